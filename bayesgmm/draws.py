@@ -1,0 +1,64 @@
+"""What a sampler returns: draws of the mixture on the model's scale, before relabelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.params import inverse_cholesky
+
+__all__ = ["Draws"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws of C chains, S draws each.
+
+    Parameters
+    ----------
+    weights, means, cholesky : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
+        On the model's scale; `cholesky` holds lower Cholesky factors of the covariances.
+    stats : dict of arrays (C, S)
+        Sampler statistics under nutpie's names (``diverging``, ``n_steps``, ``logp``, ...).
+    chain_mode : array (C,)
+        Row of `modes` at which each chain started.
+    modes : DataFrame
+        Distinct posterior modes: log posterior, Laplace evidence, how many starts led there.
+    seconds : float
+        Wall time of sampling.
+    partial : bool
+        True when the run was interrupted; the draws are those made so far.
+    method : str
+        What was run, in words.
+    """
+
+    weights: Array
+    means: Array
+    cholesky: Array
+    stats: dict[str, NDArray[Any]]
+    chain_mode: NDArray[np.int64]
+    modes: pd.DataFrame
+    seconds: float
+    partial: bool
+    method: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(C, S, K, D)."""
+        return self.means.shape  # type: ignore[return-value]
+
+    def flat(self) -> tuple[Array, Array, Array]:
+        """Chains pooled: weights (CS, K), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""
+        c, s, k, d = self.shape
+        return (
+            self.weights.reshape(c * s, k),
+            self.means.reshape(c * s, k, d),
+            inverse_cholesky(self.cholesky).reshape(c * s, k, d, d),
+        )

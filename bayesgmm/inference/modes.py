@@ -1,0 +1,161 @@
+"""Posterior modes: from each EM optimum to the maximum of the posterior, duplicates dropped, ranked.
+
+Every mode carries the density in its own EM-affine coordinates (`Density`), so that a sampler started there
+meets a roughly standard normal. The Laplace evidence ranks modes found in different coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment, minimize
+
+from bayesgmm.data import Table
+from bayesgmm.density import Density
+from bayesgmm.params import MixtureParams
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.structure import Structure
+
+__all__ = ["Mode", "find_modes", "modes_table"]
+
+Array = NDArray[np.float64]
+
+# Flops up to which a dense Hessian by differences is taken; above it modes are ranked by log posterior.
+_HESSIAN_BUDGET = 5e9
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """One posterior mode on the model's scale, at the origin of its own coordinates."""
+
+    params: MixtureParams
+    density: Density
+    log_posterior: float  # in the coordinates of the best mode, so that modes compare
+    log_evidence: float  # Laplace, all K! relabellings counted; NaN when not computed
+    n_starts: int
+    converged: bool
+
+
+def find_modes(
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    candidates: Sequence[MixtureParams],
+    *,
+    max_iter: int = 500,
+) -> list[Mode]:
+    """Distinct posterior modes reached from the candidates (model's scale), best first."""
+    found: list[tuple[MixtureParams, Density, bool, int]] = []
+    for candidate in candidates:
+        params, converged = _maximise(table, structure, prior, _admissible(candidate, prior, structure), max_iter)
+        params = params.permute(np.argsort(-params.weights, kind="stable"))
+        for index, (other, density, was_converged, count) in enumerate(found):
+            if _same(params, other):
+                found[index] = (other, density, was_converged or converged, count + 1)
+                break
+        else:
+            found.append((params, Density.build(table, structure, prior, params), converged, 1))
+    common = found[0][1]
+    modes = [
+        Mode(params, density, common.value_and_gradient(common.pack(params))[0], _laplace(density), count, ok)
+        for params, density, ok, count in found
+    ]
+    return sorted(modes, key=lambda m: -(m.log_posterior if math.isnan(m.log_evidence) else m.log_evidence))
+
+
+def modes_table(modes: Sequence[Mode]) -> pd.DataFrame:
+    """One row a mode: log posterior, Laplace evidence, distance to the best, how many starts led there."""
+    rows = [
+        {
+            "mode": index,
+            "log_posterior": mode.log_posterior,
+            "laplace_log_evidence": mode.log_evidence,
+            "n_starts": mode.n_starts,
+            "converged": mode.converged,
+            "smallest_weight": float(mode.params.weights.min()),
+        }
+        for index, mode in enumerate(modes)
+    ]
+    table = pd.DataFrame(rows)
+    score = score_of(modes)
+    table.insert(3, "below_best", score.max() - score)
+    return table
+
+
+def score_of(modes: Sequence[Mode]) -> Array:
+    """What ranks the modes: Laplace evidence, or the log posterior where it is missing for any."""
+    evidence = np.array([m.log_evidence for m in modes])
+    return evidence if np.isfinite(evidence).all() else np.array([m.log_posterior for m in modes])
+
+
+def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structure) -> MixtureParams:
+    """Lift variances above the rounding floor and weights above zero, so that the search starts inside."""
+    floor = prior.floor if structure.n_cells(params.n_features) > 1 else np.full(len(prior.floor), prior.floor.mean())
+    tight = np.diagonal(params.covariances, axis1=1, axis2=2) < 1.5 * floor  # (K, D)
+    lift = (tight * floor)[:, :, None] * np.eye(params.n_features)
+    if structure.n_cells(params.n_features) == 1:
+        lift = lift.max(axis=(1, 2))[:, None, None] * np.eye(params.n_features)
+    if structure.shared:
+        lift = np.broadcast_to(lift.max(axis=0), lift.shape)
+    weights = np.maximum(params.weights, 1e-6)
+    return MixtureParams(weights / weights.sum(), params.means, params.covariances + lift, structure.name)
+
+
+def _maximise(table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_iter: int) -> tuple[MixtureParams, bool]:  # fmt: skip
+    """Maximum of the posterior near `start`; coordinates are refreshed once on the way."""
+    params, converged = start, False
+    for budget in (50, max_iter):
+        density = Density.build(table, structure, prior, params)
+        result = minimize(
+            lambda x, density=density: tuple(-v for v in density.value_and_gradient(x)),
+            np.zeros(density.n_dim), jac=True, method="L-BFGS-B",
+            options={"maxiter": budget, "maxcor": 20, "gtol": 1e-5, "ftol": 1e-13},
+        )  # fmt: skip
+        params, converged = density.params(result.x), bool(result.success)
+    return params, converged
+
+
+def _same(a: MixtureParams, b: MixtureParams) -> bool:
+    """Equal up to a permutation: weights within 0.01, means within 0.05 sd, sds within 5 %."""
+    sd = b.standard_deviations  # (K, D)
+    distance = np.abs(a.means[:, None, :] - b.means[None, :, :]).max(axis=2) / sd.mean(axis=1)
+    distance = distance + np.abs(a.weights[:, None] - b.weights[None, :])
+    rows, columns = linear_sum_assignment(distance)
+    p, q = a.permute(rows), b.permute(columns)
+    return bool(
+        np.abs(p.weights - q.weights).max() < 0.01
+        and (np.abs(p.means - q.means) / q.standard_deviations).max() < 0.05
+        and np.abs(np.log(p.standard_deviations / q.standard_deviations)).max() < 0.05
+    )
+
+
+def hessian(density: Density, x: Array, step: float = 1e-4) -> Array:
+    """Hessian (n_dim, n_dim) of the log posterior by central differences of the gradient."""
+    columns = []
+    for i in range(density.n_dim):
+        shift = np.zeros(density.n_dim)
+        shift[i] = step
+        up, down = density.value_and_gradient(x + shift)[1], density.value_and_gradient(x - shift)[1]
+        columns.append((up - down) / (2.0 * step))
+    full = np.array(columns)
+    return 0.5 * (full + full.T)
+
+
+def _laplace(density: Density) -> float:
+    """Laplace approximation of the log evidence around the origin, times K! for the relabelled copies."""
+    n_rows, d, k = density.ints[:3]
+    if float(n_rows) * k * d * d * 2 * density.n_dim > _HESSIAN_BUDGET:
+        return math.nan
+    origin = np.zeros(density.n_dim)
+    try:
+        factor = np.linalg.cholesky(-hessian(density, origin))
+    except np.linalg.LinAlgError:  # a flat or saddle direction: no Laplace approximation
+        return math.nan
+    logdet = 2.0 * np.log(np.diag(factor)).sum()
+    value = density.value_and_gradient(origin)[0]
+    return float(value + 0.5 * density.n_dim * math.log(2 * math.pi) - 0.5 * logdet + math.lgamma(k + 1))

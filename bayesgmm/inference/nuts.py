@@ -1,0 +1,125 @@
+"""NUTS from the posterior modes, in EM-affine coordinates (Hoffman and Gelman 2014; nutpie).
+
+Chains start at distinct modes when several lie within `MODE_WINDOW` nats of the best, so that a posterior
+with several modes shows as disagreement between chains rather than passing unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.data import Table
+from bayesgmm.density import Density
+from bayesgmm.draws import Draws
+from bayesgmm.errors import InputError
+from bayesgmm.inference._nutpie import Chain, ChainResult, run_chains
+from bayesgmm.inference.modes import Mode, find_modes, modes_table, score_of
+from bayesgmm.params import MixtureParams
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.progress import sampling_progress
+from bayesgmm.structure import Structure
+
+__all__ = ["MODE_WINDOW", "available_cores", "sample_nuts"]
+
+Array = NDArray[np.float64]
+
+MODE_WINDOW = 10.0
+
+
+def available_cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def sample_nuts(
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    candidates: Sequence[MixtureParams],
+    *,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int | None = None,
+    target_accept: float = 0.8,
+    adaptation: str = "diag",
+    progressbar: bool = True,
+) -> Draws:
+    """Draw from the posterior by NUTS on the compiled density.
+
+    Parameters
+    ----------
+    table, structure, prior
+        The data, the covariance structure and the prior's numbers.
+    candidates : sequence of MixtureParams
+        EM optima on the model's scale, best first; each is taken to its posterior mode.
+    draws, tune, chains : int
+        Draws kept and draws of adaptation of each chain, and number of chains.
+    cores : int or None
+        Chains that run at once; None uses every processor. Draws do not depend on it.
+    target_accept : float
+        Mean acceptance statistic that the step size aims at.
+    adaptation : str
+        nutpie's mass matrix: ``"diag"`` or ``"low_rank"``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If interrupted before any chain made a draw after tuning.
+    """
+    modes = find_modes(table, structure, prior, candidates)
+    seeds = np.random.SeedSequence(random_seed).spawn(chains)
+    chosen = starting_modes(modes, chains)
+    jobs = [
+        Chain(modes[m].density, jittered_start(modes[m].density, seed), int(seed.generate_state(2)[1]))
+        for m, seed in zip(chosen, seeds, strict=True)
+    ]
+    began = time.perf_counter()
+    with sampling_progress(progressbar, chains, tune + draws, "NUTS") as report:
+        results, interrupted = run_chains(
+            jobs, draws=draws, tune=tune, cores=min(cores or available_cores(), chains),
+            target_accept=target_accept, adaptation=adaptation, report=report,
+        )  # fmt: skip
+    if not results:
+        raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
+    return _collect(jobs, results, chosen, modes, time.perf_counter() - began, interrupted)
+
+
+def starting_modes(modes: Sequence[Mode], chains: int) -> NDArray[np.int64]:
+    """(C,) index of the mode at which each chain starts: those within the window of the best, in turn."""
+    score = score_of(modes)
+    near = [i for i in range(len(modes)) if score[i] > score.max() - MODE_WINDOW]
+    return np.array([near[c % len(near)] for c in range(chains)])
+
+
+def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
+    """A point about one posterior sd from the mode in each coordinate; nearer where that leaves the support."""
+    direction = np.random.default_rng(seed).standard_normal(density.n_dim)
+    mode_value = density.value_and_gradient(np.zeros(density.n_dim))[0]
+    size = 1.0
+    while size > 1e-6:
+        value, gradient = density.value_and_gradient(size * direction)
+        if np.isfinite(gradient).all() and value > mode_value - 3.0 * density.n_dim - 50.0:
+            return size * direction
+        size *= 0.5
+    raise InputError("the posterior is not finite around its mode; check the prior against the data.")
+
+
+def _collect(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
+             modes: list[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
+    length = min(len(r.draws) for r in results)
+    unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=False)]
+    weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))
+    names = set.intersection(*(set(r.stats) for r in results))
+    stats = {name: np.stack([r.stats[name][:length] for r in results]) for name in sorted(names)}
+    # The Jacobian of a chain's own coordinates is a constant apart from logp; put all chains on one footing.
+    table: pd.DataFrame = modes_table(modes)
+    return Draws(weights, means, cholesky, stats, chosen[: len(results)], table, seconds, interrupted,
+                 "NUTS (nutpie) in EM-affine coordinates")  # fmt: skip

@@ -1,0 +1,138 @@
+"""Whether numbers can carry a mixture: enough rows, usable weights, columns that vary and differ.
+
+Only rows of positive weight count. Each check looks for one fault and raises one line that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.errors import InputError
+
+__all__ = ["check_columns", "check_enough_rows", "mean_and_sd", "row_weights"]
+
+# Beyond it the squares that make up a covariance leave the range of float64.
+_LARGEST, _SMALLEST = 1e140, 1e-140
+# 1 − |correlation| of two columns that are one column in different units.
+_SAME_COLUMN = 1e-12
+
+
+def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """Row weights as a new array of shape (N,), finite, ≥ 0 and not all zero; ones when there are none.
+
+    >>> row_weights([1, 0, 2], 3)
+    array([1., 0., 2.])
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    try:
+        weights = np.array(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "sample_weight holds something that is not a number: give one weight per row."
+        ) from error
+    if weights.shape != (n_rows,):
+        raise InputError(
+            f"sample_weight has shape {weights.shape}, expected ({n_rows},): give one weight per row."
+        )
+    faulty = ~np.isfinite(weights) | (weights < 0)
+    if faulty.any():
+        row = int(faulty.argmax())
+        raise InputError(
+            f"sample_weight is {weights[row]:g} in row {row}: weights must be finite and not negative."
+        )
+    if not weights.any():
+        raise InputError("sample_weight is zero in every row: give at least some rows a positive weight.")
+    return weights
+
+
+def check_enough_rows(n_rows: int, n_features: int, n_components: int | None) -> None:
+    """Refuse fewer rows than components, or than one more than the columns, and a senseless number of components.
+
+    >>> check_enough_rows(10, 2, n_components=3)
+    """
+    if n_rows < n_features + 1:
+        raise InputError(
+            f"Found {n_rows} sample(s) of positive weight for {n_features} feature(s): a covariance takes at least "
+            f"{n_features + 1} rows, so add rows or select fewer columns."
+        )
+    if n_components is None:
+        return
+    if isinstance(n_components, bool) or not isinstance(n_components, Integral) or n_components < 1:
+        raise InputError(f"n_components is {n_components!r}: give a whole number of 1 or more.")
+    if n_rows < n_components:
+        raise InputError(
+            f"Found {n_rows} sample(s) of positive weight for n_components={n_components}: "
+            f"give at most {n_rows} components or add rows."
+        )
+
+
+def mean_and_sd(
+    values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean and standard deviation of each column, shape (D,) both, the divisor being Σ weights.
+
+    >>> mean_and_sd(np.array([[1.0], [3.0]]), np.array([1.0, 3.0]))
+    (array([2.5]), array([0.8660254]))
+    """
+    mean = np.average(values, axis=0, weights=weights)
+    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+
+
+def check_columns(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Refuse columns of values out of range, constant columns, and columns that repeat another one.
+
+    Parameters
+    ----------
+    values : ndarray of shape (N, D)
+        Rows of positive weight only.
+    weights : ndarray of shape (N,)
+    names : sequence of str, length D
+
+    Raises
+    ------
+    InputError
+    """
+    for check in _COLUMN_CHECKS:
+        check(values, weights, names)
+
+
+def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    largest = np.abs(values).max(axis=0)
+    faulty = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
+    if faulty.any():
+        j = int(faulty.argmax())
+        raise InputError(
+            f"Column {names[j]!r} holds values of size {largest[j]:.3g}, whose squares floating-point numbers "
+            "cannot hold: give the column in other units."
+        )
+
+
+def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
+    constant = np.ptp(values, axis=0) <= rounding
+    if constant.any():
+        j = int(constant.argmax())
+        raise InputError(f"Column {names[j]!r} is constant ({values[0, j]:g} in every row): drop the column.")
+
+
+def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    mean, sd = mean_and_sd(values, weights)
+    standardized = (values - mean) / sd  # (N, D)
+    correlation = (standardized * weights[:, None]).T @ standardized / weights.sum()
+    pairs = np.argwhere(np.triu(1 - np.abs(correlation) <= _SAME_COLUMN, k=1))
+    if pairs.size:
+        i, j = pairs[0]
+        how = "are identical" if np.array_equal(values[:, i], values[:, j]) else "differ only in their units"
+        raise InputError(f"Columns {names[i]!r} and {names[j]!r} {how} (correlation ±1): drop one of them.")
+
+
+_COLUMN_CHECKS: tuple[Callable[[NDArray[np.float64], NDArray[np.float64], Sequence[str]], None], ...] = (
+    _check_range,
+    _check_varies,
+    _check_distinct,
+)
