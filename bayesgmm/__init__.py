@@ -1,0 +1,66 @@
+"""bayesgmm: how many clusters, what each looks like, who belongs where, and how sure we are.
+
+Names are imported on first use, so that ``import bayesgmm`` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesgmm import datasets, priors
+    from bayesgmm.data import Table, prepare_table
+    from bayesgmm.diagnostics import Diagnosis
+    from bayesgmm.em import EMResult, fit_em
+    from bayesgmm.errors import InputError, NotConvergedWarning
+    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model import build_model
+    from bayesgmm.params import MixtureParams
+    from bayesgmm.plots import plot_clusters, plot_diagnostics
+    from bayesgmm.prior import MixturePrior
+    from bayesgmm.read import read_csv
+    from bayesgmm.report import report
+    from bayesgmm.storage import load
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BayesianGMM": "estimator",
+    "Diagnosis": "diagnostics",
+    "EMResult": "em",
+    "InputError": "errors",
+    "MixtureParams": "params",
+    "MixturePrior": "prior",
+    "NotConvergedWarning": "errors",
+    "Table": "data",
+    "build_model": "model",
+    "fit_em": "em",
+    "load": "storage",
+    "plot_clusters": "plots",
+    "plot_diagnostics": "plots",
+    "prepare_table": "data",
+    "read_csv": "read",
+    "report": "report",
+}
+_SUBMODULES = ("datasets", "priors")
+
+__all__ = [
+    "BayesianGMM", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior", "NotConvergedWarning",
+    "Table", "build_model", "datasets", "fit_em", "load", "plot_clusters", "plot_diagnostics", "prepare_table",
+    "priors", "read_csv", "report",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"bayesgmm.{_HOME[name]}"), name)
+        globals()[name] = value  # also wins over a submodule of the same name
+        return value
+    if name in _SUBMODULES:
+        return importlib.import_module(f"bayesgmm.{name}")
+    raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

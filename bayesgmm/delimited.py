@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,8 @@ _DELIMITERS = (";", "\t", "|", ",", " ")
 _MISSING = frozenset({"", "na", "nan", "n/a", "#n/a", "<na>", "null", "none", "?", "."})
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _UNNAMED = re.compile(r"(Unnamed: \d+)?")
-_SNIFFED_RECORDS = 100
+_SNIFFED_CHARACTERS = 100_000
+_HEADER_EVIDENCE = 1000
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,11 @@ def to_number(cell: str) -> float | None:
     >>> to_number("1.5"), to_number("NA"), to_number("setosa")
     (1.5, nan, None)
     """
-    if is_missing(cell):
-        return float("nan")
-    if "_" in cell:  # Python would read 1_000 as a number
-        return None
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
-        return None
+        return math.nan if is_missing(cell) else None
+    return None if "_" in cell else number  # Python reads 1_000 as a number
 
 
 def read_delimited(path: str | PathLike[str]) -> DelimitedText:
@@ -156,7 +154,7 @@ def _records(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[t
     try:
         for cells in reader:
             record = [cell.strip() for cell in cells]
-            if any(record) or len(record) > 1:
+            if any(record):
                 yield reader.line_num, record
     except csv.Error as error:
         raise InputError(
@@ -166,17 +164,16 @@ def _records(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[t
 
 def _sniffed_delimiter(text: str, path: str | PathLike[str]) -> str:
     """The delimiter that cuts the first records into equally many, mostly numeric cells; a comma if none does."""
+    head = text[:_SNIFFED_CHARACTERS]
+    if len(text) > len(head):
+        head = head[: head.rfind("\n") + 1]
     scores: dict[str, float] = {}
     for delimiter in _DELIMITERS:
         try:
-            sample = [
-                record for _, record in itertools.islice(_records(text, delimiter, path), _SNIFFED_RECORDS)
-            ]
+            sample = [record for _, record in _records(head, delimiter, path)]
         except InputError:
             continue
-        if not sample:
-            continue
-        width = Counter(map(len, sample)).most_common(1)[0][0]
+        width = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
         regular = [record for record in sample if len(record) == width]
         cells = [cell for record in regular for cell in record]
         numeric = sum(to_number(cell) is not None or _is_decimal_comma(cell) for cell in cells)
@@ -206,11 +203,9 @@ def _has_header(records: list[list[str]]) -> bool:
     It is data when it is all numbers, or when it has a number wherever the others have one and its texts come back
     below, as a class label does.
     """
-    first, rest = records[0], records[1:]
+    first, rest = records[0], records[1:_HEADER_EVIDENCE]
     if all(to_number(cell) is not None for cell in first):
-        return not any(first)
-    if not any(to_number(cell) is not None and not is_missing(cell) for cell in first):
-        return True
+        return False
     for j, cell in enumerate(first):
         below = {record[j] for record in rest if j < len(record)}
         if to_number(cell) is None and cell not in below:
@@ -228,9 +223,9 @@ def _check_rectangular(
     ]
     if ragged:
         line, found = ragged[0]
-        more = f", and so do {len(ragged) - 1} other lines" if len(ragged) > 1 else ""
+        more = f" ({len(ragged) - 1} more such line(s))" if len(ragged) > 1 else ""
         raise InputError(
-            f"{path}: line {line} has {found} fields where {width} are expected{more}: "
+            f"{path}: line {line} has {found} field(s) where {width} are expected{more}: "
             "give every line one field per column."
         )
 
@@ -241,7 +236,7 @@ def _with_names(
     """Names for all columns, the row names taken out, and empty columns without a name (a trailing delimiter) dropped."""
     width = len(records[0])
     unnamed = [header is None or _UNNAMED.fullmatch(header[j]) is not None for j in range(width)]
-    kept = [j for j in range(width) if not unnamed[j] or any(record[j] for record in records)] or [0]
+    kept = [j for j in range(width) if not unnamed[j] or any(record[j] for record in records)]
     row_names = None
     if header is not None and unnamed[kept[0]] and len(kept) > 1:
         row_names = [record[kept[0]] for record in records]

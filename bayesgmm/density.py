@@ -33,6 +33,7 @@ from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
+from bayesgmm.triangular import invert_lower
 
 __all__ = ["Density", "log_posterior_callback", "log_posterior_gradient"]
 
@@ -166,19 +167,6 @@ def _unpack(x, cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _invert_lower(lower, out):
-    """out = inverse of a lower-triangular matrix."""
-    d = lower.shape[0]
-    for j in range(d):
-        out[j, j] = 1.0 / lower[j, j]
-        for i in range(j + 1, d):
-            total = 0.0
-            for m in range(j, i):
-                total -= lower[i, m] * out[m, j]
-            out[i, j] = total / lower[i, i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def log_posterior_gradient(x, grad, ints, floats):
     """Log posterior density of the flat vector x, Jacobian and constants included; writes its gradient.
 
@@ -206,9 +194,9 @@ def log_posterior_gradient(x, grad, ints, floats):
     _unpack(x, cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick_step,
             log_weights, fractions, means[0], factors, cholesky)  # fmt: skip
 
+    invert_lower(factors, inverse)
     for k in range(n_components):
         if k < n_matrices:
-            _invert_lower(factors[k], inverse[k])
             for i in range(d):
                 for j in range(i + 1):
                     total = 0.0
@@ -320,6 +308,34 @@ def _unpack_draws(draws, ints, floats, weights, means, cholesky):
             cholesky[s, k] = lower[k if n_matrices > 1 else 0]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_prior_draws(weights, means, cholesky, ints, floats, out):
+    """Log prior density of each draw with respect to weights, means, sds and correlations."""
+    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants) = _split(ints, floats)  # fmt: skip
+    d, n_components, n_matrices = ints[_D], ints[_K], ints[_G]
+    n_sd, family, correlated = ints[_N_SD], ints[_FAMILY], ints[_CORRELATED] != 0
+    eta, concentration = constants[0], constants[1]
+    for s in range(weights.shape[0]):
+        value = 0.0
+        for k in range(n_components):
+            if concentration != 1.0:
+                value += (concentration - 1.0) * math.log(weights[s, k])
+            for i in range(d):
+                z = (means[s, k, i] - mean_loc[i]) / mean_scale[i]
+                value -= 0.5 * z * z + math.log(mean_scale[i]) + _LOG_SQRT_2PI
+        for g in range(n_matrices):
+            for i in range(n_sd):
+                square = 0.0
+                for j in range(i + 1):
+                    square += cholesky[s, g, i, j] * cholesky[s, g, i, j]
+                sd = math.sqrt(square)
+                value += log_sd_prior(family, sd_prior[0, i], sd_prior[1, i], floor[i], sd)[0]
+                if correlated and i > 0:
+                    value += (2.0 * eta - 3.0 + d - i) * math.log(cholesky[s, g, i, i] / sd)
+        out[s] = value
+
+
 @intrinsic
 def _as_pointer(typingctx, address):
     """A memory address as a void pointer."""
@@ -422,6 +438,20 @@ class Density:
         weights, means, cholesky = np.empty((s, k)), np.empty((s, k, d)), np.empty((s, k, d, d))
         _unpack_draws(flat, self.ints, self.floats, weights, means, cholesky)
         return weights, means, cholesky
+
+    def log_prior(self, weights: Array, means: Array, cholesky: Array) -> Array:
+        """(S,) log prior density with respect to weights, means, sds and correlations (model's scale).
+
+        Free of the sampler's coordinates and of the order of the components.
+        """
+        k, d = self.reference.n_components, self.reference.n_features
+        eta, concentration = self.floats[-3], self.floats[-2]
+        out = np.empty(len(weights))
+        _log_prior_draws(weights, means, cholesky, self.ints, self.floats, out)
+        constant = gammaln(k * concentration) - k * gammaln(concentration)
+        if self.structure.correlated:
+            constant += self.structure.n_matrices(k) * lkj_log_constant(d, eta)
+        return out + constant
 
     def params(self, x: Array) -> MixtureParams:
         """The mixture at x (n_dim,), on the model's scale."""

@@ -24,6 +24,8 @@ class Draws:
     ----------
     weights, means, cholesky : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
         On the model's scale; `cholesky` holds lower Cholesky factors of the covariances.
+    log_prior : array (C, S)
+        Log prior density with respect to weights, means, sds and correlations.
     stats : dict of arrays (C, S)
         Sampler statistics under nutpie's names (``diverging``, ``n_steps``, ``logp``, ...).
     chain_mode : array (C,)
@@ -41,6 +43,7 @@ class Draws:
     weights: Array
     means: Array
     cholesky: Array
+    log_prior: Array
     stats: dict[str, NDArray[Any]]
     chain_mode: NDArray[np.int64]
     modes: pd.DataFrame

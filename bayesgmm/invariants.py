@@ -9,13 +9,13 @@ streamed draw by draw, so memory does not grow with draws x rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.triangular import cholesky_and_inverse
 
 __all__ = ["PROBABILITIES", "label_invariants"]
 
@@ -35,7 +35,7 @@ def label_invariants(
     diagonal: bool = False,
     row_weights: Array | None = None,
     feature_names: Sequence[str] | None = None,
-    row_names: Sequence[Any] | None = None,
+    row_names: Sequence[object] | None = None,
     max_rows: int = 300,
     n_points: int = 10,
     n_pairs: int = 20,
@@ -80,9 +80,8 @@ def label_invariants(
     )
     n_rows, n_features = rows.shape
     n_draws, n_components = weights.shape
-    feature_names = range(n_features) if feature_names is None else feature_names  # type: ignore[assignment]
-    row_names = range(n_rows) if row_names is None else row_names  # type: ignore[assignment]
-    assert feature_names is not None and row_names is not None
+    features_called = range(n_features) if feature_names is None else feature_names
+    rows_called = range(n_rows) if row_names is None else row_names
 
     out = {f"sorted_weights[{k}]": w for k, w in enumerate(np.sort(weights, axis=1)[:, ::-1].T)}
     out["sum_squared_weights"] = (weights**2).sum(axis=1)
@@ -90,7 +89,7 @@ def label_invariants(
     deviation = means - mean[:, None, :]
     covariance = np.einsum("sk,skde->sde", weights, covariances)
     covariance += np.einsum("sk,skd,ske->sde", weights, deviation, deviation)
-    for name, values in zip(feature_names, mean.T, strict=True):
+    for name, values in zip(features_called, mean.T, strict=True):
         out[f"mixture_mean[{name}]"] = values
     out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
@@ -111,10 +110,10 @@ def label_invariants(
         log_density, entropy, co_clustering,
     )  # fmt: skip
     for point, values in zip(points, log_density.T, strict=True):
-        out[f"log_density[{row_names[index[point]]}]"] = values
+        out[f"log_density[{rows_called[index[point]]}]"] = values
     out["classification_entropy"] = entropy
     for (i, j), values in zip(pairs, co_clustering.T, strict=True):
-        out[f"co_clustering[{row_names[index[i]]}, {row_names[index[j]]}]"] = values
+        out[f"co_clustering[{rows_called[index[i]]}, {rows_called[index[j]]}]"] = values
     return out
 
 
@@ -142,26 +141,12 @@ def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _responsibilities(features, row_weights, weights, means, covariances, diagonal, scaling, log_density, p):
-    """Log density of each row and responsibilities under one mixture, its covariances inverted on the way."""
-    n_components, n_features = means.shape
-    for k in range(n_components):
-        factor = np.zeros((n_features, n_features))
-        for i in range(n_features):
-            for j in range(i + 1):
-                total = covariances[k, i, j]
-                for m in range(j):
-                    total -= factor[i, m] * factor[j, m]
-                factor[i, j] = np.sqrt(total) if i == j else total / factor[j, j]
-        for j in range(n_features):
-            for i in range(n_features):
-                if i < j:
-                    scaling[k, i, j] = 0.0
-                    continue
-                total = 1.0 if i == j else 0.0
-                for m in range(j, i):
-                    total -= factor[i, m] * scaling[k, m, j]
-                scaling[k, i, j] = total / factor[i, i]
-    log_norm = np.empty(n_components)
+    """Log density of each row and responsibilities under one mixture; NaN if a covariance is not valid."""
+    if cholesky_and_inverse(covariances, np.empty(covariances.shape), scaling) < 0.0:
+        log_density[:] = np.nan
+        p[:] = np.nan
+        return
+    log_norm = np.empty(weights.shape[0])
     log_normalizers(np.log(weights), scaling, log_norm)
     mixture_pass(
         features, row_weights, log_norm, means, scaling, diagonal,
@@ -206,7 +191,7 @@ def _stream(
         entropy = 0.0
         for i in range(n_rows):
             for k in range(n_components):
-                if p[i, k] > 0.0:
+                if p[i, k] != 0.0:
                     entropy -= row_weights[i] * p[i, k] * np.log(p[i, k])
         out_entropy[s] = entropy / weight
         for a in range(pairs.shape[0]):

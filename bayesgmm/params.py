@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from bayesgmm.errors import InputError
 from bayesgmm.structure import get_structure
+from bayesgmm.triangular import invert_lower
 
 __all__ = ["MixtureParams"]
 
@@ -120,7 +120,7 @@ class MixtureParams:
 def inverse_cholesky(cholesky: Array) -> Array:
     """Inverses of lower-triangular factors (..., D, D), by forward substitution."""
     d = cholesky.shape[-1]
-    flat = cholesky.reshape(-1, d, d)
-    identity = np.eye(d)
-    out = np.stack([solve_triangular(factor, identity, lower=True) for factor in flat])
-    return np.ascontiguousarray(out).reshape(cholesky.shape)
+    flat = np.ascontiguousarray(cholesky, dtype=np.float64).reshape(-1, d, d)
+    out = np.empty_like(flat)
+    invert_lower(flat, out)
+    return out.reshape(cholesky.shape)

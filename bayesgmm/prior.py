@@ -98,6 +98,7 @@ class MixturePrior:
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
             lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), step=step,
+            has_ties=np.array([len(np.unique(column)) < len(column) for column in z.T]),
         )  # fmt: skip
 
 
@@ -115,6 +116,7 @@ class ResolvedPrior:
     lkj_eta: float
     concentration: float
     step: Array
+    has_ties: NDArray[np.bool_]  # some value of the column occurs twice
 
     @property
     def floor(self) -> Array:
@@ -141,6 +143,17 @@ class ResolvedPrior:
     def rounded_columns(self) -> list[str]:
         """Names of the columns whose recording step enters the prior."""
         return [name for name, step in zip(self.feature_names, self.step, strict=True) if step > 0]
+
+    def improper_columns(self) -> list[str]:
+        """A sentence for each column whose ties make the posterior improper under this prior."""
+        if not self.family.positive_at_zero:
+            return []
+        return [
+            f"column {name!r} has tied values and {type(self.family).__name__} is positive at sd = 0: the posterior "
+            "is improper, a component can shrink onto the ties. Use priors.LogNormal, or resolution='auto' or a step."
+            for name, tied, step in zip(self.feature_names, self.has_ties, self.step, strict=True)
+            if tied and step == 0
+        ]
 
     def __str__(self) -> str:
         lines = [

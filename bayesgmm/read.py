@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from reprlib import repr as short
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def read_csv(
     if label is None:
         return data, None
     classes = [np.nan if is_missing(cell) else cell for cell in cells[label]]
-    return data, pd.Series(classes, index=index, name=label, dtype="str")
+    return data, pd.Series(classes, index=index, name=label, dtype=object)
 
 
 def _check_unique(names: Sequence[str], path: str | PathLike[str]) -> None:
@@ -109,13 +110,13 @@ def _check_numeric(
     if not texts:
         return
     name, row = next(iter(texts.items()))
-    if len(text.names) == 1:
+    if len(text.names) == 1 and all(number is None for number in numbers[name]):
         raise InputError(
-            f"{path}: the file reads as one column of text ({cells[name][row]!r} on line {text.lines[row]}), "
+            f"{path}: the file reads as one column of text ({short(cells[name][row])} on line {text.lines[row]}), "
             "so its delimiter was not recognised; separate the columns by a comma, semicolon, tab, bar or blank."
         )
     shown = "; ".join(
-        f"{name!r} holds text ({cells[name][row]!r} on line {text.lines[row]})"
+        f"{name!r} holds text ({short(cells[name][row])} on line {text.lines[row]})"
         for name, row in list(texts.items())[:5]
     )
     more = f"; and {len(texts) - 5} more" if len(texts) > 5 else ""
@@ -142,6 +143,6 @@ def _check_finite(
 def _row_index(text: DelimitedText) -> pd.Index[int] | pd.Index[str]:
     if text.row_names is None:
         return pd.RangeIndex(len(text.records))
-    if all(name.isdecimal() for name in text.row_names):
+    if all(name.isdecimal() and str(int(name)) == name for name in text.row_names):
         return pd.Index([int(name) for name in text.row_names])
     return pd.Index(text.row_names)

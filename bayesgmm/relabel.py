@@ -103,15 +103,12 @@ def relabel(
     diagonal : bool
         The covariances are diagonal.
     row_weights : array (N,), optional
-        Weight of each row.
     start : int, optional
         Draw whose labels the reference starts from; by default the one of highest likelihood.
-    max_rows : int
-        Above this many rows, a random subset of so many.
+    max_rows, random_seed : int
+        Above so many rows, a random subset of them is used.
     max_iter : int
         Rounds of assignment at most.
-    random_seed : int
-        For the subset of rows.
 
     Returns
     -------
@@ -147,9 +144,9 @@ def relabel(
         index = np.sort(np.random.default_rng(random_seed).choice(n_rows, max_rows, replace=False))
     method = f"Stephens (2000) Kullback-Leibler, all chains pooled, {len(index)} of {n_rows} rows"
     if n_components == 1:
-        trivial = np.zeros((n_draws, 1), dtype=np.int64)
+        order = np.zeros((n_draws, 1), dtype=np.int64)
         return Relabelling(
-            trivial, np.zeros(n_draws), 0, True, "one component", np.ones((len(index), 1)), index
+            order, order[:, 0] * 0.0, 0, True, "one component", np.ones((len(index), 1)), index
         )
 
     features = np.ascontiguousarray(rows[index].T)  # (D, n)
@@ -170,7 +167,9 @@ def relabel(
     total, converged, n_iter = np.inf, False, 0
     while True:
         _costs(*draws, used[:, None] * np.log(np.maximum(reference, _TINY)), costs)
-        _check_finite(costs)
+        if not np.isfinite(costs).all():
+            bad = np.flatnonzero(~np.isfinite(costs).all(axis=(1, 2)))[0]
+            raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
         previous, order = order, np.array([linear_sum_assignment(c)[1] for c in costs])
         previous_total, total = total, float(np.take_along_axis(costs, order[:, :, None], 2).sum())
         # The first reference is one draw's own, so the first round never ends the search.
@@ -185,15 +184,7 @@ def relabel(
     _ambiguities(costs, order, _alternatives(n_components), ambiguity)
     posterior_means = np.take_along_axis(means, order[:, :, None], axis=1).mean(axis=0)  # (K, D)
     final = np.lexsort(posterior_means.T[::-1])
-    return Relabelling(
-        order[:, final], ambiguity, n_iter, converged, method, reference[:, final], index
-    )
-
-
-def _check_finite(costs: Array) -> None:
-    bad = np.flatnonzero(~np.isfinite(costs).all(axis=(1, 2)))
-    if len(bad):
-        raise InputError(f"draw {bad[0]} has parameters that are not finite or not valid; drop such draws.")
+    return Relabelling(order[:, final], ambiguity, n_iter, converged, method, reference[:, final], index)
 
 
 def _alternatives(n_components: int) -> IntArray:
@@ -201,39 +192,38 @@ def _alternatives(n_components: int) -> IntArray:
     identity = list(range(n_components))
     if n_components <= MAX_ENUMERATED:
         return np.array(list(permutations(identity))[1:], dtype=np.int64)
-    swaps = []
-    for a, b in combinations(identity, 2):
-        swap = identity.copy()
-        swap[a], swap[b] = b, a
-        swaps.append(swap)
-    return np.array(swaps, dtype=np.int64)
+    pairs = np.array(list(combinations(identity, 2)))
+    swaps = np.tile(np.arange(n_components), (len(pairs), 1))
+    np.put_along_axis(swaps, pairs, pairs[:, ::-1], axis=1)
+    return swaps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _responsibilities(features, row_weights, weights, means, scaling, diagonal, out):
+    """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
+    log_norm = np.empty(weights.shape[0])
+    log_normalizers(np.log(weights), scaling, log_norm)
+    return mixture_pass(
+        features, row_weights, log_norm, means, scaling, diagonal,
+        np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _log_likelihoods(features, row_weights, weights, means, scaling, diagonal, out):
     """Weighted log-likelihood of every draw."""
-    log_norm = np.empty(weights.shape[1])
+    nowhere = np.empty((0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        out[s] = mixture_pass(
-            features, row_weights, log_norm, means[s], scaling[s], diagonal,
-            np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)),
-        )  # fmt: skip
+        out[s] = _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, nowhere)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_log_reference, out):
     """out[s, j, l] = -sum_i row_weight_i log Q_ij p_il, p the responsibilities of draw s."""
-    n_components = weights.shape[1]
-    log_norm = np.empty(n_components)
-    p = np.empty((features.shape[1], n_components))
+    p = np.empty((features.shape[1], weights.shape[1]))
     transposed = np.ascontiguousarray(weighted_log_reference.T)
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(
-            features, row_weights, log_norm, means[s], scaling[s], diagonal,
-            np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), p,
-        )  # fmt: skip
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, p)
         np.dot(transposed, p, out[s])
     out *= -1.0
 
@@ -242,17 +232,11 @@ def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_lo
 def _reference(features, row_weights, weights, means, scaling, diagonal, order, out):
     """out[i, j] = mean over draws of the responsibility of row i in relabelled component j."""
     n_draws, n_components = weights.shape
-    n_rows = features.shape[1]
-    log_norm = np.empty(n_components)
-    p = np.empty((n_rows, n_components))
+    p = np.empty((features.shape[1], n_components))
     out[:] = 0.0
     for s in range(n_draws):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(
-            features, row_weights, log_norm, means[s], scaling[s], diagonal,
-            np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), p,
-        )  # fmt: skip
-        for i in range(n_rows):
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, p)
+        for i in range(p.shape[0]):
             for j in range(n_components):
                 out[i, j] += p[i, order[s, j]]
     out /= n_draws

@@ -121,7 +121,7 @@ def _checked_steps(steps: Sequence[object], names: Sequence[str]) -> NDArray[np.
             f"resolution has {len(steps)} steps for {len(names)} columns: give one step per column."
         )
     for name, step in zip(names, steps, strict=True):
-        if not isinstance(step, (Real, np.number)) or not 0 <= float(step) < np.inf:
+        if isinstance(step, bool) or not isinstance(step, Real) or not 0 <= float(step) < np.inf:
             raise InputError(
                 f"resolution of column {name!r} is {step!r}: give a finite step, 0 for continuous data."
             )
@@ -133,14 +133,16 @@ def _lattice_step(ordered: NDArray[np.float64], tolerance: float, copies: bool) 
     all_gaps = np.diff(ordered)
     between = all_gaps > tolerance
     gaps = all_gaps[between]
-    blur = (
-        ordered[np.append(between, True)] - ordered[np.append(True, between)]
-    )  # width of each distinct value
+    first, last = (
+        ordered[np.append(True, between)],
+        ordered[np.append(between, True)],
+    )  # of each distinct value
     repeats = copies or gaps.size + 1 < ordered.size
-    if gaps.size == 0 or not repeats or blur.max() > tolerance:
+    if gaps.size == 0 or not repeats or (last - first).max() > tolerance:
         return 0.0
-    if gaps.size == 1:  # one gap is always a lattice: believe it when the two values come back often
-        return _shortest(float(gaps[0]), tolerance) if ordered.size >= 10 else 0.0
+    if gaps.size == 1:  # one gap is always a lattice: believe it when two values far apart come back often
+        believed = ordered.size >= 10 and tolerance < _CHANCE_OF_A_LATTICE * gaps[0]
+        return _shortest(float(gaps[0]), tolerance) if believed else 0.0
     return _common_step(gaps, tolerance)
 
 

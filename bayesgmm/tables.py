@@ -6,6 +6,7 @@ Everything becomes a DataFrame first, so that one piece of code can name the col
 from __future__ import annotations
 
 from collections.abc import Sequence
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ def _text_fault(column: pd.Series[Any]) -> str | None:
         return "categories"
     if is_object_dtype(column.dtype) or isinstance(column.dtype, pd.StringDtype):
         texts = (
-            f"text ({cell!r} in row {row})"
+            f"text ({short(cell)} in row {row!r})"
             for row, cell in zip(column.index, column, strict=True)
             if isinstance(cell, (str, bytes))
         )

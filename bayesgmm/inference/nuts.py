@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data import Table
@@ -119,7 +118,6 @@ def _collect(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.i
     weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))
     names = set.intersection(*(set(r.stats) for r in results))
     stats = {name: np.stack([r.stats[name][:length] for r in results]) for name in sorted(names)}
-    # The Jacobian of a chain's own coordinates is a constant apart from logp; put all chains on one footing.
-    table: pd.DataFrame = modes_table(modes)
-    return Draws(weights, means, cholesky, stats, chosen[: len(results)], table, seconds, interrupted,
-                 "NUTS (nutpie) in EM-affine coordinates")  # fmt: skip
+    log_prior = np.stack([jobs[0].density.log_prior(*parts) for parts in unpacked])
+    return Draws(weights, means, cholesky, log_prior, stats, chosen[: len(results)], modes_table(modes), seconds,
+                 interrupted, "NUTS (nutpie) in EM-affine coordinates")  # fmt: skip

@@ -1,0 +1,201 @@
+"""From draws to a DataTree: relabelled, in original units, with everything needed to redo or to doubt it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Table
+from bayesgmm.draws import Draws
+from bayesgmm.params import inverse_cholesky
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.relabel import relabel
+from bayesgmm.streaming import pointwise_log_density
+from bayesgmm.structure import Structure, get_structure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FORMAT_VERSION", "PosteriorArrays", "build_tree", "posterior_arrays"]
+
+Array = NDArray[np.float64]
+
+FORMAT_VERSION = 1
+# Numbers up to which the pointwise log-likelihood (draws x rows) is stored: 800 MB.
+MAX_LOG_LIKELIHOOD = 100_000_000
+_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "xarray", "arviz", "pymc", "nutpie")
+
+
+def build_tree(
+    draws: Draws,
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    *,
+    inference: str,
+    random_seed: int | None,
+    standardize: bool,
+    log_likelihood: bool = True,
+) -> xr.DataTree:
+    """Relabel the draws and put them into a DataTree, in original units.
+
+    Groups and dimensions: ``posterior`` (chain, draw, component, feature, feature_bis), ``sample_stats``,
+    ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``.
+    """
+    import xarray as xr
+
+    n_chains, n_draws, k, d = draws.shape
+    weights, means, scaling = draws.flat()
+    jacobian = float(np.log(table.scale).sum())
+    n_values = len(weights) * table.n_rows
+    stored = log_likelihood and n_values <= MAX_LOG_LIKELIHOOD
+    if stored:
+        pointwise = pointwise_log_density(table.standardized, weights, means, scaling, diagonal=structure.diagonal)
+        pointwise -= jacobian
+        total = pointwise @ table.weights
+    else:
+        total = _total_log_likelihood(table, weights, means, scaling, structure) - jacobian * table.weights.sum()
+    relabelling = relabel(
+        table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights,
+        start=int(np.argmax(total)),
+    )  # fmt: skip
+
+    cholesky = relabelling.apply(draws.cholesky.reshape(-1, k, d, d)) * table.scale[:, None]
+    posterior: dict[str, Any] = {
+        "weights": (("component",), relabelling.apply(weights)),
+        "means": (("component", "feature"), table.center + table.scale * relabelling.apply(means)),
+        "covariances": (("component", "feature", "feature_bis"), cholesky @ np.swapaxes(cholesky, 2, 3)),
+        "log_likelihood_total": ((), total),
+    }
+    stats: dict[str, Any] = {
+        name: ((), values.reshape(-1))
+        for name, values in draws.stats.items()
+        if values.dtype != object and name not in ("logp", "tuning")
+    }
+    log_prior = draws.log_prior.reshape(-1)
+    stats["logp"] = ((), total + jacobian * table.weights.sum() + log_prior)
+    stats["log_prior"] = ((), log_prior)
+    stats["permutation"] = (("component",), relabelling.permutations)
+    stats["relabel_ambiguity"] = ((), relabelling.ambiguity)
+
+    def dataset(variables: dict[str, Any]) -> xr.Dataset:
+        return xr.Dataset({
+            name: (("chain", "draw", *dims), values.reshape(n_chains, n_draws, *values.shape[1:]))
+            for name, (dims, values) in variables.items()
+        })  # fmt: skip
+
+    names = list(table.feature_names)
+    coords = {
+        "chain": np.arange(n_chains), "draw": np.arange(n_draws), "component": np.arange(k),
+        "feature": names, "feature_bis": names,
+    }  # fmt: skip
+    groups = {
+        "posterior": dataset(posterior).assign_coords(coords),
+        "sample_stats": dataset(stats).assign_coords({c: coords[c] for c in ("chain", "draw", "component")}),
+        "observed_data": xr.Dataset(
+            {"obs": (("obs_id", "feature"), table.values)},
+            coords={"obs_id": _row_coordinate(table), "feature": names},
+        ),
+        "constant_data": xr.Dataset(
+            {
+                "center": ("feature", table.center), "scale": ("feature", table.scale),
+                "resolution": ("feature", table.resolution), "row_weight": ("obs_id", table.weights),
+            },
+            coords={"obs_id": _row_coordinate(table), "feature": names},
+        ),
+    }  # fmt: skip
+    groups["sample_stats"] = groups["sample_stats"].assign(mode=("chain", draws.chain_mode))
+    if stored:
+        groups["log_likelihood"] = xr.Dataset(
+            {"obs": (("chain", "draw", "obs_id"), pointwise.reshape(n_chains, n_draws, -1))},
+            coords={"chain": coords["chain"], "draw": coords["draw"], "obs_id": _row_coordinate(table)},
+        )
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {
+        "bayesgmm_version": version("bayesgmm"),
+        "format_version": FORMAT_VERSION,
+        "versions": json.dumps({"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}),
+        "random_seed": "none" if random_seed is None else int(random_seed),
+        "n_components": k,
+        "covariance_type": structure.name,
+        "prior": str(prior),
+        "inference": inference,
+        "method": draws.method,
+        "notes": " ".join(draws.notes),
+        "standardize": int(standardize),
+        "relabelling": relabelling.method,
+        "relabelling_converged": int(relabelling.converged),
+        "sampling_time": draws.seconds,
+        "partial": int(draws.partial),
+        "modes": draws.modes.to_json(orient="records"),
+        "log_likelihood_stored": "yes" if stored else (
+            "not asked for" if not log_likelihood
+            else f"no: {n_values:,} numbers exceed {MAX_LOG_LIKELIHOOD:,}; fit with fewer draws for LOO"
+        ),
+    }  # fmt: skip
+    return tree
+
+
+def _row_coordinate(table: Table) -> NDArray[Any]:
+    """Row names that a file can hold: integers stay integers, everything else becomes text."""
+    index = table.row_names
+    return index.to_numpy() if index.dtype.kind in "iu" else index.astype(str).to_numpy(dtype=object)
+
+
+def _total_log_likelihood(table: Table, weights: Array, means: Array, scaling: Array, structure: Structure) -> Array:
+    """(S,) weighted log-likelihood, a hundred draws at a time."""
+    parts = [
+        pointwise_log_density(
+            table.standardized, weights[s : s + 100], means[s : s + 100], scaling[s : s + 100],
+            diagonal=structure.diagonal,
+        ) @ table.weights
+        for s in range(0, len(weights), 100)
+    ]  # fmt: skip
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorArrays:
+    """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
+
+    weights: Array  # (S, K)
+    means: Array  # (S, K, D)
+    cholesky: Array  # (S, K, D, D)
+    scaling: Array  # (S, K, D, D) inverses of cholesky
+    center: Array  # (D,)
+    scale: Array  # (D,)
+    diagonal: bool
+
+    @property
+    def log_jacobian(self) -> float:
+        """Log density in original units = log density on the model's scale minus this."""
+        return float(np.log(self.scale).sum())
+
+    def to_model(self, rows: Array) -> Array:
+        """Rows (N, D) in original units on the model's scale."""
+        return np.ascontiguousarray((rows - self.center) / self.scale)
+
+
+def posterior_arrays(tree: xr.DataTree) -> PosteriorArrays:
+    """The draws of a tree as arrays on the model's scale."""
+    posterior, constants = tree["posterior"], tree["constant_data"]
+    center, scale = constants["center"].values, constants["scale"].values
+    means = posterior["means"].values
+    k, d = means.shape[2:]
+    covariances = posterior["covariances"].values.reshape(-1, k, d, d) / np.outer(scale, scale)
+    cholesky = np.linalg.cholesky(covariances)
+    return PosteriorArrays(
+        weights=np.ascontiguousarray(posterior["weights"].values.reshape(-1, k)),
+        means=np.ascontiguousarray((means.reshape(-1, k, d) - center) / scale),
+        cholesky=cholesky,
+        scaling=inverse_cholesky(cholesky),
+        center=center,
+        scale=scale,
+        diagonal=get_structure(tree.attrs["covariance_type"]).diagonal,
+    )

@@ -1,0 +1,127 @@
+"""Passes over draws: pointwise log densities, mean responsibilities, posterior predictive density.
+
+Each streams over draws and holds one draw's rows at a time, never draws x rows x components. Draws are
+divided among threads; the kernels release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.kernels import log_normalizers, mixture_pass
+
+__all__ = ["mean_responsibilities", "pointwise_log_density", "predictive_log_density"]
+
+Array = NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pointwise(features, weights, means, scaling, diagonal, out):
+    """out[s, n] = log density of row n under draw s."""
+    n_components = weights.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(features.shape[1])
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, out[s], none2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _responsibilities(features, weights, means, scaling, diagonal, total):
+    """Add each draw's responsibilities (N, K) to total."""
+    n_components, n_rows = weights.shape[1], features.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(n_rows)
+    buffer = np.empty((n_rows, n_components))
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, none, buffer)
+        total += buffer
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _predictive(features, weights, means, scaling, diagonal, highest, total):
+    """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
+    n_components, n_rows = weights.shape[1], features.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(n_rows)
+    density = np.empty(n_rows)
+    none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+                     np.empty(0), none2, none3, density, none2)  # fmt: skip
+        for n in range(n_rows):
+            v = density[n]
+            if v <= highest[n]:
+                total[n] += np.exp(v - highest[n])
+            else:
+                total[n] = total[n] * np.exp(highest[n] - v) + 1.0
+                highest[n] = v
+
+
+def _over_threads(work: Callable[[slice], Any], n_draws: int) -> list[Any]:
+    threads = min(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1, n_draws)
+    edges = np.linspace(0, n_draws, threads + 1).astype(int)
+    slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, slices))
+
+
+def _feature_major(rows: Array) -> Array:
+    return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
+
+
+def pointwise_log_density(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+    """Log density of each row under each draw.
+
+    Parameters
+    ----------
+    rows : array (N, D)
+    weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
+        Draws; `scaling` holds inverse Cholesky factors.
+    diagonal : bool
+        Whether every covariance is diagonal.
+
+    Returns
+    -------
+    array (S, N)
+    """
+    features = _feature_major(rows)
+    out = np.empty((len(weights), features.shape[1]))
+    _over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], diagonal, out[s]), len(weights))
+    return out
+
+
+def mean_responsibilities(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+    """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
+    features = _feature_major(rows)
+
+    def work(s: slice) -> Array:
+        total = np.zeros((features.shape[1], weights.shape[1]))
+        _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
+        return total
+
+    total = np.sum(_over_threads(work, len(weights)), axis=0)
+    return total / total.sum(axis=1, keepdims=True)
+
+
+def predictive_log_density(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+    """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
+    features = _feature_major(rows)
+
+    def work(s: slice) -> Array:
+        highest, total = np.full(features.shape[1], -np.inf), np.zeros(features.shape[1])
+        _predictive(features, weights[s], means[s], scaling[s], diagonal, highest, total)
+        return highest + np.log(total)
+
+    return np.logaddexp.reduce(_over_threads(work, len(weights)), axis=0) - np.log(len(weights))

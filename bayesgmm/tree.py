@@ -1,0 +1,76 @@
+"""Plain arrays out of a fit's DataTree, whatever the order of its dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["MixtureDraws", "observed_rows", "read_draws", "read_sample_stats"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureDraws:
+    """Draws of the mixture: C chains of S draws.
+
+    Attributes
+    ----------
+    weights, means, covariances : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
+    log_likelihood : array (C, S)
+    feature_names : tuple of D strings
+    covariance_type : str
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    log_likelihood: Array
+    feature_names: tuple[str, ...]
+    covariance_type: str
+
+    def reorder(self, index: NDArray[np.integer[Any]]) -> tuple[Array, Array, Array]:
+        """Weights, means and covariances with component ``index[c, s, k]`` in place k."""
+        weights, means, covariances = (
+            np.take_along_axis(a, index.reshape(index.shape + (1,) * (a.ndim - 3)), axis=2)
+            for a in (self.weights, self.means, self.covariances)
+        )
+        return weights, means, covariances
+
+
+def read_draws(tree: xarray.DataTree) -> MixtureDraws:
+    """The draws of a fit's ``posterior_``."""
+    dims = ("chain", "draw", "component", "feature", "feature_bis")
+    posterior = tree["posterior"].to_dataset()
+    return MixtureDraws(
+        weights=posterior["weights"].transpose(*dims[:3]).values,
+        means=posterior["means"].transpose(*dims[:4]).values,
+        covariances=posterior["covariances"].transpose(*dims).values,
+        log_likelihood=posterior["log_likelihood_total"].transpose(*dims[:2]).values,
+        feature_names=tuple(str(f) for f in posterior["feature"].values),
+        covariance_type=str(tree.attrs.get("covariance_type", "full")),
+    )
+
+
+def read_sample_stats(tree: xarray.DataTree) -> dict[str, NDArray[Any]]:
+    """Sampler statistics with one value, or more, a draw; empty if there are none."""
+    if "sample_stats" not in tree.children:
+        return {}
+    stats = tree["sample_stats"].to_dataset()
+    per_draw = (str(name) for name, x in stats.data_vars.items() if {"chain", "draw"} <= set(x.dims))
+    return {name: stats[name].transpose("chain", "draw", ...).values for name in per_draw}
+
+
+def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, list[str]]:
+    """The data (N, D), the weight of each row (N,) if recorded, and the names of the rows."""
+    observed = tree["observed_data"].to_dataset()["obs"].transpose("obs_id", "feature")
+    weight = None
+    if "constant_data" in tree.children and "row_weight" in tree["constant_data"].data_vars:
+        weight = tree["constant_data"].to_dataset()["row_weight"].values
+    return observed.values, weight, [str(r) for r in observed["obs_id"].values]
