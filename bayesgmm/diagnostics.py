@@ -114,8 +114,21 @@ def diagnose(tree: xarray.DataTree) -> Diagnosis:
 
     Examples
     --------
-    >>> import bayesgmm as bg  # doctest: +SKIP
-    >>> print(bg.diagnose(fit.posterior_))  # doctest: +SKIP
+    >>> import numpy as np, xarray as xr
+    >>> from bayesgmm.diagnostics import diagnose
+    >>> rng, lead = np.random.default_rng(0), ("chain", "draw")
+    >>> posterior = {
+    ...     "weights": ((*lead, "component"), np.ones((4, 300, 1))),
+    ...     "means": ((*lead, "component", "feature"), rng.normal(size=(4, 300, 1, 1))),
+    ...     "covariances": ((*lead, "component", "feature", "feature_bis"), np.ones((4, 300, 1, 1, 1))),
+    ...     "log_likelihood_total": (lead, rng.normal(size=(4, 300))),
+    ... }
+    >>> data = xr.Dataset({"obs": (("obs_id", "feature"), [[-1.0], [1.0]])}, {"obs_id": [0, 1]})
+    >>> tree = xr.DataTree.from_dict(
+    ...     {"posterior": xr.Dataset(posterior, {"feature": ["x"]}), "observed_data": data}
+    ... )
+    >>> print(diagnose(tree).verdict)
+    Converged: every label-invariant quantity passes (R-hat < 1.01, ESS > 400).
     """
     stats, draws = read_sample_stats(tree), read_draws(tree)
     values = _gate_values(tree, draws, stats)

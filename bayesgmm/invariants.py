@@ -91,7 +91,8 @@ def label_invariants(
     covariance += np.einsum("sk,skd,ske->sde", weights, deviation, deviation)
     for name, values in zip(features_called, mean.T, strict=True):
         out[f"mixture_mean[{name}]"] = values
-    out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
+    with np.errstate(invalid="ignore"):
+        out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
     index = np.unique(np.linspace(0, n_rows - 1, min(n_rows, max_rows)).round().astype(np.int64))
     features = np.ascontiguousarray(rows[index].T, dtype=np.float64)  # (D, n)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytensor.tensor as pt
@@ -28,15 +28,15 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm import kernels
+from bayesgmm import kernels, triangular
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.triangular import invert_lower
 
 __all__ = ["MixtureLogDensity", "MixturePullback", "mixture_log_density"]
 
-# PyTensor caches compiled graphs under this number: code compiled from other kernels never runs.
-_VERSION = int.from_bytes(
-    hashlib.sha256(Path(kernels.__file__).read_bytes() + Path(__file__).read_bytes()).digest()[:6]
-)
+# PyTensor caches compiled graphs under this number: they are compiled anew when the kernels change.
+_SOURCES = (kernels.__file__, triangular.__file__, __file__)
+_VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(p).read_bytes() for p in _SOURCES)).digest()[:6])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -48,41 +48,26 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diago
     for b in range(n_rows):
         for j in range(d):
             features[j, b] = rows[b, j]
-    scaling = np.zeros((n_components, d, d))
-    for k in range(n_components):
-        for j in range(d):
-            scaling[k, j, j] = 1.0 / cholesky[k, j, j]
-            if diagonal:
-                continue
-            for i in range(j + 1, d):
-                total = 0.0
-                for m in range(j, i):
-                    total -= cholesky[k, i, m] * scaling[k, m, j]
-                scaling[k, i, j] = total / cholesky[k, i, i]
-    log_norm = np.empty(n_components)
-    counts = np.empty(n_components)
-    sums = np.empty((n_components, d))
-    outers = np.empty((n_components, d, d))
+    scaling = np.empty((n_components, d, d))
+    log_norm, counts = np.empty(n_components), np.empty(n_components)
+    sums, outers = np.empty((n_components, d)), np.empty((n_components, d, d))
     density = np.empty(n_rows)
-    log_normalizers(log_weights.copy(), scaling, log_norm)
     # Copies are contiguous whatever layout the graph hands over: one specialisation of the kernel.
+    invert_lower(cholesky.copy(), scaling)
+    log_normalizers(log_weights.copy(), scaling, log_norm)
     mixture_pass(features, row_weights.copy(), log_norm, means.copy(), scaling, diagonal,
                  counts, sums, outers, density, np.empty((0, 0)))  # fmt: skip
     for b in range(n_rows):
         density[b] *= row_weights[b]
-    grad_means = np.zeros((n_components, d))
-    grad_cholesky = np.zeros((n_components, d, d))
+    grad_means, grad_cholesky = np.zeros((n_components, d)), np.zeros((n_components, d, d))
     for k in range(n_components):
         for i in range(d):
             outers[k, i, i] -= counts[k]
         for j in range(d):
             for i in range(j, d):
                 grad_means[k, j] += scaling[k, i, j] * sums[k, i]
-                if i > j and diagonal:
-                    continue
                 for m in range(i, d):
-                    if m == i or not diagonal:
-                        grad_cholesky[k, i, j] += scaling[k, m, i] * outers[k, m, j]
+                    grad_cholesky[k, i, j] += scaling[k, m, i] * outers[k, m, j]
     return density, counts, grad_means, grad_cholesky
 
 
@@ -109,7 +94,7 @@ class MixtureLogDensity(Op):
     Parameters
     ----------
     diagonal : bool
-        Read the diagonals of the factors alone.
+        The factors are diagonal, so that the kernel skips all other cells.
     """
 
     __props__ = ("diagonal",)
@@ -120,17 +105,17 @@ class MixtureLogDensity(Op):
 
     def make_node(self, *inputs: Any) -> Apply:
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
-        rows, row_weights, log_weights, means, cholesky = variables
-        if tuple(v.type.ndim for v in variables) != (2, 1, 1, 2, 3):
-            raise TypeError("expected rows (N, D), row weights (N,), log weights (K,), means (K, D), factors (K, D, D)")
-        density = pt.tensor(dtype="float64", shape=(rows.type.shape[0],))
-        return Apply(self, variables, [density, log_weights.type(), means.type(), cholesky.type()])
+        if [v.type.ndim for v in variables] != [2, 1, 1, 2, 3]:
+            raise TypeError("inputs have shapes (N, D), (N,), (K,), (K, D), (K, D, D)")
+        density = pt.tensor(dtype="float64", shape=(variables[0].type.shape[0],))
+        return Apply(self, variables, [density, *(variable.type() for variable in variables[2:])])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [(shapes[0][0],), shapes[2], shapes[3], shapes[4]]
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
-        for storage, value in zip(output_storage, _density_and_gradient(*inputs, self.diagonal), strict=True):
+        values = _density_and_gradient(*inputs, self.diagonal)
+        for storage, value in zip(output_storage, values, strict=True):
             storage[0] = value
 
     def pullback(
@@ -140,8 +125,8 @@ class MixtureLogDensity(Op):
         refused = [grad_not_implemented(self, i, inputs[i], reason) for i in range(len(inputs))]
         if not all(isinstance(g.type, DisconnectedType) for g in cotangents[1:]):
             return refused
-        gradients = MixturePullback(self.diagonal)(cotangents[0], *outputs[1:], *inputs, return_list=True)
-        return [*refused[:2], *gradients]
+        pullback = MixturePullback(self.diagonal).make_node(cotangents[0], *outputs[1:], *inputs)
+        return [*refused[:2], *pullback.outputs]
 
 
 class MixturePullback(Op):
@@ -160,11 +145,12 @@ class MixturePullback(Op):
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
         return Apply(self, variables, [variable.type() for variable in variables[1:4]])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return list(shapes[1:4])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
-        for storage, value in zip(output_storage, _pull_back(*inputs, self.diagonal), strict=True):
+        values = _pull_back(*inputs, self.diagonal)
+        for storage, value in zip(output_storage, values, strict=True):
             storage[0] = value
 
 
@@ -173,7 +159,7 @@ def _funcify_density(op: MixtureLogDensity, node: Apply | None = None, **kwargs:
     diagonal = op.diagonal
 
     @numba_njit
-    def log_density(rows, row_weights, log_weights, means, cholesky):  # type: ignore[no-untyped-def]
+    def log_density(rows, row_weights, log_weights, means, cholesky):
         return _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diagonal)
 
     return log_density, _VERSION
@@ -184,7 +170,7 @@ def _funcify_pullback(op: MixturePullback, node: Apply | None = None, **kwargs: 
     diagonal = op.diagonal
 
     @numba_njit
-    def pull_back(g, counts, grad_means, grad_cholesky, rows, row_weights, log_weights, means, cholesky):  # type: ignore[no-untyped-def]
+    def pull_back(g, counts, grad_means, grad_cholesky, rows, row_weights, log_weights, means, cholesky):
         return _pull_back(g, counts, grad_means, grad_cholesky,
                           rows, row_weights, log_weights, means, cholesky, diagonal)  # fmt: skip
 
@@ -204,16 +190,22 @@ def mixture_log_density(
     row_weights : tensor (N,), optional
         Multiplies the log density of each row.
     diagonal : bool
-        Read the diagonals of the factors alone.
+        The factors are diagonal, so that the kernel skips all other cells.
+
+    Returns
+    -------
+    TensorVariable
+        Differentiable by weights, means and Cholesky factors.
 
     Examples
     --------
     >>> import numpy as np
     >>> from bayesgmm.likelihood_op import mixture_log_density
-    >>> mixture_log_density(np.zeros((1, 1)), np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1))).eval().round(4)
+    >>> row = np.zeros((1, 1))
+    >>> mixture_log_density(row, np.ones(1), means=row, cholesky=np.ones((1, 1, 1))).eval().round(4)
     array([-0.9189])
     """
     rows = pt.as_tensor(rows)
     row_weights = pt.ones(rows.shape[0]) if row_weights is None else row_weights
-    outputs = MixtureLogDensity(diagonal)(rows, row_weights, pt.log(weights), means, cholesky, return_list=True)
-    return outputs[0]
+    node = MixtureLogDensity(diagonal).make_node(rows, row_weights, pt.log(weights), means, cholesky)
+    return cast(TensorVariable, node.outputs[0])

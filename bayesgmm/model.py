@@ -18,12 +18,13 @@ from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.data import Table, prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.input_checks import check_enough_rows
 from bayesgmm.likelihood_op import mixture_log_density
 from bayesgmm.prior import MixturePrior, ResolvedPrior
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal, ScaleFamily
 from bayesgmm.structure import Structure, get_structure
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "model_from_numbers"]
 
 _FAMILIES: dict[type[ScaleFamily], Callable[..., TensorVariable]] = {
     HalfNormal: lambda name, a, b, **dims: pm.HalfNormal(name, sigma=a, **dims),
@@ -95,12 +96,17 @@ def build_model(
     """
     structure = get_structure(covariance_type)
     if not isinstance(X, Table):
-        table = prepare_table(X, standardize=standardize, sample_weight=sample_weight, n_components=n_components)
+        table = prepare_table(X, standardize=standardize, sample_weight=sample_weight)
     elif sample_weight is None:
         table = X
     else:
         raise InputError("sample_weight is already part of a Table; give it to prepare_table instead.")
-    numbers = (MixturePrior() if prior is None else prior).resolve(table)
+    check_enough_rows(int((table.weights > 0).sum()), table.n_features, n_components)
+    return model_from_numbers(table, structure, (MixturePrior() if prior is None else prior).resolve(table), n_components)
+
+
+def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrior, n_components: int) -> pm.Model:
+    """`build_model` for a table, a structure and a resolved prior."""
     k, d = n_components, table.n_features
     coords = {
         "component": range(k),
@@ -132,15 +138,11 @@ def _weights(k: int, prior: ResolvedPrior) -> TensorVariable:
 
 def _cholesky(structure: Structure, prior: ResolvedPrior, k: int, d: int) -> TensorVariable:
     """(K, D, D) lower Cholesky factors of the covariances, from sds and correlations."""
-    sds = _standard_deviations(structure, prior)
-    if structure.n_standard_deviations(d) != d:
-        sds = sds[..., None]
-    scale = pt.broadcast_to(sds, (k, d))[..., None]
+    scale = pt.broadcast_to(_standard_deviations(structure, prior), (k, d))[..., None]
     if not structure.correlated or d == 1:
         return scale * np.eye(d)
-    dims, shape = ("component", "feature", "feature_bis"), (k, d, d)
-    if structure.shared:
-        dims, shape = dims[1:], shape[1:]
+    dims = ("component", "feature", "feature_bis")[structure.shared :]
+    shape = (k, d, d)[structure.shared :]
     # LKJCorr draws in a scan, which takes a fixed shape but not the lengths of dims.
     correlation = pm.LKJCorr(
         "correlation_cholesky", n=d, eta=prior.lkj_eta, shape=shape, dims=dims,
@@ -150,24 +152,23 @@ def _cholesky(structure: Structure, prior: ResolvedPrior, k: int, d: int) -> Ten
 
 
 def _standard_deviations(structure: Structure, prior: ResolvedPrior) -> TensorVariable:
-    """The variable `sds`: free, or a function of what the prior's family is about."""
+    """The variable `sds`, broadcastable to (K, D): free, or a function of what the family is about."""
     (a, b), floor = prior.cells(structure)
-    dims: tuple[str, ...] = ("component", "feature")
-    if structure.shared:
-        dims = dims[1:]
-    if len(floor) != len(prior.floor):
+    dims = ("component", "feature")[structure.shared :]
+    isotropic = structure.n_standard_deviations(2) == 1
+    if isotropic:
         dims, a, b, floor = dims[:1], a[0], b[0], floor[0]
     rounded = np.any(floor > 0)
     on_variance = prior.family.on_variance
     name = ("variances" if on_variance else "sds") + ("_true" if rounded else "")
-    free = _FAMILIES[type(prior.family)](name, a, b, dims=dims)
-    if name == "sds":
-        return free
-    variances = (free if on_variance else free**2) + floor
-    return pm.Deterministic("sds", pt.sqrt(variances), dims=dims)
+    sds = _FAMILIES[type(prior.family)](name, a, b, dims=dims)
+    if name != "sds":
+        variances = (sds if on_variance else sds**2) + floor
+        sds = pm.Deterministic("sds", pt.sqrt(variances), dims=dims)
+    return sds[:, None] if isotropic else sds
 
 
-def _draw(weights: TensorVariable, means: TensorVariable, cholesky: TensorVariable, size: Any) -> TensorVariable:
+def _draw(weights: Any, means: Any, cholesky: Any, size: Any) -> TensorVariable:
     """Rows drawn from the mixture, for predictive sampling."""
     component = pm.Categorical.dist(weights, size=size)
     noise = pm.Normal.dist(size=(*component.shape, means.shape[-1]))

@@ -6,7 +6,8 @@ correlations ~ LKJ(lkj_eta). With a recording step delta_j the component's varia
 
     p(sd) = p_s(sqrt(sd^2 - delta^2/12)) sd / sqrt(sd^2 - delta^2/12),   sd > delta / sqrt(12),
 
-so that no component can shrink onto tied rows. Defaults follow Richardson and Green (1997): means over the
+so that no component can shrink onto tied rows. Lognormal and inverse-gamma families vanish at that floor; the
+others pile up there (integrably), so prefer the former with rounded data. Defaults follow Richardson and Green (1997): means over the
 range of each column; lognormal sds, which unlike half-normal or half-Cauchy ones vanish at zero.
 """
 
@@ -21,7 +22,7 @@ from scipy.special import gammaln
 
 from bayesgmm.data import Table
 from bayesgmm.errors import InputError
-from bayesgmm.priors import LogNormal, ScaleFamily, per_column
+from bayesgmm.priors import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.structure import Structure
 
 __all__ = ["MixturePrior", "ResolvedPrior", "lkj_log_constant"]
@@ -66,9 +67,12 @@ class MixturePrior:
     resolution: ArrayLike | str | None = "auto"
 
     def __post_init__(self) -> None:
+        for name in ("mean_loc", "mean_scale", "resolution"):
+            object.__setattr__(self, name, frozen_value(getattr(self, name)))
         for name in ("lkj_eta", "concentration"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0):
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not (number and math.isfinite(value) and value > 0):
                 raise InputError(f"prior {name}={value!r} must be one positive number.")
         if self.sd is not None and not isinstance(self.sd, ScaleFamily):
             raise InputError(f"prior sd={self.sd!r} must be a family of bayesgmm.priors, such as priors.HalfNormal(1.0).")
@@ -87,13 +91,15 @@ class MixturePrior:
         )  # fmt: skip
         family = self.sd
         if family is None:
-            family = LogNormal(np.log(0.5 * z.std(axis=0)), 0.7)
+            family = LogNormal(np.log(0.5 * _weighted_sd(z, table.weights[table.weights > 0])), 0.7)
         if self.resolution is None:
             step = np.zeros(d)
         elif isinstance(self.resolution, str):
             step = table.resolution / table.scale
         else:
-            step = np.abs(per_column(self.resolution, d, "resolution"))
+            step = per_column(self.resolution, d, "resolution")
+            if (step < 0).any():
+                raise InputError(f"prior resolution={self.resolution!r} must not be negative; 0 means continuous.")
         return ResolvedPrior(
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
@@ -174,6 +180,11 @@ class ResolvedPrior:
                     f"no component sd can fall below {self.scale[j] * self.step[j] / math.sqrt(12):.4g}"
                 )
         return "\n".join(lines)
+
+
+def _weighted_sd(z: Array, weights: Array) -> Array:
+    mean = np.average(z, axis=0, weights=weights)
+    return np.sqrt(np.average((z - mean) ** 2, axis=0, weights=weights))
 
 
 def lkj_log_constant(n_features: int, eta: float) -> float:

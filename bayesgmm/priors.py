@@ -28,6 +28,10 @@ class ScaleFamily(ABC):
     positive_at_zero: ClassVar[bool]  # such a prior is improper with tied rows and no resolution
     on_variance: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        for name, value in self.hyperparameters().items():
+            object.__setattr__(self, name, frozen_value(value))
+
     @abstractmethod
     def hyperparameters(self) -> dict[str, ArrayLike]:
         """Name and value of each hyperparameter."""
@@ -107,6 +111,17 @@ class InverseGamma(ScaleFamily):
 
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"a": self.a, "b": self.b}
+
+
+def frozen_value(value: ArrayLike | str | None) -> float | tuple[float, ...] | str | None:
+    """A number, or a tuple with one number a column, so that records compare and cannot change."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        return value  # type: ignore[return-value]  # refused by name when it is resolved
+    return float(array) if array.ndim == 0 else tuple(array.ravel().tolist())
 
 
 def per_column(value: ArrayLike, n_features: int, name: str, *, positive: bool = False) -> Array:

@@ -13,8 +13,8 @@ dropped: memory is S K^2 + n K whatever the number of rows.
 The new labels are ordered by the posterior mean of the first feature (ties: of the next one), ascending, so
 the answer does not depend on how the draws were labelled to begin with.
 
-References: Stephens (2000), JRSS B 62, 795-809; Sperrin, Jaki, Wit (2010), Statistics and Computing 20,
-357-366, for the probability of each relabelling.
+Stephens (2000), JRSS B 62, 795-809; for the probability of each relabelling Sperrin, Jaki, Wit (2010),
+Statistics and Computing 20, 357-366.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ class Relabelling:
         One minus the probability of the chosen permutation given the draw, P(nu | theta) proportional to
         exp(sum_i sum_j p_i,nu(j) log Q_ij): 0 is certain. All K! permutations count for K <= 6; above, the
         chosen one and its K (K - 1) / 2 single swaps, a lower bound that is close when mix-ups are pairwise.
-    n_iter : int
-        Rounds of assignment.
-    converged : bool
-        False if ``max_iter`` rounds still changed some draw.
+    n_iter, converged : int, bool
+        Rounds of assignment, and whether the last one changed nothing.
     method : str
         In words, for the record.
     reference : array (n, K)
@@ -96,8 +94,7 @@ def relabel(
 
     Parameters
     ----------
-    rows : array (N, D)
-        The data, in the same units as the draws.
+    rows : array (N, D), in the units of the draws
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         The draws of all chains; `scaling` holds inverse lower Cholesky factors of the covariances.
     diagonal : bool
@@ -107,8 +104,7 @@ def relabel(
         Draw whose labels the reference starts from; by default the one of highest likelihood.
     max_rows, random_seed : int
         Above so many rows, a random subset of them is used.
-    max_iter : int
-        Rounds of assignment at most.
+    max_iter : int, rounds of assignment at most
 
     Returns
     -------
@@ -144,10 +140,8 @@ def relabel(
         index = np.sort(np.random.default_rng(random_seed).choice(n_rows, max_rows, replace=False))
     method = f"Stephens (2000) Kullback-Leibler, all chains pooled, {len(index)} of {n_rows} rows"
     if n_components == 1:
-        order = np.zeros((n_draws, 1), dtype=np.int64)
-        return Relabelling(
-            order, order[:, 0] * 0.0, 0, True, "one component", np.ones((len(index), 1)), index
-        )
+        same = np.zeros((n_draws, 1), dtype=np.int64)
+        return Relabelling(same, np.zeros(n_draws), 0, True, "one component", np.ones((len(index), 1)), index)
 
     features = np.ascontiguousarray(rows[index].T)  # (D, n)
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)

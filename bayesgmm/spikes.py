@@ -1,54 +1,76 @@
 """Which maxima of the likelihood are artefacts.
 
 The likelihood of a Gaussian mixture is unbounded: a component that sits on one row, or on rows that are
-(nearly) tied, can shrink for ever. Such spikes, and the local maxima next to them, carry no information, and
-the estimate that is wanted is the best of the other local maxima (Hathaway 1985; McLachlan and Peel 2000,
-section 3.10). A component is called a spike when its smallest standard deviation s, in any direction and
-relative to that of the whole table in the same direction, is small *and* few rows support it,
+(nearly) tied, can shrink for ever. Such spikes, and the local maxima beside them, carry no information; what
+is wanted is the best of the other maxima (Hathaway 1985; McLachlan and Peel 2000, section 3.10).
 
-    s < min(0.03, 0.3 / (n_k - D)),      n_k - 1 in place of n_k - D for uncorrelated structures,
+A component is called a spike when it is narrow *and* few rows support it: with s its smallest standard
+deviation in any direction, in units of the standard deviation of all rows in that direction,
 
-since D rows always lie on a hyperplane and say nothing about the spread across it; or when it is narrower
-in some column than half of what rounding to the recording step already adds (step / sqrt(12)).
+    s < min(0.03, 0.3 / (n_k - D))        n_k - 1 for uncorrelated structures, all rows for tied ones,
 
-A cluster of 100 rows may so be 300 times narrower than its column and one of 11 rows 33 times. The first
-bound is relative to the number of rows and to nothing else, so that neither units nor correlations matter.
+for D rows always lie on a hyperplane and say nothing about the spread across it. So 3 % of the column is
+always wide enough, and a cluster of 100 rows may be 300 times narrower than its column. It is also a spike
+when some column's standard deviation is below half of what rounding to the recording step adds by itself,
+step / sqrt(12): at least 98 % of its rows then agree in the recorded value.
+
+Neither units nor correlations nor a sample weight common to all rows change the verdict.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.structure import Structure
 
-__all__ = ["NARROW", "spikes"]
+__all__ = ["WIDE_ENOUGH", "SpikeRule", "smallest_sd"]
 
 Array = NDArray[np.float64]
 
-NARROW = 0.03
+WIDE_ENOUGH = 0.03
 _SUPPORT = 0.3
+# Columns as coarse as this are looked at for a recording step; it is not worth it for others.
+_LOOK_AT_ROUNDING = 0.3
 
 
 def smallest_sd(covariances: Array) -> Array:
-    """(K,) square root of the smallest eigenvalue of each covariance (K, D, D)."""
+    """(K,) smallest standard deviation in any direction; covariances (K, D, D)."""
     return np.sqrt(np.maximum(np.linalg.eigvalsh(covariances)[:, 0], 0.0))
 
 
-def spikes(counts: Array, covariances: Array, structure: Structure, smallest: Array) -> NDArray[np.bool_]:
-    """Which components are spikes.
+@dataclass(frozen=True, eq=False)
+class SpikeRule:
+    """The rule above, for one table.
 
     Parameters
     ----------
-    counts : array (K,)
-        Rows that each component holds.
-    covariances : array (K, D, D)
-        In coordinates in which the covariance of the whole table is the identity.
     structure : Structure
-    smallest : array (D,)
-        Standard deviation below which a component is narrower than the recording step, by column.
+    to_columns : array (D, D)
+        Takes the features to columns of standard deviation one.
+    resolution : callable
+        Returns the recording steps (D,) of those columns; called only if some component is narrow.
+    rows_per_weight : float
+        Rows of the table for each unit of weight among the rows that are fitted.
     """
-    free = covariances.shape[1] if structure.correlated else 1
-    rows = np.full_like(counts, counts.sum()) if structure.shared else counts
-    support = np.maximum(rows - free, 1e-300)
-    return smallest_sd(covariances) < np.minimum(NARROW, _SUPPORT / support)
+
+    structure: Structure
+    to_columns: Array
+    resolution: Callable[[], Array]
+    rows_per_weight: float = 1.0
+
+    def __call__(self, counts: Array, covariances: Array) -> NDArray[np.bool_]:
+        """(K,) which components are spikes, given the weight they hold and covariances of the features."""
+        rows = counts * self.rows_per_weight
+        if self.structure.shared:
+            rows = np.full_like(rows, rows.sum())
+        dependent = covariances.shape[1] if self.structure.correlated else 1
+        support = np.maximum(rows - dependent, 1e-300)
+        spiked = smallest_sd(covariances) < np.minimum(WIDE_ENOUGH, _SUPPORT / support)
+        column_sd = np.sqrt(np.einsum("ij,kjl,il->ki", self.to_columns, covariances, self.to_columns))
+        if column_sd.min() < _LOOK_AT_ROUNDING:
+            spiked |= (column_sd < 0.5 * self.resolution() / np.sqrt(12.0)).any(axis=1)
+        return spiked

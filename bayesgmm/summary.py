@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.convergence import MIN_DRAWS, convergence_table
+from bayesgmm.convergence import MIN_DRAWS
 from bayesgmm.diagnostics import Diagnosis, diagnose
 from bayesgmm.errors import InputError
 from bayesgmm.params import MixtureParams
@@ -53,11 +53,11 @@ def summary(
     Returns
     -------
     DataFrame
-        A row a parameter: ``weights[k]``, ``means[k, feature]``, and the covariances as ``sd[k, feature]`` and
-        ``corr[k, feature, feature]`` (without k when tied). Columns ``mle, mean, sd``, the interval (such as
-        ``ci_2.5%, ci_97.5%``), ``ess_bulk, ess_tail, r_hat, mcse_mean, ok``. ``ok`` is False where the interval
-        is not to be relied on: the parameter's own R-hat or ESS fails, or the whole fit's diagnosis does.
-        ``attrs["verdict"]`` is the diagnosis in a sentence.
+        A row a parameter: ``weights[k]``, ``means[k, feature]``, and the covariances as ``sd[k, feature]``
+        and ``corr[k, feature, feature]`` (without k when tied). Columns ``mle, mean, sd``, the interval (such
+        as ``ci_2.5%, ci_97.5%``), ``ess_bulk, ess_tail, r_hat, mcse_mean, ok``. ``ok`` is False where the
+        interval is not to be relied on: the parameter's own R-hat or ESS fails, or the whole fit's diagnosis
+        does. ``attrs["verdict"]`` is the diagnosis in a sentence.
 
     Raises
     ------
@@ -66,8 +66,21 @@ def summary(
 
     Examples
     --------
-    >>> import bayesgmm as bg  # doctest: +SKIP
-    >>> bg.summary(fit.posterior_, fit.em_.params, ci_prob=0.9)  # doctest: +SKIP
+    >>> import numpy as np, xarray as xr
+    >>> from bayesgmm.summary import summary
+    >>> rng, lead = np.random.default_rng(0), ("chain", "draw")
+    >>> posterior = {
+    ...     "weights": ((*lead, "component"), np.ones((4, 300, 1))),
+    ...     "means": ((*lead, "component", "feature"), rng.normal(size=(4, 300, 1, 1))),
+    ...     "covariances": ((*lead, "component", "feature", "feature_bis"), np.ones((4, 300, 1, 1, 1))),
+    ...     "log_likelihood_total": (lead, rng.normal(size=(4, 300))),
+    ... }
+    >>> data = xr.Dataset({"obs": (("obs_id", "feature"), [[-1.0], [1.0]])}, {"obs_id": [0, 1]})
+    >>> tree = xr.DataTree.from_dict(
+    ...     {"posterior": xr.Dataset(posterior, {"feature": ["x"]}), "observed_data": data}
+    ... )
+    >>> [name for name, ok in summary(tree)["ok"].items() if ok]
+    ['weights[0]', 'means[0, x]', 'sd[0, x]']
     """
     if not 0.0 < ci_prob < 1.0:
         raise InputError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}; 0.95 is usual.")
@@ -75,7 +88,7 @@ def summary(
     draws = read_draws(tree)
     named = draws.feature_names, draws.covariance_type
     values = component_scalars(draws.weights, draws.means, draws.covariances, *named)
-    table = convergence_table(values)
+    table = diagnosis.components
 
     lower, upper = 0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)
     flat = np.stack([x.ravel() for x in values.values()])  # (parameters, C * S)

@@ -1,13 +1,49 @@
-"""Cholesky factors and triangular inverses of a few small matrices, without a LAPACK call for each."""
+"""A mixture in triangular form: Cholesky factors of its covariances, and their inverses.
+
+A few small matrices at a time, so compiled loops instead of a LAPACK call for each.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-__all__ = ["cholesky_and_inverse", "invert_lower"]
+__all__ = ["State", "cholesky_and_inverse", "invert_lower", "state_of"]
+
+Array = NDArray[np.float64]
+
+
+class State(NamedTuple):
+    """Parameters of a mixture, as the kernel takes them."""
+
+    weights: Array  # (K,)
+    means: Array  # (K, D)
+    cholesky: Array  # (K, D, D)
+    scaling: Array  # (K, D, D), inverse of cholesky
+
+    @property
+    def covariances(self) -> Array:
+        return self.cholesky @ np.swapaxes(self.cholesky, 1, 2)  # (K, D, D)
+
+
+def state_of(weights: Array, means: Array, covariances: Array, floor: float) -> tuple[State, bool]:
+    """State with these covariances (K, D, D), no eigenvalue below `floor`; and whether any had to be raised.
+
+    Raising eigenvalues is the exact M-step under the constraint covariance >= floor * I, so that EM stays
+    monotone with it.
+    """
+    cholesky, scaling = np.empty_like(covariances), np.empty_like(covariances)
+    if cholesky_and_inverse(covariances, cholesky, scaling) > floor:
+        return State(weights, means, cholesky, scaling), False
+    values, vectors = np.linalg.eigh(covariances)
+    # A little above the floor, or its last bit would raise a matrix on the floor again and again.
+    raised = np.maximum(values, floor * (1.0 + 1e-9))
+    cholesky_and_inverse((vectors * raised[:, None, :]) @ np.swapaxes(vectors, 1, 2), cholesky, scaling)
+    return State(weights, means, cholesky, scaling), bool((values <= floor).any())
 
 
 @njit(cache=True, error_model="numpy")
@@ -38,7 +74,7 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
             pivot = covariances[k, j, j]
             for m in range(j):
                 pivot -= cholesky[k, j, m] * cholesky[k, j, m]
-            if not (pivot > 0.0 and pivot < np.inf):
+            if not 0.0 < pivot < np.inf:
                 return -1.0
             root = math.sqrt(pivot)
             cholesky[k, j, j] = root
@@ -51,7 +87,7 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
     invert_lower(cholesky, inverse)
     bound = np.inf
     for k in range(n_matrices):
-        # The largest eigenvalue of the inverse is below its trace, the squared norm of `inverse`.
+        # No eigenvalue of the inverse covariance exceeds its trace.
         trace = 0.0
         for i in range(n):
             for j in range(i + 1):

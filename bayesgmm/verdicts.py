@@ -16,6 +16,7 @@ most draws could be relabelled in more than one way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,8 @@ def explain(
             "The density has converged, but the components are not identified: their labels cannot be matched"
         )
         report = (
-            "Report the density, the co-clustering of rows and the number of occupied components; intervals of "
-            "single components mean little. Fewer components may describe the data as well."
+            "Report the density, the co-clustering of rows and the number of occupied components; intervals "
+            "of single components mean little. Fewer components may describe the data as well."
         )
         failed = () if components["ok"].all() else (f"After relabelling, {worst(components)}.",)
         return head, [report, *failed]
@@ -157,7 +158,7 @@ def mode_table(groups: Sequence[Sequence[int]], values: Mapping[str, Array], wei
     return pd.DataFrame(rows).sort_values(order, ascending=False, ignore_index=True)
 
 
-def sampler_advice(stats: Mapping[str, NDArray]) -> list[str]:
+def sampler_advice(stats: Mapping[str, NDArray[Any]]) -> list[str]:
     """What tree depth and energy say about a Hamiltonian sampler."""
     advice = []
     saturated = float(np.mean(stats["maxdepth_reached"])) if "maxdepth_reached" in stats else 0.0

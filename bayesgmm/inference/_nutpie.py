@@ -13,14 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import nutpie
 import numpy as np
+import nutpie
 import pandas as pd
 from numba import carray, cfunc, types
 from numpy.typing import NDArray
 from nutpie.sample import CompiledModel
 
-from bayesgmm.density import Density, log_posterior_callback, log_posterior_gradient
+from bayesgmm.density import Density
+from bayesgmm.log_posterior import log_posterior_callback, log_posterior_gradient
 
 __all__ = ["Chain", "ChainResult", "run_chains"]
 

@@ -103,9 +103,7 @@ def label_switched() -> xr.DataTree:
     """The same; the sampler had called the components differently in two of four chains."""
     permutation = np.tile(np.arange(3), (4, 500, 1))
     permutation[2:] = [2, 0, 1]
-    return make_tree(
-        rows_around(), independent_draws(np.full(3, 1 / 3), CENTRES), permutation=permutation
-    )
+    return make_tree(rows_around(), independent_draws(np.full(3, 1 / 3), CENTRES), permutation=permutation)
 
 
 def not_identified() -> xr.DataTree:
@@ -119,7 +117,9 @@ def not_identified() -> xr.DataTree:
 def two_modes() -> xr.DataTree:
     """Chain 2 spends two components on one cluster and one on the other two."""
     usual = independent_draws(np.full(3, 1 / 3), CENTRES)
-    other = independent_draws(np.array([0.17, 0.17, 0.66]), np.array([[-3.4, 0.0], [-2.6, 0.0], [1.5, 1.0]]), seed=2)
+    other = independent_draws(
+        np.array([0.17, 0.17, 0.66]), np.array([[-3.4, 0.0], [-2.6, 0.0], [1.5, 1.0]]), seed=2
+    )
     other[2][:, :, 2] *= 3.0
     for a, b in zip(usual, other, strict=True):
         a[2] = b[2]

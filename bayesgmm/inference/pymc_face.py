@@ -1,0 +1,91 @@
+"""PyMC's own NUTS on the `build_model` face: slower, kept as a second opinion on the compiled density."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
+
+from bayesgmm.data import Table
+from bayesgmm.density import Density
+from bayesgmm.draws import Draws
+from bayesgmm.inference.modes import find_modes, modes_table
+from bayesgmm.inference.nuts import available_cores, starting_modes
+from bayesgmm.model import model_from_numbers
+from bayesgmm.params import MixtureParams
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.structure import Structure
+
+__all__ = ["initial_values", "sample_pymc"]
+
+# PyMC's name of a statistic -> nutpie's.
+_STATS = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
+
+
+def sample_pymc(
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    candidates: Sequence[MixtureParams],
+    *,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int | None = None,
+    target_accept: float = 0.8,
+    progressbar: bool = True,
+) -> Draws:
+    """Draw from the posterior by PyMC's NUTS, started at the posterior modes; arguments as in `sample_nuts`."""
+    modes = find_modes(table, structure, prior, candidates)
+    chosen = starting_modes(modes, chains)
+    model = model_from_numbers(table, structure, prior, modes[0].params.n_components)
+    began = time.perf_counter()
+    with model:
+        tree = pm.sample(
+            draws=draws, tune=tune, chains=chains, cores=min(cores or available_cores(), chains),
+            random_seed=random_seed, target_accept=target_accept, progressbar=progressbar, nuts_sampler="pymc",
+            init="adapt_diag", initvals=[initial_values(model, modes[m].params, prior, structure) for m in chosen],
+            compute_convergence_checks=False,
+        )  # fmt: skip
+    seconds = time.perf_counter() - began
+    posterior = tree["posterior"]
+    weights = np.broadcast_to(posterior["weights"].values, posterior["means"].shape[:3])
+    means = posterior["means"].values
+    cholesky = np.linalg.cholesky(posterior["covariances"].values)
+    n_chains, n_draws = means.shape[:2]
+    density = Density.build(table, structure, prior, modes[0].params)
+    flat = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in (weights, means, cholesky))
+    stats = {
+        _STATS.get(name, name): values.values
+        for name, values in tree["sample_stats"].data_vars.items()
+        if values.ndim == 2 and values.dtype.kind in "fiub"
+    }
+    return Draws(
+        np.ascontiguousarray(weights), means, cholesky, density.log_prior(*flat).reshape(n_chains, n_draws), stats,
+        chosen[:n_chains], modes_table(modes), seconds, n_draws < draws or n_chains < chains, "NUTS (PyMC) on build_model",
+    )  # fmt: skip
+
+
+def initial_values(
+    model: pm.Model, params: MixtureParams, prior: ResolvedPrior, structure: Structure
+) -> dict[str, Any]:
+    """Values of the model's free variables at a mixture on the model's scale."""
+    n_sd = structure.n_standard_deviations(params.n_features)
+    sds = params.standard_deviations[:, :n_sd]  # (K, n_sd)
+    floor = prior.cells(structure)[1]
+    correlation = params.cholesky / params.standard_deviations[:, :, None]
+    if structure.shared:
+        sds, correlation = sds[0], correlation[0]
+    elif n_sd < params.n_features:
+        sds = sds[:, 0]
+        floor = floor[0]
+    variances_true = np.maximum(sds**2 - floor, 1e-3 * sds**2)
+    values = {
+        "weights": params.weights, "means": params.means, "sds": sds, "sds_true": np.sqrt(variances_true),
+        "variances": sds**2, "variances_true": variances_true, "correlation_cholesky": correlation,
+    }  # fmt: skip
+    return {rv.name: values[rv.name] for rv in model.free_RVs}

@@ -1,0 +1,262 @@
+"""Clusters as a picture: the rows, the components at the posterior mean, and a cloud of posterior draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.errors import InputError
+from bayesgmm.plots.panels import density_panel, marker_area, pair_panel
+from bayesgmm.plots.scene import Scene, choose_features
+from bayesgmm.plots.style import (
+    INK,
+    MUTED,
+    STYLE,
+    axis_label,
+    component_style,
+    quiet_axes,
+    verdict_note,
+    write_note,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["clusters_caption", "clusters_size", "draw_clusters", "plot_clusters"]
+
+
+def plot_clusters(
+    fit: BayesianGMM,
+    *,
+    features: Sequence[str] | str | None = None,
+    levels: float | Sequence[float] = 0.95,
+    n_draws: int = 50,
+    ax: Any = None,
+    ci_prob: float = 0.95,
+) -> Any:
+    """Rows by component, ellipses at the posterior mean, and a cloud of posterior draws.
+
+    One column gives a histogram with the posterior predictive density; two a scatter plot; more a triangle of
+    pairs with the densities on its diagonal. Markers are filled when the assignment is certain and hollow when
+    it is not. A fit that has not converged says so on the figure.
+
+    Parameters
+    ----------
+    fit : BayesianGMM
+        Fitted.
+    features : sequence of str, optional
+        Columns to show; by default all, or, of more than five, the five along which components differ most.
+    levels : float or sequence of float
+        Shares of a component that its ellipses hold.
+    n_draws : int
+        Posterior draws shown of each component, evenly spaced over all chains; 0 shows none.
+    ax : Axes, or array of Axes (D, D) for more than two columns, optional
+        Where to draw; a new figure by default.
+    ci_prob : float
+        Probability of the band around a density, and of the intervals of the weights.
+
+    Returns
+    -------
+    Axes, or array of Axes (D, D)
+        The array when more than two columns are shown; its upper triangle is empty.
+
+    Raises
+    ------
+    InputError
+        If `fit` is not fitted, a column is unknown, or an option is out of range.
+
+    Notes
+    -----
+    Above 5,000 rows a random 5,000 are drawn and the legend says so. An ellipse of level p is that of the
+    component's normal distribution along the two columns shown, with the posterior means of its parameters.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg  # doctest: +SKIP
+    >>> bg.plot_clusters(fit, features=["eruptions", "waiting"]).figure.savefig("clusters.pdf")  # doctest: +SKIP
+    """
+    import matplotlib as mpl
+
+    shares = [float(v) for v in np.atleast_1d(levels)]
+    for name, values in (("levels", shares), ("ci_prob", [ci_prob])):
+        if not values or not all(0.0 < v < 1.0 for v in values):
+            raise InputError(f"{name}={levels if name == 'levels' else ci_prob!r} must lie between 0 and 1.")
+    if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 0:
+        raise InputError(f"n_draws={n_draws!r} must be an integer of at least 0.")
+    scene = Scene.of(fit)
+    columns = choose_features(scene, features)
+    options: dict[str, Any] = {"levels": shares, "n_draws": int(n_draws), "ci_prob": ci_prob}
+    with mpl.rc_context(STYLE):
+        if ax is not None:
+            return draw_clusters(ax, scene, columns, **options)
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=clusters_size(columns), layout="constrained")
+        return draw_clusters(figure, scene, columns, **options)
+
+
+def clusters_size(columns: Sequence[int]) -> tuple[float, float]:
+    """Width and height of the figure in inches."""
+    if len(columns) < 3:
+        return 5.6, 4.9
+    side = 1.2 + (2.3 if len(columns) == 3 else 1.9) * len(columns)
+    return side, side
+
+
+def draw_clusters(
+    target: Any, scene: Scene, columns: Sequence[int], *, levels: Sequence[float], n_draws: int, ci_prob: float
+) -> Any:
+    """Draw a scene on an empty figure, or on axes that somebody else made."""
+    from matplotlib.figure import Figure
+
+    own, d = isinstance(target, Figure), len(columns)
+    size = marker_area(len(scene.rows), panels=1 if d < 3 else d)
+    if d > 2:
+        axes = target.subplots(d, d, sharex="col", squeeze=False) if own else np.asarray(target, dtype=object)
+        if axes.shape != (d, d):
+            raise InputError(f"ax must be an array of {d} x {d} Axes for {d} columns.")
+        _pairs(axes, scene, columns, levels=levels, n_draws=n_draws, ci_prob=ci_prob, size=size)
+        legend_at = axes[0, -1]
+    else:
+        legend_at = axes = target.subplots() if own else target
+        if not hasattr(axes, "get_xlim"):
+            raise InputError(f"ax must be one Axes for {d} column{'s' * (d > 1)}.")
+        if d == 1:
+            density_panel(axes, scene, columns[0], n_draws=n_draws, ci_prob=ci_prob, rug=True, size=size)
+            axes.set_ylabel(f"density per unit of {axis_label(scene.feature_names[columns[0]])}", parse_math=False)
+        else:
+            pair_panel(axes, scene, (columns[0], columns[1]), levels=levels, n_draws=n_draws, size=size)
+            axes.set_ylabel(axis_label(scene.feature_names[columns[1]]), parse_math=False)
+        axes.set_xlabel(axis_label(scene.feature_names[columns[0]], 50), parse_math=False)
+        quiet_axes(axes)
+    _legend(target if own else None, legend_at, scene, columns, levels, n_draws, ci_prob)
+    note = verdict_note(scene.diagnosis)
+    if note:
+        write_note(target if own else np.ravel(axes)[0], *note)
+    return axes
+
+
+def _pairs(
+    axes: Any, scene: Scene, columns: Sequence[int], *, levels: Sequence[float], n_draws: int, ci_prob: float,
+    size: float,
+) -> None:  # fmt: skip
+    """The lower triangle of pairs, densities on the diagonal; only the outer axes are labelled."""
+    from matplotlib.ticker import MaxNLocator
+
+    last = len(columns) - 1
+    for i, row in enumerate(columns):
+        for j, column in enumerate(columns):
+            ax = axes[i, j]
+            if j > i:
+                ax.set_axis_off()
+                continue
+            quiet_axes(ax)
+            if i == j:
+                density_panel(ax, scene, row, n_draws=n_draws, ci_prob=ci_prob, rug=False, size=size)
+                ax.set_yticks([])
+                ax.spines["left"].set_visible(False)
+            else:
+                pair_panel(ax, scene, (column, row), levels=levels, n_draws=n_draws, size=size)
+                ax.yaxis.set_major_locator(MaxNLocator(4))
+                ax.tick_params(labelleft=j == 0)
+                if j == 0:
+                    ax.set_ylabel(axis_label(scene.feature_names[row], 20), parse_math=False)
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+            ax.tick_params(labelbottom=i == last)
+            if i == last:
+                ax.set_xlabel(axis_label(scene.feature_names[column], 20), parse_math=False)
+    for j in range(last):  # all panels of a column share the limits of the first pair
+        axes[j, j].set_xlim(axes[j + 1, j].get_xlim())
+    axes[last, last].set_xlim(axes[last, 0].get_ylim())
+
+
+def _legend(
+    figure: Figure | None, ax: Axes, scene: Scene, columns: Sequence[int], levels: Sequence[float], n_draws: int,
+    ci_prob: float,
+) -> None:  # fmt: skip
+    """Outside the data: below a single panel, in the empty corner of a triangle."""
+    d = len(columns)
+    handles = _handles(scene, d, levels, n_draws, ci_prob)
+    title = "; ".join(_omissions(scene, columns)) or None
+    options: dict[str, Any] = {"handles": handles, "title": title, "title_fontsize": 8.0, "handlelength": 1.6}
+    if d > 2:
+        ax.legend(loc="upper right", borderaxespad=0.0, **options).set_in_layout(False)
+    elif figure is not None:
+        figure.legend(loc="outside lower center", ncols=2, **options)
+    else:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, **options)
+
+
+def _handles(scene: Scene, d: int, levels: Sequence[float], n_draws: int, ci_prob: float) -> list[Any]:
+    from matplotlib.colors import to_rgba
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    def marker(colour: str, shape: str, label: str, face: float) -> Line2D:
+        return Line2D(
+            [], [], color=colour, marker=shape, linestyle="none", markersize=5.0, label=label,
+            markerfacecolor=to_rgba(colour, face) if face else "white", markeredgecolor=colour, markeredgewidth=0.8,
+        )  # fmt: skip
+
+    low, high = np.quantile(scene.weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
+    weight = scene.weights.mean(axis=0)
+    handles: list[Any] = [
+        marker(*component_style(k), f"component {k}: weight {weight[k]:.2f} [{low[k]:.2f}, {high[k]:.2f}]", 0.6)
+        for k in range(scene.n_components)
+    ]
+    shown = min(n_draws, len(scene.weights))
+    if d != 2:
+        handles.append(Line2D([], [], color=INK, linewidth=2.4, label="posterior predictive density"))
+        handles.append(Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"{_percent(ci_prob)} band of the density"))
+    if d > 1:
+        shares = " and ".join(_percent(v) for v in levels)
+        handles.append(Line2D([], [], color=MUTED, linewidth=1.6, label=f"{shares} ellipse at the posterior mean"))
+    if shown:
+        what = "components" if d == 1 else "ellipses"
+        handles.append(Line2D([], [], color=MUTED, linewidth=0.6, label=f"{what} of {shown} posterior draws"))
+    if scene.n_components > 1:
+        handles.append(marker(MUTED, "o", "hollow: assignment uncertain", 0.0))
+    return handles
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _omissions(scene: Scene, columns: Sequence[int]) -> list[str]:
+    """What the figure leaves out."""
+    out = []
+    if len(scene.rows) < scene.n_rows:
+        out.append(f"{len(scene.rows):,} of {scene.n_rows:,} rows, drawn at random")
+    if 2 < len(columns) < len(scene.feature_names):
+        out.append(f"{len(columns)} of {len(scene.feature_names)} columns")
+    return out
+
+
+def clusters_caption(
+    scene: Scene, columns: Sequence[int], *, levels: Sequence[float], n_draws: int, ci_prob: float
+) -> str:
+    """What the figure shows, in the sentences a caption needs."""
+    shares, shown = " and ".join(_percent(v) for v in levels), min(n_draws, len(scene.weights))
+    omitted = _omissions(scene, columns)
+    rows = "Markers are rows, coloured by their most probable component"
+    rows += "; the fill fades as the assignment becomes uncertain. " if scene.n_components > 1 else ". "
+    ellipses = (
+        f"Thick ellipses hold {shares} of each component at the posterior mean of its parameters; thin ones are "
+        f"{shown} posterior draws. "
+    )
+    densities = (
+        f"Histogram of the rows, the posterior predictive density (black) with its {_percent(ci_prob)} band, and the "
+        "weighted density of each component (coloured)"
+    )
+    if len(columns) == 1:
+        text = f"{densities}; thin lines are {shown} posterior draws. Below the axis, {rows[0].lower()}{rows[1:]}"
+    else:
+        text = rows + ellipses + (f"Diagonal: {densities[0].lower()}{densities[1:]}." if len(columns) > 2 else "")
+    return text.strip() + (f" Shown: {'; '.join(omitted)}." if omitted else "")

@@ -1,0 +1,125 @@
+"""The command line: each kind of bad input is one line and exit code 2; good input prints, writes and exits 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayesgmm.cli import main
+
+QUICK = ["--draws", "400", "--tune", "200", "--chains", "2"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["bayesgmm", *args])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    out, err = capsys.readouterr()
+    code = stop.value.code
+    return (0 if code is None else int(code)), out, err
+
+
+@pytest.fixture
+def two_groups(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(6, 1, (60, 2))])
+    path = tmp_path / "groups.csv"
+    lines = ["height;width;kind"]
+    lines += [f"{a:.4f};{b:.4f};{'left' if i < 60 else 'right'}" for i, (a, b) in enumerate(rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+BAD = {
+    "missing file": (None, [], "no such file"),
+    "empty": ("", [], "empty"),
+    "only a header": ("a,b\n", [], "no "),
+    "ragged": ("a,b\n1,2\n3\n4,5\n", [], "line 3"),
+    "text column": ("a,b\n1,x\n2,y\n3,z\n4,w\n", [], "'b'"),
+    "missing value": ("a,b\n1,2\n,3\n4,5\n6,7\n", [], "'a'"),
+    "infinite value": ("a,b\n1,2\ninf,3\n4,5\n6,7\n", [], "'a'"),
+    "constant column": ("a,b\n1,2\n1,3\n1,5\n1,7\n", [], "'a'"),
+    "duplicate columns": ("a,b\n1,1\n2,2\n3,3\n5,5\n", [], "'b'"),
+    "fewer rows than components": ("a,b\n1,2\n2,9\n3,5\n", ["--components", "9"], "9"),
+    "fewer rows than dimensions": ("a,b,c,d\n1,2,3,5\n2,1,7,1\n", ["--components", "1"], "rows"),
+    "no components": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--components", "0"], "n_components"),
+    "unknown structure": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--covariance", "round"], "'round'"),
+    "unknown column": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--columns", "a,z"], "'z'"),
+    "wrong delimiter": ("a#b\n1#2\n2#9\n3#5\n", [], "delimiter"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, options, expected = BAD[case]
+    path = tmp_path / "data.csv"
+    if text is not None:
+        path.write_text(text)
+    out_file = tmp_path / "report.html"
+    out_file.write_text("earlier result")
+    given = options if "--components" in options else ["--components", "2", *options]
+    code, out, err = run(monkeypatch, capsys, "fit", str(path), *given, "--out", str(out_file))
+    assert code == 2
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1, err
+    assert err.startswith("bayesgmm: ")
+    assert expected in err
+    assert out_file.read_text() == "earlier result"
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"report.html"} | ({"data.csv"} if text is not None else set()))
+
+
+def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(monkeypatch, capsys, "fit", str(tmp_path), "--components", "2")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_missing_folder_is_found_before_any_work(
+    two_groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "nowhere" / "report.html"
+    code, out, err = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--label", "kind", "--out", str(target))
+    assert code == 2
+    assert out == ""
+    assert "nowhere" in err
+
+
+def test_fit_prints_and_writes(
+    two_groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, saved = tmp_path / "report.html", tmp_path / "fit.nc"
+    code, out, _ = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--label", "kind",
+                       "--out", str(report), "--save", str(saved), *QUICK)  # fmt: skip
+    assert code == 0, out
+    assert "means[0, height]" in out
+    assert "adjusted Rand index 1.000" in out
+    assert report.stat().st_size > 10_000
+    import bayesgmm as bg
+
+    assert bg.load(saved).n_components == 2
+
+
+def test_json_is_one_object(
+    two_groups: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--columns", "height,width", "--json", *QUICK)
+    assert code == 0
+    result = json.loads(out)
+    assert result["converged"] is True
+    assert result["features"] == ["height", "width"]
+    assert len(result["labels"]) == 120
+    assert len(set(result["labels"].values())) == 2
+
+
+def test_unconverged_fit_exits_3_and_says_so(
+    two_groups: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--columns", "height,width",
+                       "--draws", "20", "--tune", "50", "--chains", "2")  # fmt: skip
+    assert code == 3
+    assert "few draws" in out.lower() or "not converged" in out.lower()

@@ -1,0 +1,167 @@
+"""`BayesianGMM`: scikit-learn's contract, the DataTree contract, and what ArviZ makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
+
+import bayesgmm as bg
+from bayesgmm.streaming import mean_responsibilities
+
+# scikit-learn's check and why it cannot hold.
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": "fits 30 columns to fewer rows than columns, which is refused",
+}
+
+
+@pytest.fixture(scope="module")
+def faithful() -> bg.BayesianGMM:
+    return bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.errors.NotConvergedWarning")
+def test_scikit_learn_checks() -> None:
+    estimator = bg.BayesianGMM(2, draws=40, tune=60, chains=2, n_init=3, random_seed=0, progressbar=False)
+    results = check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
+    failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
+    assert not failed
+    assert {r["check_name"] for r in results if r["status"] == "xfail"} <= set(EXPECTED_FAILURES)
+    assert len(results) > 30
+    assert len(list(estimator_checks_generator(estimator))) == len(results)
+
+
+def test_tree_contract(faithful: bg.BayesianGMM) -> None:
+    tree = faithful.posterior_
+    sizes = {"chain": 4, "draw": 1000, "component": 2, "feature": 2, "feature_bis": 2}
+    posterior = tree["posterior"]
+    assert posterior["weights"].dims == ("chain", "draw", "component")
+    assert posterior["means"].dims == ("chain", "draw", "component", "feature")
+    assert posterior["covariances"].dims == ("chain", "draw", "component", "feature", "feature_bis")
+    assert posterior["log_likelihood_total"].dims == ("chain", "draw")
+    assert {d: n for d, n in posterior.sizes.items()} == sizes
+    assert tree["log_likelihood"]["obs"].dims == ("chain", "draw", "obs_id")
+    assert list(posterior["feature"].values) == ["eruptions", "waiting"]
+    np.testing.assert_allclose(posterior["weights"].sum("component"), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(
+        tree["log_likelihood"]["obs"].sum("obs_id"), posterior["log_likelihood_total"], rtol=1e-10
+    )
+    for group in ("sample_stats", "observed_data", "constant_data"):
+        assert group in tree.children
+    assert {"diverging", "n_steps", "permutation"} <= set(tree["sample_stats"].data_vars)
+    assert {"random_seed", "n_components", "prior", "inference", "relabelling", "versions"} <= set(tree.attrs)
+
+
+def test_arviz_works_on_the_tree_as_it_is(faithful: bg.BayesianGMM) -> None:
+    import arviz as az
+
+    tree = faithful.posterior_
+    table = az.summary(tree, var_names=["weights", "means"], round_to="none")
+    assert float(table["r_hat"].astype(float).max()) < 1.01
+    loo = az.loo(tree)
+    assert loo.elpd == pytest.approx(faithful.score_samples(faithful.table_.values).sum(), abs=15.0)
+    assert (np.asarray(loo.pareto_k) < 0.7).all()
+    for plot in (az.plot_trace_dist, az.plot_rank):
+        assert plot(tree, var_names=["weights", "means"], backend="matplotlib") is not None
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_converged_and_right(faithful: bg.BayesianGMM) -> None:
+    diagnosis = faithful.diagnose()
+    assert diagnosis.ok
+    assert diagnosis.n_divergences == 0
+    summary = faithful.summary()
+    close = (summary["mean"] - summary["mle"]).abs() < 1.5 * summary["sd"]
+    assert close.all(), summary
+    assert list(faithful.means_[:, 0]) == sorted(faithful.means_[:, 0])
+
+
+def test_same_seed_same_draws_whatever_cores(faithful: bg.BayesianGMM) -> None:
+    again = bg.BayesianGMM(2, random_seed=1, cores=1, progressbar=False).fit(bg.datasets.load_faithful())
+    for name in ("weights", "means", "covariances"):
+        np.testing.assert_array_equal(
+            faithful.posterior_["posterior"][name].values, again.posterior_["posterior"][name].values
+        )
+    other = bg.BayesianGMM(2, random_seed=2, progressbar=False).fit(bg.datasets.load_faithful())
+    assert not np.array_equal(faithful.posterior_["posterior"]["means"], other.posterior_["posterior"]["means"])
+
+
+def test_predict_proba_averages_over_draws(faithful: bg.BayesianGMM) -> None:
+    rows = faithful.table_.values[:5]
+    posterior = faithful.posterior_["posterior"]
+    w = posterior["weights"].values.reshape(-1, 2)
+    m = posterior["means"].values.reshape(-1, 2, 2)
+    scaling = np.linalg.inv(np.linalg.cholesky(posterior["covariances"].values.reshape(-1, 2, 2, 2)))
+    expected = mean_responsibilities(rows, w, m, np.ascontiguousarray(np.tril(scaling)))
+    np.testing.assert_allclose(faithful.predict_proba(rows), expected, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(faithful.predict_proba(rows).sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(faithful.predict(rows), expected.argmax(axis=1))
+
+
+def test_new_rows_by_name(faithful: bg.BayesianGMM) -> None:
+    frame = bg.datasets.load_faithful().head(4)
+    with pytest.raises(ValueError, match="feature names"):
+        faithful.predict_proba(frame[["waiting", "eruptions"]])
+    with pytest.raises(bg.InputError, match="expecting 2 features"), pytest.warns(UserWarning, match="feature names"):
+        faithful.predict(frame[["waiting"]].to_numpy())
+
+
+def test_sample_follows_the_posterior_predictive(faithful: bg.BayesianGMM) -> None:
+    rows, component = faithful.sample(20_000, random_seed=1)
+    se = faithful.table_.values.std(axis=0) / np.sqrt(len(rows))
+    expected = faithful.weights_ @ faithful.means_
+    assert (np.abs(rows.mean(axis=0) - expected) < 5 * se + 0.02 * faithful.table_.scale).all()
+    share = np.bincount(component, minlength=2) / len(rows)
+    np.testing.assert_allclose(share, faithful.weights_, atol=0.015)
+
+
+def test_row_weights_equal_copies() -> None:
+    frame = bg.datasets.load_faithful().head(60)
+    options = dict(draws=1500, tune=500, random_seed=3, progressbar=False, log_likelihood=False)
+    doubled = bg.BayesianGMM(2, **options).fit(pd.concat([frame, frame], ignore_index=True))
+    weighted = bg.BayesianGMM(2, **options).fit(frame, sample_weight=np.full(60, 2.0))
+    assert weighted.em_.log_likelihood == pytest.approx(doubled.em_.log_likelihood, abs=1e-3)
+    sd = doubled.posterior_["posterior"]["means"].std(("chain", "draw")).values
+    assert (np.abs(weighted.means_ - doubled.means_) < 0.15 * sd).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("inference", "magic", "inference='magic'"),
+        ("sampler", "magic", "sampler='magic'"),
+        ("covariance_type", "magic", "covariance_type='magic'"),
+        ("draws", 0, "draws=0"),
+        ("chains", 1.5, "chains=1.5"),
+        ("cores", 0, "cores=0"),
+        ("target_accept", 1.0, "target_accept=1.0"),
+        ("n_components", 0, "n_components"),
+        ("prior", "wide", "prior='wide'"),
+    ],
+)
+def test_bad_options_are_one_line(option: str, value: object, message: str) -> None:
+    with pytest.raises(bg.InputError) as error:
+        bg.BayesianGMM(**{option: value}).fit(bg.datasets.load_faithful())
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_improper_prior_is_said() -> None:
+    prior = bg.MixturePrior(sd=bg.priors.HalfNormal(1.0), resolution=None)
+    with pytest.warns(UserWarning, match="improper"):
+        bg.BayesianGMM(2, prior=prior, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+
+
+@pytest.mark.parametrize("covariance_type", ["tied", "diag", "spherical"])
+def test_structures(covariance_type: str) -> None:
+    fit = bg.BayesianGMM(2, covariance_type=covariance_type, random_seed=1, progressbar=False)
+    fit.fit(bg.datasets.load_faithful())
+    assert fit.diagnose().ok, fit.diagnose()
+    covariances = fit.posterior_["posterior"]["covariances"].values
+    if covariance_type == "tied":
+        np.testing.assert_array_equal(covariances[..., 0, :, :], covariances[..., 1, :, :])
+    else:
+        assert (covariances[..., 0, 1] == 0).all()

@@ -1,0 +1,286 @@
+"""The PyMC model: names and dims, the likelihood operation, predictive draws, and that it samples.
+
+Compiling with numba takes PyTensor tens of seconds, so the fast tests run the same graphs in Python; two
+compile with numba: the operation alone, and (slow) the whole model under NUTS.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+import xarray as xr
+from pytensor.compile.mode import Mode
+from scipy.special import logsumexp
+from scipy.stats import lognorm, multivariate_normal
+
+from bayesgmm.data import prepare_table
+from bayesgmm.errors import InputError
+from bayesgmm.likelihood_op import mixture_log_density
+from bayesgmm.model import build_model
+from bayesgmm.prior import MixturePrior
+from bayesgmm.priors import HalfNormal, InverseGamma, LogNormal
+
+PYTHON = Mode(linker="py", optimizer=None)
+K, D, N = 2, 3, 40
+
+
+@pytest.fixture(autouse=True)
+def without_c_compiler():
+    """Inner graphs (scan) would otherwise be compiled with C, at seconds each."""
+    with pytensor.config.change_flags(cxx=""):
+        yield
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(N, D)) @ np.array([[2.0, 0, 0], [0.5, 1, 0], [0.1, 0.3, 0.4]]) + [1, 50, -3]
+    return pd.DataFrame(values, columns=["a", "b", "c"], index=[f"row{i}" for i in range(N)])
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    """Weights, means and Cholesky factors on the model's scale."""
+    rng = np.random.default_rng(6)
+    cholesky = np.tril(0.3 * rng.normal(size=(K, D, D)), -1) + rng.uniform(0.5, 1.0, (K, 1, D)) * np.eye(D)
+    return np.array([0.3, 0.7]), rng.normal(size=(K, D)), cholesky
+
+
+def densities(rows, weights, means, cholesky):
+    """Log density of each row by SciPy."""
+    each = [multivariate_normal(m, c @ c.T).logpdf(rows) for m, c in zip(means, cholesky, strict=True)]
+    return logsumexp(np.transpose(each) + np.log(weights), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "sd_dims", "correlation_dims"),
+    [
+        ("full", ("component", "feature"), ("component", "feature", "feature_bis")),
+        ("tied", ("feature",), ("feature", "feature_bis")),
+        ("diag", ("component", "feature"), None),
+        ("spherical", ("component",), None),
+    ],
+)
+def test_named_variables_and_dims(frame, covariance_type, sd_dims, correlation_dims):
+    model = build_model(frame, K, covariance_type=covariance_type)
+    dims = model.named_vars_to_dims
+    expected = {
+        "weights": ("component",), "means": ("component", "feature"), "sds": sd_dims,
+        "covariances": ("component", "feature", "feature_bis"), "obs": ("obs_id", "feature"),
+    }  # fmt: skip
+    if correlation_dims:
+        expected["correlation_cholesky"] = correlation_dims
+    assert dims == expected
+    assert {v.name for v in model.free_RVs} == set(expected) - {"covariances", "obs"}
+    assert model.coords["component"] == tuple(range(K))
+    assert model.coords["feature"] == model.coords["feature_bis"] == ("a", "b", "c")
+    assert tuple(model.coords["obs_id"]) == tuple(frame.index)
+    shapes = pm.draw([model["covariances"], model["obs"]], mode=PYTHON, random_seed=1)
+    assert [s.shape for s in shapes] == [(K, D, D), (N, D)]
+    assert np.linalg.eigvalsh(shapes[0]).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("prior", "free", "derived"),
+    [
+        (MixturePrior(sd=HalfNormal(1.0), resolution=0.1), "sds_true", {"sds"}),
+        (MixturePrior(sd=InverseGamma(), resolution=None), "variances", {"sds"}),
+        (MixturePrior(sd=InverseGamma(), resolution=[0.1, 0.0, 0.0]), "variances_true", {"sds"}),
+        (MixturePrior(sd=LogNormal(), resolution=0.0), "sds", set()),
+    ],
+)
+def test_the_family_is_a_variable_of_its_own_name(frame, prior, free, derived):
+    model = build_model(frame, K, covariance_type="diag", prior=prior)
+    assert [v.name for v in model.free_RVs] == ["weights", "means", free]
+    assert {v.name for v in model.deterministics} == derived | {"covariances"}
+    family, covariances = pm.draw([model[free], model["covariances"]], mode=PYTHON, random_seed=1)
+    variances = family if free.startswith("variances") else family**2
+    step = prior.resolve(prepare_table(frame)).step
+    np.testing.assert_allclose(np.diagonal(covariances, axis1=1, axis2=2), variances + step**2 / 12)
+
+
+def test_one_component_and_one_column(frame):
+    model = build_model(frame[["a"]], 1)
+    assert [v.name for v in model.free_RVs] == ["means", "sds"]
+    assert pm.draw(model["weights"], mode=PYTHON).tolist() == [1.0]
+    spherical = build_model(frame[["a"]], 2, covariance_type="spherical")
+    assert spherical.named_vars_to_dims["sds"] == ("component",)
+
+
+def test_arrays_and_tables_are_taken(frame):
+    array = build_model(frame.to_numpy(), K, standardize=False)
+    assert array.coords["feature"] == ("x1", "x2", "x3")
+    np.testing.assert_array_equal(observed(array), frame.to_numpy())
+    table = prepare_table(frame)
+    np.testing.assert_array_equal(observed(build_model(table, K)), table.standardized)
+
+
+def observed(model):
+    return model.rvs_to_values[model["obs"]].data
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"n_components": N + 1}, "n_components"),
+        ({"covariance_type": "fulll"}, "fulll"),
+        ({"sample_weight": [1.0]}, "sample_weight"),
+        ({"prior": MixturePrior(mean_scale=[1.0, 2.0])}, "mean_scale"),
+    ],
+)
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_fault_is_told_in_one_line(frame, arguments, named, as_table):
+    X = prepare_table(frame) if as_table else frame
+    with pytest.raises(InputError, match=named) as caught:
+        build_model(X, **{"n_components": K, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_log_density_of_each_row_is_scipys(frame, mixture, diagonal):
+    weights, means, cholesky = mixture
+    cholesky = cholesky * np.eye(D) if diagonal else cholesky
+    rows = prepare_table(frame).standardized
+    row_weights = np.linspace(0.0, 3.0, N)
+    graph = mixture_log_density(rows, weights, means, cholesky, row_weights=row_weights, diagonal=diagonal)
+    expected = row_weights * densities(rows, weights, means, cholesky)
+    np.testing.assert_allclose(graph.eval(mode=PYTHON), expected, rtol=1e-12, atol=1e-12)
+
+
+def weighted_sum(frame, diagonal, cotangent, row_weights):
+    """Graph of sum g_n log p_n by the logits of weights, means and factors, with its gradients."""
+    logits, means, cholesky = pt.dvector(), pt.dmatrix(), pt.dtensor3()
+    rows = prepare_table(frame).standardized
+    density = mixture_log_density(
+        rows, pt.special.softmax(logits), means, cholesky, row_weights=row_weights, diagonal=diagonal
+    )
+    total = (cotangent * density).sum()
+    inputs = [logits, means, cholesky]
+    return inputs, [total, *pytensor.grad(total, inputs)]
+
+
+COTANGENTS = {
+    "ones": np.ones(N),
+    "constant": np.full(N, -2.5),
+    "mixed": np.random.default_rng(3).normal(size=N),
+}
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("cotangent", COTANGENTS)
+def test_gradient_for_any_cotangent_is_the_difference_quotient(frame, mixture, diagonal, cotangent):
+    weights, means, cholesky = mixture
+    cholesky = cholesky * np.eye(D) if diagonal else cholesky
+    point = [np.log(weights), means, cholesky]
+    row_weights = np.linspace(0.5, 2.0, N)
+    inputs, outputs = weighted_sum(frame, diagonal, COTANGENTS[cotangent], row_weights)
+    function = pytensor.function(inputs, outputs, mode=PYTHON)
+    _, *gradients = function(*point)
+    h = 1e-5
+    for position, gradient in enumerate(gradients):
+        for cell in np.ndindex(gradient.shape):
+            if position == 2 and (cell[1] < cell[2] or (diagonal and cell[1] != cell[2])):
+                assert gradient[cell] == 0.0
+                continue
+            values = []
+            for step in (h, -h):
+                moved = [value.copy() for value in point]
+                moved[position][cell] += step
+                values.append(function(*moved)[0])
+            assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
+
+
+def test_compiled_operation_equals_the_python_one_without_object_mode(frame, mixture):
+    weights, means, cholesky = mixture
+    point = [np.log(weights), np.asfortranarray(means), cholesky]
+    inputs, outputs = weighted_sum(frame, False, COTANGENTS["mixed"], np.linspace(0.5, 2.0, N))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Numba will use object mode")
+        compiled = pytensor.function(inputs, outputs, mode="NUMBA")
+    reference = pytensor.function(inputs, outputs, mode=PYTHON)
+    for value, expected in zip(compiled(*point), reference(*point), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_second_derivatives_are_refused():
+    means = pt.dmatrix()
+    density = mixture_log_density(np.zeros((4, 1)), np.ones(1), means, np.ones((1, 1, 1)))
+    slope = pytensor.grad(density.sum(), means)
+    with pytest.raises(NotImplementedError):
+        pytensor.grad(slope.sum(), means)
+
+
+def test_pointwise_log_likelihood(frame):
+    row_weights = np.linspace(0.0, 2.0, N)
+    model = build_model(frame, K, sample_weight=row_weights)
+    names = ["weights", "means", "sds", "correlation_cholesky"]
+    draws = pm.draw([model[name] for name in names], draws=6, mode=PYTHON, random_seed=2)
+    posterior = {
+        name: (("chain", "draw", *model.named_vars_to_dims[name]), value.reshape(2, 3, *value.shape[1:]))
+        for name, value in zip(names, draws, strict=True)
+    }
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(posterior)})
+    pm.compute_log_likelihood(tree, model=model, progressbar=False, compile_kwargs={"mode": PYTHON})
+    pointwise = tree["log_likelihood"]["obs"]
+    assert pointwise.dims == ("chain", "draw", "obs_id")
+    assert pointwise["obs_id"].to_numpy().tolist() == frame.index.tolist()
+    rows = prepare_table(frame, sample_weight=row_weights).standardized
+    weights, means, sds, correlation = (value[4] for value in draws)
+    expected = row_weights * densities(rows, weights, means, sds[..., None] * correlation)
+    np.testing.assert_allclose(pointwise.isel(chain=1, draw=1), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_prior_predictive_draws_follow_the_prior(frame):
+    """Moments of 3000 independent draws within 4.5 Monte Carlo standard errors (each test: p = 7e-6)."""
+    prior = MixturePrior(
+        mean_loc=[0.0, 1.0, -1.0], mean_scale=[0.5, 1.0, 2.0], sd=LogNormal(-0.5, 0.4), lkj_eta=1.5,
+        concentration=2.0, resolution=[0.6, 0.0, 0.0],
+    )  # fmt: skip
+    model = build_model(frame[:10], K, prior=prior)
+    n = 3000
+    tree = pm.sample_prior_predictive(n, model=model, random_seed=4, compile_kwargs={"mode": PYTHON})
+    draws = {name: tree["prior"][name].to_numpy()[0] for name in tree["prior"].data_vars}
+    obs = tree["prior_predictive"]["obs"].to_numpy()[0][:, 0]  # one row a draw: rows share parameters
+
+    def assert_mean(sample, expected):
+        error = sample.std(axis=0, ddof=1) / np.sqrt(len(sample))
+        assert (np.abs(sample.mean(axis=0) - expected) < 4.5 * error).all()
+
+    numbers = prior.resolve(prepare_table(frame[:10]))
+    means = draws["means"].reshape(-1, D)
+    assert_mean(means, numbers.mean_loc)
+    assert_mean((means - numbers.mean_loc) ** 2, numbers.mean_scale**2)
+    assert_mean(draws["weights"][:, 0], 0.5)
+    assert_mean((draws["weights"][:, 0] - 0.5) ** 2, 0.25 / (2 * 2.0 + 1))  # Beta(2, 2)
+    variances = lognorm(0.4, scale=np.exp(-0.5)).moment(2) + numbers.floor
+    assert_mean(np.diagonal(draws["covariances"], axis1=2, axis2=3).reshape(-1, D), variances)
+    factors = draws["correlation_cholesky"].reshape(-1, D, D)
+    correlations = (factors @ factors.mT)[:, *np.tril_indices(D, -1)]
+    assert_mean(correlations, 0.0)
+    assert_mean(correlations**2, 1.0 / (2 * 1.5 + D - 1))  # Beta(eta + D/2 - 1) on (-1, 1)
+    assert_mean(obs, numbers.mean_loc)
+    assert_mean((obs - numbers.mean_loc) ** 2, numbers.mean_scale**2 + variances)
+
+
+@pytest.mark.slow
+def test_pymc_samples_it():
+    """Two clusters far apart, tied: weights and means are found by nutpie through the compiled operation."""
+    rng = np.random.default_rng(8)
+    rows = np.vstack([rng.normal(-5.0, 1.0, (30, 2)), rng.normal(5.0, 1.0, (60, 2))])
+    model = build_model(rows, 2, covariance_type="tied", standardize=False)
+    start = {"means": np.array([[-5.0, -5.0], [5.0, 5.0]])}
+    tree = pm.sample(
+        draws=200, tune=300, chains=2, cores=1, model=model, initvals=start, random_seed=1, progressbar=False,
+        nuts_sampler="nutpie",
+    )  # fmt: skip
+    weights = tree["posterior"]["weights"].to_numpy()
+    assert np.isfinite(weights).all()
+    # Posterior Dirichlet(31, 61): mean 0.337, sd 0.049; labels may switch between chains.
+    assert np.abs(np.sort(weights, axis=-1)[..., 0].mean() - 31 / 92) < 0.03

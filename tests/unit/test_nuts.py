@@ -1,0 +1,113 @@
+"""NUTS: interruption, the slower fallback, modes and starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.inference import _nutpie, modes, nuts
+from bayesgmm.params import MixtureParams
+from bayesgmm.structure import get_structure
+
+
+@pytest.fixture(scope="module")
+def problem():
+    table = bg.prepare_table(bg.datasets.load_faithful())
+    prior = bg.MixturePrior().resolve(table)
+    cov = np.broadcast_to(np.diag([0.06, 0.2]), (2, 2, 2))
+    start = MixtureParams([0.36, 0.64], [[-1.27, -1.2], [0.7, 0.67]], cov)
+    return table, get_structure("full"), prior, start
+
+
+def test_fallback_says_so_and_draws_the_same_posterior(problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = dict(draws=300, tune=200, chains=2, random_seed=1, progressbar=False)
+    compiled = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
+    monkeypatch.setattr(_nutpie, "_has_private_interface", lambda: False)
+    with pytest.warns(UserWarning, match="no compiled callback"):
+        slow = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
+    np.testing.assert_allclose(slow.means, compiled.means, rtol=1e-9)
+
+
+def test_mode_is_a_maximum_and_duplicates_are_dropped(problem) -> None:
+    table, structure, prior, start = problem
+    found = modes.find_modes(table, structure, prior, [start, start.permute([1, 0])])
+    assert len(found) == 1
+    assert found[0].n_starts == 2
+    origin = np.zeros(found[0].density.n_dim)
+    value, gradient = found[0].density.value_and_gradient(origin)
+    assert np.abs(gradient).max() < 1e-2
+    rng = np.random.default_rng(0)
+    assert all(found[0].density.value_and_gradient(0.3 * rng.normal(size=len(origin)))[0] < value for _ in range(20))
+    assert np.linalg.eigvalsh(-modes.hessian(found[0].density, origin)).min() > 0
+
+
+def test_coordinates_are_nearly_standard(problem) -> None:
+    """Posterior sds in EM-affine coordinates are near one, and independent of units and correlation."""
+    table, structure, prior, start = problem
+    density = modes.find_modes(table, structure, prior, [start])[0].density
+    covariance = np.linalg.inv(-modes.hessian(density, np.zeros(density.n_dim)))
+    sds = np.sqrt(np.diag(covariance))
+    assert sds.min() > 0.7
+    assert sds.max() < 1.5
+
+
+def test_chains_start_at_distinct_modes_within_the_window() -> None:
+    class Fake:
+        def __init__(self, score: float) -> None:
+            self.log_posterior = self.log_evidence = score
+
+    scores = [Fake(0.0), Fake(-3.0), Fake(-30.0)]
+    assert list(nuts.starting_modes(scores, 4)) == [0, 1, 0, 1]
+    assert list(nuts.starting_modes(scores[:1], 3)) == [0, 0, 0]
+
+
+def test_interrupt_returns_what_was_drawn() -> None:
+    """Ctrl-C in a real process: the fit comes back, marked as partial, and says so."""
+    code = textwrap.dedent("""
+        import _thread, threading, warnings
+        import numpy as np
+        import bayesgmm as bg
+        warnings.simplefilter("ignore")
+        rng = np.random.default_rng(0)
+        X = np.concatenate([rng.normal(0, 1, (2000, 3)), rng.normal(5, 1, (2000, 3))])
+        import bayesgmm.inference.nuts as nuts
+        original = nuts.run_chains
+        def interrupted(jobs, **options):
+            threading.Timer(4.0, _thread.interrupt_main).start()
+            return original(jobs, **options)
+        nuts.run_chains = interrupted
+        fit = bg.BayesianGMM(2, draws=1_000_000, tune=200, random_seed=1, progressbar=False,
+                             log_likelihood=False).fit(X)
+        print(fit.posterior_.attrs["partial"], fit.diagnose().ok, len(fit.posterior_["posterior"]["draw"]) > 10)
+        print(fit.diagnose())
+    """)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[0] == "1 False True"
+    assert "interrupted" in output.lower() or "partial" in output.lower() or "incomplete" in output.lower()
+
+
+def test_second_process_compiles_nothing() -> None:
+    """Every compiled function is read from the disk cache in a new process."""
+    code = textwrap.dedent("""
+        import numba.core.event as event, sys
+        compiled = []
+        class Listener(event.Listener):
+            def on_start(self, e):
+                compiled.append(str(e.data.get("dispatcher")))
+            def on_end(self, e):
+                pass
+        event.register("numba:compile", Listener())
+        import warnings; warnings.simplefilter("ignore")
+        import bayesgmm as bg
+        fit = bg.BayesianGMM(2, draws=60, tune=60, chains=2, random_seed=1, progressbar=False)
+        fit.fit(bg.datasets.load_faithful()); fit.summary(); fit.labels_; fit.score(fit.table_.values)
+        print([c for c in compiled if "bayesgmm" in c])
+    """)
+    for _ in range(2):
+        output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
