@@ -72,7 +72,8 @@ def demo(
 
 
 def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, covariance: str, seed: int, draws: int,
-         tune: int, chains: int, out: Path | None, save: Path | None, as_json: bool, *, source: str) -> None:  # fmt: skip
+         tune: int, chains: int, out: Path | None, save: Path | None, as_json: bool, *,
+         source: str) -> None:  # fmt: skip
     from bayesgmm.estimator import BayesianGMM
 
     for path in (out, save):
@@ -131,7 +132,8 @@ def _print_text(estimator: BayesianGMM, source: str, agreement: dict[str, float]
         print(estimator.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
     print(f"\n{estimator.diagnose()}")
     if len(estimator.modes_) > 1:
-        print(f"\n{len(estimator.modes_)} distinct posterior modes were found:\n{estimator.modes_.to_string(index=False)}")
+        print(f"\n{len(estimator.modes_)} distinct posterior modes were found:")
+        print(estimator.modes_.to_string(index=False))
     if agreement is not None:
         print(f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
               f"over {agreement['rows']} rows")  # fmt: skip

@@ -102,9 +102,7 @@ def read_delimited(path: str | PathLike[str]) -> DelimitedText:
     delimiter = _sniffed_delimiter(text, path)
     numbered = list(_records(text, delimiter, path))
     if not numbered:
-        raise InputError(
-            f"{path}: the file is empty; give a table with a header and one row per observation."
-        )
+        raise InputError(f"{path}: the file is empty; give a table with a header and one row per observation.")
     lines, records = [line for line, _ in numbered], [record for _, record in numbered]
     if delimiter == ";":
         records = _with_decimal_points(records)
@@ -128,9 +126,7 @@ def _decoded(path: str | PathLike[str]) -> str:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; check the path.") from error
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the file and its permissions."
-        ) from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from error
     utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
         try:
@@ -139,27 +135,21 @@ def _decoded(path: str | PathLike[str]) -> str:
             continue
         if "\0" not in text:
             return text
-    raise InputError(
-        f"{path}: not a text file in UTF-8, UTF-16 or Windows-1252; save the table as CSV in UTF-8."
-    )
+    raise InputError(f"{path}: not a text file in UTF-8, UTF-16 or Windows-1252; save the table as CSV in UTF-8.")
 
 
 def _records(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of every record that is not blank."""
     if delimiter == " ":
         text = "\n".join(line.strip() for line in text.replace("\t", " ").splitlines())
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
             record = [cell.strip() for cell in cells]
             if any(record):
                 yield reader.line_num, record
     except csv.Error as error:
-        raise InputError(
-            f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes."
-        ) from error
+        raise InputError(f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes.") from error
 
 
 def _sniffed_delimiter(text: str, path: str | PathLike[str]) -> str:
@@ -192,9 +182,7 @@ def _with_decimal_points(records: list[list[str]]) -> list[list[str]]:
     pointed = any("." in cell and to_number(cell) is not None and not is_missing(cell) for cell in cells)
     if pointed or not any(map(_is_decimal_comma, cells)):
         return records
-    return [
-        [cell.replace(",", ".") if _is_decimal_comma(cell) else cell for cell in record] for record in records
-    ]
+    return [[cell.replace(",", ".") if _is_decimal_comma(cell) else cell for cell in record] for record in records]
 
 
 def _has_header(records: list[list[str]]) -> bool:
@@ -218,9 +206,7 @@ def _has_header(records: list[list[str]]) -> bool:
 def _check_rectangular(
     records: Sequence[list[str]], lines: Sequence[int], width: int, path: str | PathLike[str]
 ) -> None:
-    ragged = [
-        (line, len(record)) for line, record in zip(lines, records, strict=True) if len(record) != width
-    ]
+    ragged = [(line, len(record)) for line, record in zip(lines, records, strict=True) if len(record) != width]
     if ragged:
         line, found = ragged[0]
         more = f" ({len(ragged) - 1} more such line(s))" if len(ragged) > 1 else ""
@@ -230,10 +216,8 @@ def _check_rectangular(
         )
 
 
-def _with_names(
-    header: list[str] | None, records: list[list[str]], lines: list[int], delimiter: str
-) -> DelimitedText:
-    """Names for all columns, the row names taken out, and empty columns without a name (a trailing delimiter) dropped."""
+def _with_names(header: list[str] | None, records: list[list[str]], lines: list[int], delimiter: str) -> DelimitedText:
+    """Names for all columns; row names taken out, empty unnamed columns (a trailing delimiter) dropped."""
     width = len(records[0])
     unnamed = [header is None or _UNNAMED.fullmatch(header[j]) is not None for j in range(width)]
     kept = [j for j in range(width) if not unnamed[j] or any(record[j] for record in records)]
@@ -242,6 +226,4 @@ def _with_names(
         row_names = [record[kept[0]] for record in records]
         kept = kept[1:]
     names = tuple(f"x{n}" if header is None or unnamed[j] else header[j] for n, j in enumerate(kept, start=1))
-    return DelimitedText(
-        names, [[record[j] for j in kept] for record in records], lines, row_names, delimiter
-    )
+    return DelimitedText(names, [[record[j] for j in kept] for record in records], lines, row_names, delimiter)

@@ -1,93 +1,33 @@
 """`fit_em`: maximum likelihood for a Gaussian mixture, from a table to a record with its history.
 
-The work is done in coordinates in which the covariance of the rows is the identity (full, tied), the columns
-have standard deviation one (diag), or one scale is common to all columns (spherical). Maximum likelihood does
-not depend on that choice; results are given in the units of the table, the Jacobian included.
+A thin shell: the maths is in `em_steps`, the starts in `search`, the coordinates in `em_problem`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm import criteria
-from bayesgmm.em_steps import Run, responsibilities
+from bayesgmm.data import Table, prepare_table
+from bayesgmm.em_problem import Coordinates, Problem
+from bayesgmm.em_result import EMResult, distinct_optima, result_of
+from bayesgmm.em_steps import e_step, em, m_step
 from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.input_checks import check_enough_rows
 from bayesgmm.params import MixtureParams
-from bayesgmm.search import Problem, Start, search
-from bayesgmm.spikes import SpikeRule, smallest_sd
+from bayesgmm.resolution import column_resolution
+from bayesgmm.search import search
+from bayesgmm.spikes import SpikeRule
 from bayesgmm.structure import Structure, get_structure
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bayesgmm.data import Table
-
-__all__ = ["EMResult", "fit_em", "fit_em_candidates"]
+__all__ = ["EMResult", "e_step", "em", "fit_em", "fit_em_candidates", "m_step"]
 
 Array = NDArray[np.float64]
-
-_REACHED = 1e-3
-# Below this share of the total variance the columns count as linearly dependent.
-_DEPENDENT = 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class EMResult:
-    """A mixture fitted by maximum likelihood; every number in the units of the table.
-
-    Parameters
-    ----------
-    params : MixtureParams
-        Components in decreasing order of weight.
-    log_likelihood : float
-        Of all rows, in nats.
-    aic, bic, icl : float
-        Lower is better; mclust reports their negatives.
-    converged : bool
-        The gain still to come was estimated below `tol`, and no variance had to be kept from shrinking.
-    n_iter : int
-        Iterations of the run that is reported.
-    log_likelihood_trace : array (n_iter,)
-        Log-likelihood of each; never decreases.
-    starts : DataFrame
-        One row a start: ``method``, ``log_likelihood``, ``n_iter`` (of all its runs), ``status`` ("converged",
-        "max_iter", "collapsed" or "short run"), ``min_sd_relative`` and ``reached_best``. A short run ended on a
-        sample of the rows; its log-likelihood is that of the long run that took it further, if one did.
-    n_reached_best : int
-        Starts that reached this log-likelihood to within 0.001.
-    min_sd_relative : float
-        Smallest component standard deviation in any direction, each column in units of its own.
-    message : str
-        What happened, in sentences.
-    """
-
-    params: MixtureParams
-    log_likelihood: float
-    aic: float
-    bic: float
-    icl: float
-    converged: bool
-    n_iter: int
-    log_likelihood_trace: Array
-    starts: pd.DataFrame
-    n_reached_best: int
-    min_sd_relative: float
-    message: str
-
-    def __str__(self) -> str:
-        k, kind = self.params.n_components, self.params.covariance_type
-        weights = ", ".join(f"{w:.3f}" for w in self.params.weights)
-        return (
-            f"Gaussian mixture of {k} component{'s' * (k > 1)} ({kind} covariance) by maximum likelihood: "
-            f"log-likelihood {self.log_likelihood:.3f}, BIC {self.bic:.2f}, weights {weights}. {self.message}"
-        )
 
 
 def fit_em(
@@ -150,8 +90,6 @@ def fit_em(
     >>> em.params.weights.round(1), em.converged
     (array([0.6, 0.4]), True)
     """
-    from bayesgmm.data import Table, prepare_table
-
     if isinstance(X, Table):
         if sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; leave it out.")
@@ -192,25 +130,34 @@ def fit_em_candidates(
     Other parameters as `fit_em`.
     """
     structure = get_structure(structure)
-    _check_options(table, n_components, n_init, tol, max_iter, reg_covar)
+    _check_options(n_init=n_init, max_iter=max_iter, tol=tol, reg_covar=reg_covar)
     used = table.weights > 0
     values, weights = table.values[used], table.weights[used]
-    frame = _Coordinates.of(values, weights, structure, table.scale)
+    check_enough_rows(len(values), table.n_features, n_components)
+    coordinates = Coordinates.of(values, weights, structure, table.scale)
 
+    @cache
     def steps() -> Array:
-        from bayesgmm.resolution import column_resolution
-
         found = table.resolution
         if not resolution_known:
             found = column_resolution("auto", values, weights, table.feature_names)
-        return found / frame.column_sd
+        return found / coordinates.column_sd
 
-    total = float(weights.sum())
-    rule = SpikeRule(structure, frame.to_columns, _once(steps), max(1.0, len(weights) / total))
+    rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
     problem = Problem(
-        frame.features, weights, structure, int(n_components), rule,
-        tol=tol, max_iter=int(max_iter), floor=max(reg_covar, 1e-12),
+        coordinates.features, weights, structure, int(n_components), rule,
+        tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-12),
     )  # fmt: skip
     starts = search(problem, int(n_init), np.random.default_rng(random_seed))
-    result = _result(problem, frame, starts)
-    return result, _distinct_optima(frame, starts, structure, table)
+    optima = distinct_optima(problem, coordinates, starts, table.center, table.scale)
+    return result_of(problem, coordinates, starts), optima
+
+
+def _check_options(*, n_init: Any, max_iter: Any, tol: Any, reg_covar: Any) -> None:
+    for name, value in (("n_init", n_init), ("max_iter", max_iter)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise InputError(f"{name} is {value!r}: give a whole number of 1 or more.")
+    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0.0 < float(tol) < np.inf:
+        raise InputError(f"tol is {tol!r}: give a positive number.")
+    if isinstance(reg_covar, bool) or not isinstance(reg_covar, Real) or not 0.0 <= float(reg_covar) < 1.0:
+        raise InputError(f"reg_covar is {reg_covar!r}: give a share of the variance, from 0 to below 1.")

@@ -155,8 +155,8 @@ def em(
 
 def _aitken(gain: float, last_gain: float) -> float:
     """Sum of all gains to come, if they go on shrinking by the same factor."""
-    if gain <= 0.0:
-        return 0.0
+    if gain <= 0.0 or last_gain <= 0.0:
+        return gain
     ratio = gain / last_gain
     return gain * ratio / (1.0 - ratio) if ratio < 1.0 else math.inf
 

@@ -102,7 +102,8 @@ def build_model(
     else:
         raise InputError("sample_weight is already part of a Table; give it to prepare_table instead.")
     check_enough_rows(int((table.weights > 0).sum()), table.n_features, n_components)
-    return model_from_numbers(table, structure, (MixturePrior() if prior is None else prior).resolve(table), n_components)
+    numbers = (MixturePrior() if prior is None else prior).resolve(table)
+    return model_from_numbers(table, structure, numbers, n_components)
 
 
 def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrior, n_components: int) -> pm.Model:

@@ -7,8 +7,8 @@ correlations ~ LKJ(lkj_eta). With a recording step delta_j the component's varia
     p(sd) = p_s(sqrt(sd^2 - delta^2/12)) sd / sqrt(sd^2 - delta^2/12),   sd > delta / sqrt(12),
 
 so that no component can shrink onto tied rows. Lognormal and inverse-gamma families vanish at that floor; the
-others pile up there (integrably), so prefer the former with rounded data. Defaults follow Richardson and Green (1997): means over the
-range of each column; lognormal sds, which unlike half-normal or half-Cauchy ones vanish at zero.
+others pile up there (integrably), so prefer the former with rounded data. Defaults follow Richardson and Green
+(1997): means over the range of each column; lognormal sds, which unlike half-normal ones vanish at zero.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class MixturePrior:
             if not (number and math.isfinite(value) and value > 0):
                 raise InputError(f"prior {name}={value!r} must be one positive number.")
         if self.sd is not None and not isinstance(self.sd, ScaleFamily):
-            raise InputError(f"prior sd={self.sd!r} must be a family of bayesgmm.priors, such as priors.HalfNormal(1.0).")
+            raise InputError(
+                f"prior sd={self.sd!r} must be a family of bayesgmm.priors, such as priors.HalfNormal(1.0)."
+            )
         if isinstance(self.resolution, str) and self.resolution != "auto":
             raise InputError(f"prior resolution={self.resolution!r} must be None, 'auto' or one step per column.")
 
@@ -192,6 +194,5 @@ def lkj_log_constant(n_features: int, eta: float) -> float:
     k = np.arange(1, n_features)
     d = n_features
     return float(
-        (d - 1) * gammaln(eta + 0.5 * (d - 1))
-        - np.sum(0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k)))
+        (d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k)))
     )

@@ -129,7 +129,9 @@ def per_column(value: ArrayLike, n_features: int, name: str, *, positive: bool =
     try:
         array = np.broadcast_to(np.asarray(value, dtype=np.float64), (n_features,)).copy()
     except (ValueError, TypeError):
-        raise InputError(f"prior {name}={value!r} must be a number, or one number for each of {n_features} columns.") from None
+        raise InputError(
+            f"prior {name}={value!r} must be a number, or one number for each of {n_features} columns."
+        ) from None
     if not np.isfinite(array).all() or (positive and (array <= 0).any()):
         kind = "positive and finite" if positive else "finite"
         raise InputError(f"prior {name}={value!r} must be {kind}.")

@@ -14,7 +14,9 @@ def _can_show() -> bool:
 
 
 @contextmanager
-def sampling_progress(enabled: bool, n_chains: int, n_total: int, label: str) -> Iterator[Callable[[int, int, int], None]]:
+def sampling_progress(
+    enabled: bool, n_chains: int, n_total: int, label: str
+) -> Iterator[Callable[[int, int, int], None]]:
     """Yield ``report(chain, finished, divergences)``; a bar over all chains when there is somewhere to show it."""
     if not (enabled and _can_show()):
         yield lambda chain, finished, divergences: None

@@ -79,9 +79,7 @@ def read_csv(
 def _check_unique(names: Sequence[str], path: str | PathLike[str]) -> None:
     repeated = [name for j, name in enumerate(names) if name in names[:j]]
     if repeated:
-        raise InputError(
-            f"{path}: the column name {repeated[0]!r} is used more than once; rename one of them."
-        )
+        raise InputError(f"{path}: the column name {repeated[0]!r} is used more than once; rename one of them.")
 
 
 def _selected(
@@ -94,9 +92,7 @@ def _selected(
         raise InputError(f"{path}: there is no column {asked}; the columns are {', '.join(names)}.")
     wanted = [name for name in dict.fromkeys(chosen) if name != label]
     if not wanted:
-        raise InputError(
-            f"{path}: no column is left for the data; select at least one besides the label {label!r}."
-        )
+        raise InputError(f"{path}: no column is left for the data; select at least one besides the label {label!r}.")
     return wanted
 
 
@@ -125,9 +121,7 @@ def _check_numeric(
     raise InputError(f"{path}: column {shown}{more}; {advice}.")
 
 
-def _check_finite(
-    values: dict[str, NDArray[np.float64]], lines: Sequence[int], path: str | PathLike[str]
-) -> None:
+def _check_finite(values: dict[str, NDArray[np.float64]], lines: Sequence[int], path: str | PathLike[str]) -> None:
     faulty = ~np.isfinite(np.column_stack(list(values.values())))  # (N, D)
     if not faulty.any():
         return
@@ -136,7 +130,8 @@ def _check_finite(
     what = "a missing value" if np.isnan(values[name][row]) else "an infinite value"
     raise InputError(
         f"{path}: column {name!r} has {what} on line {lines[row]}, and {int(faulty.any(axis=1).sum())} of "
-        f"{len(lines)} rows are affected; remove these rows, fill in the values, or leave out the column with --columns."
+        f"{len(lines)} rows are affected; remove these rows, fill in the values, or leave the column out with "
+            "--columns."
     )
 
 

@@ -14,92 +14,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayesgmm.em_steps import Run, em
-from bayesgmm.spikes import WIDE_ENOUGH, SpikeRule
+from bayesgmm.em_problem import Problem
+from bayesgmm.em_steps import Run
+from bayesgmm.spikes import WIDE_ENOUGH
 from bayesgmm.starts import CUTS, from_labels, split_and_merge
-from bayesgmm.structure import Structure
 from bayesgmm.triangular import State
 
-__all__ = ["Problem", "Start", "search"]
-
-Array = NDArray[np.float64]
+__all__ = ["Start", "search"]
 
 _SHARE_OF_CUTS = 0.6
-_SHORT_RUN = 15
+# k-means first, for those who ask for one start; Ward's clusters are (nearly) the same every time.
+_TURN = ("k-means", "hierarchical", "random points", "k-means++", "k-means", "random points", "k-means++")
 # Work (rows x components x cells) that the short runs of one start may take for each iteration.
 _SHORT_RUN_WORK = 4e5
 _MOST_SHORT_RUNS = 8
 _RESEEDS = 2
 _PILOT_ROWS = 2000
 _PILOT_ROWS_PER_PARAMETER = 20
-_PILOT_TOL = 1e-2
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 4, 2
 _SAME_OPTIMUM = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A table to fit, in coordinates in which its covariance (or the diagonal of it) is the identity.
-
-    Parameters
-    ----------
-    features : array (D, N)
-    row_weights : array (N,)
-        Positive.
-    structure : Structure
-    n_components : int
-    is_spike : SpikeRule
-    tol, max_iter, floor
-        As in `em`.
-    """
-
-    features: Array
-    row_weights: Array
-    structure: Structure
-    n_components: int
-    is_spike: SpikeRule
-    tol: float
-    max_iter: int
-    floor: float
-
-    @cached_property
-    def points(self) -> tuple[Array, Array]:
-        """(N, D) twice: columns of standard deviation one, and the features themselves."""
-        columns = np.ascontiguousarray((self.is_spike.to_columns @ self.features).T)
-        return columns, np.ascontiguousarray(self.features.T)
-
-    def sample(self, n_rows: int, rng: np.random.Generator) -> Problem:
-        """The same problem on some of its rows, to a rough tolerance."""
-        rows = np.sort(rng.choice(len(self.row_weights), n_rows, replace=False))
-        weights = self.row_weights[rows]
-        scale = self.is_spike.rows_per_weight * self.row_weights.sum() / weights.sum()
-        return replace(
-            self, features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
-            is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_PILOT_TOL,
-        )  # fmt: skip
-
-    def long_run(self, state: State, floor: float | None = None) -> Run:
-        return em(
-            self.features, self.row_weights, state, self.structure,
-            tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor,
-        )  # fmt: skip
-
-    def short_run(self, state: State, max_iter: int = _SHORT_RUN) -> Run:
-        return em(
-            self.features, self.row_weights, state, self.structure,
-            tol=_PILOT_TOL, max_iter=max_iter, floor=self.floor, accelerate=False,
-        )  # fmt: skip
-
-    def spikes(self, run: Run) -> NDArray[np.int64]:
-        """Components on which the likelihood runs away."""
-        spiked = self.is_spike(run.counts, run.state.covariances)
-        return np.flatnonzero(spiked if spiked.any() or not run.floored else np.ones_like(spiked))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +94,7 @@ def explore(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Sta
             ]
         else:
             # Random points are what best avoids a spike that attracts every other method.
-            method = list(CUTS)[_TURN[i % len(_TURN)]] if i < 4 or best is not None else "random points"
+            method = _TURN[i % len(_TURN)] if i < 4 or best is not None else "random points"
             few = method == "hierarchical" or best is None or i % 2 == 0
             states = [_cut(problem, method, rng) for _ in range(1 if few else max(1, n_tries // 2))]
         start = _run_start(problem, method, states, rng, i)
@@ -165,10 +102,6 @@ def explore(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Sta
         if not start.collapsed and (best is None or start.run.log_likelihood > best.log_likelihood):
             best = start.run
     return starts
-
-
-# k-means first, for the few who ask for one start; Ward's is the same every time.
-_TURN = (1, 0, 3, 2, 1, 3, 2)
 
 
 def _run_start(

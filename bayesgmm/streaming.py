@@ -81,7 +81,9 @@ def _feature_major(rows: Array) -> Array:
     return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
 
 
-def pointwise_log_density(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+def pointwise_log_density(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
     """Log density of each row under each draw.
 
     Parameters
@@ -102,7 +104,9 @@ def pointwise_log_density(rows: Array, weights: Array, means: Array, scaling: Ar
     return out
 
 
-def mean_responsibilities(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+def mean_responsibilities(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
     """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
     features = _feature_major(rows)
 
@@ -115,7 +119,9 @@ def mean_responsibilities(rows: Array, weights: Array, means: Array, scaling: Ar
     return total / total.sum(axis=1, keepdims=True)
 
 
-def predictive_log_density(rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False) -> Array:
+def predictive_log_density(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
     features = _feature_major(rows)
 

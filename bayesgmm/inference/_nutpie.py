@@ -78,7 +78,7 @@ class _CallbackModel(CompiledModel):
     def coords(self) -> dict[str, pd.Index]:
         return {"dim": pd.RangeIndex(self.n_dim)}
 
-    def _make_sampler(self, settings, init_mean, cores, progress_type, callback, rate, store):  # type: ignore[no-untyped-def]
+    def _make_sampler(self, settings, init_mean, cores, progress_type, callback, rate, store):
         lib = nutpie._lib
         address = self.problem.ctypes.data
         sizes = {"dim": self.n_dim}
@@ -190,7 +190,7 @@ def _start(model: CompiledModel, seed: int, index: int, draws: int, tune: int, t
         model, draws=draws, tune=tune, chains=1, cores=1, seed=seed, target_accept=target_accept,
         adaptation=adaptation, progress_bar=False, progress_callback=callback, progress_rate=100,
         save_warmup=False, blocking=False,
-    )  # type: ignore[call-overload]  # fmt: skip
+    )  # fmt: skip
 
 
 def _extract(tree: Any) -> ChainResult:

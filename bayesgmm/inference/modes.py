@@ -52,7 +52,8 @@ def find_modes(
     """Distinct posterior modes reached from the candidates (model's scale), best first."""
     found: list[tuple[MixtureParams, Density, bool, int]] = []
     for candidate in candidates:
-        params, converged = _maximise(table, structure, prior, _admissible(candidate, prior, structure), max_iter)
+        start = _admissible(candidate, prior, structure)
+        params, converged = _maximise(table, structure, prior, start, max_iter)
         params = params.permute(np.argsort(-params.weights, kind="stable"))
         for index, (other, density, was_converged, count) in enumerate(found):
             if _same(params, other):
@@ -106,7 +107,9 @@ def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structur
     return MixtureParams(weights / weights.sum(), params.means, params.covariances + lift, structure.name)
 
 
-def _maximise(table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_iter: int) -> tuple[MixtureParams, bool]:  # fmt: skip
+def _maximise(
+    table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_iter: int
+) -> tuple[MixtureParams, bool]:
     """Maximum of the posterior near `start`; coordinates are refreshed once on the way."""
     params, converged = start, False
     for budget in (50, max_iter):

@@ -66,7 +66,8 @@ def sample_pymc(
     }
     return Draws(
         np.ascontiguousarray(weights), means, cholesky, density.log_prior(*flat).reshape(n_chains, n_draws), stats,
-        chosen[:n_chains], modes_table(modes), seconds, n_draws < draws or n_chains < chains, "NUTS (PyMC) on build_model",
+        chosen[:n_chains], modes_table(modes), seconds, n_draws < draws or n_chains < chains,
+        "NUTS (PyMC) on build_model",
     )  # fmt: skip
 
 

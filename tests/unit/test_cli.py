@@ -70,7 +70,9 @@ def test_bad_input_is_one_line_and_exit_2(
     assert err.startswith("bayesgmm: ")
     assert expected in err
     assert out_file.read_text() == "earlier result"
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"report.html"} | ({"data.csv"} if text is not None else set()))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        {"report.html"} | ({"data.csv"} if text is not None else set())
+    )
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +85,9 @@ def test_missing_folder_is_found_before_any_work(
     two_groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "nowhere" / "report.html"
-    code, out, err = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--label", "kind", "--out", str(target))
+    code, out, err = run(
+        monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--label", "kind", "--out", str(target)
+    )
     assert code == 2
     assert out == ""
     assert "nowhere" in err
@@ -107,7 +111,9 @@ def test_fit_prints_and_writes(
 def test_json_is_one_object(
     two_groups: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, _ = run(monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--columns", "height,width", "--json", *QUICK)
+    code, out, _ = run(
+        monkeypatch, capsys, "fit", str(two_groups), "-k", "2", "--columns", "height,width", "--json", *QUICK
+    )
     assert code == 0
     result = json.loads(out)
     assert result["converged"] is True

@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 LAYERS = {
     "numerics": {
         "acceleration", "criteria", "data", "delimited", "density", "draws", "em", "em_steps", "errors",
-        "input_checks", "kernels", "log_posterior", "params", "prior", "priors", "read", "relabel", "resolution", "search", "spikes",
-        "starts", "streaming", "structure", "tables", "triangular", "progress",
+        "em_result", "input_checks", "kernels", "log_posterior", "params", "prior", "priors", "progress", "read",
+        "relabel", "resolution", "scalars", "search", "spikes", "starts", "streaming", "structure", "tables",
+        "triangular",
     },
     "model": {"inference", "likelihood_op", "model"},
     "analysis": {
-        "convergence", "diagnostics", "invariants", "posterior", "scalars", "summary", "tree", "verdicts",
+        "convergence", "diagnostics", "invariants", "posterior", "summary", "tree", "verdicts",
     },
     "showing": {"plots", "report"},
     "shell": {"__init__", "__main__", "cli", "datasets", "estimator", "storage"},
@@ -71,7 +72,9 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "bayesgmm" else {node.module}
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "bayesgmm" else {node.module}
+            )
     return names
 
 

@@ -11,8 +11,8 @@ import pytest
 from scipy.integrate import quad
 
 from bayesgmm.data import prepare_table
-from bayesgmm.log_posterior import log_sd_prior
 from bayesgmm.errors import InputError
+from bayesgmm.log_posterior import log_sd_prior
 from bayesgmm.prior import MixturePrior
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal
 from bayesgmm.structure import get_structure

@@ -1,0 +1,155 @@
+"""A table in the coordinates in which EM works, and the runs and questions a search puts to it.
+
+In those coordinates the covariance of all rows is the identity (full, tied), or every column has standard
+deviation one (diag), or one scale is common to all columns (spherical). Maximum likelihood does not depend on
+that choice, and what is small, or a spike, is so whatever the units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from bayesgmm.em_steps import Run, em
+from bayesgmm.input_checks import mean_and_sd
+from bayesgmm.params import MixtureParams
+from bayesgmm.spikes import SpikeRule, smallest_sd
+from bayesgmm.structure import Structure
+from bayesgmm.triangular import State
+
+__all__ = ["Coordinates", "Problem"]
+
+Array = NDArray[np.float64]
+
+_SHORT_RUN = 15
+_ROUGH_TOL = 1e-2
+# Below this share of the total variance the columns count as linearly dependent.
+_DEPENDENT = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """x = center + matrix z, between the units of the table and the features z.
+
+    Parameters
+    ----------
+    features : array (D, N)
+    center : array (D,)
+    matrix : array (D, D)
+        Lower triangular.
+    to_columns : array (D, D)
+        From the features to columns of standard deviation one.
+    column_sd : array (D,)
+        With divisor sum of weights.
+    dependent : bool
+        The columns are linearly dependent, and their covariance was raised to be invertible.
+    """
+
+    features: Array
+    center: Array
+    matrix: Array
+    to_columns: Array
+    column_sd: Array  # (D,)
+    dependent: bool
+
+    @classmethod
+    def of(cls, values: Array, weights: Array, structure: Structure, scale: Array) -> Coordinates:
+        center, sd = mean_and_sd(values, weights)
+        columns = np.ascontiguousarray(((values - center) / sd).T)  # (D, N)
+        dependent = False
+        if structure.correlated:
+            correlation = (columns * weights) @ columns.T / weights.sum()
+            shares, axes = np.linalg.eigh(correlation)
+            dependent = bool(shares[0] < _DEPENDENT)
+            if dependent:
+                correlation = (axes * np.maximum(shares, _DEPENDENT)) @ axes.T
+            to_columns = np.linalg.cholesky(correlation)
+            features = solve_triangular(to_columns, columns, lower=True)
+        elif structure.n_standard_deviations(len(sd)) > 1 or len(sd) == 1:
+            to_columns, features = np.eye(len(sd)), columns
+        else:
+            # One standard deviation for all columns, in the units given by `scale`.
+            common = scale * np.sqrt(np.mean((sd / scale) ** 2))
+            to_columns, features = np.diag(common / sd), columns * (sd / common)[:, None]
+        matrix = sd[:, None] * to_columns
+        return cls(np.ascontiguousarray(features), center, matrix, to_columns, sd, dependent)
+
+    def log_likelihood(self, value: float | Array, total_weight: float) -> float | Array:
+        """Log-likelihood of the table, from that of the features."""
+        return value - total_weight * np.log(np.diag(self.matrix)).sum()
+
+    def min_sd_relative(self, run: Run, total_weight: float) -> float:
+        """Smallest standard deviation in any direction, columns in units of theirs with divisor N - 1."""
+        sd = smallest_sd(self.to_columns @ run.state.covariances @ self.to_columns.T)
+        return float(sd.min() * np.sqrt(max(total_weight - 1.0, 1.0) / max(total_weight, 2.0)))
+
+    def params(self, run: Run, structure: Structure) -> MixtureParams:
+        """In the units of the table, largest weight first."""
+        order = np.argsort(-run.state.weights, kind="stable")
+        cholesky = self.matrix @ run.state.cholesky[order]
+        means = self.center + run.state.means[order] @ self.matrix.T
+        covariances = cholesky @ np.swapaxes(cholesky, 1, 2)
+        return MixtureParams(run.state.weights[order], means, covariances, structure.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A table to fit, in coordinates in which its covariance (or the diagonal of it) is the identity.
+
+    Parameters
+    ----------
+    features : array (D, N)
+    row_weights : array (N,)
+        Positive.
+    structure : Structure
+    n_components : int
+    is_spike : SpikeRule
+    tol, max_iter, floor
+        As in `em`.
+    """
+
+    features: Array
+    row_weights: Array
+    structure: Structure
+    n_components: int
+    is_spike: SpikeRule
+    tol: float
+    max_iter: int
+    floor: float
+
+    @cached_property
+    def points(self) -> tuple[Array, Array]:
+        """(N, D) twice: columns of standard deviation one, and the features themselves."""
+        columns = np.ascontiguousarray((self.is_spike.to_columns @ self.features).T)
+        return columns, np.ascontiguousarray(self.features.T)
+
+    def sample(self, n_rows: int, rng: np.random.Generator) -> Problem:
+        """The same problem on some of its rows, to a rough tolerance."""
+        rows = np.sort(rng.choice(len(self.row_weights), n_rows, replace=False))
+        weights = self.row_weights[rows]
+        scale = self.is_spike.rows_per_weight * self.row_weights.sum() / weights.sum()
+        return replace(
+            self, features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
+            is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_ROUGH_TOL,
+        )  # fmt: skip
+
+    def long_run(self, state: State, floor: float | None = None) -> Run:
+        return em(
+            self.features, self.row_weights, state, self.structure,
+            tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor,
+        )  # fmt: skip
+
+    def short_run(self, state: State, max_iter: int = _SHORT_RUN) -> Run:
+        return em(
+            self.features, self.row_weights, state, self.structure,
+            tol=_ROUGH_TOL, max_iter=max_iter, floor=self.floor, accelerate=False,
+        )  # fmt: skip
+
+    def spikes(self, run: Run) -> NDArray[np.int64]:
+        """Components on which the likelihood runs away."""
+        spiked = self.is_spike(run.counts, run.state.covariances)
+        return np.flatnonzero(spiked if spiked.any() or not run.floored else np.ones_like(spiked))
