@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -181,8 +180,7 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
     def _set_results(
         self, tree: xr.DataTree, em: EMResult, table: Table, prior: ResolvedPrior, modes: pd.DataFrame
     ) -> None:
-        for name in ("_arrays", "_diagnosis", "labels_"):  # a second fit drops what the first one cached
-            self.__dict__.pop(name, None)
+        self._cache: dict[str, Any] = {}
         self.posterior_, self.em_, self.table_, self.prior_, self.modes_ = tree, em, table, prior, modes
         self.n_features_in_ = table.n_features
         posterior = tree["posterior"]
@@ -201,29 +199,30 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         if self.prior is not None and not isinstance(self.prior, MixturePrior):
             raise InputError(f"prior={self.prior!r} must be None or a bayesgmm.MixturePrior.")
 
-    @cached_property
+    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Compute on first use and keep; scikit-learn forbids new attributes after `fit`."""
+        check_is_fitted(self, "posterior_")
+        if name not in self._cache:
+            self._cache[name] = compute()
+        return self._cache[name]
+
+    @property
     def _arrays(self) -> PosteriorArrays:
-        check_is_fitted(self, "posterior_")
-        return posterior_arrays(self.posterior_)
+        return self._once("arrays", lambda: posterior_arrays(self.posterior_))
 
-    @cached_property
-    def _diagnosis(self) -> Diagnosis:
-        check_is_fitted(self, "posterior_")
-        return diagnose(self.posterior_)
-
-    @cached_property
+    @property
     def labels_(self) -> NDArray[np.int64]:
         """(N,) most probable component of each row."""
-        return self._responsibilities(self.table_.values).argmax(axis=1)
+        return self._once("labels", lambda: self._responsibilities(self.table_.values).argmax(axis=1))
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""
-        return self._diagnosis
+        return self._once("diagnosis", lambda: diagnose(self.posterior_))
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""
-        check_is_fitted(self, "posterior_")
-        return summary(self.posterior_, self.em_.params, ci_prob=ci_prob, diagnosis=self.diagnose())
+        diagnosis = self.diagnose()
+        return summary(self.posterior_, self.em_.params, ci_prob=ci_prob, diagnosis=diagnosis)
 
     def _rows(self, X: Any) -> Array:
         check_is_fitted(self, "posterior_")

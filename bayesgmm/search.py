@@ -25,12 +25,14 @@ from bayesgmm.triangular import State
 
 __all__ = ["Start", "search"]
 
-_SHARE_OF_CUTS = 0.6
+_SHARE_OF_CUTS = 0.4
+_SHORT, _KEEP, _GROW = 5, 3, 2
+_POP = 0.0
 # k-means first, for those who ask for one start; Ward's clusters are (nearly) the same every time.
 _TURN = ("k-means", "hierarchical", "random points", "k-means++", "k-means", "random points", "k-means++")
 # Work (rows x components x cells) that the short runs of one start may take for each iteration.
-_SHORT_RUN_WORK = 4e5
-_MOST_SHORT_RUNS = 8
+_SHORT_RUN_WORK = 4e6
+_MOST_SHORT_RUNS = 27
 _RESEEDS = 2
 _PILOT_ROWS = 2000
 _PILOT_ROWS_PER_PARAMETER = 20
@@ -90,7 +92,7 @@ def explore(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Sta
         if i >= n_cuts and best is not None:
             method = "split and merge"
             states = [
-                split_and_merge(best.state, rng, problem.structure, problem.floor) for _ in range(n_tries)
+                split_and_merge(pick(starts, best, rng).state, rng, problem.structure, problem.floor) for _ in range(n_tries)
             ]
         else:
             # Random points are what best avoids a spike that attracts every other method.
@@ -104,13 +106,28 @@ def explore(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Sta
     return starts
 
 
+def pick(starts, best, rng):
+    if rng.random() >= _POP: return best
+    good = [s.run for s in starts if not s.collapsed]
+    ll = np.array([g.log_likelihood for g in good]); ll = ll - ll.max()
+    p = np.exp(ll / 5.0); p /= p.sum()
+    return good[rng.choice(len(good), p=p)]
+
+
 def _run_start(
     problem: Problem, method: str, states: Sequence[State], rng: np.random.Generator, index: int
 ) -> Start:
-    short = [problem.short_run(state) for state in states]
-    passes = sum(run.n_passes for run in short)
-    best = max(short, key=lambda run: (len(problem.spikes(run)) == 0, run.log_likelihood))
-    run = problem.long_run(best.state)
+    passes = 0
+    iters = _SHORT
+    states = list(states)
+    while True:
+        short = [problem.short_run(state, iters) for state in states]
+        passes += sum(run.n_passes for run in short)
+        short.sort(key=lambda run: (len(problem.spikes(run)) == 0, run.log_likelihood), reverse=True)
+        states = [run.state for run in short[: max(1, len(short) // _KEEP)]]
+        if len(short) <= _KEEP: break
+        iters = int(iters * _GROW)
+    run = problem.long_run(states[0])
     passes += run.n_passes
     for _ in range(_RESEEDS):
         spikes = problem.spikes(run)

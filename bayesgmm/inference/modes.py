@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
+from threadpoolctl import threadpool_limits
 
 from bayesgmm.data import Table
 from bayesgmm.density import Density
@@ -27,6 +28,8 @@ Array = NDArray[np.float64]
 
 # Flops up to which a dense Hessian by differences is taken; above it modes are ranked by log posterior.
 _HESSIAN_BUDGET = 5e9
+# Nats, besides one a parameter, that a candidate may start below the best mode.
+_FAR_BELOW = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +50,29 @@ def find_modes(
     prior: ResolvedPrior,
     candidates: Sequence[MixtureParams],
     *,
-    max_iter: int = 500,
+    max_rounds: int = 8,
 ) -> list[Mode]:
-    """Distinct posterior modes reached from the candidates (model's scale), best first."""
+    """Distinct posterior modes reached from the candidates (model's scale), best first.
+
+    Candidates that start too far below the best mode to end near it are left out. The matrices are small:
+    one thread beats the several that BLAS would start.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        return _find_modes(table, structure, prior, candidates, max_rounds)
+
+
+def _find_modes(
+    table: Table, structure: Structure, prior: ResolvedPrior, candidates: Sequence[MixtureParams], max_rounds: int
+) -> list[Mode]:
     found: list[tuple[MixtureParams, Density, bool, int]] = []
+    best = -math.inf
     for candidate in candidates:
         start = _admissible(candidate, prior, structure)
-        params, converged = _maximise(table, structure, prior, start, max_iter)
+        if found:
+            common = found[0][1]
+            if common.value_and_gradient(common.pack(start))[0] < best - _FAR_BELOW - common.n_dim:
+                continue
+        params, converged = _maximise(table, structure, prior, start, max_rounds)
         params = params.permute(np.argsort(-params.weights, kind="stable"))
         for index, (other, density, was_converged, count) in enumerate(found):
             if _same(params, other):
@@ -61,6 +80,8 @@ def find_modes(
                 break
         else:
             found.append((params, Density.build(table, structure, prior, params), converged, 1))
+            common = found[0][1]
+            best = max(best, common.value_and_gradient(common.pack(params))[0])
     common = found[0][1]
     modes = [
         Mode(params, density, common.value_and_gradient(common.pack(params))[0], _laplace(density), count, ok)
@@ -108,19 +129,21 @@ def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structur
 
 
 def _maximise(
-    table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_iter: int
+    table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_rounds: int
 ) -> tuple[MixtureParams, bool]:
-    """Maximum of the posterior near `start`; coordinates are refreshed once on the way."""
-    params, converged = start, False
-    for budget in (50, max_iter):
+    """Maximum of the posterior near `start`; each round takes the coordinates of where the last one ended."""
+    params = start
+    for _ in range(max_rounds):
         density = Density.build(table, structure, prior, params)
         result = minimize(
             lambda x, density=density: tuple(-v for v in density.value_and_gradient(x)),
             np.zeros(density.n_dim), jac=True, method="L-BFGS-B",
-            options={"maxiter": budget, "maxcor": 20, "gtol": 1e-5, "ftol": 1e-13},
+            options={"maxiter": 60, "maxcor": 20, "gtol": 1e-5, "ftol": 1e-13},
         )  # fmt: skip
-        params, converged = density.params(result.x), bool(result.success)
-    return params, converged
+        params = density.params(result.x)
+        if result.success and result.nit <= 25:  # few steps: the coordinates fit, so this is the mode
+            return params, True
+    return params, False
 
 
 def _same(a: MixtureParams, b: MixtureParams) -> bool:

@@ -8,27 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import InputError
+from bayesgmm.plots.legend import add_legend
 from bayesgmm.plots.panels import density_panel, marker_area, pair_panel
 from bayesgmm.plots.scene import Scene, choose_features
-from bayesgmm.plots.style import (
-    INK,
-    MUTED,
-    STYLE,
-    axis_label,
-    component_style,
-    quiet_axes,
-    verdict_note,
-    write_note,
-)
+from bayesgmm.plots.style import STYLE, axis_label, quiet_axes, verdict_note, write_note
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["clusters_caption", "clusters_size", "draw_clusters", "plot_clusters"]
+__all__ = ["clusters_size", "draw_clusters", "plot_clusters"]
 
 
 def plot_clusters(
@@ -97,14 +85,14 @@ def plot_clusters(
             return draw_clusters(ax, scene, columns, **options)
         import matplotlib.pyplot as plt
 
-        figure = plt.figure(figsize=clusters_size(columns), layout="constrained")
+        figure = plt.figure(figsize=clusters_size(columns, scene.n_components), layout="constrained")
         return draw_clusters(figure, scene, columns, **options)
 
 
-def clusters_size(columns: Sequence[int]) -> tuple[float, float]:
-    """Width and height of the figure in inches."""
+def clusters_size(columns: Sequence[int], n_components: int) -> tuple[float, float]:
+    """Width and height of the figure in inches: a legend of many components asks for more height."""
     if len(columns) < 3:
-        return 5.6, 4.9
+        return 5.6, 4.7 + 0.09 * n_components
     side = 1.2 + (2.3 if len(columns) == 3 else 1.9) * len(columns)
     return side, side
 
@@ -135,7 +123,7 @@ def draw_clusters(
             axes.set_ylabel(axis_label(scene.feature_names[columns[1]]), parse_math=False)
         axes.set_xlabel(axis_label(scene.feature_names[columns[0]], 50), parse_math=False)
         quiet_axes(axes)
-    _legend(target if own else None, legend_at, scene, columns, levels, n_draws, ci_prob)
+    add_legend(target if own else None, legend_at, scene, columns, levels, n_draws, ci_prob)
     note = verdict_note(scene.diagnosis)
     if note:
         write_note(target if own else np.ravel(axes)[0], *note)
@@ -174,89 +162,3 @@ def _pairs(
     for j in range(last):  # all panels of a column share the limits of the first pair
         axes[j, j].set_xlim(axes[j + 1, j].get_xlim())
     axes[last, last].set_xlim(axes[last, 0].get_ylim())
-
-
-def _legend(
-    figure: Figure | None, ax: Axes, scene: Scene, columns: Sequence[int], levels: Sequence[float], n_draws: int,
-    ci_prob: float,
-) -> None:  # fmt: skip
-    """Outside the data: below a single panel, in the empty corner of a triangle."""
-    d = len(columns)
-    handles = _handles(scene, d, levels, n_draws, ci_prob)
-    title = "; ".join(_omissions(scene, columns)) or None
-    options: dict[str, Any] = {"handles": handles, "title": title, "title_fontsize": 8.0, "handlelength": 1.6}
-    if d > 2:
-        ax.legend(loc="upper right", borderaxespad=0.0, **options).set_in_layout(False)
-    elif figure is not None:
-        figure.legend(loc="outside lower center", ncols=2, **options)
-    else:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, **options)
-
-
-def _handles(scene: Scene, d: int, levels: Sequence[float], n_draws: int, ci_prob: float) -> list[Any]:
-    from matplotlib.colors import to_rgba
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    def marker(colour: str, shape: str, label: str, face: float) -> Line2D:
-        return Line2D(
-            [], [], color=colour, marker=shape, linestyle="none", markersize=5.0, label=label,
-            markerfacecolor=to_rgba(colour, face) if face else "white", markeredgecolor=colour, markeredgewidth=0.8,
-        )  # fmt: skip
-
-    low, high = np.quantile(scene.weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
-    weight = scene.weights.mean(axis=0)
-    handles: list[Any] = [
-        marker(*component_style(k), f"component {k}: weight {weight[k]:.2f} [{low[k]:.2f}, {high[k]:.2f}]", 0.6)
-        for k in range(scene.n_components)
-    ]
-    shown = min(n_draws, len(scene.weights))
-    if d != 2:
-        handles.append(Line2D([], [], color=INK, linewidth=2.4, label="posterior predictive density"))
-        handles.append(Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"{_percent(ci_prob)} band of the density"))
-    if d > 1:
-        shares = " and ".join(_percent(v) for v in levels)
-        handles.append(Line2D([], [], color=MUTED, linewidth=1.6, label=f"{shares} ellipse at the posterior mean"))
-    if shown:
-        what = "components" if d == 1 else "ellipses"
-        handles.append(Line2D([], [], color=MUTED, linewidth=0.6, label=f"{what} of {shown} posterior draws"))
-    if scene.n_components > 1:
-        handles.append(marker(MUTED, "o", "hollow: assignment uncertain", 0.0))
-    return handles
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"
-
-
-def _omissions(scene: Scene, columns: Sequence[int]) -> list[str]:
-    """What the figure leaves out."""
-    out = []
-    if len(scene.rows) < scene.n_rows:
-        out.append(f"{len(scene.rows):,} of {scene.n_rows:,} rows, drawn at random")
-    if 2 < len(columns) < len(scene.feature_names):
-        out.append(f"{len(columns)} of {len(scene.feature_names)} columns")
-    return out
-
-
-def clusters_caption(
-    scene: Scene, columns: Sequence[int], *, levels: Sequence[float], n_draws: int, ci_prob: float
-) -> str:
-    """What the figure shows, in the sentences a caption needs."""
-    shares, shown = " and ".join(_percent(v) for v in levels), min(n_draws, len(scene.weights))
-    omitted = _omissions(scene, columns)
-    rows = "Markers are rows, coloured by their most probable component"
-    rows += "; the fill fades as the assignment becomes uncertain. " if scene.n_components > 1 else ". "
-    ellipses = (
-        f"Thick ellipses hold {shares} of each component at the posterior mean of its parameters; thin ones are "
-        f"{shown} posterior draws. "
-    )
-    densities = (
-        f"Histogram of the rows, the posterior predictive density (black) with its {_percent(ci_prob)} band, and the "
-        "weighted density of each component (coloured)"
-    )
-    if len(columns) == 1:
-        text = f"{densities}; thin lines are {shown} posterior draws. Below the axis, {rows[0].lower()}{rows[1:]}"
-    else:
-        text = rows + ellipses + (f"Diagonal: {densities[0].lower()}{densities[1:]}." if len(columns) > 2 else "")
-    return text.strip() + (f" Shown: {'; '.join(omitted)}." if omitted else "")

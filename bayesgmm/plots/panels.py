@@ -24,7 +24,7 @@ _MAX_BINS = 60
 _RUG = 0.045  # height of one line of the rug, as a share of the density's height
 
 
-def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: int = 73) -> Array:
+def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: int = 61) -> Array:
     """Outlines of the ellipses that hold `share` of each bivariate normal.
 
     Parameters
@@ -49,7 +49,8 @@ def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: i
     angle = np.linspace(0.0, 2.0 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, T)
     radius = np.sqrt(-2.0 * np.log1p(-share))  # chi-squared quantile with two degrees of freedom
-    return means[:, None, :] + radius * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
+    outlines: Array = means[:, None, :] + radius * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
+    return outlines
 
 
 def bin_edges(values: Array, step: float = 0.0) -> Array:
@@ -59,9 +60,9 @@ def bin_edges(values: Array, step: float = 0.0) -> Array:
     array([0.5, 1.5, 2.5, 3.5])
     """
     low, high = float(values.min()), float(values.max())
-    # Rules for one bell are too coarse for several clusters, so at least 2.5 sqrt(N) bins up to 30.
+    # Rules for one bell are too coarse for several clusters, so at least 2 sqrt(N) bins up to 30.
     automatic = len(np.histogram_bin_edges(values, "auto")) - 1
-    n_bins = min(_MAX_BINS, max(automatic, min(30, int(2.5 * np.sqrt(len(values))))))
+    n_bins = min(_MAX_BINS, max(automatic, min(30, int(2.0 * np.sqrt(len(values))))))
     if step <= 0.0 or high <= low:
         return np.histogram_bin_edges(values, n_bins)
     width = step * max(1, round((high - low) / n_bins / step))
@@ -121,8 +122,9 @@ def pair_panel(
             low = np.minimum(low, np.quantile(seen.min(axis=1), 0.05, axis=0))
             high = np.maximum(high, np.quantile(seen.max(axis=1), 0.95, axis=0))
         ax.annotate(
-            str(k), mean[k], color=colour, ha="center", va="center", fontsize=10.5, fontweight="bold",
-            path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")], zorder=6, annotation_clip=True,
+            str(k), mean[k], color=colour, ha="center", va="center", fontsize=8.0, fontweight="bold",
+            bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour, "alpha": 0.85},
+            zorder=6, annotation_clip=True,
         )  # fmt: skip
     # A component without rows spreads as widely as its prior: it must not squeeze the data into a corner.
     reach = rows.max(axis=0) - rows.min(axis=0)
@@ -132,9 +134,7 @@ def pair_panel(
     ax.set_ylim(low[1], high[1])
 
 
-def density_panel(
-    ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob: float, rug: bool, size: float
-) -> None:
+def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob: float, rug: bool, size: float) -> None:
     """Histogram, posterior predictive density with its band, and the components, along one column."""
     values = scene.rows[:, column]
     reach = float(np.ptp(values))
@@ -156,7 +156,8 @@ def density_panel(
     ax.fill_between(grid, *band, color=MUTED, alpha=0.35, linewidth=0, zorder=2, gid="band")
     # Wide and below the components, so that both are seen where one component is the whole density.
     ax.plot(grid, total.mean(axis=0), color=INK, linewidth=2.6 if rug else 2.0, zorder=3.5, gid="predictive")
-    few = np.linspace(0, len(chosen) - 1, min(n_draws, len(chosen))).round().astype(int) if rug else []
+    n_shown = min(n_draws, len(chosen)) if rug else 0
+    few = np.linspace(0, len(chosen) - 1, n_shown).round().astype(int)
     for k in range(scene.n_components):
         colour, _ = component_style(k)
         for s in few:
@@ -165,7 +166,7 @@ def density_panel(
     top = 1.06 * max(float(np.max(heights)), float(band[1].max()))
     ax.set_xlim(grid[0], grid[-1])
     if rug:
-        depth = -_RUG * top * (scene.labels + 1.0)
+        depth: Array = (-_RUG * top) * (scene.labels + 1).astype(np.float64)
         _scatter(ax, values, depth, scene, size=size, zorder=3)
         ax.axhline(0.0, color=MUTED, linewidth=0.7, zorder=1)
         ax.set_ylim(-_RUG * top * (scene.n_components + 0.8), top)

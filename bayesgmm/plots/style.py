@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "ALARM", "CAUTION", "CHAIN_COLOURS", "INK", "MUTED", "STYLE", "axis_label", "component_style", "quiet_axes",
-    "verdict_note", "wrap_to", "write_note",
+    "ALARM", "CAUTION", "CHAIN_COLOURS", "INK", "MUTED", "STYLE", "axis_label", "component_style", "instead",
+    "quiet_axes", "title", "verdict_note", "wrap_to", "write_note",
 ]  # fmt: skip
 
 INK, MUTED, ALARM, CAUTION = "#222222", "#6b6b6b", "#b00020", "#8a5a00"
@@ -64,6 +64,17 @@ def quiet_axes(ax: Axes) -> None:
     ax.tick_params(labelsize=8.0, width=0.7, length=3.0, color=MUTED, labelcolor=INK)
 
 
+def title(ax: Axes, text: str) -> None:
+    """A title at the left of a panel."""
+    ax.set_title(text, loc="left")
+
+
+def instead(ax: Axes, text: str) -> None:
+    """A sentence in place of a panel that has nothing to show."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=ax.transAxes, wrap=True)
+
+
 def axis_label(name: str, width: int = 34, lines: int = 3) -> str:
     """A column's name broken into at most `lines` lines of `width` characters.
 
@@ -75,7 +86,7 @@ def axis_label(name: str, width: int = 34, lines: int = 3) -> str:
 
 def wrap_to(text: str, width: float, size: float) -> str:
     """Text of `size` points broken into lines of at most about `width` inches."""
-    return textwrap.fill(text, max(20, int(width * 72.0 / (0.56 * size))))
+    return textwrap.fill(text, max(20, int(width * 72.0 / (0.53 * size))))
 
 
 def verdict_note(diagnosis: Diagnosis) -> tuple[str, str] | None:
@@ -89,12 +100,15 @@ def verdict_note(diagnosis: Diagnosis) -> tuple[str, str] | None:
 
 
 def write_note(target: Figure | Axes, text: str, colour: str, size: float = 9.0) -> None:
-    """A plain sentence above a figure, or above one pair of axes that belongs to someone else's figure."""
+    """A plain sentence above a figure, or inside axes of a figure that belongs to someone else."""
     from matplotlib.axes import Axes
 
     if isinstance(target, Axes):
-        width = target.get_window_extent().width / target.get_figure(root=True).dpi
-        target.set_title(wrap_to(text, width, size), color=colour, fontsize=size, loc="left", parse_math=False)
+        width = 0.96 * target.get_window_extent().width / target.figure.dpi
+        target.text(
+            0.02, 0.98, wrap_to(text, width, size), color=colour, fontsize=size, va="top", transform=target.transAxes,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2.0}, zorder=10, parse_math=False,
+        )  # fmt: skip
     else:
         wrapped = wrap_to(text, 0.96 * target.get_figwidth(), size)
         target.suptitle(wrapped, color=colour, fontsize=size, x=0.02, ha="left", parse_math=False)

@@ -10,7 +10,7 @@ import pytest
 
 from bayesgmm.cli import main
 
-QUICK = ["--draws", "400", "--tune", "200", "--chains", "2"]
+QUICK = ["--draws", "800", "--tune", "300", "--chains", "2"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

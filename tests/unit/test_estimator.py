@@ -60,7 +60,7 @@ def test_arviz_works_on_the_tree_as_it_is(faithful: bg.BayesianGMM) -> None:
     table = az.summary(tree, var_names=["weights", "means"], round_to="none")
     assert float(table["r_hat"].astype(float).max()) < 1.01
     loo = az.loo(tree)
-    assert loo.elpd == pytest.approx(faithful.score_samples(faithful.table_.values).sum(), abs=15.0)
+    assert loo.elpd == pytest.approx(faithful.score_samples(bg.datasets.load_faithful()).sum(), abs=15.0)
     assert (np.asarray(loo.pareto_k) < 0.7).all()
     for plot in (az.plot_trace_dist, az.plot_rank):
         assert plot(tree, var_names=["weights", "means"], backend="matplotlib") is not None
@@ -90,15 +90,16 @@ def test_same_seed_same_draws_whatever_cores(faithful: bg.BayesianGMM) -> None:
 
 
 def test_predict_proba_averages_over_draws(faithful: bg.BayesianGMM) -> None:
-    rows = faithful.table_.values[:5]
+    frame = bg.datasets.load_faithful().head(5)
+    rows = frame.to_numpy()
     posterior = faithful.posterior_["posterior"]
     w = posterior["weights"].values.reshape(-1, 2)
     m = posterior["means"].values.reshape(-1, 2, 2)
     scaling = np.linalg.inv(np.linalg.cholesky(posterior["covariances"].values.reshape(-1, 2, 2, 2)))
     expected = mean_responsibilities(rows, w, m, np.ascontiguousarray(np.tril(scaling)))
-    np.testing.assert_allclose(faithful.predict_proba(rows), expected, rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(faithful.predict_proba(rows).sum(axis=1), 1.0, rtol=1e-12)
-    np.testing.assert_array_equal(faithful.predict(rows), expected.argmax(axis=1))
+    np.testing.assert_allclose(faithful.predict_proba(frame), expected, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(faithful.predict_proba(frame).sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(faithful.predict(frame), expected.argmax(axis=1))
 
 
 def test_new_rows_by_name(faithful: bg.BayesianGMM) -> None:

@@ -1,0 +1,176 @@
+"""How the answer was found: data, model, maximum likelihood, diagnostics and what it takes to do it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesgmm.report_numbers import Grid, count, decimals_for, fixed, join, significant
+from bayesgmm.structure import get_structure
+
+if TYPE_CHECKING:
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["data", "diagnostics", "likelihood", "model", "reproducibility"]
+
+_STRUCTURES = {
+    "full": "every component has a covariance of its own: any volume, shape and orientation",
+    "tied": "all components share one covariance: the same volume, shape and orientation",
+    "diag": "every component has variances of its own and no correlations: ellipses along the axes",
+    "spherical": "every component has one variance of its own, the same in all columns of the model's scale",
+}
+
+
+def data(fit: BayesianGMM) -> dict[str, Any]:
+    """Rows, columns, ranges, rounding and weights."""
+    table = fit.table_
+    used = table.weights > 0
+    values, weights = table.values[used], table.weights[used]
+    mean = np.average(values, axis=0, weights=weights)
+    sd = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    rows = []
+    for j, name in enumerate(table.feature_names):
+        column, decimals = values[:, j], decimals_for(float(sd[j]), 3)
+        step = table.resolution[j]
+        rows.append([
+            name, significant(column.min(), 6), significant(column.max(), 6), fixed(mean[j], decimals),
+            fixed(sd[j], decimals), count(len(np.unique(column))), significant(step) if step > 0 else "continuous",
+        ])  # fmt: skip
+    scale = "standardised columns (mean 0, sd 1)" if fit.standardize else "the columns as they are"
+    sentences = [
+        f"{count(table.n_rows)} rows and {table.n_features} column{'s' * (table.n_features > 1)}, in the units of the "
+        f"table. The model works on {scale}; every result here is in the original units.",
+        _rounding(fit),
+    ]
+    if np.ptp(table.weights) > 0 or weights[0] != 1.0:
+        ignored = int((~used).sum())
+        sentences.append(
+            f"Rows are weighted: weights from {significant(weights.min())} to {significant(weights.max())}, "
+            f"{significant(weights.sum(), 6)} in all"
+            + (f"; {count(ignored)} rows of weight 0 are ignored." if ignored else ".")
+        )
+    header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "recording step"]
+    return {"sentences": sentences, "columns": Grid.of(header, rows)}
+
+
+def _rounding(fit: BayesianGMM) -> str:
+    table = fit.table_
+    found = [
+        f"{n} (in steps of {significant(s)})"
+        for n, s in zip(table.feature_names, table.resolution, strict=True)
+        if s > 0
+    ]
+    if not found:
+        return "No column looks rounded."
+    text = f"Looking rounded, by {'its' if len(found) == 1 else 'their'} values: {join(found)}. "
+    if not fit.prior_.rounded_columns():
+        return text + "The prior leaves rounding out (resolution=None)."
+    return text + "The model adds the variance of rounding, step²/12, so that no component can shrink onto tied values."
+
+
+def model(fit: BayesianGMM) -> dict[str, Any]:
+    """Structure, number of parameters and prior in words."""
+    structure, k, d = get_structure(fit.covariance_type), fit.n_components, fit.table_.n_features
+    return {
+        "sentences": [
+            f"Each row comes from one of K = {k} multivariate normal distributions, chosen with probabilities that "
+            f"are the weights. Covariance “{structure.name}”: {_STRUCTURES[structure.name]}.",
+            f"The mixture has {count(structure.n_parameters(k, d))} free parameters.",
+        ],
+        "prior": str(fit.prior_).splitlines(),
+    }
+
+
+def likelihood(fit: BayesianGMM) -> dict[str, Any]:
+    """The maximum-likelihood fit, its criteria and its starts."""
+    em = fit.em_
+    criteria = Grid.of(
+        ["log-likelihood", "parameters", "BIC", "AIC", "ICL", "iterations"],
+        [[
+            f"{em.log_likelihood:.2f}", count(em.params.n_parameters), f"{em.bic:.1f}", f"{em.aic:.1f}", f"{em.icl:.1f}",
+            count(em.n_iter),
+        ]],
+        n_text=0,
+    )  # fmt: skip
+    best = float(em.starts["log_likelihood"].max())
+    reached = int((em.starts["log_likelihood"] > best - 1e-3).sum())
+    summary = f"{reached} of {len(em.starts)} starts reached the best log-likelihood"
+    return {"text": str(em), "criteria": criteria, "starts": frame(em.starts), "summary": summary}
+
+
+def diagnostics(fit: BayesianGMM) -> dict[str, Any]:
+    """The diagnosis in words, tables (a) and (b), and the posterior modes."""
+    diagnosis = fit.diagnose()
+    lines = str(diagnosis).splitlines()
+
+    def grid(table: pd.DataFrame, raw: bool) -> Grid:
+        rows = []
+        for name, row in table.iterrows():
+            decimals = decimals_for(row["sd"])
+            cells = [str(name), fixed(row["mean"], decimals), fixed(row["sd"], decimals), fixed(row["r_hat"], 3)]
+            cells += [fixed(row["r_hat_raw"], 3)] if raw else []
+            cells += [count(row["ess_bulk"]), count(row["ess_tail"]), "yes" if row["ok"] else "NO"]
+            rows.append([*cells, str(row["note"])])
+        before = ["R-hat before relabelling"] * raw
+        return Grid.of(["quantity", "mean", "sd", "R-hat", *before, "ESS bulk", "ESS tail", "passes", "note"], rows)
+
+    return {
+        "verdict": lines[0],
+        "numbers": lines[1],
+        "advice": list(diagnosis.advice),
+        "gate": grid(diagnosis.table, raw=False),
+        "components": grid(diagnosis.components, raw=True),
+        "modes": frame(fit.modes_) if len(fit.modes_) else None,
+    }
+
+
+def reproducibility(fit: BayesianGMM) -> dict[str, Any]:
+    """The call, the settings, the versions, the time, and a fingerprint of the data."""
+    attrs = fit.posterior_.attrs
+    table = fit.table_
+    digest = hashlib.sha256()
+    for part in (table.values, table.weights):
+        digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
+    stats = [
+        ["random seed", str(attrs["random_seed"])],
+        ["inference", str(attrs.get("method", attrs["inference"]))],
+        ["chains, tuning draws, kept draws", f"{fit.chains}, {fit.tune}, {fit.draws}"],
+        ["target acceptance", f"{fit.target_accept:g}"],
+        ["EM starts", str(fit.n_init)],
+        ["relabelling", str(attrs["relabelling"])],
+        ["sampling time", f"{float(attrs['sampling_time']):.1f} s"],
+        ["interrupted", "yes" if attrs["partial"] else "no"],
+        ["pointwise log-likelihood stored", str(attrs["log_likelihood_stored"])],
+        ["data (SHA-256 of values and weights)", digest.hexdigest()[:16]],
+    ]
+    if attrs.get("notes"):
+        stats.append(["notes", str(attrs["notes"])])
+    versions = {"bayesgmm": attrs["bayesgmm_version"], **json.loads(attrs["versions"])}
+    return {
+        "call": f"{fit!r}.fit(X)",
+        "settings": Grid.of(["setting", "value"], stats, n_text=2),
+        "versions": Grid.of(["package", "version"], [[k, str(v)] for k, v in versions.items()], n_text=2),
+    }
+
+
+def frame(table: pd.DataFrame) -> Grid:
+    """A data frame as text: words first, each column of numbers with the same decimals, blanks for underscores."""
+    numbers = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
+    words = [c for c in table.columns if c not in numbers]
+    columns = {c: [str(v) for v in table[c]] for c in words}
+    for c in numbers:
+        values = table[c].to_numpy()
+        if values.dtype.kind == "b":
+            columns[c] = ["yes" if v else "no" for v in values]
+        elif values.dtype.kind in "iu":
+            columns[c] = [count(float(v)) for v in values]
+        else:
+            largest = float(np.max(np.abs(values[np.isfinite(values)]), initial=1e-300))
+            decimals = int(np.clip(4 - np.floor(np.log10(largest)), 2, 3))
+            columns[c] = [fixed(float(v), decimals) for v in values]
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return Grid.of([str(c).replace("_", " ") for c in columns], rows, n_text=len(words))
