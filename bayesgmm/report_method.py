@@ -88,14 +88,12 @@ def model(fit: BayesianGMM) -> dict[str, Any]:
 def likelihood(fit: BayesianGMM) -> dict[str, Any]:
     """The maximum-likelihood fit, its criteria and its starts."""
     em = fit.em_
+    scores = [f"{value:.1f}" for value in (em.bic, em.aic, em.icl)]
     criteria = Grid.of(
         ["log-likelihood", "parameters", "BIC", "AIC", "ICL", "iterations"],
-        [[
-            f"{em.log_likelihood:.2f}", count(em.params.n_parameters), f"{em.bic:.1f}", f"{em.aic:.1f}", f"{em.icl:.1f}",
-            count(em.n_iter),
-        ]],
+        [[f"{em.log_likelihood:.2f}", count(em.params.n_parameters), *scores, count(em.n_iter)]],
         n_text=0,
-    )  # fmt: skip
+    )
     best = float(em.starts["log_likelihood"].max())
     reached = int((em.starts["log_likelihood"] > best - 1e-3).sum())
     summary = f"{reached} of {len(em.starts)} starts reached the best log-likelihood"
@@ -166,7 +164,7 @@ def frame(table: pd.DataFrame) -> Grid:
         values = table[c].to_numpy()
         if values.dtype.kind == "b":
             columns[c] = ["yes" if v else "no" for v in values]
-        elif values.dtype.kind in "iu":
+        elif (values == np.round(values)).all():  # whatever its type: a file may have changed that
             columns[c] = [count(float(v)) for v in values]
         else:
             largest = float(np.max(np.abs(values[np.isfinite(values)]), initial=1e-300))

@@ -45,7 +45,7 @@ def decimals_for(sd: float, digits: int = 2) -> int | None:
     >>> decimals_for(0.0342), decimals_for(12.0), decimals_for(0.0)
     (3, 0, None)
     """
-    if not math.isfinite(sd) or sd <= 0.0 or not 1e-6 < sd < 1e7:
+    if not math.isfinite(sd) or sd <= 0.0 or not 1e-5 < sd < 1e7:
         return None
     return max(0, digits - 1 - math.floor(math.log10(sd)))
 

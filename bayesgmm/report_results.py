@@ -88,12 +88,13 @@ def clusters(fit: BayesianGMM, ci_prob: float) -> dict[str, Any]:
         numbers = [fixed(row[c], decimals) for c in ("mle", "mean", "sd", *bounds)]
         numbers += [count(row["ess_bulk"]), count(row["ess_tail"]), fixed(row["r_hat"], 3)]
         rows.append([str(parameter), *numbers, "yes" if row["ok"] else "NO"])
-    header = ["parameter", "MLE", "mean", "sd", *[c.removeprefix("ci_") for c in bounds], "ESS bulk", "ESS tail", "R-hat",
-              "reliable"]  # fmt: skip
+    limits = [str(c).removeprefix("ci_") for c in bounds]
+    header = ["parameter", "MLE", "mean", "sd", *limits, "ESS bulk", "ESS tail", "R-hat", "reliable"]
+    groups = [range(first, min(k, first + _ABREAST)) for first in range(0, k, _ABREAST)]
     return {
         "profile": [
             Grid.of(["", *[f"component {c}" for c in some]], [[row[0], *[row[1 + c] for c in some]] for row in profile])
-            for some in (range(first, min(k, first + _ABREAST)) for first in range(0, k, _ABREAST))
+            for some in groups
         ],
         "summary": Grid.of(header, rows),
         "ci": percent(ci_prob),

@@ -21,7 +21,8 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "jupyter_execute"]
-source_suffix = {".md": "myst-nb", ".py": "myst-nb"}
+# The first suffix is that of the generated pages.
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".py": "myst-nb"}
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
@@ -34,8 +35,12 @@ autosummary_generate = True
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+autodoc_default_options = {"members": True, "undoc-members": False, "exclude-members": "set_fit_request"}
 templates_path: list[str] = []
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bayesgmm"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}

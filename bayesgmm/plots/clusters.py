@@ -117,7 +117,7 @@ def draw_clusters(
             raise InputError(f"ax must be one Axes for {d} column{'s' * (d > 1)}.")
         if d == 1:
             density_panel(axes, scene, columns[0], n_draws=n_draws, ci_prob=ci_prob, rug=True, size=size)
-            axes.set_ylabel(f"density per unit of {axis_label(scene.feature_names[columns[0]])}", parse_math=False)
+            axes.set_ylabel(axis_label(f"density per unit of {scene.feature_names[columns[0]]}"), parse_math=False)
         else:
             pair_panel(axes, scene, (columns[0], columns[1]), levels=levels, n_draws=n_draws, size=size)
             axes.set_ylabel(axis_label(scene.feature_names[columns[1]]), parse_math=False)
@@ -159,6 +159,8 @@ def _pairs(
             ax.tick_params(labelbottom=i == last)
             if i == last:
                 ax.set_xlabel(axis_label(scene.feature_names[column], 20), parse_math=False)
-    for j in range(last):  # all panels of a column share the limits of the first pair
+    for j in range(last):  # panels of a column share limits, and so do panels of a row, to the last digit
         axes[j, j].set_xlim(axes[j + 1, j].get_xlim())
+        for ax in axes[j + 1, 1 : j + 1]:
+            ax.set_ylim(axes[j + 1, 0].get_ylim())
     axes[last, last].set_xlim(axes[last, 0].get_ylim())

@@ -49,8 +49,8 @@ def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: i
     angle = np.linspace(0.0, 2.0 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, T)
     radius = np.sqrt(-2.0 * np.log1p(-share))  # chi-squared quantile with two degrees of freedom
-    outlines: Array = means[:, None, :] + radius * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
-    return outlines
+    offsets = radius * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
+    return np.asarray(means[:, None, :] + offsets, dtype=np.float64)
 
 
 def bin_edges(values: Array, step: float = 0.0) -> Array:
