@@ -31,6 +31,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 exclude_patterns += ["conf.py"]
 
+# Several records have an attribute "weights"; napoleon links the bare word.
+suppress_warnings = ["ref.python"]
 autosummary_generate = True
 autodoc_typehints = "none"
 napoleon_google_docstring = False

@@ -60,13 +60,17 @@ def bin_edges(values: Array, step: float = 0.0) -> Array:
     array([0.5, 1.5, 2.5, 3.5])
     """
     low, high = float(values.min()), float(values.max())
-    # Rules for one bell are too coarse for several clusters, so at least 2 sqrt(N) bins up to 30.
-    automatic = len(np.histogram_bin_edges(values, "auto")) - 1
-    n_bins = min(_MAX_BINS, max(automatic, min(30, int(2.0 * np.sqrt(len(values))))))
-    if step <= 0.0 or high <= low:
-        return np.histogram_bin_edges(values, n_bins)
+    if high <= low:
+        return np.array([low - 0.5, low + 0.5])
+    # Freedman and Diaconis (1981), too coarse for several clusters: hence at least 2 sqrt(N) bins up to 30.
+    quartiles = np.quantile(values, [0.25, 0.75])
+    bell = (high - low) * np.cbrt(len(values)) / max(2.0 * np.ptp(quartiles), 1e-6 * (high - low))
+    n_bins = int(min(_MAX_BINS, max(bell, min(30.0, 2.0 * np.sqrt(len(values))))))
+    if step <= 0.0:
+        return np.linspace(low, high, n_bins + 1)
     width = step * max(1, round((high - low) / n_bins / step))
-    return low - 0.5 * step + width * np.arange(int(np.ceil((high - low + step) / width - 1e-9)) + 1)
+    n_edges = int(np.ceil((high - low + step) / width - 1e-9)) + 1
+    return low - 0.5 * step + width * np.arange(n_edges)
 
 
 def _scatter(ax: Axes, x: Array, y: Array, scene: Scene, *, size: float, **options: Any) -> None:

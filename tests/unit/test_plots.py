@@ -115,6 +115,13 @@ def test_bins_of_a_rounded_column_hold_whole_steps() -> None:
     np.testing.assert_allclose(edges % 1.0, 0.5)  # no value on an edge
 
 
+def test_bins_survive_an_outlier() -> None:
+    values = np.append(np.random.default_rng(0).normal(size=300), 1e9)
+    edges = bin_edges(values)
+    assert 2 < len(edges) <= 61
+    assert np.histogram(values, edges)[0].sum() == 301
+
+
 def test_bins_of_one_repeated_value() -> None:
     assert np.histogram(np.ones(5), bin_edges(np.ones(5), 1.0))[0].sum() == 5
 
