@@ -67,10 +67,10 @@ def bin_edges(values: Array, step: float = 0.0) -> Array:
     bell = (high - low) * np.cbrt(len(values)) / max(2.0 * np.ptp(quartiles), 1e-6 * (high - low))
     n_bins = int(min(_MAX_BINS, max(bell, min(30.0, 2.0 * np.sqrt(len(values))))))
     if step <= 0.0:
-        return np.linspace(low, high, n_bins + 1)
+        return np.asarray(np.linspace(low, high, n_bins + 1), dtype=np.float64)
     width = step * max(1, round((high - low) / n_bins / step))
     n_edges = int(np.ceil((high - low + step) / width - 1e-9)) + 1
-    return low - 0.5 * step + width * np.arange(n_edges)
+    return np.asarray(low - 0.5 * step + width * np.arange(n_edges), dtype=np.float64)
 
 
 def _scatter(ax: Axes, x: Array, y: Array, scene: Scene, *, size: float, **options: Any) -> None:
@@ -127,7 +127,7 @@ def pair_panel(
             high = np.maximum(high, np.quantile(seen.max(axis=1), 0.95, axis=0))
         ax.annotate(
             str(k), mean[k], color=colour, ha="center", va="center", fontsize=8.0, fontweight="bold",
-            bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour, "alpha": 0.85},
+            bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour},
             zorder=6, annotation_clip=True,
         )  # fmt: skip
     # A component without rows spreads as widely as its prior: it must not squeeze the data into a corner.
