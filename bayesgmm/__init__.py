@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bayesgmm.plots import plot_clusters, plot_diagnostics
     from bayesgmm.prior import MixturePrior
     from bayesgmm.read import read_csv
-    from bayesgmm.report import report
+    from bayesgmm.reporting import report
     from bayesgmm.storage import load
 
 __version__ = "0.1.0"
@@ -41,7 +41,7 @@ _HOME = {
     "plot_diagnostics": "plots",
     "prepare_table": "data",
     "read_csv": "read",
-    "report": "report",
+    "report": "reporting",
 }
 _SUBMODULES = ("datasets", "priors")
 

@@ -93,7 +93,7 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
     else:
         _print_text(estimator, source, agreement)
     if out is not None:
-        from bayesgmm.report import report
+        from bayesgmm.reporting import report
 
         report(estimator, out)
         _say(f"report written to {out}", as_json)

@@ -24,7 +24,9 @@ def blobs(n: int, d: int, k: int, condition: float, separation: float, seed: int
     rows = np.empty((n, d))
     for j in range(k):
         orientation, _ = np.linalg.qr(rng.normal(size=(d, d)))
-        variances = np.geomspace(1.0, 1.0 / condition, d) if j == 0 and condition > 1 else np.exp(rng.normal(size=d) / 2)
+        variances = np.exp(rng.normal(size=d) / 2)
+        if j == 0 and condition > 1:
+            variances = np.geomspace(1.0, 1.0 / condition, d)
         members = labels == j
         rows[members] = means[j] + rng.normal(size=(members.sum(), d)) @ (orientation * np.sqrt(variances)).T
     return rows

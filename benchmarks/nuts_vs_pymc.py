@@ -114,11 +114,11 @@ def main() -> None:
                       f"max R-hat {result['max_r_hat']:.4f}  divergences {result['divergences']}  "
                       f"gate {'passed' if result['gate'] else 'FAILED'}", flush=True)  # fmt: skip
         median = {w: statistics.median(r["seconds"] for r in rows) for w, rows in results.items()}
-        efficiency = {
+        per_gradient = {
             w: statistics.median(r["min_ess"] / r["gradients"] for r in rows) for w, rows in results.items()
         }
         print(f"{title:14} wall time PyMC / ours {median['pymc'] / median['ours']:.1f}, "
-              f"min ESS per gradient ours / PyMC {efficiency['ours'] / efficiency['pymc']:.1f}", flush=True)  # fmt: skip
+              f"min ESS per gradient ours / PyMC {per_gradient['ours'] / per_gradient['pymc']:.1f}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def plot_clusters(
     >>> bg.plot_clusters(fit, features=["eruptions", "waiting"]).figure.savefig("clusters.pdf")  # doctest: +SKIP
     """
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
 
     shares = [float(v) for v in np.atleast_1d(levels)]
     for name, values in (("levels", shares), ("ci_prob", [ci_prob])):
@@ -80,13 +81,12 @@ def plot_clusters(
     scene = Scene.of(fit)
     columns = choose_features(scene, features)
     options: dict[str, Any] = {"levels": shares, "n_draws": int(n_draws), "ci_prob": ci_prob}
+    target = ax
+    if ax is None:
+        # Outside the context: the first figure settles whether figures show by themselves, and a context undoes it.
+        target = plt.figure(figsize=clusters_size(columns, scene.n_components), layout="constrained")
     with mpl.rc_context(STYLE):
-        if ax is not None:
-            return draw_clusters(ax, scene, columns, **options)
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(figsize=clusters_size(columns, scene.n_components), layout="constrained")
-        return draw_clusters(figure, scene, columns, **options)
+        return draw_clusters(target, scene, columns, **options)
 
 
 def clusters_size(columns: Sequence[int], n_components: int) -> tuple[float, float]:

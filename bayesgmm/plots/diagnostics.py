@@ -75,12 +75,13 @@ def plot_diagnostics(fit: BayesianGMM) -> Any:
     >>> bg.plot_diagnostics(fit)[0, 0].figure.savefig("diagnostics.pdf")  # doctest: +SKIP
     """
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
 
     check_fitted(fit)
+    # Outside the context: the first figure settles whether figures show by themselves, and a context undoes it.
+    figure = plt.figure(figsize=DIAGNOSTICS_SIZE, layout="constrained")
     with mpl.rc_context(STYLE):
-        import matplotlib.pyplot as plt
-
-        return draw_diagnostics(plt.figure(figsize=DIAGNOSTICS_SIZE, layout="constrained"), fit)
+        return draw_diagnostics(figure, fit)
 
 
 def draw_diagnostics(figure: Figure, fit: BayesianGMM) -> Any:

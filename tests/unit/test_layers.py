@@ -14,15 +14,15 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 LAYERS = {
     "numerics": {
         "acceleration", "criteria", "data", "delimited", "density", "draws", "em", "em_steps", "errors",
-        "em_result", "input_checks", "kernels", "log_posterior", "params", "prior", "priors", "progress", "read",
-        "relabel", "resolution", "scalars", "search", "spikes", "starts", "streaming", "structure", "tables",
+        "em_problem", "em_result", "input_checks", "kernels", "log_posterior", "params", "prior", "priors", "progress",
+        "read", "relabel", "resolution", "scalars", "search", "spikes", "starts", "streaming", "structure", "tables",
         "triangular",
     },
     "model": {"inference", "likelihood_op", "model"},
     "analysis": {
         "convergence", "diagnostics", "invariants", "posterior", "summary", "tree", "verdicts",
     },
-    "showing": {"plots", "report"},
+    "showing": {"plots", "reporting"},
     "shell": {"__init__", "__main__", "cli", "datasets", "estimator", "storage"},
 }  # fmt: skip
 # Analysis stands beside the model, not above it: it must not know how draws were made.
@@ -43,7 +43,7 @@ THIRD_PARTY = {
     "arviz": {"analysis", "showing", "shell"},
 }
 # The one function of the shell that the showing layer may use: writing a file whole or not at all.
-ALLOWED = {("report", "storage")}
+ALLOWED = {("reporting", "storage")}
 
 
 def layer_of(module: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from types import SimpleNamespace
 from typing import Any
 
@@ -462,3 +463,22 @@ def test_long_names_are_cut_to_three_lines() -> None:
     assert len(text.splitlines()) == 3
     assert max(map(len, text.splitlines())) <= 20
     assert text.endswith("…")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_figures_show_in_a_notebook() -> None:
+    """Each plotting cell of a real kernel displays its figure, also when pyplot was not imported before."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    first = """
+    import warnings; warnings.simplefilter("ignore")
+    import bayesgmm as bg
+    fit = bg.BayesianGMM(2, draws=60, tune=60, chains=2, random_seed=1, progressbar=False)
+    fit.fit(bg.datasets.load_faithful());
+    """
+    cells = [textwrap.dedent(first), "bg.plot_clusters(fit);", "bg.plot_diagnostics(fit);"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    for cell in notebook.cells[1:]:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs)

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bayesgmm.report_results as results
+import bayesgmm.reporting.results as results
 from bayesgmm.datasets import load_faithful
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.estimator import BayesianGMM
-from bayesgmm.report import report
-from bayesgmm.report_method import frame
-from bayesgmm.report_numbers import Grid, decimals_for, fixed, join, percent, significant
+from bayesgmm.reporting import report
+from bayesgmm.reporting.method import frame
+from bayesgmm.reporting.numbers import Grid, decimals_for, fixed, join, percent, significant
 from bayesgmm.storage import load
 
 _VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -109,7 +109,7 @@ def test_page_is_well_formed_and_needs_nothing_else(good_page: str, bad_page: st
 
 
 def test_the_template_ships_with_the_package() -> None:
-    assert files("bayesgmm").joinpath("templates", "report.html.j2").is_file()
+    assert files("bayesgmm.reporting").joinpath("templates", "report.html.j2").is_file()
 
 
 def test_a_failure_leaves_the_old_report_and_nothing_else(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.report_numbers import Grid, count, decimals_for, fixed, join, significant
+from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant
 from bayesgmm.structure import get_structure
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm import report_method as method
-from bayesgmm import report_results as results
 from bayesgmm.errors import InputError
 from bayesgmm.plots.scene import check_fitted
+from bayesgmm.reporting import method as method
+from bayesgmm.reporting import results as results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def _render(fit: BayesianGMM, ci_prob: float) -> str:
     scene = Scene.of(fit, probabilities)
     note = verdict_note(scene.diagnosis)
     environment = Environment(
-        loader=PackageLoader("bayesgmm"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("bayesgmm.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     k = fit.n_components

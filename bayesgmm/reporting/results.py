@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.report_numbers import Grid, count, decimals_for, fixed, join, percent, significant
+from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, percent, significant
 from bayesgmm.tree import read_draws
 
 if TYPE_CHECKING:
