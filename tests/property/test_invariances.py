@@ -1,0 +1,86 @@
+"""What must not matter: the order of components, units and shifts of columns, the order of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bayesgmm as bg
+from bayesgmm.density import Density
+from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.params import MixtureParams
+from bayesgmm.structure import COVARIANCE_TYPES, get_structure
+
+seeds = st.integers(0, 2**32 - 1)
+structures = st.sampled_from(COVARIANCE_TYPES)
+
+
+def random_mixture(rng: np.random.Generator, k: int, d: int, covariance_type: str) -> MixtureParams:
+    factors = 0.4 * rng.normal(size=(k, d, d)) + np.eye(d)
+    covariances = get_structure(covariance_type).project(factors @ np.swapaxes(factors, 1, 2), np.ones(k))
+    return MixtureParams(rng.dirichlet(np.full(k, 2.0)), 2 * rng.normal(size=(k, d)), covariances, covariance_type)
+
+
+def kernel(rows: np.ndarray, params: MixtureParams) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, log density of each row and responsibilities."""
+    k, n = params.n_components, len(rows)
+    log_norm, density, r = np.empty(k), np.empty(n), np.empty((n, k))
+    log_normalizers(np.log(params.weights), params.scaling, log_norm)
+    total = mixture_pass(np.ascontiguousarray(rows.T), np.ones(n), log_norm, np.array(params.means), params.scaling,
+                         False, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), density, r)  # fmt: skip
+    return total, density, r
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, k=st.integers(1, 5), d=st.integers(1, 6), n=st.integers(1, 600))
+def test_kernel_ignores_the_order_of_components(seed: int, k: int, d: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    params, rows, order = random_mixture(rng, k, d, "full"), 3 * rng.normal(size=(n, d)), rng.permutation(k)
+    total, density, r = kernel(rows, params)
+    total_2, density_2, r_2 = kernel(rows, params.permute(order))
+    np.testing.assert_allclose(density_2, density, rtol=1e-12)
+    np.testing.assert_allclose(r_2, r[:, order], rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(r.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose([total, total_2], density.sum(), rtol=1e-11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, k=st.integers(1, 4), d=st.integers(1, 4), covariance_type=structures)
+def test_prior_ignores_the_order_of_components(seed: int, k: int, d: int, covariance_type: str) -> None:
+    rng = np.random.default_rng(seed)
+    table = bg.prepare_table(rng.normal(size=(40, d)))
+    prior, structure = bg.MixturePrior(concentration=0.7).resolve(table), get_structure(covariance_type)
+    params, order = random_mixture(rng, k, d, covariance_type), rng.permutation(k)
+    density = Density.build(table, structure, prior, params)
+    parts = [params, params.permute(order)]
+    values = [density.log_prior(np.array(p.weights)[None], np.array(p.means)[None], p.cholesky[None])[0] for p in parts]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, d=st.integers(1, 3), covariance_type=st.sampled_from(("full", "tied", "diag")))
+def test_em_follows_units_and_shifts(seed: int, d: int, covariance_type: str) -> None:
+    """x -> shift + scale x changes the log-likelihood by -N sum log scale and the means accordingly."""
+    rng = np.random.default_rng(seed)
+    rows = np.concatenate([rng.normal(0, 1, (40, d)), rng.normal(7, 1.5, (30, d))])
+    scale, shift = 10.0 ** rng.uniform(-3, 3, d), 100 * rng.normal(size=d)
+    before = bg.fit_em(rows, 2, covariance_type=covariance_type, n_init=4, random_seed=1)
+    after = bg.fit_em(shift + scale * rows, 2, covariance_type=covariance_type, n_init=4, random_seed=1)
+    np.testing.assert_allclose(after.log_likelihood, before.log_likelihood - 70 * np.log(scale).sum(), atol=1e-3)
+    np.testing.assert_allclose((after.params.means - shift) / scale, before.params.means, atol=1e-2)
+    np.testing.assert_allclose(after.params.weights, before.params.weights, atol=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, k=st.integers(1, 4), d=st.integers(1, 4), covariance_type=structures)
+def test_pack_inverts_params_in_any_coordinates(seed: int, k: int, d: int, covariance_type: str) -> None:
+    rng = np.random.default_rng(seed)
+    table = bg.prepare_table(rng.normal(size=(30, d)))
+    prior, structure = bg.MixturePrior().resolve(table), get_structure(covariance_type)
+    density = Density.build(table, structure, prior, random_mixture(rng, k, d, covariance_type))
+    params = random_mixture(rng, k, d, covariance_type)
+    back = density.params(density.pack(params))
+    np.testing.assert_allclose(back.weights, params.weights, rtol=1e-9)
+    np.testing.assert_allclose(back.means, params.means, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(back.covariances, params.covariances, rtol=1e-8, atol=1e-9)
