@@ -175,7 +175,7 @@ def diagnose(tree: xarray.DataTree) -> Diagnosis:
         verdict=_verdict(head, reservations, bool(table["ok"].all())),
         status=status,
         ok=bool(table["ok"].all()) and not reservations,
-        advice=(*advice, *sampler_advice(stats)),
+        advice=(*advice, *sampler_advice(stats), *filter(None, [str(tree.attrs.get("notes", ""))])),
         n_divergences=n_divergences,
         ambiguous_share=share,
         modes=modes,

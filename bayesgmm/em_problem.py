@@ -25,8 +25,8 @@ __all__ = ["Coordinates", "Problem"]
 
 Array = NDArray[np.float64]
 
-_SHORT_RUN = 15
-_ROUGH_TOL = 1e-2
+# Enough to tell optima apart.
+_ROUGH_TOL, _ROUGH_ITERATIONS = 0.1, 100
 # Below this share of the total variance the columns count as linearly dependent.
 _DEPENDENT = 1e-8
 
@@ -135,15 +135,16 @@ class Problem:
         return replace(
             self, features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
             is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_ROUGH_TOL,
+            max_iter=min(self.max_iter, _ROUGH_ITERATIONS),
         )  # fmt: skip
 
-    def long_run(self, state: State, floor: float | None = None) -> Run:
+    def long_run(self, state: State, floor: float | None = None, target: float = -np.inf) -> Run:
         return em(
             self.features, self.row_weights, state, self.structure,
-            tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor,
+            tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor, target=target,
         )  # fmt: skip
 
-    def short_run(self, state: State, max_iter: int = _SHORT_RUN) -> Run:
+    def short_run(self, state: State, max_iter: int) -> Run:
         return em(
             self.features, self.row_weights, state, self.structure,
             tol=_ROUGH_TOL, max_iter=max_iter, floor=self.floor, accelerate=False,

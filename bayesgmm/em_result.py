@@ -78,7 +78,7 @@ class EMResult:
 
 def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -> EMResult:
     """The best start that did not collapse, in the units of the table, and the table of all starts."""
-    best = max(starts, key=_rank)
+    best = max(starts, key=lambda start: start.rank)
     run, params = best.run, coordinates.params(best.run, problem.structure)
     total = float(problem.row_weights.sum())
     log_likelihood = float(coordinates.log_likelihood(run.log_likelihood, total))
@@ -105,7 +105,9 @@ def distinct_optima(
 ) -> list[MixtureParams]:
     """Optima that differ in log-likelihood, best first, of the columns (x - center) / scale."""
     found: list[Start] = []
-    for start in sorted((s for s in starts if not s.collapsed), key=_rank, reverse=True):
+    for start in sorted(starts, key=lambda start: start.rank, reverse=True):
+        if start.status in ("collapsed", "abandoned"):
+            continue
         near = (abs(start.run.log_likelihood - other.run.log_likelihood) for other in found)
         if not any(gap < _REACHED for gap in near):
             found.append(start)
@@ -113,31 +115,18 @@ def distinct_optima(
     return [mixture.rescale(-center / scale, 1.0 / scale) for mixture in mixtures]
 
 
-def _rank(start: Start) -> tuple[bool, bool, float]:
-    return not start.collapsed, start.finished, start.run.log_likelihood
-
-
-def _status(start: Start) -> str:
-    if start.collapsed:
-        return "collapsed"
-    if not start.finished:
-        return "short run"
-    return "converged" if start.run.converged else "max_iter"
-
-
 def _starts_table(coordinates: Coordinates, starts: list[Start], best: Start, total: float) -> pd.DataFrame:
     import pandas as pd
 
-    threshold = best.run.log_likelihood - _REACHED
+    threshold = best.rank[0], best.run.log_likelihood - _REACHED
     rows = [
         {
             "method": start.method,
             "log_likelihood": float(coordinates.log_likelihood(start.run.log_likelihood, total)),
             "n_iter": start.n_iter,
-            "status": _status(start),
+            "status": start.status,
             "min_sd_relative": coordinates.min_sd_relative(start.run, total),
-            "reached_best": _rank(starts[start.leader])[:2] == (True, True)
-            and starts[start.leader].run.log_likelihood > threshold,
+            "reached_best": starts[start.leader].rank >= threshold,
         }
         for start in starts
     ]

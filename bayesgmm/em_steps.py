@@ -33,6 +33,8 @@ Array = NDArray[np.float64]
 _NONE_1, _NONE_2, _NONE_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 # A component that holds less than this has no say about its own mean.
 _NO_ROWS = 1e-10
+_PATIENCE = 5
+_FAST = 0.5
 
 
 class Statistics(NamedTuple):
@@ -101,6 +103,7 @@ def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-12) -
 def em(
     features: Array, row_weights: Array, state: State, structure: Structure, *,
     tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-9, accelerate: bool = True,
+    target: float = -math.inf,
 ) -> Run:  # fmt: skip
     """Alternate `e_step` and `m_step` until the gain still to come is below `tol`.
 
@@ -119,6 +122,9 @@ def em(
         Smallest eigenvalue of a covariance, in squared units of the features.
     accelerate : bool
         Extrapolate from the last few iterations.
+    target : float
+        Log-likelihood to beat. The run is abandoned once its last 5 iterations gained less than a tenth of what
+        it still lacks.
 
     Returns
     -------
@@ -143,11 +149,14 @@ def em(
         trace.append(max(log_likelihood, trace[-1]) if trace else log_likelihood)
         accepted, counts = state, statistics.counts
         image, floored = m_step(statistics, structure, floor)
-        if accelerator is None or floored:
+        # Where the gains shrink fast by themselves, extrapolation costs more than it saves.
+        if accelerator is None or floored or (not extrapolated and gain < _FAST * last_gain):
             state, extrapolated, to_come = image, False, _aitken(gain, last_gain)
         else:
             state, extrapolated, to_come = accelerator.propose(accepted, image, counts)
         last_gain = gain
+        if len(trace) > _PATIENCE and target - log_likelihood > 10.0 * (log_likelihood - trace[-1 - _PATIENCE]):
+            break
         calm = calm + 1 if gain < tol and to_come < tol else 0
         converged = calm >= 2
     return Run(accepted, counts, trace[-1], np.array(trace), n_passes, converged, floored)

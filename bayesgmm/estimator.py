@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -161,21 +163,35 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         em, candidates = fit_em_candidates(
             table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
         )
-        draws: Draws = sample(
-            table, structure, prior, candidates, draws=self.draws, tune=self.tune, chains=self.chains,
+        run = partial(
+            sample, table, structure, prior, candidates, draws=self.draws, tune=self.tune, chains=self.chains,
             cores=self.cores, random_seed=self.random_seed, target_accept=self.target_accept,
             progressbar=self.progressbar,
         )  # fmt: skip
-        tree = build_tree(
-            draws, table, structure, prior, inference=self.inference, random_seed=self.random_seed,
-            standardize=self.standardize, log_likelihood=self.log_likelihood,
+        arrange = partial(
+            build_tree, table=table, structure=structure, prior=prior, inference=self.inference,
+            random_seed=self.random_seed, standardize=self.standardize, log_likelihood=self.log_likelihood,
         )  # fmt: skip
         if not isinstance(X, Table):
             _check_feature_names(self, X, reset=True)
-        self._set_results(tree, em, table, prior, draws.modes)
+        draws = run()
+        self._set_results(arrange(draws), em, table, prior, draws.modes)
+        if not self.diagnose().ok and not draws.partial:
+            self._retry_without_negligible_modes(draws, run, arrange)
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self
+
+    def _retry_without_negligible_modes(
+        self, draws: Draws, run: Callable[..., Draws], arrange: Callable[[Draws], xr.DataTree]
+    ) -> None:
+        """Chains stuck in a mode of negligible weight fail the gate; run once more without such starts, and say so."""
+        from bayesgmm.inference.nuts import NEGLIGIBLE, negligible_starts
+
+        note = negligible_starts(draws)
+        if note is not None:
+            again = replace(run(mode_window=NEGLIGIBLE), notes=(note,))
+            self._set_results(arrange(again), self.em_, self.table_, self.prior_, again.modes)
 
     def _set_results(
         self, tree: xr.DataTree, em: EMResult, table: Table, prior: ResolvedPrior, modes: pd.DataFrame

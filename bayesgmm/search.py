@@ -12,7 +12,6 @@ on all rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,20 +24,21 @@ from bayesgmm.triangular import State
 
 __all__ = ["Start", "search"]
 
-_SHARE_OF_CUTS = 0.4
-_SHORT, _KEEP, _GROW = 5, 3, 2
-_POP = 0.0
+_SHARE_OF_CUTS = 0.3
 # k-means first, for those who ask for one start; Ward's clusters are (nearly) the same every time.
 _TURN = ("k-means", "hierarchical", "random points", "k-means++", "k-means", "random points", "k-means++")
-# Work (rows x components x cells) that the short runs of one start may take for each iteration.
-_SHORT_RUN_WORK = 4e6
+# Short runs of one start: the first are this long; the best third goes on, twice as long, until one is left.
+_SHORT_RUN, _ONE_IN, _LONGER = 10, 3, 2
 _MOST_SHORT_RUNS = 27
+# Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
+_SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
-_PILOT_ROWS = 2000
-_PILOT_ROWS_PER_PARAMETER = 20
+_PILOT_FROM, _PILOT_ROWS = 8000, 2000
+_PILOT_ROWS_PER_PARAMETER = 2
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
-_SECOND_LOOKS, _LONG_RUNS = 4, 2
-_SAME_OPTIMUM = 0.05
+_SECOND_LOOKS, _LONG_RUNS = 3, 2
+_SAME_OPTIMUM = 0.5
+_LOOK, _HOPE = 3, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +49,27 @@ class Start:
     ----------
     method : str
     run : Run
-        Of all rows, or of the sample if `finished` is False.
+        Of all rows, or of a sample of them.
     n_iter : int
         Iterations of all its runs.
-    collapsed : bool
-        It ended in a spike.
-    finished : bool
-        It had its long run on all rows.
+    status : str
+        "converged" or "max_iter"; "collapsed" in a spike; "abandoned" when far behind the best; "short run" when it
+        had no long run on all rows.
     leader : int
-        Index of the start whose long run stands for this one, itself if there is none better.
+        Index of the start whose run on all rows stands for this one; its own unless both ended in the same place.
     """
 
     method: str
     run: Run
     n_iter: int
-    collapsed: bool
-    finished: bool
+    status: str
     leader: int
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The larger the better: a finished run before an unfinished one before a spike, then the log-likelihood."""
+        order = {"collapsed": 0, "abandoned": 1, "short run": 1}
+        return order.get(self.status, 2), self.run.log_likelihood
 
 
 def search(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Start]:
@@ -73,70 +77,60 @@ def search(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Star
     if problem.n_components == 1:
         return [_only_start(problem)]
     rows = _pilot_rows(problem)
-    pilot = problem if 2 * rows > len(problem.row_weights) else problem.sample(rows, rng)
-    starts = explore(pilot, n_init, rng)
+    pilot = problem if len(problem.row_weights) < max(_PILOT_FROM, 2 * rows) else problem.sample(rows, rng)
+    starts = explore(pilot, n_init, _n_tries(problem) if pilot is problem else 1, rng)
     if pilot is not problem:
-        starts = _continue(problem, starts)
-    if all(start.collapsed for start in starts):
+        starts = _continue(problem, pilot, starts)
+    if all(start.status == "collapsed" for start in starts):
         starts += [_regularised(problem, pilot, rng, len(starts) + i) for i in range(min(n_init, 5))]
     return starts
 
 
-def explore(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Start]:
-    """Every start to convergence on the rows of `problem`."""
+def explore(problem: Problem, n_init: int, n_tries: int, rng: np.random.Generator) -> list[Start]:
+    """Every start to convergence on the rows of `problem`; at most `n_tries` short runs each."""
     starts: list[Start] = []
     best: Run | None = None
     n_cuts = math.ceil(_SHARE_OF_CUTS * n_init)
-    n_tries = _short_runs(problem)
     for i in range(n_init):
         if i >= n_cuts and best is not None:
             method = "split and merge"
-            states = [
-                split_and_merge(pick(starts, best, rng).state, rng, problem.structure, problem.floor) for _ in range(n_tries)
-            ]
+            floor, structure = problem.floor, problem.structure
+            states = [split_and_merge(best.state, rng, structure, floor) for _ in range(n_tries)]
         else:
-            # Random points are what best avoids a spike that attracts every other method.
+            # Random points lead past spikes that attract every other method.
             method = _TURN[i % len(_TURN)] if i < 4 or best is not None else "random points"
-            few = method == "hierarchical" or best is None or i % 2 == 0
-            states = [_cut(problem, method, rng) for _ in range(1 if few else max(1, n_tries // 2))]
-        start = _run_start(problem, method, states, rng, i)
+            # One try now and then, for the best of several is more often on its way to a spike.
+            single = method == "hierarchical" or best is None or i % 2 == 0
+            states = [_cut(problem, method, rng) for _ in range(1 if single else math.ceil(n_tries / 2))]
+        target = -math.inf if best is None else best.log_likelihood
+        start = _run_start(problem, method, states, rng, i, target)
         starts.append(start)
-        if not start.collapsed and (best is None or start.run.log_likelihood > best.log_likelihood):
+        if start.status != "collapsed" and (best is None or start.run.log_likelihood > best.log_likelihood):
             best = start.run
     return starts
 
 
-def pick(starts, best, rng):
-    if rng.random() >= _POP: return best
-    good = [s.run for s in starts if not s.collapsed]
-    ll = np.array([g.log_likelihood for g in good]); ll = ll - ll.max()
-    p = np.exp(ll / 5.0); p /= p.sum()
-    return good[rng.choice(len(good), p=p)]
-
-
 def _run_start(
-    problem: Problem, method: str, states: Sequence[State], rng: np.random.Generator, index: int
+    problem: Problem, method: str, states: list[State], rng: np.random.Generator, index: int, target: float
 ) -> Start:
-    passes = 0
-    iters = _SHORT
-    states = list(states)
+    n_iter, length = 0, _SHORT_RUN
     while True:
-        short = [problem.short_run(state, iters) for state in states]
-        passes += sum(run.n_passes for run in short)
+        short = [problem.short_run(state, length) for state in states]
+        n_iter += sum(run.n_passes for run in short)
         short.sort(key=lambda run: (len(problem.spikes(run)) == 0, run.log_likelihood), reverse=True)
-        states = [run.state for run in short[: max(1, len(short) // _KEEP)]]
-        if len(short) <= _KEEP: break
-        iters = int(iters * _GROW)
-    run = problem.long_run(states[0])
-    passes += run.n_passes
+        states = [run.state for run in short[: max(1, len(short) // _ONE_IN)]]
+        if len(states) == 1:
+            break
+        length *= _LONGER
+    run = problem.long_run(states[0], target=target)
+    n_iter += run.n_passes
     for _ in range(_RESEEDS):
         spikes = problem.spikes(run)
         if len(spikes) == 0:
             break
-        fresh = split_and_merge(run.state, rng, problem.structure, problem.floor, drop=spikes)
-        run = problem.long_run(fresh)
-        passes += run.n_passes
-    return Start(method, run, passes, len(problem.spikes(run)) > 0, True, index)
+        run = problem.long_run(split_and_merge(run.state, rng, problem.structure, problem.floor, drop=spikes))
+        n_iter += run.n_passes
+    return Start(method, run, n_iter, _status(problem, run), index)
 
 
 def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
@@ -147,7 +141,7 @@ def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
     )
 
 
-def _short_runs(problem: Problem) -> int:
+def _n_tries(problem: Problem) -> int:
     n_features, n_rows = problem.features.shape
     work = n_rows * problem.n_components * n_features * (n_features + 3)
     return int(np.clip(_SHORT_RUN_WORK / work, 1, _MOST_SHORT_RUNS))
@@ -158,46 +152,58 @@ def _pilot_rows(problem: Problem) -> int:
     return max(_PILOT_ROWS, _PILOT_ROWS_PER_PARAMETER * n_parameters)
 
 
-def _continue(problem: Problem, starts: list[Start]) -> list[Start]:
+def _status(problem: Problem, run: Run) -> str:
+    if len(problem.spikes(run)):
+        return "collapsed"
+    if run.converged:
+        return "converged"
+    return "max_iter" if run.n_passes == problem.max_iter else "abandoned"
+
+
+def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Start]:
     """Carry the best distinct outcomes of a pilot over to all rows."""
-    order = sorted(range(len(starts)), key=lambda i: (starts[i].collapsed, -starts[i].run.log_likelihood))
+    leader_of = _leaders(starts)
+    share = problem.row_weights.sum() / pilot.row_weights.sum()
+    out = [replace(start, leader=leader) for start, leader in zip(starts, leader_of, strict=True)]
+    for i, start in enumerate(out):
+        guess = replace(start.run, log_likelihood=start.run.log_likelihood * share)
+        status = "collapsed" if start.status == "collapsed" else "short run"
+        out[i] = replace(start, run=guess, status=status)
+    order = sorted({i for i in leader_of if out[i].status != "collapsed"}, key=lambda i: out[i].rank, reverse=True)
+    looks = {i: problem.short_run(out[i].run.state, _LOOK) for i in order[:_SECOND_LOOKS]}
+    target, n_finished = -math.inf, 0
+    for i in sorted(looks, key=lambda i: looks[i].log_likelihood, reverse=True):
+        look = looks[i]
+        out[i] = replace(out[i], run=look, n_iter=out[i].n_iter + look.n_passes)
+        gain = look.trace[-1] - look.trace[0]
+        if n_finished == _LONG_RUNS or look.log_likelihood + _HOPE * gain < target:
+            continue
+        run = problem.long_run(look.state, target=target)
+        out[i] = replace(out[i], run=run, n_iter=out[i].n_iter + run.n_passes, status=_status(problem, run))
+        if out[i].status != "collapsed":
+            target, n_finished = max(target, run.log_likelihood), n_finished + 1
+    return out
+
+
+def _leaders(starts: list[Start]) -> list[int]:
+    """For each start, the best one that ended in the same place."""
     leaders: list[int] = []
-    leader_of: dict[int, int] = {}
-    for i in order:
+    out = list(range(len(starts)))
+    for i in sorted(out, key=lambda i: starts[i].rank, reverse=True):
         value = starts[i].run.log_likelihood
-        same = [j for j in leaders if abs(starts[j].run.log_likelihood - value) < _SAME_OPTIMUM]
-        if not same:
-            leaders.append(i)
-        leader_of[i] = same[0] if same else i
-    looks = {}
-    for rank, i in enumerate(leaders):
-        looks[i] = problem.short_run(starts[i].run.state, 5 if rank < _SECOND_LOOKS else 1)
-    out = {}
-    finished = 0
-    for i in sorted(leaders, key=lambda i: (starts[i].collapsed, -looks[i].log_likelihood)):
-        run, passes = looks[i], starts[i].n_iter + looks[i].n_passes
-        long = finished < _LONG_RUNS and not starts[i].collapsed
-        if long:
-            run = problem.long_run(looks[i].state)
-            passes += run.n_passes
-        collapsed = starts[i].collapsed or len(problem.spikes(run)) > 0
-        finished += long and not collapsed
-        out[i] = Start(starts[i].method, run, passes, collapsed, long, i)
-    for i, start in enumerate(starts):
-        leader = out[leader_of[i]]
-        if leader_of[i] != i:
-            out[i] = replace(start, run=leader.run, collapsed=leader.collapsed, finished=False, leader=leader_of[i])
-    return [out[i] for i in range(len(starts))]
+        out[i] = next((j for j in leaders if abs(starts[j].run.log_likelihood - value) < _SAME_OPTIMUM), i)
+        leaders += [i] if out[i] == i else []
+    return out
 
 
 def _regularised(problem: Problem, pilot: Problem, rng: np.random.Generator, index: int) -> Start:
     """A start that cannot collapse, for it may not be narrower than the widest spike."""
     run = problem.long_run(_cut(pilot, "k-means", rng), floor=WIDE_ENOUGH**2)
-    return Start("regularised", run, run.n_passes, False, True, index)
+    return Start("regularised", run, run.n_passes, "converged" if run.converged else "max_iter", index)
 
 
 def _only_start(problem: Problem) -> Start:
     """One component: the closed form, which one M-step from anywhere gives."""
     d = len(problem.features)
     total = State(np.ones(1), np.zeros((1, d)), np.eye(d)[None].copy(), np.eye(d)[None].copy())
-    return Start("closed form", problem.long_run(total), 1, False, True, 0)
+    return Start("closed form", problem.long_run(total), 1, "converged", 0)

@@ -26,7 +26,7 @@ __all__ = ["CUTS", "from_labels", "split_and_merge"]
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-_WARD_ROWS = 600
+_WARD_ROWS = 400
 _LLOYD_SWEEPS = 30
 _LEAST_WEIGHT = 1e-3
 
@@ -56,14 +56,20 @@ def _draw(rng: np.random.Generator, mass: Array) -> int:
     return min(int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")), len(mass) - 1)
 
 
-def _seeds(points: Array, weights: Array, n_components: int, rng: np.random.Generator) -> Array:
+def _seeds(
+    points: Array, weights: Array, n_components: int, rng: np.random.Generator, n_tries: int = 1
+) -> Array:
+    """k-means++ seeds; of `n_tries` rows drawn for each, the one that leaves the rows nearest to a seed."""
     centres = np.empty((n_components, points.shape[1]))
     centres[0] = points[_draw(rng, weights)]
-    closest = np.full(len(points), np.inf)
+    closest = ((points - centres[0]) ** 2).sum(axis=1)
     for k in range(1, n_components):
-        np.minimum(closest, ((points - centres[k - 1]) ** 2).sum(axis=1), out=closest)
         mass = weights * closest
-        centres[k] = points[_draw(rng, mass if mass.any() else weights)]
+        mass = mass if mass.any() else weights
+        tries = [points[_draw(rng, mass)] for _ in range(n_tries)]
+        left = [np.minimum(closest, ((points - row) ** 2).sum(axis=1)) for row in tries]
+        best = int(np.argmin([weights @ distances for distances in left]))
+        centres[k], closest = tries[best], left[best]
     return centres
 
 
@@ -87,7 +93,7 @@ def _group_means(points: Array, weights: Array, labels: Labels, centres: Array) 
 
 
 def _k_means(points: Array, weights: Array, n_components: int, rng: np.random.Generator) -> Labels:
-    centres = _seeds(points, weights, n_components, rng)
+    centres = _seeds(points, weights, n_components, rng, n_tries=2 + int(np.log(n_components)))
     previous = np.inf
     for _ in range(_LLOYD_SWEEPS):
         labels, distances = _nearest(points, centres)

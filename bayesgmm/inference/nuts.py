@@ -24,11 +24,13 @@ from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
 
-__all__ = ["MODE_WINDOW", "available_cores", "sample_nuts"]
+__all__ = ["MODE_WINDOW", "NEGLIGIBLE", "available_cores", "negligible_starts", "sample_nuts", "starting_modes"]
 
 Array = NDArray[np.float64]
 
 MODE_WINDOW = 10.0
+# Below the best mode by more than this, a mode holds under a thousandth of its weight.
+NEGLIGIBLE = float(np.log(1000.0))
 
 
 def available_cores() -> int:
@@ -49,6 +51,7 @@ def sample_nuts(
     random_seed: int | None = None,
     target_accept: float = 0.8,
     adaptation: str = "diag",
+    mode_window: float = MODE_WINDOW,
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by NUTS on the compiled density.
@@ -67,6 +70,8 @@ def sample_nuts(
         Mean acceptance statistic that the step size aims at.
     adaptation : str
         nutpie's mass matrix: ``"diag"`` or ``"low_rank"``.
+    mode_window : float
+        Chains start, in turn, at the modes within so many nats of the best.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def sample_nuts(
     """
     modes = find_modes(table, structure, prior, candidates)
     seeds = np.random.SeedSequence(random_seed).spawn(chains)
-    chosen = starting_modes(modes, chains)
+    chosen = starting_modes(modes, chains, mode_window)
     jobs = [
         Chain(modes[m].density, jittered_start(modes[m].density, seed), int(seed.generate_state(2)[1]))
         for m, seed in zip(chosen, seeds, strict=True)
@@ -86,16 +91,35 @@ def sample_nuts(
             jobs, draws=draws, tune=tune, cores=min(cores or available_cores(), chains),
             target_accept=target_accept, adaptation=adaptation, report=report,
         )  # fmt: skip
-    if not results:
+    done = [i for i, result in enumerate(results) if result is not None]
+    if not done:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
-    return _collect(jobs, results, chosen, modes, time.perf_counter() - began, interrupted)
+    seconds = time.perf_counter() - began
+    return _collect([jobs[i] for i in done], [r for r in results if r is not None], chosen[done], modes, seconds,
+                    interrupted)  # fmt: skip
 
 
-def starting_modes(modes: Sequence[Mode], chains: int) -> NDArray[np.int64]:
+def starting_modes(modes: Sequence[Mode], chains: int, window: float = MODE_WINDOW) -> NDArray[np.int64]:
     """(C,) index of the mode at which each chain starts: those within the window of the best, in turn."""
     score = score_of(modes)
-    near = [i for i in range(len(modes)) if score[i] > score.max() - MODE_WINDOW]
+    near = [i for i in range(len(modes)) if score[i] > score.max() - window]
     return np.array([near[c % len(near)] for c in range(chains)])
+
+
+def negligible_starts(draws: Draws) -> str | None:
+    """A sentence if chains started at modes whose Laplace weight is below a thousandth of the best one's."""
+    below = draws.modes["below_best"].to_numpy()
+    if draws.modes["laplace_log_evidence"].isna().any():
+        return None
+    started = sorted({float(below[m]) for m in draws.chain_mode if below[m] > NEGLIGIBLE})
+    if not started:
+        return None
+    gaps = ", ".join(f"{gap:.1f}" for gap in started)
+    return (
+        f"Chains that started {gaps} nats below the best posterior mode (Laplace evidence; a share of at most "
+        f"{np.exp(-started[0]):.1g}) did not exchange with the others, so all chains were run again from modes that "
+        f"hold at least 0.1 % of the best one's weight."
+    )
 
 
 def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
@@ -114,10 +138,10 @@ def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
 def _collect(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
              modes: list[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
     length = min(len(r.draws) for r in results)
-    unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=False)]
+    unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=True)]
     weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))
     names = set.intersection(*(set(r.stats) for r in results))
     stats = {name: np.stack([r.stats[name][:length] for r in results]) for name in sorted(names)}
     log_prior = np.stack([jobs[0].density.log_prior(*parts) for parts in unpacked])
-    return Draws(weights, means, cholesky, log_prior, stats, chosen[: len(results)], modes_table(modes), seconds,
+    return Draws(weights, means, cholesky, log_prior, stats, chosen, modes_table(modes), seconds,
                  interrupted, "NUTS (nutpie) in EM-affine coordinates")  # fmt: skip

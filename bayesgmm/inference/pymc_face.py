@@ -13,7 +13,7 @@ from bayesgmm.data import Table
 from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.inference.modes import find_modes, modes_table
-from bayesgmm.inference.nuts import available_cores, starting_modes
+from bayesgmm.inference.nuts import MODE_WINDOW, available_cores, starting_modes
 from bayesgmm.model import model_from_numbers
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
@@ -37,11 +37,12 @@ def sample_pymc(
     cores: int | None = None,
     random_seed: int | None = None,
     target_accept: float = 0.8,
+    mode_window: float = MODE_WINDOW,
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by PyMC's NUTS, started at the posterior modes; arguments as in `sample_nuts`."""
     modes = find_modes(table, structure, prior, candidates)
-    chosen = starting_modes(modes, chains)
+    chosen = starting_modes(modes, chains, mode_window)
     model = model_from_numbers(table, structure, prior, modes[0].params.n_components)
     began = time.perf_counter()
     with model:

@@ -27,7 +27,7 @@ def problem():
 def test_fallback_says_so_and_draws_the_same_posterior(problem, monkeypatch: pytest.MonkeyPatch) -> None:
     options = dict(draws=300, tune=200, chains=2, random_seed=1, progressbar=False)
     compiled = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
-    monkeypatch.setattr(_nutpie, "_has_private_interface", lambda: False)
+    monkeypatch.setattr(_nutpie, "_library", lambda: None)
     with pytest.warns(UserWarning, match="no compiled callback"):
         slow = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
     # Rounding may differ between the two compiled copies, so the draws agree as samples: 600 draws each, 4 sd.
