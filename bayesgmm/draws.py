@@ -55,7 +55,7 @@ class Draws:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(C, S, K, D)."""
-        return self.means.shape  # type: ignore[return-value]
+        return self.means.shape
 
     def flat(self) -> tuple[Array, Array, Array]:
         """Chains pooled: weights (CS, K), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""

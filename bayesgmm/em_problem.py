@@ -26,7 +26,7 @@ __all__ = ["Coordinates", "Problem"]
 Array = NDArray[np.float64]
 
 # Enough to tell optima apart.
-_ROUGH_TOL, _ROUGH_ITERATIONS = 0.1, 100
+_ROUGH_TOL, _ROUGH_ITERATIONS, _ROUGH_PATIENCE = 0.1, 100, 5
 # Below this share of the total variance the columns count as linearly dependent.
 _DEPENDENT = 1e-8
 
@@ -108,7 +108,7 @@ class Problem:
     structure : Structure
     n_components : int
     is_spike : SpikeRule
-    tol, max_iter, floor
+    tol, max_iter, floor, patience
         As in `em`.
     """
 
@@ -120,6 +120,7 @@ class Problem:
     tol: float
     max_iter: int
     floor: float
+    patience: int = 10
 
     @cached_property
     def points(self) -> tuple[Array, Array]:
@@ -135,13 +136,14 @@ class Problem:
         return replace(
             self, features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
             is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_ROUGH_TOL,
-            max_iter=min(self.max_iter, _ROUGH_ITERATIONS),
+            max_iter=min(self.max_iter, _ROUGH_ITERATIONS), patience=_ROUGH_PATIENCE,
         )  # fmt: skip
 
     def long_run(self, state: State, floor: float | None = None, target: float = -np.inf) -> Run:
         return em(
             self.features, self.row_weights, state, self.structure,
             tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor, target=target,
+            patience=self.patience,
         )  # fmt: skip
 
     def short_run(self, state: State, max_iter: int) -> Run:

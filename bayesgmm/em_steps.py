@@ -14,6 +14,7 @@ generalisation, is below `tol` twice in a row.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,14 +27,13 @@ from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State, state_of
 
-__all__ = ["Run", "Statistics", "e_step", "em", "m_step", "responsibilities"]
+__all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "m_step", "responsibilities"]
 
 Array = NDArray[np.float64]
 
 _NONE_1, _NONE_2, _NONE_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 # A component that holds less than this has no say about its own mean.
 _NO_ROWS = 1e-10
-_PATIENCE = 5
 _FAST = 0.5
 
 
@@ -103,7 +103,7 @@ def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-12) -
 def em(
     features: Array, row_weights: Array, state: State, structure: Structure, *,
     tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-9, accelerate: bool = True,
-    target: float = -math.inf,
+    target: float = -math.inf, patience: int = 10,
 ) -> Run:  # fmt: skip
     """Alternate `e_step` and `m_step` until the gain still to come is below `tol`.
 
@@ -122,9 +122,9 @@ def em(
         Smallest eigenvalue of a covariance, in squared units of the features.
     accelerate : bool
         Extrapolate from the last few iterations.
-    target : float
-        Log-likelihood to beat. The run is abandoned once its last 5 iterations gained less than a tenth of what
-        it still lacks.
+    target, patience : float, int
+        Log-likelihood to beat. The run is abandoned once its last `patience` iterations gained less than a tenth of
+        what it still lacks.
 
     Returns
     -------
@@ -155,11 +155,16 @@ def em(
         else:
             state, extrapolated, to_come = accelerator.propose(accepted, image, counts)
         last_gain = gain
-        if len(trace) > _PATIENCE and target - log_likelihood > 10.0 * (log_likelihood - trace[-1 - _PATIENCE]):
+        if is_hopeless(trace, target, patience):
             break
         calm = calm + 1 if gain < tol and to_come < tol else 0
         converged = calm >= 2
     return Run(accepted, counts, trace[-1], np.array(trace), n_passes, converged, floored)
+
+
+def is_hopeless(trace: Sequence[float] | Array, target: float, patience: int) -> bool:
+    """Whether the last `patience` iterations gained less than a tenth of what is missing to `target`."""
+    return len(trace) > patience and target - trace[-1] > 10.0 * (trace[-1] - trace[-1 - patience])
 
 
 def _aitken(gain: float, last_gain: float) -> float:

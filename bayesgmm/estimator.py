@@ -22,11 +22,12 @@ from bayesgmm.data import Table, check_new_rows, prepare_table
 from bayesgmm.diagnostics import Diagnosis, diagnose
 from bayesgmm.em import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.posterior import PosteriorArrays, build_tree, posterior_arrays
+from bayesgmm.posterior import build_tree
 from bayesgmm.prior import MixturePrior, ResolvedPrior
 from bayesgmm.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.structure import get_structure
 from bayesgmm.summary import summary
+from bayesgmm.tree import PosteriorArrays, posterior_arrays
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,15 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.params import inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.relabel import relabel
 from bayesgmm.streaming import pointwise_log_density
-from bayesgmm.structure import Structure, get_structure
+from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT_VERSION", "PosteriorArrays", "build_tree", "posterior_arrays"]
+__all__ = ["FORMAT_VERSION", "build_tree"]
 
 Array = NDArray[np.float64]
 
@@ -158,44 +156,3 @@ def _total_log_likelihood(table: Table, weights: Array, means: Array, scaling: A
         for s in range(0, len(weights), 100)
     ]  # fmt: skip
     return np.concatenate(parts)
-
-
-@dataclass(frozen=True, eq=False)
-class PosteriorArrays:
-    """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
-
-    weights: Array  # (S, K)
-    means: Array  # (S, K, D)
-    cholesky: Array  # (S, K, D, D)
-    scaling: Array  # (S, K, D, D) inverses of cholesky
-    center: Array  # (D,)
-    scale: Array  # (D,)
-    diagonal: bool
-
-    @property
-    def log_jacobian(self) -> float:
-        """Log density in original units = log density on the model's scale minus this."""
-        return float(np.log(self.scale).sum())
-
-    def to_model(self, rows: Array) -> Array:
-        """Rows (N, D) in original units on the model's scale."""
-        return np.ascontiguousarray((rows - self.center) / self.scale)
-
-
-def posterior_arrays(tree: xr.DataTree) -> PosteriorArrays:
-    """The draws of a tree as arrays on the model's scale."""
-    posterior, constants = tree["posterior"], tree["constant_data"]
-    center, scale = constants["center"].values, constants["scale"].values
-    means = posterior["means"].values
-    k, d = means.shape[2:]
-    covariances = posterior["covariances"].values.reshape(-1, k, d, d) / np.outer(scale, scale)
-    cholesky = np.linalg.cholesky(covariances)
-    return PosteriorArrays(
-        weights=np.ascontiguousarray(posterior["weights"].values.reshape(-1, k)),
-        means=np.ascontiguousarray((means.reshape(-1, k, d) - center) / scale),
-        cholesky=cholesky,
-        scaling=inverse_cholesky(cholesky),
-        center=center,
-        scale=scale,
-        diagonal=get_structure(tree.attrs["covariance_type"]).diagonal,
-    )

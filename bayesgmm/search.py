@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesgmm.em_problem import Problem
-from bayesgmm.em_steps import Run
+from bayesgmm.em_steps import Run, is_hopeless
 from bayesgmm.spikes import WIDE_ENOUGH
 from bayesgmm.starts import CUTS, from_labels, split_and_merge
 from bayesgmm.triangular import State
@@ -38,7 +38,7 @@ _PILOT_ROWS_PER_PARAMETER = 2
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 3, 2
 _SAME_OPTIMUM = 0.5
-_LOOK, _HOPE = 3, 10.0
+_LOOK, _PLAUSIBLE = 3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,10 @@ def _run_start(
         if len(states) == 1:
             break
         length *= _LONGER
-    run = problem.long_run(states[0], target=target)
+    run = short[0]
+    if is_hopeless(run.trace, target, problem.patience):
+        return Start(method, run, n_iter, "abandoned", index)
+    run = problem.long_run(run.state, target=target)
     n_iter += run.n_passes
     for _ in range(_RESEEDS):
         spikes = problem.spikes(run)
@@ -163,25 +166,36 @@ def _status(problem: Problem, run: Run) -> str:
 def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Start]:
     """Carry the best distinct outcomes of a pilot over to all rows."""
     leader_of = _leaders(starts)
-    share = problem.row_weights.sum() / pilot.row_weights.sum()
-    out = [replace(start, leader=leader) for start, leader in zip(starts, leader_of, strict=True)]
-    for i, start in enumerate(out):
-        guess = replace(start.run, log_likelihood=start.run.log_likelihood * share)
-        status = "collapsed" if start.status == "collapsed" else "short run"
-        out[i] = replace(start, run=guess, status=status)
+    out = [
+        replace(start, leader=leader, status="collapsed" if start.status == "collapsed" else "short run")
+        for start, leader in zip(starts, leader_of, strict=True)
+    ]
     order = sorted({i for i in leader_of if out[i].status != "collapsed"}, key=lambda i: out[i].rank, reverse=True)
-    looks = {i: problem.short_run(out[i].run.state, _LOOK) for i in order[:_SECOND_LOOKS]}
+    if not order:
+        return out
+    best = starts[order[0]].run.log_likelihood
+    # A row's log densities under two mixtures differ by about one, so that their sums may by a few roots of N.
+    plausible = _PLAUSIBLE * math.sqrt(len(pilot.row_weights))
+    near = [i for i in order[:_SECOND_LOOKS] if best - starts[i].run.log_likelihood < plausible]
+    looks = {i: problem.short_run(starts[i].run.state, _LOOK) for i in near}
     target, n_finished = -math.inf, 0
-    for i in sorted(looks, key=lambda i: looks[i].log_likelihood, reverse=True):
-        look = looks[i]
-        out[i] = replace(out[i], run=look, n_iter=out[i].n_iter + look.n_passes)
-        gain = look.trace[-1] - look.trace[0]
-        if n_finished == _LONG_RUNS or look.log_likelihood + _HOPE * gain < target:
+    for i in sorted(near, key=lambda i: looks[i].log_likelihood, reverse=True):
+        run, n_iter = looks[i], out[i].n_iter + looks[i].n_passes
+        out[i] = replace(out[i], run=run, n_iter=n_iter)
+        if n_finished == _LONG_RUNS or is_hopeless(run.trace, target, _LOOK - 1):
             continue
-        run = problem.long_run(look.state, target=target)
-        out[i] = replace(out[i], run=run, n_iter=out[i].n_iter + run.n_passes, status=_status(problem, run))
+        run = problem.long_run(run.state, target=target)
+        out[i] = replace(out[i], run=run, n_iter=n_iter + run.n_passes, status=_status(problem, run))
         if out[i].status != "collapsed":
             target, n_finished = max(target, run.log_likelihood), n_finished + 1
+    share = problem.row_weights.sum() / pilot.row_weights.sum()
+    for i, start in enumerate(starts):
+        if leader_of[i] not in looks:
+            behind = (best - start.run.log_likelihood) * share
+            guess = out[order[0]].run.log_likelihood - behind
+            out[i] = replace(out[i], run=replace(start.run, log_likelihood=guess))
+        elif leader_of[i] != i:
+            out[i] = replace(out[i], run=out[leader_of[i]].run)
     return out
 
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.params import inverse_cholesky
+from bayesgmm.structure import get_structure
+
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MixtureDraws", "observed_rows", "read_draws", "read_sample_stats"]
+__all__ = ["MixtureDraws", "PosteriorArrays", "observed_rows", "posterior_arrays", "read_draws", "read_sample_stats"]
 
 Array = NDArray[np.float64]
 
@@ -74,3 +77,42 @@ def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, list[str]
     if "constant_data" in tree.children and "row_weight" in tree["constant_data"].data_vars:
         weight = tree["constant_data"].to_dataset()["row_weight"].values
     return observed.values, weight, [str(r) for r in observed["obs_id"].values]
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorArrays:
+    """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
+
+    weights: Array  # (S, K)
+    means: Array  # (S, K, D)
+    cholesky: Array  # (S, K, D, D)
+    scaling: Array  # (S, K, D, D) inverses of cholesky
+    center: Array  # (D,)
+    scale: Array  # (D,)
+    diagonal: bool
+
+    @property
+    def log_jacobian(self) -> float:
+        """Log density in original units = log density on the model's scale minus this."""
+        return float(np.log(self.scale).sum())
+
+    def to_model(self, rows: Array) -> Array:
+        """Rows (N, D) in original units on the model's scale."""
+        return np.ascontiguousarray((rows - self.center) / self.scale)
+
+
+def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
+    """The draws of a tree as arrays on the model's scale."""
+    draws, constants = read_draws(tree), tree["constant_data"].to_dataset()
+    center, scale = constants["center"].values, constants["scale"].values
+    k, d = draws.means.shape[2:]
+    cholesky = np.linalg.cholesky(draws.covariances.reshape(-1, k, d, d) / np.outer(scale, scale))
+    return PosteriorArrays(
+        weights=np.ascontiguousarray(draws.weights.reshape(-1, k)),
+        means=np.ascontiguousarray((draws.means.reshape(-1, k, d) - center) / scale),
+        cholesky=cholesky,
+        scaling=inverse_cholesky(cholesky),
+        center=center,
+        scale=scale,
+        diagonal=get_structure(draws.covariance_type).diagonal,
+    )

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.diagnostics import Diagnosis
 from bayesgmm.errors import InputError
-from bayesgmm.posterior import posterior_arrays
 from bayesgmm.streaming import mean_responsibilities
-from bayesgmm.tree import observed_rows, read_draws
+from bayesgmm.tree import observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM

@@ -41,12 +41,11 @@ def invariants(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, 
     within = np.einsum("sk,skij->sij", weights, covariances)
     deviation = means - center[:, None]
     total = within + np.einsum("sk,ski,skj->sij", weights, deviation, deviation)
-    log_density = np.stack(
-        [
-            logsumexp([np.log(w) + multivariate_normal.logpdf(rows, m, c) for w, m, c in zip(*draw, strict=True)], axis=0)
-            for draw in zip(weights, means, covariances, strict=True)
-        ]
-    )
+    parts = [
+        [np.log(w) + multivariate_normal.logpdf(rows, m, c) for w, m, c in zip(*draw, strict=True)]
+        for draw in zip(weights, means, covariances, strict=True)
+    ]
+    log_density = logsumexp(parts, axis=1)  # (S, N)
     columns = [log_density.sum(axis=1), (weights**2).sum(axis=1), center[:, 0], np.linalg.slogdet(total)[1],
                np.linalg.slogdet(covariances)[1].max(axis=1)]  # fmt: skip
     return np.column_stack(columns)
