@@ -96,22 +96,61 @@ def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, mean
                 cholesky[k, i, j] = value
 
 
-def _newton_step(here: Array, steps: Array) -> tuple[Array, float]:
-    """Quasi-Newton step from past points and EM steps (m + 1, P), oldest first, and the gain it promises."""
-    step = steps[-1]
-    moves, changes = np.diff(here, axis=0), np.diff(steps, axis=0)  # (m, P)
-    size = np.sqrt((moves * moves).sum(axis=1, keepdims=True))
-    moves /= size
-    changes /= size
-    negative_hessian = -moves @ changes.T  # (m, m), in the oblique basis of the moves
-    along = moves @ step
-    try:
-        np.linalg.cholesky(negative_hessian + negative_hessian.T)
-        direction = step + np.linalg.solve(negative_hessian, along) @ (moves + changes)
-        gain = 0.5 * float(step @ direction)
-        return direction, gain if gain >= 0.0 else math.inf
-    except np.linalg.LinAlgError:
-        return _away_from_saddle(step, moves, changes), math.inf
+@njit(cache=True, error_model="numpy")
+def _newton_step(here, steps, moves, changes, direction):
+    """Quasi-Newton step from past points and EM steps (m + 1, P), oldest first, into direction (P,).
+
+    Leaves their normalised differences in moves and changes (m, P). Returns the gain that the step promises, or NaN
+    (and no direction) where the negative Hessian is not positive definite on the plane of the moves.
+    """
+    n_moves, size = moves.shape
+    step = steps[n_moves]
+    hessian = np.empty((n_moves, n_moves))  # negative, in the oblique basis of the moves
+    factor = np.empty((n_moves, n_moves))
+    solution = np.empty(n_moves)
+    for i in range(n_moves):
+        norm = 0.0
+        for p in range(size):
+            moves[i, p] = here[i + 1, p] - here[i, p]
+            changes[i, p] = steps[i + 1, p] - steps[i, p]
+            norm += moves[i, p] * moves[i, p]
+        norm = 1.0 / math.sqrt(norm)
+        solution[i] = 0.0
+        for p in range(size):
+            moves[i, p] *= norm
+            changes[i, p] *= norm
+            solution[i] += moves[i, p] * step[p]
+    for i in range(n_moves):
+        for j in range(n_moves):
+            hessian[i, j] = 0.0
+            for p in range(size):
+                hessian[i, j] -= moves[i, p] * changes[j, p]
+    for j in range(n_moves):
+        for i in range(j, n_moves):
+            total = hessian[i, j] + hessian[j, i]
+            for m in range(j):
+                total -= factor[i, m] * factor[j, m]
+            if i == j and not total > 0.0:
+                return np.nan
+            factor[i, j] = math.sqrt(total) if i == j else total / factor[j, j]
+    # A matrix with positive definite symmetric part needs no pivoting.
+    for j in range(n_moves):
+        for i in range(j + 1, n_moves):
+            ratio = hessian[i, j] / hessian[j, j]
+            for m in range(j, n_moves):
+                hessian[i, m] -= ratio * hessian[j, m]
+            solution[i] -= ratio * solution[j]
+    for j in range(n_moves - 1, -1, -1):
+        for m in range(j + 1, n_moves):
+            solution[j] -= hessian[j, m] * solution[m]
+        solution[j] /= hessian[j, j]
+    gain = 0.0
+    for p in range(size):
+        direction[p] = step[p]
+        for i in range(n_moves):
+            direction[p] += solution[i] * (moves[i, p] + changes[i, p])
+        gain += 0.5 * step[p] * direction[p]
+    return gain
 
 
 def _away_from_saddle(step: Array, moves: Array, changes: Array) -> Array:
@@ -157,7 +196,12 @@ class Accelerator:
         self._steps = [*self._steps[-_MEMORY:], step]
         if len(self._steps) == 1:
             return image, False, math.inf
-        direction, gain = _newton_step(np.array(self._here), np.array(self._steps))
+        here_, steps = np.array(self._here), np.array(self._steps)
+        moves, changes = np.empty((2, len(steps) - 1, len(step)))
+        direction = np.empty_like(step)
+        gain = float(_newton_step(here_, steps, moves, changes, direction))
+        if not gain >= 0.0:
+            direction, gain = _away_from_saddle(step, moves, changes), math.inf
         longest = float(np.max(np.abs(direction) / self._units))
         if not math.isfinite(longest):
             self.restart()

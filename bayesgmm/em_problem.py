@@ -146,10 +146,11 @@ class Problem:
             patience=self.patience,
         )  # fmt: skip
 
-    def short_run(self, state: State, max_iter: int) -> Run:
+    def short_run(self, state: State, max_iter: int, target: float = -np.inf) -> Run:
         return em(
             self.features, self.row_weights, state, self.structure,
             tol=_ROUGH_TOL, max_iter=max_iter, floor=self.floor, accelerate=False,
+            target=target, patience=self.patience,
         )  # fmt: skip
 
     def spikes(self, run: Run) -> NDArray[np.int64]:

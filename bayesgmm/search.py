@@ -33,12 +33,11 @@ _MOST_SHORT_RUNS = 27
 # Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
 _SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
-_PILOT_FROM, _PILOT_ROWS = 8000, 2000
-_PILOT_ROWS_PER_PARAMETER = 2
+_PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT = 8000, 1000, 100
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 3, 2
 _SAME_OPTIMUM = 0.5
-_LOOK, _PLAUSIBLE = 3, 3.0
+_LOOK, _PLAUSIBLE = 3, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +78,12 @@ def search(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Star
     rows = _pilot_rows(problem)
     pilot = problem if len(problem.row_weights) < max(_PILOT_FROM, 2 * rows) else problem.sample(rows, rng)
     starts = explore(pilot, n_init, _n_tries(problem) if pilot is problem else 1, rng)
+    if pilot is not problem and _all_collapsed(starts):
+        pilot = problem
+        starts = explore(problem, n_init, 1, rng)
     if pilot is not problem:
         starts = _continue(problem, pilot, starts)
-    if all(start.status == "collapsed" for start in starts):
+    if _all_collapsed(starts):
         starts += [_regularised(problem, pilot, rng, len(starts) + i) for i in range(min(n_init, 5))]
     return starts
 
@@ -115,7 +117,7 @@ def _run_start(
 ) -> Start:
     n_iter, length = 0, _SHORT_RUN
     while True:
-        short = [problem.short_run(state, length) for state in states]
+        short = [problem.short_run(state, length, target) for state in states]
         n_iter += sum(run.n_passes for run in short)
         short.sort(key=lambda run: (len(problem.spikes(run)) == 0, run.log_likelihood), reverse=True)
         states = [run.state for run in short[: max(1, len(short) // _ONE_IN)]]
@@ -136,6 +138,10 @@ def _run_start(
     return Start(method, run, n_iter, _status(problem, run), index)
 
 
+def _all_collapsed(starts: list[Start]) -> bool:
+    return all(start.status == "collapsed" for start in starts)
+
+
 def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
     points = problem.points[int(rng.random() < 0.3)]
     labels = CUTS[method](points, problem.row_weights, problem.n_components, rng)
@@ -152,7 +158,7 @@ def _n_tries(problem: Problem) -> int:
 
 def _pilot_rows(problem: Problem) -> int:
     n_parameters = problem.structure.n_parameters(problem.n_components, len(problem.features))
-    return max(_PILOT_ROWS, _PILOT_ROWS_PER_PARAMETER * n_parameters)
+    return max(_PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT * problem.n_components, n_parameters)
 
 
 def _status(problem: Problem, run: Run) -> str:
@@ -171,8 +177,6 @@ def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Sta
         for start, leader in zip(starts, leader_of, strict=True)
     ]
     order = sorted({i for i in leader_of if out[i].status != "collapsed"}, key=lambda i: out[i].rank, reverse=True)
-    if not order:
-        return out
     best = starts[order[0]].run.log_likelihood
     # A row's log densities under two mixtures differ by about one, so that their sums may by a few roots of N.
     plausible = _PLAUSIBLE * math.sqrt(len(pilot.row_weights))
@@ -184,7 +188,7 @@ def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Sta
         out[i] = replace(out[i], run=run, n_iter=n_iter)
         if n_finished == _LONG_RUNS or is_hopeless(run.trace, target, _LOOK - 1):
             continue
-        run = problem.long_run(run.state, target=target)
+        run = replace(problem, patience=_LOOK).long_run(run.state, target=target)
         out[i] = replace(out[i], run=run, n_iter=n_iter + run.n_passes, status=_status(problem, run))
         if out[i].status != "collapsed":
             target, n_finished = max(target, run.log_likelihood), n_finished + 1

@@ -33,8 +33,8 @@ Array = NDArray[np.float64]
 
 WIDE_ENOUGH = 0.03
 _SUPPORT = 0.3
-# Columns as coarse as this are looked at for a recording step; it is not worth it for others.
-_LOOK_AT_ROUNDING = 0.3
+# In units of the column: below it the recording step is looked up, above it no useful step is that coarse.
+_LOOK_AT_ROUNDING = 0.15
 
 
 def smallest_sd(covariances: Array) -> Array:

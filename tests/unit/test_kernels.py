@@ -1,0 +1,148 @@
+"""The kernel against SciPy: densities, log-sum-exp, responsibilities and statistics to 2e-13 relative."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from bayesgmm.kernels import component_log_densities, log_normalizers, mixture_pass
+
+RTOL = 2e-13
+
+
+def problem(n: int, d: int, k: int, seed: int = 0, spread: float = 2.0):
+    rng = np.random.default_rng(seed)
+    weights, means = rng.dirichlet(np.ones(k)), spread * rng.normal(size=(k, d))
+    # Well conditioned: SciPy's eigenvalues lose digits in proportion to the condition number.
+    factors = rng.normal(size=(k, d, d))
+    covariances = np.eye(d) + factors @ np.swapaxes(factors, 1, 2) / d
+    rows = means[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+    return rows, rng.uniform(0.2, 2.0, n), weights, means, covariances
+
+
+def run(rows, row_weights, weights, means, covariances, diagonal=False):
+    (n, d), k = rows.shape, len(weights)
+    cholesky = np.linalg.cholesky(covariances)
+    scaling = np.ascontiguousarray(np.tril(np.linalg.inv(cholesky)))
+    log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
+    density, r = np.empty(n), np.empty((n, k))
+    with np.errstate(divide="ignore"):
+        log_normalizers(np.log(weights), scaling, log_norm)
+    features = np.ascontiguousarray(rows.T)
+    total = mixture_pass(
+        features, row_weights, log_norm, means, scaling, diagonal, counts, sums, outers, density, r
+    )
+    return total, counts, sums, outers, density, r, cholesky
+
+
+def truth(rows, weights, means, covariances):
+    with np.errstate(divide="ignore"):
+        parts = np.column_stack(
+            [
+                np.log(w) + multivariate_normal.logpdf(rows, m, c).reshape(len(rows))
+                for w, m, c in zip(weights, means, covariances, strict=True)
+            ]
+        )
+    density = logsumexp(parts, axis=1)
+    return parts, density, np.exp(parts - density[:, None])
+
+
+@pytest.mark.parametrize("n", [1, 7, 255, 256, 257, 1000])
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (1, 4), (2, 3), (3, 2), (4, 3), (5, 5), (8, 2), (9, 3), (20, 2)])
+def test_against_scipy(n: int, d: int, k: int) -> None:
+    rows, row_weights, weights, means, covariances = problem(n, d, k, seed=n + d)
+    total, counts, sums, outers, density, r, cholesky = run(rows, row_weights, weights, means, covariances)
+    _, expected, expected_r = truth(rows, weights, means, covariances)
+    np.testing.assert_allclose(density, expected, rtol=RTOL)
+    np.testing.assert_allclose(total, row_weights @ expected, rtol=RTOL)
+    # A responsibility is the exponential of a difference of logs, so its error grows with their size.
+    assert (np.abs(r - expected_r) <= RTOL * np.maximum(expected_r, 1e-3) * np.maximum(1, np.abs(expected))[:, None]).all()
+    weighted = row_weights[:, None] * r
+    np.testing.assert_allclose(counts, weighted.sum(axis=0), rtol=RTOL)
+    for j in range(k):
+        y = np.linalg.solve(cholesky[j], (rows - means[j]).T)  # (D, N)
+        scale = np.abs(y) @ weighted[:, j] + 1e-300
+        assert (np.abs(sums[j] - y @ weighted[:, j]) <= 1e-12 * scale).all()
+        outer = (y * weighted[:, j]) @ y.T
+        bound = 1e-12 * ((np.abs(y) * weighted[:, j]) @ np.abs(y).T + 1e-300)
+        assert (np.abs(np.tril(outers[j] - outer)) <= bound).all()
+
+
+def test_points_forty_sd_away_and_tiny_weights() -> None:
+    rows, row_weights, _, means, covariances = problem(300, 3, 3, seed=5)
+    rows[::3] += 40.0 * np.sqrt(np.diagonal(covariances[0]))
+    weights = np.array([1e-12, 0.4, 0.6 - 1e-12])
+    total, counts, _, _, density, r, _ = run(rows, row_weights, weights, means, covariances)
+    _, expected, expected_r = truth(rows, weights, means, covariances)
+    np.testing.assert_allclose(density, expected, rtol=RTOL)
+    np.testing.assert_allclose(total, row_weights @ expected, rtol=RTOL)
+    np.testing.assert_allclose(r.sum(axis=1), 1.0, rtol=1e-14)
+    np.testing.assert_allclose(counts, row_weights @ expected_r, rtol=1e-11)
+    assert np.isfinite(r).all()
+
+
+def test_component_densities_without_weights() -> None:
+    rows, _, _, means, covariances = problem(700, 4, 3)
+    scaling = np.ascontiguousarray(np.tril(np.linalg.inv(np.linalg.cholesky(covariances))))
+    out = np.empty((700, 3))
+    component_log_densities(np.ascontiguousarray(rows.T), means, scaling, False, out)
+    parts, *_ = truth(rows, np.ones(3), means, covariances)
+    np.testing.assert_allclose(out, parts, rtol=RTOL)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 8])
+def test_diagonal_path_equals_full_path(d: int) -> None:
+    rows, row_weights, weights, means, covariances = problem(600, d, 3)
+    covariances = covariances * np.eye(d)
+    full = run(rows, row_weights, weights, means, covariances)
+    diagonal = run(rows, row_weights, weights, means, covariances, diagonal=True)
+    for a, b in zip(full[:3] + full[4:6], diagonal[:3] + diagonal[4:6], strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12)
+    for a, b in zip(full[3], diagonal[3], strict=True):
+        np.testing.assert_allclose(np.diag(b), np.diag(a), rtol=1e-12)
+
+
+def test_integer_row_weights_equal_copies() -> None:
+    rows, _, weights, means, covariances = problem(90, 3, 2)
+    copies = np.arange(90) % 4
+    weighted = run(rows, copies.astype(float), weights, means, covariances)
+    repeated = run(np.repeat(rows, copies, axis=0), np.ones(copies.sum()), weights, means, covariances)
+    for a, b in zip(weighted[:4], repeated[:4], strict=True):
+        np.testing.assert_allclose(np.tril(np.atleast_2d(a)), np.tril(np.atleast_2d(b)), rtol=1e-11, atol=1e-11)
+
+
+def test_nan_stays_nan() -> None:
+    rows, row_weights, weights, means, covariances = problem(50, 2, 2)
+    rows[3, 1] = np.nan
+    total, _, _, _, density, r, _ = run(rows, row_weights, weights, means, covariances)
+    assert np.isnan(total)
+    assert np.isnan(density[3])
+    assert np.isnan(r[3]).all()
+    assert np.isfinite(np.delete(density, 3)).all()
+
+
+def test_a_component_without_weight_has_no_say() -> None:
+    rows, row_weights, weights, means, covariances = problem(50, 2, 3)
+    weights = np.array([0.0, 0.5, 0.5])
+    _, counts, *_, density, r, _ = run(rows, row_weights, weights, means, covariances)
+    assert counts[0] == 0.0
+    assert (r[:, 0] == 0.0).all()
+    assert np.isfinite(density).all()
+
+
+def test_condition_number_of_a_million() -> None:
+    """Whitened statistics lose nothing to cancellation."""
+    rng = np.random.default_rng(2)
+    orientation, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    covariance = (orientation * np.geomspace(1, 1e-12, 4)) @ orientation.T
+    covariance = 0.5 * (covariance + covariance.T)
+    cholesky = np.linalg.cholesky(covariance)
+    y = rng.normal(size=(500, 4))
+    rows = 3.0 + y @ cholesky.T
+    _, counts, sums, outers, *_ = run(rows, np.ones(500), np.ones(1), np.full((1, 4), 3.0), covariance[None])
+    np.testing.assert_allclose(counts, [500.0], rtol=1e-14)
+    # What rounding of the rows leaves: 1e-16 of a row of size 3, whitened by 1e6.
+    np.testing.assert_allclose(sums[0] / 500, y.mean(axis=0), atol=1e-7)
+    np.testing.assert_allclose(np.tril(outers[0]) / 500, np.tril(y.T @ y) / 500, atol=1e-7)
