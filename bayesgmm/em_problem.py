@@ -25,8 +25,8 @@ __all__ = ["Coordinates", "Problem"]
 
 Array = NDArray[np.float64]
 
-# Enough to tell optima apart.
-_ROUGH_TOL, _ROUGH_ITERATIONS, _ROUGH_PATIENCE = 0.1, 100, 5
+# A sample leaves the log-likelihood uncertain by more than this: half a nat for each parameter.
+_ROUGH_TOL, _ROUGH_ITERATIONS, _ROUGH_PATIENCE = 0.5, 100, 5
 # Below this share of the total variance the columns count as linearly dependent.
 _DEPENDENT = 1e-8
 

@@ -36,7 +36,7 @@ _RESEEDS = 2
 _PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT = 8000, 1000, 100
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 3, 2
-_SAME_OPTIMUM = 0.5
+_SAME_OPTIMUM, _SAME_WEIGHT = 1.0, 0.02
 _LOOK, _PLAUSIBLE = 3, 2.0
 
 
@@ -208,10 +208,15 @@ def _leaders(starts: list[Start]) -> list[int]:
     leaders: list[int] = []
     out = list(range(len(starts)))
     for i in sorted(out, key=lambda i: starts[i].rank, reverse=True):
-        value = starts[i].run.log_likelihood
-        out[i] = next((j for j in leaders if abs(starts[j].run.log_likelihood - value) < _SAME_OPTIMUM), i)
+        out[i] = next((j for j in leaders if _same(starts[i].run, starts[j].run)), i)
         leaders += [i] if out[i] == i else []
     return out
+
+
+def _same(one: Run, other: Run) -> bool:
+    if abs(one.log_likelihood - other.log_likelihood) > _SAME_OPTIMUM:
+        return False
+    return bool(np.abs(np.sort(one.state.weights) - np.sort(other.state.weights)).max() < _SAME_WEIGHT)
 
 
 def _regularised(problem: Problem, pilot: Problem, rng: np.random.Generator, index: int) -> Start:

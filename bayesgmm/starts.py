@@ -26,7 +26,7 @@ __all__ = ["CUTS", "from_labels", "split_and_merge"]
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-_WARD_ROWS = 400
+_WARD_ROWS = 300
 _LLOYD_SWEEPS = 30
 _LEAST_WEIGHT = 1e-3
 

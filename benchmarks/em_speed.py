@@ -30,7 +30,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
     bg.fit_em(rng.normal(size=(50, 2)), 2)
-    print(f"{'N':>7} {'D':>2} {'K':>2} {'centres':>7} {'starts':>6} {'ours':>7} {'scikit-learn':>13} {'ratio':>6} {'gain':>9}")
+    print("      N  D  K centres starts    ours  scikit-learn  ratio      gain")
     for n, d, k, separation in SIZES:
         rows = separation * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
         for n_init in (1, 5, 10):

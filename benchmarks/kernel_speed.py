@@ -43,7 +43,8 @@ def main() -> None:
             mixture._m_step(rows, log_r)
 
         log_normalizers(np.log(mixture.weights_), scaling, log_norm)
-        given = (features, weights, log_norm, means, scaling, False, counts, sums, outers, np.empty(0), np.empty((0, 0)))
+        skipped = (np.empty(0), np.empty((0, 0)))
+        given = (features, weights, log_norm, means, scaling, False, counts, sums, outers, *skipped)
 
         def ours(given=given) -> None:
             mixture_pass(*given)

@@ -58,7 +58,8 @@ def test_against_scipy(n: int, d: int, k: int) -> None:
     np.testing.assert_allclose(density, expected, rtol=RTOL)
     np.testing.assert_allclose(total, row_weights @ expected, rtol=RTOL)
     # A responsibility is the exponential of a difference of logs, so its error grows with their size.
-    assert (np.abs(r - expected_r) <= RTOL * np.maximum(expected_r, 1e-3) * np.maximum(1, np.abs(expected))[:, None]).all()
+    allowed = RTOL * np.maximum(expected_r, 1e-3) * np.maximum(1, np.abs(expected))[:, None]
+    assert (np.abs(r - expected_r) <= allowed).all()
     weighted = row_weights[:, None] * r
     np.testing.assert_allclose(counts, weighted.sum(axis=0), rtol=RTOL)
     for j in range(k):
