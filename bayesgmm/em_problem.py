@@ -128,6 +128,11 @@ class Problem:
         columns = np.ascontiguousarray((self.is_spike.to_columns @ self.features).T)
         return columns, np.ascontiguousarray(self.features.T)
 
+    @property
+    def is_rough(self) -> bool:
+        """A short run that converged is as good as a long one."""
+        return self.tol >= _ROUGH_TOL
+
     def sample(self, n_rows: int, rng: np.random.Generator) -> Problem:
         """The same problem on some of its rows, to a rough tolerance."""
         rows = np.sort(rng.choice(len(self.row_weights), n_rows, replace=False))

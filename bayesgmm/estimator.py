@@ -91,7 +91,7 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
     --------
     >>> import bayesgmm as bg
     >>> X = bg.datasets.load_faithful()
-    >>> fit = bg.BayesianGMM(2, draws=200, tune=200, random_seed=1, progressbar=False).fit(X)
+    >>> fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(X)
     >>> fit.means_.round(0)
     array([[ 2., 54.],
            [ 4., 80.]])

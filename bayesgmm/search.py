@@ -36,8 +36,8 @@ _RESEEDS = 2
 _PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT = 8000, 1000, 100
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 3, 2
-_SAME_OPTIMUM, _SAME_WEIGHT = 1.0, 0.02
-_LOOK, _PLAUSIBLE = 3, 2.0
+_SAME_OPTIMUM, _SAME_WEIGHT = 1.5, 0.05
+_LOOK, _PLAUSIBLE = 2, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +127,9 @@ def _run_start(
     run = short[0]
     if is_hopeless(run.trace, target, problem.patience):
         return Start(method, run, n_iter, "abandoned", index)
-    run = problem.long_run(run.state, target=target)
-    n_iter += run.n_passes
+    if not (run.converged and problem.is_rough):
+        run = problem.long_run(run.state, target=target)
+        n_iter += run.n_passes
     for _ in range(_RESEEDS):
         spikes = problem.spikes(run)
         if len(spikes) == 0:
@@ -182,11 +183,14 @@ def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Sta
     plausible = _PLAUSIBLE * math.sqrt(len(pilot.row_weights))
     near = [i for i in order[:_SECOND_LOOKS] if best - starts[i].run.log_likelihood < plausible]
     looks = {i: problem.short_run(starts[i].run.state, _LOOK) for i in near}
+    near.sort(key=lambda i: looks[i].log_likelihood, reverse=True)
     target, n_finished = -math.inf, 0
-    for i in sorted(near, key=lambda i: looks[i].log_likelihood, reverse=True):
-        run, n_iter = looks[i], out[i].n_iter + looks[i].n_passes
-        out[i] = replace(out[i], run=run, n_iter=n_iter)
-        if n_finished == _LONG_RUNS or is_hopeless(run.trace, target, _LOOK - 1):
+    for i in [*near, *(i for i in order if i not in looks)]:
+        run, n_iter = looks.get(i, starts[i].run), starts[i].n_iter
+        if i in looks:
+            out[i] = replace(out[i], run=run, n_iter=n_iter + _LOOK)
+        full = n_finished == _LONG_RUNS or (n_finished > 0 and i not in looks)
+        if full or is_hopeless(run.trace, target, _LOOK - 1):
             continue
         run = replace(problem, patience=_LOOK).long_run(run.state, target=target)
         out[i] = replace(out[i], run=run, n_iter=n_iter + run.n_passes, status=_status(problem, run))

@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 WIDE_ENOUGH = 0.03
 _SUPPORT = 0.3
 # In units of the column: below it the recording step is looked up, above it no useful step is that coarse.
-_LOOK_AT_ROUNDING = 0.15
+_LOOK_AT_ROUNDING = 0.1
 
 
 def smallest_sd(covariances: Array) -> Array:
