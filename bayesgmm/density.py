@@ -6,7 +6,8 @@ posterior mode) the flat vector holds, each multiplied by its own step,
 - stick-breaking logits of the weights, v_k = w_k / (1 - w_1 - ... - w_{k-1}), relative to the reference:
   under a Dirichlet prior the v_k are independent beta variables given the allocations;
 - m_k with mu_k = mu0_k + L0_k m_k;
-- the free cells of T_k with L_k = L0_k T_k, the diagonal as logarithms.
+- the free cells of T_k with M_k = M0_k T_k, the diagonal as logarithms, where M_k M_k' is the covariance before
+  rounding: L_k L_k' = M_k M_k' + diag(step^2 / 12), and L_k = M_k where nothing was rounded.
 
 A Gaussian family is closed under affine maps, so in these coordinates every component looks like a standard
 one and the information about it depends on its number of rows alone. Steps are one over the square root of
@@ -31,7 +32,7 @@ from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
 
-__all__ = ["Density"]
+__all__ = ["Density", "latent_cholesky"]
 
 Array = NDArray[np.float64]
 
@@ -61,8 +62,9 @@ class Density:
         g, c = structure.n_matrices(k), structure.n_cells(d)
         rows = float(table.weights.sum())
         cells = structure.cells(d)
-        chol_ref = np.ascontiguousarray(reference.cholesky[:g])
-        sd_parameters, floor = prior.cells(structure)
+        sd_parameters, floor = prior.cells(structure), prior.rounding(structure)
+        latent_ref = latent_cholesky(reference.covariances[:g], floor)
+        chol_ref = np.linalg.cholesky(latent_ref @ latent_ref.mT + np.diag(floor)) if floor.any() else latent_ref
         n_k = rows * reference.weights  # (K,)
         # Prior information about m and T, so that a component without rows keeps a finite step.
         spread = np.sqrt(np.diagonal(reference.covariances, axis1=1, axis2=2))  # (K, D)
@@ -74,24 +76,26 @@ class Density:
             information = 2.0 * shared_by * n_g + 2.0 if i == j else n_g + 2.0
             cell_step[:, cells[i, j]] = 1.0 / np.sqrt(information)
         stick_ref, stick_step = _sticks(reference.weights, n_k, prior.concentration)
-        log_diag = np.log(np.diagonal(chol_ref, axis1=1, axis2=2))  # (G, D)
+        log_diag, log_diag_latent = (
+            np.log(np.diagonal(factor, axis1=1, axis2=2)) for factor in (chol_ref, latent_ref)
+        )  # (G, D)
         powers = np.arange(1, d + 1) if structure.correlated else (np.arange(d) < (1 if c == 1 else d))
         constant = (
             gammaln(k * prior.concentration) - k * gammaln(prior.concentration) + np.log(stick_step).sum()
             - k * (d * _LOG_SQRT_2PI + np.log(prior.mean_scale).sum()) + np.log(mean_step).sum()
             + log_diag.sum() * (k if g == 1 else 1)
-            + (log_diag * powers).sum() + np.log(cell_step).sum()
+            + (log_diag_latent * powers).sum() + np.log(cell_step).sum()
             + (g * lkj_log_constant(d, prior.lkj_eta) if structure.correlated else 0.0)
         )  # fmt: skip
         ints = np.array([
-            table.n_rows, d, k, g, c, len(floor), int(structure.correlated), prior.family.code,
+            table.n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.correlated), prior.family.code,
             *cells.ravel(),
         ], dtype=np.int64)  # fmt: skip
         floats = np.concatenate([
             np.ascontiguousarray(table.standardized.T).ravel(), table.weights, reference.means.ravel(),
             chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(), cell_step.ravel(),
             stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
-            [prior.lkj_eta, prior.concentration, constant],
+            [prior.lkj_eta, prior.concentration, constant], latent_ref.ravel(),
         ])  # fmt: skip
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
 
@@ -103,21 +107,31 @@ class Density:
 
     def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
         """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
+        return self._unpack(draws)[:3]
+
+    def _unpack(self, draws: Array) -> tuple[Array, Array, Array, Array]:
         flat = np.ascontiguousarray(np.atleast_2d(draws), dtype=float)
         s, k, d = len(flat), self.reference.n_components, self.reference.n_features
         weights, means, cholesky = np.empty((s, k)), np.empty((s, k, d)), np.empty((s, k, d, d))
-        unpack_draws(flat, self.ints, self.floats, weights, means, cholesky)
-        return weights, means, cholesky
+        latent = np.empty_like(cholesky)
+        unpack_draws(flat, self.ints, self.floats, weights, means, cholesky, latent)
+        return weights, means, cholesky, latent
 
-    def log_prior(self, weights: Array, means: Array, cholesky: Array) -> Array:
+    def log_prior_of(self, draws: Array) -> Array:
+        """(S,) `log_prior` of flat draws (S, n_dim)."""
+        weights, means, _, latent = self._unpack(draws)
+        return self.log_prior(weights, means, latent)
+
+    def log_prior(self, weights: Array, means: Array, latent: Array) -> Array:
         """(S,) log prior density of weights, means, sds and free cells of the correlation Cholesky factor.
 
-        Free of the sampler's coordinates and of the order of the components.
+        The sds and correlations are those before rounding, with Cholesky factors `latent` (S, K, D, D). Free of the
+        sampler's coordinates and of the order of the components.
         """
         k, d = self.reference.n_components, self.reference.n_features
-        eta, concentration = self.floats[-3], self.floats[-2]
+        eta, concentration = split(self.ints, self.floats)[-2][:2]
         out = np.empty(len(weights))
-        log_prior_draws(weights, means, cholesky, self.ints, self.floats, out)
+        log_prior_draws(weights, means, latent, self.ints, self.floats, out)
         constant = gammaln(k * concentration) - k * gammaln(concentration)
         if self.structure.correlated:
             constant += self.structure.n_matrices(k) * lkj_log_constant(d, eta)
@@ -131,19 +145,35 @@ class Density:
 
     def pack(self, params: MixtureParams) -> Array:
         """The flat vector of a mixture on the model's scale; inverse of `params`."""
-        _, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, *_ = split(self.ints, self.floats)
+        (_, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, _, _, _, floor, _,
+         latent_ref) = split(self.ints, self.floats)  # fmt: skip
         k, g = self.reference.n_components, len(inv_ref)
         logits, _ = _sticks(params.weights, np.ones(k), 1.0)
         shift = params.means - self.reference.means
         m = np.einsum("kij,kj->ki", np.broadcast_to(inv_ref, (k, *inv_ref.shape[1:])), shift)
         cells = self.structure.cells(params.n_features)
-        factors = inv_ref @ params.cholesky[:g]
+        factors = np.linalg.solve(latent_ref, latent_cholesky(params.covariances[:g], floor))
         free = np.empty((g, cells.max() + 1))
         for i, j in zip(*np.nonzero(cells >= 0), strict=True):
             free[:, cells[i, j]] = np.log(factors[:, i, i]) if i == j else factors[:, i, j]
         return np.concatenate([
             (logits - stick_ref) / stick_step, (m / mean_step).ravel(), (free / cell_step).ravel()
         ])  # fmt: skip
+
+
+def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> Array:
+    """Lower factors of covariances (G, D, D) less the variance of rounding (D,), kept positive definite.
+
+    `least` bounds the eigenvalues of what is left, relative to the variances of the component.
+    """
+    if not floor.any():
+        return np.linalg.cholesky(covariances)
+    sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))  # (G, D)
+    scale = sds[:, :, None] * sds[:, None, :]
+    values, vectors = np.linalg.eigh((covariances - np.diag(floor)) / scale)
+    clipped = (vectors * np.maximum(values, least)[:, None, :]) @ vectors.mT
+    exact = values.min(axis=1) > least
+    return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
 
 
 def _sticks(weights: Array, counts: Array, concentration: float) -> tuple[Array, Array]:

@@ -30,15 +30,12 @@ _LOG_2 = math.log(2.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_sd_prior(family, a, b, floor, sd):
-    """Log density of a component sd, and its derivative by log sd; -inf at or below the rounding floor.
+def log_sd_prior(family, a, b, s):
+    """Log density of a component sd s > 0 (before rounding), and its derivative by log s.
 
-    `family` is `ScaleFamily.code`, (a, b) its hyperparameters and `floor` the variance of rounding.
+    `family` is `ScaleFamily.code` and (a, b) are its hyperparameters.
     """
-    variance = sd * sd - floor
-    if not variance > 0.0:
-        return -math.inf, 0.0
-    s = math.sqrt(variance)
+    variance = s * s
     if family == 0:
         value = _LOG_SQRT_2_OVER_PI - math.log(a) - 0.5 * variance / (a * a)
         slope = -variance / (a * a)
@@ -56,10 +53,7 @@ def log_sd_prior(family, a, b, floor, sd):
     else:
         value = a * math.log(b) - math.lgamma(a) - (2.0 * a + 1.0) * math.log(s) - b / variance + _LOG_2
         slope = -(2.0 * a + 1.0) + 2.0 * b / variance
-    if floor == 0.0:
-        return value, slope
-    ratio = sd * sd / variance
-    return value + 0.5 * math.log(ratio), slope * ratio + 1.0 - ratio
+    return value, slope
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,7 +61,7 @@ def split(ints, floats):
     """Views of the packed problem, in the order in which `Density.build` wrote them."""
     n, d, k, g = ints[_N], ints[_D], ints[_K], ints[_G]
     c, s = ints[_CELLS], ints[_N_SD]
-    sizes = (d * n, n, k * d, g * d * d, g * d * d, k * d, g * c, k - 1, k - 1, d, d, 2 * s, s, 3)
+    sizes = (d * n, n, k * d, g * d * d, g * d * d, k * d, g * c, k - 1, k - 1, d, d, 2 * s, d, 3, g * d * d)
     cells = ints[_HEADER : _HEADER + d * d].reshape(d, d)
     o = 0
     features = floats[o : o + sizes[0]].reshape(d, n)
@@ -97,16 +91,35 @@ def split(ints, floats):
     floor = floats[o : o + sizes[12]]
     o += sizes[12]
     constants = floats[o : o + sizes[13]]
+    o += sizes[13]
+    latent_ref = floats[o : o + sizes[14]].reshape(g, d, d)
     return (
         cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-        stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+        stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants, latent_ref,
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _unpack(x, cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick_step,
-            log_weights, fractions, means, factors, cholesky):  # fmt: skip
-    """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T and L = L0 T."""
+def _add_rounding(latent, floor, cholesky):
+    """cholesky = lower factor of latent latent' + diag(floor); latent itself where nothing was rounded."""
+    d = latent.shape[0]
+    if floor.max() == 0.0:
+        cholesky[:] = latent
+        return
+    for i in range(d):
+        for j in range(i + 1):
+            total = floor[i] if i == j else 0.0
+            for m in range(j + 1):
+                total += latent[i, m] * latent[j, m]
+            for m in range(j):
+                total -= cholesky[i, m] * cholesky[j, m]
+            cholesky[i, j] = math.sqrt(total) if i == j else total / cholesky[j, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unpack(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+            log_weights, fractions, means, factors, latent, cholesky):  # fmt: skip
+    """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
     n_components, d = mean_ref.shape
     n_matrices = chol_ref.shape[0]
     o = 0
@@ -142,9 +155,22 @@ def _unpack(x, cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick
             for j in range(i + 1):
                 total = 0.0
                 for m in range(j, i + 1):
-                    total += chol_ref[g, i, m] * factors[g, m, j]
-                cholesky[g, i, j] = total
+                    total += latent_ref[g, i, m] * factors[g, m, j]
+                latent[g, i, j] = total
+        _add_rounding(latent[g], floor, cholesky[g])
         o += cell_step.shape[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _multiply_lower(a, b, out):
+    """out = a b for lower-triangular a and b; the upper triangle of out is left alone."""
+    d = a.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(j, i + 1):
+                total += a[i, m] * b[m, j]
+            out[i, j] = total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -154,7 +180,8 @@ def log_posterior_gradient(x, grad, ints, floats):
     Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
     """
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants) = split(ints, floats)  # fmt: skip
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
     d, n_components, n_matrices = ints[_D], ints[_K], ints[_G]
     n_sd, family = ints[_N_SD], ints[_FAMILY]
     correlated = ints[_CORRELATED] != 0
@@ -164,28 +191,34 @@ def log_posterior_gradient(x, grad, ints, floats):
     log_weights, log_norm, counts, fractions = vectors[0], vectors[1], vectors[2], vectors[3:5].T
     means = np.empty((2, n_components, d))
     sums = means[1]
-    matrices = np.zeros((2 * n_components + 5 * n_matrices, d, d))
+    matrices = np.zeros((2 * n_components + 8 * n_matrices, d, d))
     outers = matrices[:n_components]
     scaling = matrices[n_components : 2 * n_components]
     spare = matrices[2 * n_components :]
     factors, cholesky = spare[:n_matrices], spare[n_matrices : 2 * n_matrices]
     inverse = spare[2 * n_matrices : 3 * n_matrices]
     grad_factor = spare[3 * n_matrices : 4 * n_matrices]
-    grad_chol = spare[4 * n_matrices :]
-    _unpack(x, cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick_step,
-            log_weights, fractions, means[0], factors, cholesky)  # fmt: skip
+    grad_latent = spare[4 * n_matrices : 5 * n_matrices]
+    latent = spare[5 * n_matrices : 6 * n_matrices]
+    whitened_ref = spare[6 * n_matrices : 7 * n_matrices]  # scaling times the reference factor of M
+    product = spare[7 * n_matrices]
+    _unpack(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+            log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
+    rounded = floor.max() > 0.0
 
-    invert_lower(factors, inverse)
-    for k in range(n_components):
-        if k < n_matrices:
-            for i in range(d):
-                for j in range(i + 1):
-                    total = 0.0
-                    for m in range(j, i + 1):
-                        total += inverse[k, i, m] * inv_ref[k, m, j]
-                    scaling[k, i, j] = total
-        else:
-            scaling[k] = scaling[0]
+    # `inverse` is scaling times the reference factor of the means, T^-1 when nothing was rounded.
+    if rounded:
+        invert_lower(cholesky, scaling[:n_matrices])
+        for g in range(n_matrices):
+            _multiply_lower(scaling[g], chol_ref[g], inverse[g])
+            _multiply_lower(scaling[g], latent_ref[g], whitened_ref[g])
+    else:
+        invert_lower(factors, inverse)
+        whitened_ref[:] = inverse
+        for g in range(n_matrices):
+            _multiply_lower(inverse[g], inv_ref[g], scaling[g])
+    for k in range(n_matrices, n_components):
+        scaling[k] = scaling[0]
     log_normalizers(log_weights, scaling, log_norm)
     value += mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
                           counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
@@ -214,16 +247,22 @@ def log_posterior_gradient(x, grad, ints, floats):
             grad[o + j] = mean_step[k, j] * total
         o += d
 
-    # Covariances: likelihood T^-T (sum r y y' - N I), prior on rows of L, then the log diagonal.
+    # Covariances: with A = sum r y y' - N I the likelihood has gradient (scaling M0)' A (scaling M) by T.
     for k in range(n_components):
         g = k if n_matrices > 1 else 0
         for i in range(d):
             outers[k, i, i] -= counts[k]
+            for j in range(i):
+                outers[k, j, i] = outers[k, i, j]
+        right = outers[k]
+        if rounded:
+            _multiply_lower(scaling[k], latent[g], product)
+            right = np.dot(outers[k], product)
         for j in range(d):
             for i in range(j, d):
                 total = 0.0
                 for m in range(i, d):
-                    total += inverse[g, m, i] * outers[k, m, j]
+                    total += whitened_ref[g, m, i] * right[m, j]
                 grad_factor[g, i, j] += total
     for g in range(n_matrices):
         for i in range(d):
@@ -232,22 +271,22 @@ def log_posterior_gradient(x, grad, ints, floats):
                 continue
             square = 0.0
             for j in range(i + 1):
-                square += cholesky[g, i, j] * cholesky[g, i, j]
+                square += latent[g, i, j] * latent[g, i, j]
             sd = math.sqrt(square)
-            log_p, slope = log_sd_prior(family, sd_prior[0, s], sd_prior[1, s], floor[s], sd)
+            log_p, slope = log_sd_prior(family, sd_prior[0, s], sd_prior[1, s], sd)
             value += log_p
             if correlated:
                 power = 2.0 * eta - 2.0 + d - i if i > 0 else 0.0
-                value += power * (math.log(cholesky[g, i, i]) - math.log(sd)) - i * math.log(sd)
+                value += power * (math.log(latent[g, i, i]) - math.log(sd)) - i * math.log(sd)
                 slope -= power + i
-                grad_chol[g, i, i] += power / cholesky[g, i, i]
+                grad_latent[g, i, i] += power / latent[g, i, i]
             for j in range(i + 1):
-                grad_chol[g, i, j] += slope * cholesky[g, i, j] / square
+                grad_latent[g, i, j] += slope * latent[g, i, j] / square
         for i in range(d):
             for j in range(i + 1):
                 total = grad_factor[g, i, j]
                 for m in range(i, d):
-                    total += chol_ref[g, m, i] * grad_chol[g, m, j]
+                    total += latent_ref[g, m, i] * grad_latent[g, m, j]
                 grad_factor[g, i, j] = total
         n_cells = cell_step.shape[1]
         for c in range(n_cells):
@@ -271,29 +310,32 @@ def log_posterior_gradient(x, grad, ints, floats):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def unpack_draws(draws, ints, floats, weights, means, cholesky):
-    """Flat draws (S, n) -> weights (S, K), means (S, K, D), Cholesky factors (S, K, D, D)."""
+def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
+    """Flat draws (S, n) -> weights (S, K), means (S, K, D), factors with and before rounding (S, K, D, D)."""
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants) = split(ints, floats)  # fmt: skip
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
     n_components, d = mean_ref.shape
     n_matrices = chol_ref.shape[0]
     log_weights = np.empty(n_components)
     fractions = np.empty((n_components, 2))
-    factors = np.zeros((n_matrices, d, d))
-    lower = np.zeros((n_matrices, d, d))
+    work = np.zeros((3, n_matrices, d, d))
+    factors, before, after = work[0], work[1], work[2]
     for s in range(draws.shape[0]):
-        _unpack(draws[s], cells, mean_ref, chol_ref, mean_step, cell_step, stick_ref, stick_step,
-                log_weights, fractions, means[s], factors, lower)  # fmt: skip
+        _unpack(draws[s], cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+                log_weights, fractions, means[s], factors, before, after)  # fmt: skip
         for k in range(n_components):
             weights[s, k] = math.exp(log_weights[k])
-            cholesky[s, k] = lower[k if n_matrices > 1 else 0]
+            cholesky[s, k] = after[k if n_matrices > 1 else 0]
+            latent[s, k] = before[k if n_matrices > 1 else 0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_prior_draws(weights, means, cholesky, ints, floats, out):
+def log_prior_draws(weights, means, latent, ints, floats, out):
     """Log prior density of each draw with respect to weights, means, sds and correlations."""
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants) = split(ints, floats)  # fmt: skip
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
     d, n_components, n_matrices = ints[_D], ints[_K], ints[_G]
     n_sd, family, correlated = ints[_N_SD], ints[_FAMILY], ints[_CORRELATED] != 0
     eta, concentration = constants[0], constants[1]
@@ -309,11 +351,11 @@ def log_prior_draws(weights, means, cholesky, ints, floats, out):
             for i in range(n_sd):
                 square = 0.0
                 for j in range(i + 1):
-                    square += cholesky[s, g, i, j] * cholesky[s, g, i, j]
+                    square += latent[s, g, i, j] * latent[s, g, i, j]
                 sd = math.sqrt(square)
-                value += log_sd_prior(family, sd_prior[0, i], sd_prior[1, i], floor[i], sd)[0]
+                value += log_sd_prior(family, sd_prior[0, i], sd_prior[1, i], sd)[0]
                 if correlated and i > 0:
-                    value += (2.0 * eta - 3.0 + d - i) * math.log(cholesky[s, g, i, i] / sd)
+                    value += (2.0 * eta - 3.0 + d - i) * math.log(latent[s, g, i, i] / sd)
         out[s] = value
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pymc.distributions.transforms import CholeskyCorrTransform
 from pytensor.tensor.variable import TensorVariable
 
@@ -78,8 +78,9 @@ def build_model(
         feature; tied: feature; spherical: component), ``correlation_cholesky`` (lower Cholesky factor of
         the correlation matrix; full and tied with D > 1), ``covariances`` (component, feature,
         feature_bis) and the observed ``obs`` (obs_id, feature). Where a column was recorded in steps the
-        prior's family is that of ``sds_true``, the sd before rounding; an inverse-gamma family is that of
-        ``variances`` or ``variances_true``.
+        prior's family is that of ``sds_true``, the sd before rounding, the correlations are those before rounding
+        and ``covariances`` include its variance; an inverse-gamma family is that of ``variances`` or
+        ``variances_true``.
 
     Raises
     ------
@@ -138,35 +139,43 @@ def _weights(k: int, prior: ResolvedPrior) -> TensorVariable:
 
 
 def _cholesky(structure: Structure, prior: ResolvedPrior, k: int, d: int) -> TensorVariable:
-    """(K, D, D) lower Cholesky factors of the covariances, from sds and correlations."""
-    scale = pt.broadcast_to(_standard_deviations(structure, prior), (k, d))[..., None]
+    """(K, D, D) lower Cholesky factors of the covariances, from sds and correlations before rounding."""
+    floor = prior.rounding(structure)
+    sds = _standard_deviations(structure, prior, floor)
+    if structure.one_sd:
+        sds = sds[..., None]
+    scale = pt.broadcast_to(sds, (k, d))[..., None]
     if not structure.correlated or d == 1:
-        return scale * np.eye(d)
-    dims = ("component", "feature", "feature_bis")[structure.shared :]
-    shape = (k, d, d)[structure.shared :]
+        return pt.sqrt(scale**2 + floor[:, None]) * np.eye(d) if floor.any() else scale * np.eye(d)
+    dims: tuple[str, ...] = ("component", "feature", "feature_bis")
+    shape: tuple[int, ...] = (k, d, d)
+    if structure.shared:
+        dims, shape = dims[1:], shape[1:]
     # LKJCorr draws in a scan, which takes a fixed shape but not the lengths of dims.
     correlation = pm.LKJCorr(
         "correlation_cholesky", n=d, eta=prior.lkj_eta, shape=shape, dims=dims,
         default_transform=_CorrelationTransform(n=d),
     )  # fmt: skip
-    return scale * correlation
+    latent = scale * correlation
+    return pt.linalg.cholesky(latent @ latent.mT + np.diag(floor)) if floor.any() else latent
 
 
-def _standard_deviations(structure: Structure, prior: ResolvedPrior) -> TensorVariable:
-    """The variable `sds`, broadcastable to (K, D): free, or a function of what the family is about."""
-    (a, b), floor = prior.cells(structure)
+def _standard_deviations(structure: Structure, prior: ResolvedPrior, floor: NDArray[np.float64]) -> TensorVariable:
+    """The component sds before rounding; with rounding, `sds` holds those after it."""
+    a, b = prior.cells(structure)
+    step: Any = floor
     dims = ("component", "feature")[structure.shared :]
-    isotropic = structure.n_standard_deviations(2) == 1
-    if isotropic:
-        dims, a, b, floor = dims[:1], a[0], b[0], floor[0]
-    rounded = np.any(floor > 0)
+    if structure.one_sd:
+        dims, a, b, step = dims[:1], a[0], b[0], floor[0]
     on_variance = prior.family.on_variance
-    name = ("variances" if on_variance else "sds") + ("_true" if rounded else "")
-    sds = _FAMILIES[type(prior.family)](name, a, b, dims=dims)
-    if name != "sds":
-        variances = (sds if on_variance else sds**2) + floor
-        sds = pm.Deterministic("sds", pt.sqrt(variances), dims=dims)
-    return sds[:, None] if isotropic else sds
+    name = ("variances" if on_variance else "sds") + ("_true" if floor.any() else "")
+    free = _FAMILIES[type(prior.family)](name, a, b, dims=dims)
+    if name == "sds":
+        return free
+    if not floor.any():
+        return pm.Deterministic("sds", pt.sqrt(free), dims=dims)
+    pm.Deterministic("sds", pt.sqrt((free if on_variance else free**2) + step), dims=dims)
+    return pt.sqrt(free) if on_variance else free
 
 
 def _draw(weights: Any, means: Any, cholesky: Any, size: Any) -> TensorVariable:

@@ -2,12 +2,13 @@
 
 weights ~ Dirichlet(concentration); means_kj ~ Normal(mean_loc_j, mean_scale_j); sd_kj ~ a scale family;
 correlations ~ LKJ(lkj_eta). With a recording step delta_j the component's variance is s_kj^2 + delta_j^2 / 12
-(rounding adds that variance) and the family is the prior of s_kj; as a prior of the sd itself,
+(rounding adds that variance): the family and the LKJ are the prior of the covariance S_k before rounding, and
 
-    p(sd) = p_s(sqrt(sd^2 - delta^2/12)) sd / sqrt(sd^2 - delta^2/12),   sd > delta / sqrt(12),
+    covariance_k = S_k + diag(delta^2 / 12).
 
-so that no component can shrink onto tied rows. Lognormal and inverse-gamma families vanish at that floor; the
-others pile up there (integrably), so prefer the former with rounded data. Defaults follow Richardson and Green
+So no component can shrink, in any direction, onto rows that rounding has put on one value, line or plane: the
+likelihood is bounded. (A floor for the sds alone would not do: rows on a line x1 = x2 let the correlation run to
+one.) Defaults follow Richardson and Green
 (1997): means over the range of each column; lognormal sds, which unlike half-normal ones vanish at zero.
 """
 
@@ -131,12 +132,17 @@ class ResolvedPrior:
         """(D,) variance that rounding adds, step^2 / 12."""
         return self.step**2 / 12.0
 
-    def cells(self, structure: Structure) -> tuple[Array, Array]:
-        """Hyperparameters (2, n_sd) and rounding variances (n_sd,) of the structure's distinct sds."""
+    def rounding(self, structure: Structure) -> Array:
+        """(D,) variance that rounding adds to each column; one average where all columns share an sd."""
+        d = len(self.floor)
+        return self.floor if structure.n_standard_deviations(d) == d else np.full(d, self.floor.mean())
+
+    def cells(self, structure: Structure) -> Array:
+        """Hyperparameters (2, n_sd) of the structure's distinct sds."""
         d = len(self.floor)
         n_sd = structure.n_standard_deviations(d)
         if n_sd == d:
-            return self.sd_parameters, self.floor
+            return self.sd_parameters
         # One sd for all columns: columns must agree, so their average (geometric for scales) is taken.
         family = self.family
         names = list(family.hyperparameters())
@@ -146,7 +152,7 @@ class ResolvedPrior:
         ])  # fmt: skip
         out = np.zeros((2, 1))
         out[: len(averaged), 0] = averaged
-        return out, np.array([self.floor.mean()])
+        return out
 
     def rounded_columns(self) -> list[str]:
         """Names of the columns whose recording step enters the prior."""

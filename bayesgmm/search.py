@@ -33,7 +33,7 @@ _MOST_SHORT_RUNS = 27
 # Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
 _SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
-_PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT = 8000, 1000, 100
+_PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT, _PILOT_ONE_ROW_IN = 8000, 1000, 100, 20
 # Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
 _SECOND_LOOKS, _LONG_RUNS = 3, 2
 _SAME_OPTIMUM, _SAME_WEIGHT = 1.5, 0.05
@@ -159,7 +159,8 @@ def _n_tries(problem: Problem) -> int:
 
 def _pilot_rows(problem: Problem) -> int:
     n_parameters = problem.structure.n_parameters(problem.n_components, len(problem.features))
-    return max(_PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT * problem.n_components, n_parameters)
+    share = len(problem.row_weights) // _PILOT_ONE_ROW_IN
+    return max(_PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT * problem.n_components, n_parameters, share)
 
 
 def _status(problem: Problem, run: Run) -> str:

@@ -51,6 +51,11 @@ class Structure(ABC):
         """True when every covariance is diagonal, so that the kernel reads diagonals alone."""
         return not self.correlated
 
+    @property
+    def one_sd(self) -> bool:
+        """True when a component has one standard deviation for all features."""
+        return self.n_standard_deviations(2) == 1
+
     def n_matrices(self, n_components: int) -> int:
         """Number of distinct covariance matrices."""
         return 1 if self.shared else n_components

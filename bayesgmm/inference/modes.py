@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment, minimize
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.data import Table
-from bayesgmm.density import Density
+from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
@@ -116,16 +116,12 @@ def score_of(modes: Sequence[Mode]) -> Array:
 
 
 def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structure) -> MixtureParams:
-    """Lift variances above the rounding floor and weights above zero, so that the search starts inside."""
-    floor = prior.floor if structure.n_cells(params.n_features) > 1 else np.full(len(prior.floor), prior.floor.mean())
-    tight = np.diagonal(params.covariances, axis1=1, axis2=2) < 1.5 * floor  # (K, D)
-    lift = (tight * floor)[:, :, None] * np.eye(params.n_features)
-    if structure.n_cells(params.n_features) == 1:
-        lift = lift.max(axis=(1, 2))[:, None, None] * np.eye(params.n_features)
-    if structure.shared:
-        lift = np.broadcast_to(lift.max(axis=0), lift.shape)
+    """Keep clear of the rounding floor and of empty components, so that the search starts inside."""
+    floor = prior.rounding(structure)
+    latent = latent_cholesky(params.covariances, floor, least=0.05)
     weights = np.maximum(params.weights, 1e-6)
-    return MixtureParams(weights / weights.sum(), params.means, params.covariances + lift, structure.name)
+    covariances = latent @ latent.mT + np.diag(floor)
+    return MixtureParams(weights / weights.sum(), params.means, covariances, structure.name)
 
 
 def _maximise(

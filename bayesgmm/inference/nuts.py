@@ -142,6 +142,6 @@ def _collect(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.i
     weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))
     names = set.intersection(*(set(r.stats) for r in results))
     stats = {name: np.stack([r.stats[name][:length] for r in results]) for name in sorted(names)}
-    log_prior = np.stack([jobs[0].density.log_prior(*parts) for parts in unpacked])
+    log_prior = np.stack([j.density.log_prior_of(r.draws[:length]) for j, r in zip(jobs, results, strict=True)])
     return Draws(weights, means, cholesky, log_prior, stats, chosen, modes_table(modes), seconds,
                  interrupted, "NUTS (nutpie) in EM-affine coordinates")  # fmt: skip

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+from numpy.typing import NDArray
 
 from bayesgmm.data import Table
-from bayesgmm.density import Density
+from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.inference.modes import find_modes, modes_table
 from bayesgmm.inference.nuts import MODE_WINDOW, available_cores, starting_modes
@@ -59,7 +60,8 @@ def sample_pymc(
     cholesky = np.linalg.cholesky(posterior["covariances"].values)
     n_chains, n_draws = means.shape[:2]
     density = Density.build(table, structure, prior, modes[0].params)
-    flat = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in (weights, means, cholesky))
+    parts = (weights, means, _before_rounding(posterior, means.shape))
+    flat = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in parts)
     stats = {
         _STATS.get(name, name): values.values
         for name, values in tree["sample_stats"].data_vars.items()
@@ -72,22 +74,38 @@ def sample_pymc(
     )  # fmt: skip
 
 
+def _before_rounding(posterior: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(C, S, K, D, D) lower Cholesky factors of the covariances before rounding, from the model's free variables."""
+    n_chains, n_draws, k, d = shape
+    name = next(n for n in ("sds_true", "variances_true", "sds") if n in posterior)
+    sds = posterior[name]
+    sds = np.sqrt(sds.values) if name.startswith("variances") else sds.values
+    if posterior[name].dims[2:] == ("component",):
+        sds = sds[..., None]
+    if posterior[name].dims[2:] == ("feature",):
+        sds = sds[:, :, None]
+    correlation = np.eye(d)
+    if "correlation_cholesky" in posterior:
+        correlation = posterior["correlation_cholesky"].values
+        if correlation.ndim == 4:
+            correlation = correlation[:, :, None]
+    return np.ascontiguousarray(np.broadcast_to(sds[..., None] * correlation, (n_chains, n_draws, k, d, d)))
+
+
 def initial_values(
     model: pm.Model, params: MixtureParams, prior: ResolvedPrior, structure: Structure
 ) -> dict[str, Any]:
     """Values of the model's free variables at a mixture on the model's scale."""
     n_sd = structure.n_standard_deviations(params.n_features)
-    sds = params.standard_deviations[:, :n_sd]  # (K, n_sd)
-    floor = prior.cells(structure)[1]
-    correlation = params.cholesky / params.standard_deviations[:, :, None]
+    latent = latent_cholesky(params.covariances, prior.rounding(structure))
+    sds = np.linalg.norm(latent, axis=2)  # (K, D), before rounding
+    correlation = latent / sds[:, :, None]
     if structure.shared:
         sds, correlation = sds[0], correlation[0]
     elif n_sd < params.n_features:
         sds = sds[:, 0]
-        floor = floor[0]
-    variances_true = np.maximum(sds**2 - floor, 1e-3 * sds**2)
     values = {
-        "weights": params.weights, "means": params.means, "sds": sds, "sds_true": np.sqrt(variances_true),
-        "variances": sds**2, "variances_true": variances_true, "correlation_cholesky": correlation,
+        "weights": params.weights, "means": params.means, "sds": sds, "sds_true": sds,
+        "variances": sds**2, "variances_true": sds**2, "correlation_cholesky": correlation,
     }  # fmt: skip
     return {rv.name: values[rv.name] for rv in model.free_RVs}

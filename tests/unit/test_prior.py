@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.integrate import quad
 
 from bayesgmm.data import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.log_posterior import log_sd_prior
 from bayesgmm.prior import MixturePrior
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal
 from bayesgmm.structure import get_structure
@@ -129,25 +126,10 @@ def test_a_fault_is_told_in_one_line(table, arguments, named):
 def test_one_sd_for_all_columns_takes_their_average(table):
     spherical, full = get_structure("spherical"), get_structure("full")
     numbers = MixturePrior(sd=LogNormal([-1.0, 0.0], [0.5, 0.7]), resolution=[0.2, 0.4]).resolve(table)
-    parameters, floor = numbers.cells(spherical)
+    parameters = numbers.cells(spherical)
     np.testing.assert_allclose(parameters[:, 0], [-0.5, 0.6])
-    np.testing.assert_allclose(floor, [(0.2**2 + 0.4**2) / 24])
-    parameters, _ = MixturePrior(sd=HalfNormal([0.5, 2.0])).resolve(table).cells(spherical)
+    np.testing.assert_allclose(numbers.rounding(spherical), np.full(2, (0.2**2 + 0.4**2) / 24))
+    parameters = MixturePrior(sd=HalfNormal([0.5, 2.0])).resolve(table).cells(spherical)
     np.testing.assert_allclose(parameters[:, 0], [1.0, 0.0])
-    parameters, floor = numbers.cells(full)
-    np.testing.assert_array_equal(parameters, numbers.sd_parameters)
-    np.testing.assert_array_equal(floor, numbers.floor)
-
-
-def test_the_default_prior_of_a_rounded_column_integrates_to_one_above_its_floor(table):
-    numbers = MixturePrior().resolve(table)
-    parameters, floor = numbers.cells(get_structure("diag"))
-    smallest = np.sqrt(floor[0])
-
-    def density(sd):
-        return np.exp(log_sd_prior(numbers.family.code, *parameters[:, 0], floor[0], sd)[0])
-
-    edges = [smallest, 2 * smallest, 1.0, 4.0, np.inf]
-    total = sum(quad(density, *ends)[0] for ends in itertools.pairwise(edges))
-    assert total == pytest.approx(1.0, abs=1e-7)
-    assert density(0.999 * smallest) == 0.0
+    np.testing.assert_array_equal(numbers.cells(full), numbers.sd_parameters)
+    np.testing.assert_array_equal(numbers.rounding(full), numbers.floor)
