@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,13 @@ class Draws:
     def shape(self) -> tuple[int, int, int, int]:
         """(C, S, K, D)."""
         return self.means.shape
+
+    def thinned(self, step: int) -> Draws:
+        """Every `step`-th draw."""
+        kept = slice(step - 1, None, step)
+        fields = ("weights", "means", "cholesky", "log_prior")
+        arrays = {name: np.ascontiguousarray(getattr(self, name)[:, kept]) for name in fields}
+        return replace(self, **arrays, stats={name: values[:, kept] for name, values in self.stats.items()})
 
     def flat(self) -> tuple[Array, Array, Array]:
         """Chains pooled: weights (CS, K), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""

@@ -39,6 +39,10 @@ __all__ = ["BayesianGMM"]
 
 Array = NDArray[np.float64]
 
+# What longer runs may cure, and how much longer they are.
+_ESCALATE = ("not_converged", "several_modes")
+_LONGER = 5
+
 
 class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
     """Bayesian Gaussian mixture: EM, then the posterior by NUTS, relabelled and diagnosed.
@@ -65,6 +69,8 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         Chains run at once; None is every processor. Results do not depend on it.
     target_accept : float
         Acceptance statistic that NUTS aims at.
+    escalate : bool
+        Run again, longer, where the convergence gate fails; what was done is recorded and said.
     random_seed : int or None
         Seed of everything random; the same seed gives the same draws.
     log_likelihood : bool
@@ -119,6 +125,7 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         chains: int = 4,
         cores: int | None = None,
         target_accept: float = 0.8,
+        escalate: bool = True,
         random_seed: int | None = None,
         log_likelihood: bool = True,
         progressbar: bool = True,
@@ -135,6 +142,7 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         self.chains = chains
         self.cores = cores
         self.target_accept = target_accept
+        self.escalate = escalate
         self.random_seed = random_seed
         self.log_likelihood = log_likelihood
         self.progressbar = progressbar
@@ -177,22 +185,39 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
             _check_feature_names(self, X, reset=True)
         draws = run()
         self._set_results(arrange(draws), em, table, prior, draws.modes)
-        if not self.diagnose().ok and not draws.partial:
-            self._retry_without_negligible_modes(draws, run, arrange)
+        if self.escalate and not draws.partial:
+            self._escalate(draws, run, arrange)
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self
 
-    def _retry_without_negligible_modes(
+    def _escalate(
         self, draws: Draws, run: Callable[..., Draws], arrange: Callable[[Draws], xr.DataTree]
     ) -> None:
-        """Chains stuck in a mode of negligible weight fail the gate; run once more without such starts, and say so."""
+        """Where the gate fails, try again in ways that may help; every stage says what it did."""
         from bayesgmm.inference.nuts import NEGLIGIBLE, negligible_starts
 
-        note = negligible_starts(draws)
-        if note is not None:
-            again = replace(run(mode_window=NEGLIGIBLE), notes=(note,))
+        notes: list[str] = []
+        options: dict[str, Any] = {}
+        stuck = negligible_starts(draws)
+        stages: list[tuple[str, dict[str, Any], int]] = []
+        if stuck is not None:
+            stages.append((stuck, {"mode_window": NEGLIGIBLE}, 1))
+        longer = {"draws": _LONGER * self.draws, "tune": 2 * self.tune, "target_accept": max(self.target_accept, 0.9)}
+        said = (
+            f"The gate failed, so the chains were run again, {_LONGER} times as long with smaller steps; "
+            f"every {_LONGER}th draw is kept."
+        )
+        stages.append((said, longer, _LONGER))
+        for note, changed, step in stages:
+            if self.diagnose().status not in _ESCALATE and self.diagnose().n_divergences == 0:
+                return
+            notes.append(note)
+            options |= changed
+            again = replace(run(**options).thinned(step), notes=tuple(notes))
             self._set_results(arrange(again), self.em_, self.table_, self.prior_, again.modes)
+            if again.partial:
+                return
 
     def _set_results(
         self, tree: xr.DataTree, em: EMResult, table: Table, prior: ResolvedPrior, modes: pd.DataFrame

@@ -29,7 +29,7 @@ _SHARE_OF_CUTS = 0.3
 _TURN = ("k-means", "hierarchical", "random points", "k-means++", "k-means", "random points", "k-means++")
 # Short runs of one start: the first are this long; the best third goes on, twice as long, until one is left.
 _SHORT_RUN, _ONE_IN, _LONGER = 10, 3, 2
-_MOST_SHORT_RUNS = 27
+_MOST_SHORT_RUNS = 45
 # Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
 _SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
