@@ -38,7 +38,7 @@ def fit_em(
     n_init: int = 20,
     tol: float = 1e-6,
     max_iter: int = 1000,
-    reg_covar: float = 1e-9,
+    reg_covar: float = 1e-12,
     sample_weight: ArrayLike | None = None,
     random_seed: int | None = None,
     standardize: bool = False,
@@ -116,7 +116,7 @@ def fit_em_candidates(
     n_init: int = 20,
     tol: float = 1e-6,
     max_iter: int = 1000,
-    reg_covar: float = 1e-9,
+    reg_covar: float = 1e-12,
     random_seed: int | None = None,
     resolution_known: bool = True,
 ) -> tuple[EMResult, list[MixtureParams]]:
@@ -146,7 +146,7 @@ def fit_em_candidates(
     rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
     problem = Problem(
         coordinates.features, weights, structure, int(n_components), rule,
-        tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-12),
+        tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
     )  # fmt: skip
     starts = search(problem, int(n_init), np.random.default_rng(random_seed))
     optima = distinct_optima(problem, coordinates, starts, table.center, table.scale)

@@ -17,7 +17,7 @@ from scipy.linalg import solve_triangular
 from bayesgmm.em_steps import Run, em
 from bayesgmm.input_checks import mean_and_sd
 from bayesgmm.params import MixtureParams
-from bayesgmm.spikes import SpikeRule, smallest_sd
+from bayesgmm.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State
 
@@ -159,6 +159,8 @@ class Problem:
         )  # fmt: skip
 
     def spikes(self, run: Run) -> NDArray[np.int64]:
-        """Components on which the likelihood runs away."""
+        """Components on which the likelihood runs away; all of them where a covariance was kept from doing so."""
         spiked = self.is_spike(run.counts, run.state.covariances)
-        return np.flatnonzero(spiked if spiked.any() or not run.floored else np.ones_like(spiked))
+        if run.floored and self.floor < WIDE_ENOUGH**2 and not spiked.any():
+            spiked[:] = True
+        return np.flatnonzero(spiked)

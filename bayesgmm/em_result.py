@@ -136,26 +136,35 @@ def _starts_table(coordinates: Coordinates, starts: list[Start], best: Start, to
 def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependent: bool) -> list[str]:
     collapsed = int((table["status"] == "collapsed").sum())
     reached, n_starts = int(table["reached_best"].sum()), len(table)
-    out = []
     if best.method == "closed form":
-        out.append("One component: the estimate is in closed form.")
-    elif best.method == "regularised":
-        out.append(
-            f"All {collapsed} starts collapsed onto a handful of rows, where the likelihood is unbounded; the "
-            "components were kept from being narrower than 3 % of the table, which is no maximum of the likelihood: "
-            "take fewer components, or a simpler covariance_type."
+        return ["One component: the estimate is in closed form."]
+    if best.method == "regularised":
+        why = (
+            "The columns are linearly dependent, so that the likelihood is unbounded"
+            if dependent
+            else f"All {collapsed} starts collapsed onto a handful of rows, where the likelihood is unbounded"
         )
-    else:
-        state = "Converged" if best.run.converged else "Not converged"
-        out.append(f"{state} after {len(best.run.trace)} iterations.")
-        out.append(f"{reached} of {n_starts} starts reached the best log-likelihood, {log_likelihood:.4f}.")
-        if reached == 1 and n_starts > 1:
-            out.append("A larger n_init may find a better one.")
-        if collapsed:
-            noun = "start" if collapsed == 1 else "starts"
-            out.append(f"{collapsed} {noun} collapsed onto a handful of rows and are set aside.")
-    if best.method not in ("closed form", "regularised") and not best.run.converged:
+        what = (
+            "drop a column, or take covariance_type='diag' or 'spherical'"
+            if dependent
+            else "take fewer components or a simpler covariance_type"
+        )
+        return [
+            f"{why}; components were kept from being narrower than 3 % of the table, which is not a maximum of the "
+            f"likelihood: {what}."
+        ]
+    n_iter = len(best.run.trace)
+    out = [f"{'Converged' if best.run.converged else 'Not converged'} after {_counted(n_iter, 'iteration')}."]
+    out.append(f"{reached} of {_counted(n_starts, 'start')} reached the best log-likelihood, {log_likelihood:.4f}.")
+    if not best.run.converged:
         out.append("Raise max_iter.")
-    if dependent:
-        out.append("The columns are linearly dependent: drop one, or take covariance_type='diag'.")
+    if reached == 1 and n_starts > 1:
+        out.append("A larger n_init may find a better one.")
+    if collapsed:
+        verb = "is" if collapsed == 1 else "are"
+        out.append(f"{_counted(collapsed, 'start')} collapsed onto a handful of rows and {verb} set aside.")
     return out
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

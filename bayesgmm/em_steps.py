@@ -91,7 +91,7 @@ def e_step(
     return Statistics(counts, sums, outers, state), log_likelihood
 
 
-def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-12) -> tuple[State, bool]:
+def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-14) -> tuple[State, bool]:
     """Parameters of highest expected log-likelihood with no eigenvalue below `floor`; was any below it?"""
     at = statistics.at
     counts = np.maximum(statistics.counts, _NO_ROWS)
@@ -102,7 +102,7 @@ def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-12) -
 
 def em(
     features: Array, row_weights: Array, state: State, structure: Structure, *,
-    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-9, accelerate: bool = True,
+    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, accelerate: bool = True,
     target: float = -math.inf, patience: int = 10,
 ) -> Run:  # fmt: skip
     """Alternate `e_step` and `m_step` until the gain still to come is below `tol`.

@@ -191,7 +191,7 @@ def log_posterior_gradient(x, grad, ints, floats):
     log_weights, log_norm, counts, fractions = vectors[0], vectors[1], vectors[2], vectors[3:5].T
     means = np.empty((2, n_components, d))
     sums = means[1]
-    matrices = np.zeros((2 * n_components + 8 * n_matrices, d, d))
+    matrices = np.zeros((2 * n_components + 7 * n_matrices + 2, d, d))
     outers = matrices[:n_components]
     scaling = matrices[n_components : 2 * n_components]
     spare = matrices[2 * n_components :]
@@ -201,7 +201,7 @@ def log_posterior_gradient(x, grad, ints, floats):
     grad_latent = spare[4 * n_matrices : 5 * n_matrices]
     latent = spare[5 * n_matrices : 6 * n_matrices]
     whitened_ref = spare[6 * n_matrices : 7 * n_matrices]  # scaling times the reference factor of M
-    product = spare[7 * n_matrices]
+    product, turned = spare[7 * n_matrices], spare[7 * n_matrices + 1]
     _unpack(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
             log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
     rounded = floor.max() > 0.0
@@ -257,7 +257,13 @@ def log_posterior_gradient(x, grad, ints, floats):
         right = outers[k]
         if rounded:
             _multiply_lower(scaling[k], latent[g], product)
-            right = np.dot(outers[k], product)
+            for i in range(d):
+                for j in range(d):
+                    total = 0.0
+                    for m in range(j, d):
+                        total += outers[k, i, m] * product[m, j]
+                    turned[i, j] = total
+            right = turned
         for j in range(d):
             for i in range(j, d):
                 total = 0.0

@@ -56,7 +56,8 @@ def build_tree(
     if stored:
         pointwise = pointwise_log_density(table.standardized, weights, means, scaling, diagonal=structure.diagonal)
         pointwise -= jacobian
-        total = pointwise @ table.weights
+        pointwise *= table.weights  # as in `build_model`: LOO and WAIC see each row with its weight
+        total = pointwise.sum(axis=1)
     else:
         total = _total_log_likelihood(table, weights, means, scaling, structure) - jacobian * table.weights.sum()
     relabelling = relabel(

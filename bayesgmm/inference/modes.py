@@ -87,7 +87,7 @@ def _find_modes(
         Mode(params, density, common.value_and_gradient(common.pack(params))[0], _laplace(density), count, ok)
         for params, density, ok, count in found
     ]
-    return sorted(modes, key=lambda m: -(m.log_posterior if math.isnan(m.log_evidence) else m.log_evidence))
+    return [modes[i] for i in np.argsort(-score_of(modes), kind="stable")]
 
 
 def modes_table(modes: Sequence[Mode]) -> pd.DataFrame:
@@ -110,9 +110,13 @@ def modes_table(modes: Sequence[Mode]) -> pd.DataFrame:
 
 
 def score_of(modes: Sequence[Mode]) -> Array:
-    """What ranks the modes: Laplace evidence, or the log posterior where it is missing for any."""
+    """What ranks the modes: Laplace evidence; one that has none is placed by its log posterior beside the best."""
     evidence = np.array([m.log_evidence for m in modes])
-    return evidence if np.isfinite(evidence).all() else np.array([m.log_posterior for m in modes])
+    posterior = np.array([m.log_posterior for m in modes])
+    if not np.isfinite(evidence).any():
+        return posterior
+    best = int(np.nanargmax(evidence))
+    return np.where(np.isfinite(evidence), evidence, evidence[best] + posterior - posterior[best])
 
 
 def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structure) -> MixtureParams:
@@ -138,8 +142,22 @@ def _maximise(
         )  # fmt: skip
         params = density.params(result.x)
         if result.success and result.nit <= 25:  # few steps: the coordinates fit, so this is the mode
-            return params, True
+            return _settled(density, result.x, Density.build(table, structure, prior, start)), True
     return params, False
+
+
+def _settled(density: Density, x: Array, fixed: Density) -> MixtureParams:
+    """The mode near x to five digits in coordinates that do not depend on the search.
+
+    The search ends within its tolerance, not on the same bits in every process; Newton steps and rounding make the
+    mode, and so the draws, a function of the data and the seed.
+    """
+    if _hessian_is_affordable(density):
+        for _ in range(2):
+            step = np.linalg.lstsq(-hessian(density, x), density.value_and_gradient(x)[1], rcond=1e-10)[0]
+            if np.abs(step).max() < 0.1:
+                x = x + step
+    return fixed.params(np.round(fixed.pack(density.params(x)), 5))
 
 
 def _same(a: MixtureParams, b: MixtureParams) -> bool:
@@ -168,10 +186,14 @@ def hessian(density: Density, x: Array, step: float = 1e-4) -> Array:
     return 0.5 * (full + full.T)
 
 
+def _hessian_is_affordable(density: Density) -> bool:
+    n_rows, d, k = density.ints[:3]
+    return float(n_rows) * k * d * d * 2 * density.n_dim <= _HESSIAN_BUDGET
+
+
 def _laplace(density: Density) -> float:
     """Laplace approximation of the log evidence around the origin, times K! for the relabelled copies."""
-    n_rows, d, k = density.ints[:3]
-    if float(n_rows) * k * d * d * 2 * density.n_dim > _HESSIAN_BUDGET:
+    if not _hessian_is_affordable(density):
         return math.nan
     origin = np.zeros(density.n_dim)
     try:
@@ -180,4 +202,5 @@ def _laplace(density: Density) -> float:
         return math.nan
     logdet = 2.0 * np.log(np.diag(factor)).sum()
     value = density.value_and_gradient(origin)[0]
-    return float(value + 0.5 * density.n_dim * math.log(2 * math.pi) - 0.5 * logdet + math.lgamma(k + 1))
+    copies = math.lgamma(density.reference.n_components + 1)
+    return float(value + 0.5 * density.n_dim * math.log(2 * math.pi) - 0.5 * logdet + copies)

@@ -103,6 +103,8 @@ def starting_modes(modes: Sequence[Mode], chains: int, window: float = MODE_WIND
     """(C,) index of the mode at which each chain starts: those within the window of the best, in turn."""
     score = score_of(modes)
     near = [i for i in range(len(modes)) if score[i] > score.max() - window]
+    if not near:
+        raise InputError("the posterior is not finite at any mode; check mean_loc, mean_scale and sd of the prior.")
     return np.array([near[c % len(near)] for c in range(chains)])
 
 
