@@ -75,11 +75,20 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
          tune: int, chains: int, out: Path | None, save: Path | None, as_json: bool, *,
          source: str) -> None:  # fmt: skip
     from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.storage import check_writable
 
     for path in (out, save):
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: the folder {str(path.parent)!r} does not exist; make it first.")
+        if path is not None:
+            check_writable(path)
+            if Path(source).exists() and path.exists() and path.samefile(source):
+                raise InputError(f"{path}: is the data file; give another name.")
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
+    if out is not None and out == save:
+        raise InputError(f"{out}: --out and --save name the same file.")
     if labels is not None:
+        if labels.isna().all():
+            raise InputError(f"column {labels.name!r} holds no labels; leave --label out.")
         frame = frame.loc[:, [c for c in frame.columns if c != labels.name]]
     estimator = BayesianGMM(
         components, covariance_type=covariance, draws=draws, tune=tune, chains=chains, random_seed=seed
@@ -158,7 +167,12 @@ def _as_json(estimator: BayesianGMM, source: str, agreement: dict[str, float] | 
         "weights": estimator.weights_.tolist(),
         "means": estimator.means_.tolist(),
         "covariances": estimator.covariances_.tolist(),
-        "labels": {str(n): int(v) for n, v in zip(estimator.table_.row_names, estimator.labels_, strict=True)},
+        "row_names": [str(n) for n in estimator.table_.row_names],
+        "labels": estimator.labels_.tolist(),
+        "n_divergences": diagnosis.n_divergences,
+        "status": diagnosis.status,
+        "prior": str(estimator.prior_).splitlines(),
+        "modes": json.loads(estimator.modes_.to_json(orient="records")),
         "agreement": agreement,
     }  # fmt: skip
 
@@ -168,7 +182,10 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        print(f"bayesgmm: {error}", file=sys.stderr)
+        print(f"bayesgmm: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        print(f"bayesgmm: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("bayesgmm: interrupted; nothing was written", file=sys.stderr)

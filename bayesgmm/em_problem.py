@@ -27,8 +27,8 @@ Array = NDArray[np.float64]
 
 # A sample leaves the log-likelihood uncertain by more than this: half a nat for each parameter.
 _ROUGH_TOL, _ROUGH_ITERATIONS, _ROUGH_PATIENCE = 0.5, 100, 5
-# Below this share of the total variance the columns count as linearly dependent.
-_DEPENDENT = 1e-8
+# Below this eigenvalue of their correlations the columns count as linearly dependent.
+_DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True, eq=False)

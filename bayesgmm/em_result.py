@@ -136,25 +136,18 @@ def _starts_table(coordinates: Coordinates, starts: list[Start], best: Start, to
 def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependent: bool) -> list[str]:
     collapsed = int((table["status"] == "collapsed").sum())
     reached, n_starts = int(table["reached_best"].sum()), len(table)
+    out = ["The columns are almost linearly dependent: drop one, or take covariance_type='diag'."] * dependent
     if best.method == "closed form":
-        return ["One component: the estimate is in closed form."]
+        return ["One component: the estimate is in closed form.", *out]
     if best.method == "regularised":
-        why = (
-            "The columns are linearly dependent, so that the likelihood is unbounded"
-            if dependent
-            else f"All {collapsed} starts collapsed onto a handful of rows, where the likelihood is unbounded"
-        )
-        what = (
-            "drop a column, or take covariance_type='diag' or 'spherical'"
-            if dependent
-            else "take fewer components or a simpler covariance_type"
-        )
         return [
-            f"{why}; components were kept from being narrower than 3 % of the table, which is not a maximum of the "
-            f"likelihood: {what}."
+            f"All {_counted(collapsed, 'start')} collapsed onto a handful of rows, where the likelihood is unbounded; "
+            "components were kept from being narrower than 3 % of the table, which is not a maximum of the "
+            "likelihood: take fewer components or a simpler covariance_type.",
+            *out,
         ]
     n_iter = len(best.run.trace)
-    out = [f"{'Converged' if best.run.converged else 'Not converged'} after {_counted(n_iter, 'iteration')}."]
+    out.append(f"{'Converged' if best.run.converged else 'Not converged'} after {_counted(n_iter, 'iteration')}.")
     out.append(f"{reached} of {_counted(n_starts, 'start')} reached the best log-likelihood, {log_likelihood:.4f}.")
     if not best.run.converged:
         out.append("Raise max_iter.")

@@ -163,11 +163,17 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
         sample = _sampler(self.inference, self.sampler)
         self._check_options()
         structure = get_structure(self.covariance_type)
+        if isinstance(X, Table) and sample_weight is not None:
+            raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
+        if not isinstance(X, Table):
+            _check_feature_names(self, X, reset=True)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         table = X if isinstance(X, Table) else prepare_table(
             X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
         )  # fmt: skip
         prior = (self.prior or MixturePrior()).resolve(table)
-        for line in prior.improper_columns():
+        for line in [*prior.improper_columns(), *prior.heavy_ties(table)]:
             warnings.warn(line, UserWarning, stacklevel=2)
         em, candidates = fit_em_candidates(
             table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
@@ -181,8 +187,6 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
             build_tree, table=table, structure=structure, prior=prior, inference=self.inference,
             random_seed=self.random_seed, standardize=self.standardize, log_likelihood=self.log_likelihood,
         )  # fmt: skip
-        if not isinstance(X, Table):
-            _check_feature_names(self, X, reset=True)
         draws = run()
         self._set_results(arrange(draws), em, table, prior, draws.modes)
         if self.escalate and not draws.partial:
@@ -236,7 +240,8 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} must be an integer of at least {least}.")
         if self.cores is not None and (not isinstance(self.cores, (int, np.integer)) or self.cores < 1):
             raise InputError(f"cores={self.cores!r} must be None or an integer of at least 1.")
-        if not 0.0 < self.target_accept < 1.0:
+        check_seed(self.random_seed)
+        if not (isinstance(self.target_accept, (int, float)) and 0.0 < self.target_accept < 1.0):
             raise InputError(f"target_accept={self.target_accept!r} must lie between 0 and 1.")
         if self.prior is not None and not isinstance(self.prior, MixturePrior):
             raise InputError(f"prior={self.prior!r} must be None or a bayesgmm.MixturePrior.")
@@ -300,8 +305,9 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
         """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,)."""
         a = self._arrays
-        if n_samples < 1:
-            raise InputError(f"n_samples={n_samples!r} must be at least 1.")
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise InputError(f"n_samples={n_samples!r} must be an integer of at least 1.")
+        check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)
         uniform = rng.random(n_samples)[:, None]
@@ -316,6 +322,15 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
 
         check_is_fitted(self, "posterior_")
         save(self, path)
+
+
+def check_seed(random_seed: Any) -> None:
+    """A seed is None or an integer from 0 to 2**63 - 1."""
+    if random_seed is None:
+        return
+    whole = isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool)
+    if not whole or not 0 <= random_seed < 2**63:
+        raise InputError(f"random_seed={random_seed!r} must be None or an integer from 0 to 2**63 - 1.")
 
 
 def _sampler(inference: str, sampler: str) -> Callable[..., Draws]:

@@ -18,6 +18,8 @@ __all__ = ["check_columns", "check_enough_rows", "mean_and_sd", "row_weights"]
 # Beyond it the squares that make up a covariance leave the range of float64.
 _LARGEST, _SMALLEST = 1e140, 1e-140
 # 1 − |correlation| of two columns that are one column in different units.
+# Smallest eigenvalue of the correlation matrix, a column, below which columns count as dependent.
+_DEPENDENT = 1e-13
 _SAME_COLUMN = 1e-12
 
 
@@ -129,6 +131,11 @@ def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], n
         i, j = pairs[0]
         how = "are identical" if np.array_equal(values[:, i], values[:, j]) else "differ only in their units"
         raise InputError(f"Columns {names[i]!r} and {names[j]!r} {how} (correlation ±1): drop one of them.")
+    smallest, vectors = np.linalg.eigh(correlation)
+    if smallest[0] < _DEPENDENT * len(names):
+        share = np.abs(vectors[:, 0])
+        involved = [repr(name) for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
+        raise InputError(f"Columns {', '.join(involved)} are linearly dependent: drop one of them.")
 
 
 _COLUMN_CHECKS: tuple[Callable[[NDArray[np.float64], NDArray[np.float64], Sequence[str]], None], ...] = (

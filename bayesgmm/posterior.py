@@ -144,7 +144,7 @@ def build_tree(
 def _row_coordinate(table: Table) -> NDArray[Any]:
     """Row names that a file can hold: integers stay integers, everything else becomes text."""
     index = table.row_names
-    return index.to_numpy() if index.dtype.kind in "iu" else index.astype(str).to_numpy(dtype=object)
+    return index.to_numpy() if index.dtype.kind in "iu" else np.array([str(name) for name in index], dtype=object)
 
 
 def _total_log_likelihood(table: Table, weights: Array, means: Array, scaling: Array, structure: Structure) -> Array:

@@ -169,6 +169,21 @@ class ResolvedPrior:
             if tied and step == 0
         ]
 
+    def heavy_ties(self, table: Table) -> list[str]:
+        """A sentence for each column without a recording step in which one value stands in many rows."""
+        rows = table.values[table.weights > 0]
+        sentences = []
+        for name, column, step in zip(self.feature_names, rows.T, self.step, strict=True):
+            values, counts = np.unique(column, return_counts=True)
+            most = int(counts.max())
+            if step == 0 and most >= max(8, 0.08 * len(column)):
+                sentences.append(
+                    f"column {name!r} has the value {values[counts.argmax()]:g} in {most} of {len(column)} rows but no "
+                    "recording step: a component can shrink onto them. State the step (prior resolution=...), or model "
+                    "these rows apart."
+                )
+        return sentences
+
     def __str__(self) -> str:
         lines = [
             f"weights ~ Dirichlet({self.concentration:g}, ..., {self.concentration:g})",

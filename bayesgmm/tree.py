@@ -106,7 +106,7 @@ def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
     draws, constants = read_draws(tree), tree["constant_data"].to_dataset()
     center, scale = constants["center"].values, constants["scale"].values
     k, d = draws.means.shape[2:]
-    cholesky = np.linalg.cholesky(draws.covariances.reshape(-1, k, d, d) / np.outer(scale, scale))
+    cholesky = _factors(draws.covariances.reshape(-1, k, d, d) / np.outer(scale, scale))
     return PosteriorArrays(
         weights=np.ascontiguousarray(draws.weights.reshape(-1, k)),
         means=np.ascontiguousarray((draws.means.reshape(-1, k, d) - center) / scale),
@@ -116,3 +116,12 @@ def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
         scale=scale,
         diagonal=get_structure(draws.covariance_type).diagonal,
     )
+
+
+def _factors(covariances: Array) -> Array:
+    """Lower Cholesky factors (..., D, D); a draw that rounding left singular gets 1e-12 of its variances added."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        variances = np.diagonal(covariances, axis1=-2, axis2=-1)
+        return np.linalg.cholesky(covariances + 1e-12 * variances[..., None] * np.eye(covariances.shape[-1]))

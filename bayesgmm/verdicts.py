@@ -81,7 +81,7 @@ def explain(
     if status == "converged":
         return f"Converged: {passed}", []
     if status == "label_switching":
-        head = f"Converged: {passed}; chains switched labels, relabelling undid it, and the results stand"
+        head = f"Converged: {passed}; chains label components differently, relabelling undid it, and the results stand"
         return head, []
     if status == "slow_components":
         head = f"Converged for the density: {passed}, but single components need more draws"
@@ -104,7 +104,7 @@ def explain(
     bad = int((~table["ok"]).sum())
     head = f"Not converged: {worst(table)} ({bad} of {len(table)} label-invariant quantities fail)"
     return head, [
-        "Run longer, with more tuning; if that does not help, try fewer components or Gibbs sampling."
+        "Run longer (draws, tune), or with more starts (n_init); if that does not help, try fewer components."
     ]
 
 
@@ -120,7 +120,7 @@ def _explain_modes(modes: pd.DataFrame) -> tuple[str, list[str]]:
         )
     advice.append(
         "How many chains sit in a mode does not say how probable it is: compare the modes by evidence, or "
-        "sample with a method that moves between them (Gibbs), from more starts."
+        "run longer, or start from more places (n_init)."
     )
     return head, advice
 
@@ -164,7 +164,7 @@ def sampler_advice(stats: Mapping[str, NDArray[Any]]) -> list[str]:
     saturated = float(np.mean(stats["maxdepth_reached"])) if "maxdepth_reached" in stats else 0.0
     if saturated > 0.0:
         advice.append(
-            f"{saturated:.1%} of draws stopped at the maximum tree depth: slow rather than wrong; raise it."
+            f"{saturated:.1%} of draws stopped at the maximum tree depth: slow rather than wrong; tune longer."
         )
     energy = stats.get("energy")
     if energy is not None and energy.shape[1] >= MIN_DRAWS:

@@ -119,7 +119,7 @@ def test_json_is_one_object(
     assert result["converged"] is True
     assert result["features"] == ["height", "width"]
     assert len(result["labels"]) == 120
-    assert len(set(result["labels"].values())) == 2
+    assert len(set(result["labels"])) == 2
 
 
 def test_unconverged_fit_exits_3_and_says_so(

@@ -79,7 +79,7 @@ def test_failed_save_keeps_the_earlier_file(
         raise OSError("disk full")
 
     monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(bg.InputError, match="disk full"):
         fit.save(path)
     assert path.read_text() == "earlier result"
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
