@@ -29,9 +29,7 @@ _APART_ERRORS = 5.0
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
 
-def convergence_table(
-    values: Mapping[str, Array], *, negligible: Mapping[str, float] | None = None
-) -> pd.DataFrame:
+def convergence_table(values: Mapping[str, Array], *, negligible: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Mean, sd, R-hat, ESS and whether they pass, one row a quantity.
 
     Parameters

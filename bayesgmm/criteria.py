@@ -41,9 +41,7 @@ def bic(log_likelihood: float, n_parameters: int, n_rows: float) -> float:
     return n_parameters * math.log(n_rows) - 2.0 * log_likelihood
 
 
-def icl(
-    log_likelihood: float, n_parameters: int, responsibilities: Array, row_weights: Array | None = None
-) -> float:
+def icl(log_likelihood: float, n_parameters: int, responsibilities: Array, row_weights: Array | None = None) -> float:
     """Integrated completed likelihood, BIC - 2 sum_i w_i log max_k r_ik.
 
     Parameters

@@ -118,9 +118,7 @@ def prepare_table(
     used, used_weights = values[weights > 0], weights[weights > 0]
     check_enough_rows(len(used), len(names), n_components)
     check_columns(used, used_weights, names)
-    center, scale = (
-        mean_and_sd(used, used_weights) if standardize else (np.zeros(len(names)), np.ones(len(names)))
-    )
+    center, scale = mean_and_sd(used, used_weights) if standardize else (np.zeros(len(names)), np.ones(len(names)))
     return Table(
         values=values,
         feature_names=names,

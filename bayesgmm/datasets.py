@@ -87,9 +87,7 @@ def load_iris() -> tuple[pd.DataFrame, pd.Series[str]]:
     from sklearn.datasets import load_iris as load
 
     bunch = load(as_frame=True)
-    species = pd.Series(
-        bunch.target_names[bunch.target], index=bunch.data.index, name="species", dtype=object
-    )
+    species = pd.Series(bunch.target_names[bunch.target], index=bunch.data.index, name="species", dtype=object)
     return bunch.data, species
 
 

@@ -54,9 +54,7 @@ class Density:
     n_dim: int
 
     @classmethod
-    def build(
-        cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams
-    ) -> Density:
+    def build(cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams) -> Density:
         """Pack a problem; `reference` (model's scale) fixes the coordinates and is the origin."""
         k, d = reference.n_components, reference.n_features
         g, c = structure.n_matrices(k), structure.n_cells(d)

@@ -200,9 +200,7 @@ def _approximation(inference: str, pareto_k: float | None) -> list[str]:
     return [f"the approximation ({inference}) has Pareto k {pareto_k:.2f}, so intervals are not trustworthy"]
 
 
-def _gate_values(
-    tree: xarray.DataTree, draws: MixtureDraws, stats: dict[str, NDArray[Any]]
-) -> dict[str, Array]:
+def _gate_values(tree: xarray.DataTree, draws: MixtureDraws, stats: dict[str, NDArray[Any]]) -> dict[str, Array]:
     """Every quantity of table (a) as (chains, draws)."""
     out = {"log_likelihood": draws.log_likelihood}
     if "log_prior" in stats:
@@ -210,9 +208,7 @@ def _gate_values(
     elif "logp" in stats:
         out["log_posterior"] = stats["logp"]
     rows, row_weights, row_names = observed_rows(tree)
-    weights, means, covariances = (
-        a.reshape(-1, *a.shape[2:]) for a in (draws.weights, draws.means, draws.covariances)
-    )
+    weights, means, covariances = (a.reshape(-1, *a.shape[2:]) for a in (draws.weights, draws.means, draws.covariances))
     invariants = label_invariants(
         rows,
         weights,

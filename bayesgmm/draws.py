@@ -60,9 +60,14 @@ class Draws:
     def thinned(self, step: int) -> Draws:
         """Every `step`-th draw."""
         kept = slice(step - 1, None, step)
-        fields = ("weights", "means", "cholesky", "log_prior")
-        arrays = {name: np.ascontiguousarray(getattr(self, name)[:, kept]) for name in fields}
-        return replace(self, **arrays, stats={name: values[:, kept] for name, values in self.stats.items()})
+        return replace(
+            self,
+            weights=np.ascontiguousarray(self.weights[:, kept]),
+            means=np.ascontiguousarray(self.means[:, kept]),
+            cholesky=np.ascontiguousarray(self.cholesky[:, kept]),
+            log_prior=np.ascontiguousarray(self.log_prior[:, kept]),
+            stats={name: values[:, kept] for name, values in self.stats.items()},
+        )
 
     def flat(self) -> tuple[Array, Array, Array]:
         """Chains pooled: weights (CS, K), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""

@@ -92,7 +92,7 @@ def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -
         icl=criteria.icl(log_likelihood, params.n_parameters, each, problem.row_weights),
         converged=run.converged and best.method != "regularised",
         n_iter=len(run.trace),
-        log_likelihood_trace=coordinates.log_likelihood(run.trace, total),
+        log_likelihood_trace=np.asarray(coordinates.log_likelihood(run.trace, total)),
         starts=table,
         n_reached_best=int(table["reached_best"].sum()),
         min_sd_relative=coordinates.min_sd_relative(run, total),

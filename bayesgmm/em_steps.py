@@ -77,9 +77,7 @@ class Run:
     floored: bool
 
 
-def e_step(
-    features: Array, row_weights: Array, state: State, structure: Structure
-) -> tuple[Statistics, float]:
+def e_step(features: Array, row_weights: Array, state: State, structure: Structure) -> tuple[Statistics, float]:
     """Statistics of the rows under `state`, and its log-likelihood; features (D, N)."""
     counts, sums, outers = (np.empty_like(part) for part in state[:3])
     log_norm = np.empty_like(state.weights)

@@ -195,9 +195,7 @@ class BayesianGMM(DensityMixin, ClusterMixin, BaseEstimator):
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self
 
-    def _escalate(
-        self, draws: Draws, run: Callable[..., Draws], arrange: Callable[[Draws], xr.DataTree]
-    ) -> None:
+    def _escalate(self, draws: Draws, run: Callable[..., Draws], arrange: Callable[[Draws], xr.DataTree]) -> None:
         """Where the gate fails, try again in ways that may help; every stage says what it did."""
         from bayesgmm.inference.nuts import NEGLIGIBLE, negligible_starts
 

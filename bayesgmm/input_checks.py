@@ -34,19 +34,13 @@ def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.floa
     try:
         weights = np.array(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            "sample_weight holds something that is not a number: give one weight per row."
-        ) from error
+        raise InputError("sample_weight holds something that is not a number: give one weight per row.") from error
     if weights.shape != (n_rows,):
-        raise InputError(
-            f"sample_weight has shape {weights.shape}, expected ({n_rows},): give one weight per row."
-        )
+        raise InputError(f"sample_weight has shape {weights.shape}, expected ({n_rows},): give one weight per row.")
     faulty = ~np.isfinite(weights) | (weights < 0)
     if faulty.any():
         row = int(faulty.argmax())
-        raise InputError(
-            f"sample_weight is {weights[row]:g} in row {row}: weights must be finite and not negative."
-        )
+        raise InputError(f"sample_weight is {weights[row]:g} in row {row}: weights must be finite and not negative.")
     if not weights.any():
         raise InputError("sample_weight is zero in every row: give at least some rows a positive weight.")
     return weights

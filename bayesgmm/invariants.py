@@ -75,9 +75,7 @@ def label_invariants(
     >>> [float(np.round(q[name][0], 2)) for name in ("sorted_weights[0]", "mixture_mean[0]")]
     [0.7, 0.8]
     """
-    weights, means, covariances = (
-        np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, covariances)
-    )
+    weights, means, covariances = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, covariances))
     n_rows, n_features = rows.shape
     n_draws, n_components = weights.shape
     features_called = range(n_features) if feature_names is None else feature_names

@@ -107,9 +107,7 @@ class MixtureParams:
         index = np.asarray(order)
         if sorted(index.tolist()) != list(range(self.n_components)):
             raise InputError(f"order must be a permutation of 0..{self.n_components - 1}.")
-        return MixtureParams(
-            self.weights[index], self.means[index], self.covariances[index], self.covariance_type
-        )
+        return MixtureParams(self.weights[index], self.means[index], self.covariances[index], self.covariance_type)
 
     def rescale(self, center: Array, scale: Array) -> MixtureParams:
         """The mixture of x = center + scale * z, when this is the mixture of z."""

@@ -131,7 +131,7 @@ def _check_finite(values: dict[str, NDArray[np.float64]], lines: Sequence[int], 
     raise InputError(
         f"{path}: column {name!r} has {what} on line {lines[row]}, and {int(faulty.any(axis=1).sum())} of "
         f"{len(lines)} rows are affected; remove these rows, fill in the values, or leave the column out with "
-            "--columns."
+        "--columns."
     )
 
 

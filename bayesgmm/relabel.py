@@ -125,9 +125,7 @@ def relabel(
     array([[0, 1],
            [1, 0]])
     """
-    rows, weights, means, scaling = (
-        np.ascontiguousarray(a, dtype=np.float64) for a in (rows, weights, means, scaling)
-    )
+    rows, weights, means, scaling = (np.ascontiguousarray(a, dtype=np.float64) for a in (rows, weights, means, scaling))
     n_rows, n_features = rows.shape
     n_draws, n_components = weights.shape
     if means.shape != (n_draws, n_components, n_features) or scaling.shape != (*means.shape, n_features):

@@ -94,20 +94,14 @@ def column_resolution(
     if resolution is None:
         return np.zeros(len(names))
     if isinstance(resolution, str) and resolution != "auto":
-        raise InputError(
-            f"resolution={resolution!r} is unknown: use 'auto', None, a step, or one step per column."
-        )
+        raise InputError(f"resolution={resolution!r} is unknown: use 'auto', None, a step, or one step per column.")
     steps: list[object]
     if isinstance(resolution, (str, Mapping)):
         stated = resolution if isinstance(resolution, Mapping) else {}
         unknown = [name for name in stated if name not in names]
         if unknown:
-            raise InputError(
-                f"resolution names the column {unknown[0]!r}: the columns are {', '.join(names)}."
-            )
-        detected = {
-            j: recording_step(values[:, j], weights) for j, name in enumerate(names) if name not in stated
-        }
+            raise InputError(f"resolution names the column {unknown[0]!r}: the columns are {', '.join(names)}.")
+        detected = {j: recording_step(values[:, j], weights) for j, name in enumerate(names) if name not in stated}
         steps = [detected.get(j, stated.get(name)) for j, name in enumerate(names)]
     else:
         given = np.asarray(resolution, dtype=object)
@@ -117,14 +111,10 @@ def column_resolution(
 
 def _checked_steps(steps: Sequence[object], names: Sequence[str]) -> NDArray[np.float64]:
     if len(steps) != len(names):
-        raise InputError(
-            f"resolution has {len(steps)} steps for {len(names)} columns: give one step per column."
-        )
+        raise InputError(f"resolution has {len(steps)} steps for {len(names)} columns: give one step per column.")
     for name, step in zip(names, steps, strict=True):
         if isinstance(step, bool) or not isinstance(step, Real) or not 0 <= float(step) < np.inf:
-            raise InputError(
-                f"resolution of column {name!r} is {step!r}: give a finite step, 0 for continuous data."
-            )
+            raise InputError(f"resolution of column {name!r} is {step!r}: give a finite step, 0 for continuous data.")
     return np.array(steps, dtype=np.float64)
 
 

@@ -56,9 +56,7 @@ def _draw(rng: np.random.Generator, mass: Array) -> int:
     return min(int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")), len(mass) - 1)
 
 
-def _seeds(
-    points: Array, weights: Array, n_components: int, rng: np.random.Generator, n_tries: int = 1
-) -> Array:
+def _seeds(points: Array, weights: Array, n_components: int, rng: np.random.Generator, n_tries: int = 1) -> Array:
     """k-means++ seeds; of `n_tries` rows drawn for each, the one that leaves the rows nearest to a seed."""
     centres = np.empty((n_components, points.shape[1]))
     centres[0] = points[_draw(rng, weights)]

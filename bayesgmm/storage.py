@@ -140,9 +140,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
 def _read_em(group: Any, covariance_type: str) -> EMResult:
     from bayesgmm.em import EMResult
 
-    params = MixtureParams(
-        group["weights"].values, group["means"].values, group["covariances"].values, covariance_type
-    )
+    params = MixtureParams(group["weights"].values, group["means"].values, group["covariances"].values, covariance_type)
     starts = pd.read_json(io.StringIO(group.attrs["starts"]), orient="split")
     scalars = json.loads(group.attrs["em"])
     return EMResult(params=params, starts=starts, log_likelihood_trace=group["log_likelihood_trace"].values, **scalars)

@@ -125,9 +125,7 @@ def _match(weights: Array, means: Array, params: MixtureParams) -> NDArray[np.in
             f"em_params has {params.n_components} components and {params.n_features} features, the posterior "
             f"{means.shape[2]} and {means.shape[3]}; pass the maximum-likelihood fit of the same model."
         )
-    draws = np.concatenate([weights[..., None], means], axis=-1).reshape(
-        -1, means.shape[2], means.shape[3] + 1
-    )
+    draws = np.concatenate([weights[..., None], means], axis=-1).reshape(-1, means.shape[2], means.shape[3] + 1)
     fitted = np.concatenate([params.weights[:, None], params.means], axis=1)  # (K, 1 + D)
     spread = np.maximum(draws.std(axis=0), 1e-12 * np.abs(draws).max(axis=(0, 1)) + np.finfo(float).tiny)
     distance = (draws.mean(axis=0)[:, None, :] - fitted[None, :, :]) / spread[:, None, :]

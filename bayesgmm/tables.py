@@ -68,16 +68,12 @@ def as_frame(
     columns = [str(name) for name in (frame.columns if feature_names is None else feature_names)]
     index = frame.index if row_names is None else pd.Index(row_names)
     if len(columns) != n_features:
-        raise InputError(
-            f"feature_names has {len(columns)} names for {n_features} columns: give one name per column."
-        )
+        raise InputError(f"feature_names has {len(columns)} names for {n_features} columns: give one name per column.")
     if len(index) != n_rows:
         raise InputError(f"row_names has {len(index)} names for {n_rows} rows: give one name per row.")
     repeated = [name for j, name in enumerate(columns) if name in columns[:j]]
     if repeated:
-        raise InputError(
-            f"The column name {repeated[0]!r} is used more than once: rename or drop one of the columns."
-        )
+        raise InputError(f"The column name {repeated[0]!r} is used more than once: rename or drop one of the columns.")
     return frame.set_axis(columns, axis=1).set_axis(index, axis=0)
 
 
@@ -147,9 +143,7 @@ def _check_not_empty(shape: tuple[int, int]) -> None:
         (shape[0], "sample(s)", "Check the file or the filter the table comes from."),
     ):
         if size == 0:
-            raise InputError(
-                f"Found array with 0 {what} (shape={shape}) while a minimum of 1 is required. {remedy}"
-            )
+            raise InputError(f"Found array with 0 {what} (shape={shape}) while a minimum of 1 is required. {remedy}")
 
 
 def _check_no_text(frame: pd.DataFrame) -> None:
@@ -186,13 +180,9 @@ def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]
     if is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     try:
-        return np.array(
-            [np.nan if cell is None or cell is pd.NA else float(cell) for cell in column], dtype=np.float64
-        )
+        return np.array([np.nan if cell is None or cell is pd.NA else float(cell) for cell in column], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise _NotANumberError(
-            f"Column {name!r} holds an object that is not a number: {error}; drop it."
-        ) from error
+        raise _NotANumberError(f"Column {name!r} holds an object that is not a number: {error}; drop it.") from error
 
 
 def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame) -> None:

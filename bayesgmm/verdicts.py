@@ -87,9 +87,7 @@ def explain(
         head = f"Converged for the density: {passed}, but single components need more draws"
         return head, [f"Run longer for component intervals: {worst(components)}."]
     if status == "not_identified":
-        head = (
-            "The density has converged, but the components are not identified: their labels cannot be matched"
-        )
+        head = "The density has converged, but the components are not identified: their labels cannot be matched"
         report = (
             "Report the density, the co-clustering of rows and the number of occupied components; intervals "
             "of single components mean little. Fewer components may describe the data as well."

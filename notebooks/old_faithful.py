@@ -63,14 +63,12 @@ print(fit.diagnose())
 fit.summary().round(3)
 
 # %%
-bg.plot_clusters(fit);
-
+bg.plot_clusters(fit)
 # %% [markdown]
 # The thin ellipses are posterior draws: their spread is how sure we are of each cluster's shape.
 
 # %%
-bg.plot_diagnostics(fit);
-
+bg.plot_diagnostics(fit)
 # %% [markdown]
 # ## Who belongs where
 #

@@ -117,9 +117,7 @@ def not_identified() -> xr.DataTree:
 def two_modes() -> xr.DataTree:
     """Chain 2 spends two components on one cluster and one on the other two."""
     usual = independent_draws(np.full(3, 1 / 3), CENTRES)
-    other = independent_draws(
-        np.array([0.17, 0.17, 0.66]), np.array([[-3.4, 0.0], [-2.6, 0.0], [1.5, 1.0]]), seed=2
-    )
+    other = independent_draws(np.array([0.17, 0.17, 0.66]), np.array([[-3.4, 0.0], [-2.6, 0.0], [1.5, 1.0]]), seed=2)
     other[2][:, :, 2] *= 3.0
     for a, b in zip(usual, other, strict=True):
         a[2] = b[2]

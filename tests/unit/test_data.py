@@ -81,9 +81,7 @@ def test_arrays_are_contiguous_float64(X: Any) -> None:
 
 
 def test_frame_keeps_names_and_index() -> None:
-    frame = pd.DataFrame(
-        rows(), columns=["a", "b", "c"], index=pd.Index([f"r{i}" for i in range(20)], name="id")
-    )
+    frame = pd.DataFrame(rows(), columns=["a", "b", "c"], index=pd.Index([f"r{i}" for i in range(20)], name="id"))
     table = prepare_table(frame)
     assert table.feature_names == ("a", "b", "c")
     pd.testing.assert_index_equal(table.row_names, frame.index)
@@ -226,9 +224,7 @@ def test_many_text_columns() -> None:
 def test_text_among_numbers() -> None:
     refused(lambda: prepare_table([[1, 2.0], [3, "many"], [5, 6]]), "'x2'", "'many'", "row 1")
     refused(lambda: prepare_table(np.array([["1", "2"], ["3", "4"]])), "'x1'", "'1'")
-    refused(
-        lambda: prepare_table(pd.DataFrame({"a": [1, "x" * 1000, 2]}, index=list("uvw"))), "'a'", "row 'v'"
-    )
+    refused(lambda: prepare_table(pd.DataFrame({"a": [1, "x" * 1000, 2]}, index=list("uvw"))), "'a'", "row 'v'")
 
 
 def test_dates_are_no_numbers() -> None:
@@ -289,9 +285,7 @@ def test_repeated_columns() -> None:
     X = rows()
     refused(lambda: prepare_table(np.column_stack([X, X[:, 1]])), "'x2' and 'x4'", "identical")
     refused(lambda: prepare_table(np.column_stack([X, 32 + 1.8 * X[:, 0]])), "'x1' and 'x4'", "units")
-    refused(
-        lambda: prepare_table(np.column_stack([X, -X[:, 2]]), standardize=False), "'x3' and 'x4'", "units"
-    )
+    refused(lambda: prepare_table(np.column_stack([X, -X[:, 2]]), standardize=False), "'x3' and 'x4'", "units")
 
 
 @pytest.mark.parametrize("unit", [1e150, 1e-155])

@@ -87,9 +87,7 @@ def test_mostly_ambiguous_labels_are_no_identity():
     result = diagnose(make_tree(rows_around(), draws, stats={"relabel_ambiguity": ambiguity}))
     assert result.ambiguous_share == 0.75
     assert result.status == "not_identified"
-    some = diagnose(
-        make_tree(rows_around(), draws, stats={"relabel_ambiguity": ambiguity * [[0], [0], [1], [0]]})
-    )
+    some = diagnose(make_tree(rows_around(), draws, stats={"relabel_ambiguity": ambiguity * [[0], [0], [1], [0]]}))
     assert some.status == "converged"
     assert any("25% of draws have ambiguous labels" in line for line in some.advice)
 

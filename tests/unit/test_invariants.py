@@ -66,9 +66,7 @@ def test_row_weights_enter_the_entropy(draws):
     keep = np.arange(len(rows)) % 2 == 0
     weighted = label_invariants(rows, *draws, row_weights=keep.astype(float))
     subset = label_invariants(rows[keep], *draws)
-    np.testing.assert_allclose(
-        weighted["classification_entropy"], subset["classification_entropy"], rtol=1e-10
-    )
+    np.testing.assert_allclose(weighted["classification_entropy"], subset["classification_entropy"], rtol=1e-10)
 
 
 def test_few_rows_and_one_component():

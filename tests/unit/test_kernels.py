@@ -31,9 +31,7 @@ def run(rows, row_weights, weights, means, covariances, diagonal=False):
     with np.errstate(divide="ignore"):
         log_normalizers(np.log(weights), scaling, log_norm)
     features = np.ascontiguousarray(rows.T)
-    total = mixture_pass(
-        features, row_weights, log_norm, means, scaling, diagonal, counts, sums, outers, density, r
-    )
+    total = mixture_pass(features, row_weights, log_norm, means, scaling, diagonal, counts, sums, outers, density, r)
     return total, counts, sums, outers, density, r, cholesky
 
 

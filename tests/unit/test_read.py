@@ -135,9 +135,7 @@ def test_row_names_that_are_numbers(write: Write) -> None:
 
 
 def test_pandas_round_trip(tmp_path: Path) -> None:
-    frame = pd.DataFrame(
-        np.random.default_rng(2).normal(size=(10, 2)), columns=["a", "b"], index=range(5, 15)
-    )
+    frame = pd.DataFrame(np.random.default_rng(2).normal(size=(10, 2)), columns=["a", "b"], index=range(5, 15))
     frame.to_csv(tmp_path / "frame.csv")
     pd.testing.assert_frame_equal(read_csv(tmp_path / "frame.csv")[0], frame, check_index_type=False)
 

@@ -19,9 +19,7 @@ def scattered(n_draws, n_rows, n_components, n_features, *, distance, seed=0, sp
     rows = centres[np.arange(n_rows) % n_components] + rng.normal(size=(n_rows, n_features))
     weights = rng.dirichlet(np.full(n_components, 50.0), size=n_draws)
     means = centres + spread * rng.normal(size=(n_draws, n_components, n_features))
-    scaling = np.eye(n_features) + 0.1 * np.tril(
-        rng.normal(size=(n_draws, n_components, n_features, n_features)), k=-1
-    )
+    scaling = np.eye(n_features) + 0.1 * np.tril(rng.normal(size=(n_draws, n_components, n_features, n_features)), k=-1)
     return rows, weights, means, scaling
 
 

@@ -90,9 +90,7 @@ def test_a_step_small_beside_the_range() -> None:
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("offset", "unit"), [(0, 1.0), (100, 1.0), (100, 1e-4), (1, 1e6)])
-def test_copies_of_continuous_rows_are_no_rounding(
-    seed: int, dtype: type, offset: float, unit: float
-) -> None:
+def test_copies_of_continuous_rows_are_no_rounding(seed: int, dtype: type, offset: float, unit: float) -> None:
     rng = np.random.default_rng(seed)
     continuous: NDArray[np.floating] = (offset + unit * rng.normal(size=rng.integers(4, 60))).astype(dtype)
     assert recording_step(np.append(continuous, continuous[0])) == 0.0
@@ -155,8 +153,6 @@ def test_stated_resolution(columns: NDArray[np.float64], stated: object, expecte
         (True, "'a'.*True"),
     ],
 )
-def test_stated_resolution_that_makes_no_sense(
-    columns: NDArray[np.float64], stated: object, words: str
-) -> None:
+def test_stated_resolution_that_makes_no_sense(columns: NDArray[np.float64], stated: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         column_resolution(stated, columns, np.ones(200), ["a", "b"])  # type: ignore[arg-type]

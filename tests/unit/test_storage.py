@@ -24,9 +24,7 @@ def test_round_trip(fit: bg.BayesianGMM, tmp_path: Path) -> None:
     path = tmp_path / "fit.nc"
     fit.save(path)
     back = bg.load(path)
-    xr.testing.assert_identical(
-        fit.posterior_["posterior"].to_dataset(), back.posterior_["posterior"].to_dataset()
-    )
+    xr.testing.assert_identical(fit.posterior_["posterior"].to_dataset(), back.posterior_["posterior"].to_dataset())
     for group in fit.posterior_.children:
         for name, values in fit.posterior_[group].data_vars.items():
             np.testing.assert_array_equal(values.values, back.posterior_[group][name].values)
