@@ -4,11 +4,12 @@ Relative to an anchor (the parameters where acceleration began) a mixture has th
 
     sqrt(n_k) log weight,   sqrt(n_k) L_k^-1 (mean - mean_k),   sqrt(n_k) L_k^-1 L  (log on the diagonal),
 
-in which the information of the complete data is close to the identity. There one EM step f equals the gradient
-of the log-likelihood, and its Jacobian is I - A with A the negative Hessian. From the last few steps A is known
-on the plane they span; the quasi-Newton step is A^-1 f on that plane and f off it, and promises a gain of
-f' A^-1 f / 2: Aitken's rule in several dimensions. Where A is not positive definite EM is leaving a saddle, slowly;
-the absolute values of its eigenvalues then turn the step away from the saddle (Dauphin et al. 2014).
+in which the information of the complete data is close to the identity. There one EM step f nearly equals the
+gradient of the log-likelihood, and its Jacobian is -A with A the negative Hessian. From the last few steps A is
+known on the plane they span; the quasi-Newton step goes to the x on that plane where A x = f, takes an EM step from
+there, and promises a gain of f' x / 2: Aitken's rule in several dimensions. Where A is not positive definite EM is
+leaving a saddle, slowly; the absolute values of its eigenvalues then turn the step away from the saddle (Dauphin et
+al. 2014).
 
 Related: Anderson acceleration (Walker and Ni 2011), and quasi-Newton EM (Jamshidian and Jennrich 1997).
 """
@@ -196,10 +197,12 @@ class Accelerator:
         self._steps = [*self._steps[-_MEMORY:], step]
         if len(self._steps) == 1:
             return image, False, math.inf
-        here_, steps = np.array(self._here), np.array(self._steps)
-        moves, changes = np.empty((2, len(steps) - 1, len(step)))
+        moves, changes = np.empty((2, len(self._steps) - 1, len(step)))
         direction = np.empty_like(step)
-        gain = float(_newton_step(here_, steps, moves, changes, direction))
+        gain = float(_newton_step(np.array(self._here), np.array(self._steps), moves, changes, direction))
+        if not np.isfinite(moves).all():
+            self.restart()
+            return image, False, math.inf
         if not gain >= 0.0:
             direction, gain = _away_from_saddle(step, moves, changes), math.inf
         longest = float(np.max(np.abs(direction) / self._units))

@@ -3,7 +3,7 @@
 emEM (Biernacki, Celeux and Govaert 2003): a start is the best of a few short runs of EM, continued to
 convergence. The first starts cut the rows in groups; the others split and merge components of the best mixture
 so far, which reaches optima that few cuts lead to. A run that ends in a spike is re-seeded: its spikes are
-dropped, other components split, and EM runs again; what is a spike once more has collapsed.
+dropped, other components split, and EM runs again; what is a spike after two such repairs has collapsed.
 
 With many rows all of that happens on a random sample of them, and the best distinct outcomes are continued
 on all rows.
@@ -33,11 +33,13 @@ _MOST_SHORT_RUNS = 45
 # Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
 _SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
+# A pilot is taken of tables with this many rows; the largest of the other three is its size.
 _PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT, _PILOT_ONE_ROW_IN = 8000, 1000, 100, 20
-# Distinct outcomes of the pilot that get a look at all rows, and those that get a long run.
-_SECOND_LOOKS, _LONG_RUNS = 3, 2
+# Outcomes of the pilot this close in log-likelihood and in sorted weights count as one.
 _SAME_OPTIMUM, _SAME_WEIGHT = 1.5, 0.05
-_LOOK, _PLAUSIBLE = 2, 2.0
+# Distinct ones that get a look at all rows, its iterations, and how many get a long run.
+_SECOND_LOOKS, _LOOK, _LONG_RUNS = 3, 2, 2
+_PLAUSIBLE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,13 +197,13 @@ def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Sta
             continue
         run = replace(problem, patience=_LOOK).long_run(run.state, target=target)
         out[i] = replace(out[i], run=run, n_iter=n_iter + run.n_passes, status=_status(problem, run))
+        looks[i] = run
         if out[i].status != "collapsed":
             target, n_finished = max(target, run.log_likelihood), n_finished + 1
     share = problem.row_weights.sum() / pilot.row_weights.sum()
     for i, start in enumerate(starts):
         if leader_of[i] not in looks:
-            behind = (best - start.run.log_likelihood) * share
-            guess = out[order[0]].run.log_likelihood - behind
+            guess = target - (best - start.run.log_likelihood) * share
             out[i] = replace(out[i], run=replace(start.run, log_likelihood=guess))
         elif leader_of[i] != i:
             out[i] = replace(out[i], run=out[leader_of[i]].run)
