@@ -58,15 +58,21 @@ class Draws:
         return self.means.shape
 
     def thinned(self, step: int) -> Draws:
-        """Every `step`-th draw."""
+        """Every `step`-th draw; it answers for the divergences and the gradients of those left out before it."""
         kept = slice(step - 1, None, step)
+        n_kept = self.shape[1] // step
+        stats = {name: values[:, kept] for name, values in self.stats.items()}
+        for name, combine in (("diverging", np.any), ("maxdepth_reached", np.any), ("n_steps", np.sum)):
+            if name in self.stats:
+                windows = self.stats[name][:, : n_kept * step].reshape(self.shape[0], n_kept, step)
+                stats[name] = combine(windows, axis=2)
         return replace(
             self,
             weights=np.ascontiguousarray(self.weights[:, kept]),
             means=np.ascontiguousarray(self.means[:, kept]),
             cholesky=np.ascontiguousarray(self.cholesky[:, kept]),
             log_prior=np.ascontiguousarray(self.log_prior[:, kept]),
-            stats={name: values[:, kept] for name, values in self.stats.items()},
+            stats=stats,
         )
 
     def flat(self) -> tuple[Array, Array, Array]:

@@ -113,3 +113,14 @@ def test_second_process_compiles_nothing() -> None:
     for _ in range(2):
         output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+def test_thinning_hides_no_divergence(problem) -> None:
+    draws = nuts.sample_nuts(*problem[:3], [problem[3]], draws=23, tune=50, chains=2, random_seed=1, progressbar=False)
+    draws.stats["diverging"][:] = False
+    draws.stats["diverging"][1, 6] = True  # dropped by thinning to every fifth draw
+    thinned = draws.thinned(5)
+    assert thinned.shape[1] == 4
+    assert thinned.stats["diverging"].tolist() == [[False] * 4, [False, True, False, False]]
+    assert thinned.stats["n_steps"].sum() == draws.stats["n_steps"][:, :20].sum()
+    np.testing.assert_array_equal(thinned.means, draws.means[:, 4:20:5])
