@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesgmm import datasets, priors
+    from bayesgmm.clusterings import compare_clusterings
     from bayesgmm.data import Table, prepare_table
     from bayesgmm.diagnostics import Diagnosis
     from bayesgmm.em import EMResult, fit_em
     from bayesgmm.errors import InputError, NotConvergedWarning
     from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.highest_density import highest_density_region
     from bayesgmm.model import build_model
     from bayesgmm.params import MixtureParams
-    from bayesgmm.plots import plot_clusters, plot_diagnostics
+    from bayesgmm.partition import partition_from_labels
+    from bayesgmm.plots import (
+        plot_assignment,
+        plot_clusters,
+        plot_coclustering,
+        plot_credible_ball,
+        plot_diagnostics,
+        plot_entropy_split,
+        plot_uncertainty_map,
+    )
     from bayesgmm.prior import MixturePrior
     from bayesgmm.read import read_csv
     from bayesgmm.reporting import report
@@ -35,10 +46,18 @@ _HOME = {
     "NotConvergedWarning": "errors",
     "Table": "data",
     "build_model": "model",
+    "compare_clusterings": "clusterings",
     "fit_em": "em",
+    "highest_density_region": "highest_density",
     "load": "storage",
+    "partition_from_labels": "partition",
+    "plot_assignment": "plots",
     "plot_clusters": "plots",
+    "plot_coclustering": "plots",
+    "plot_credible_ball": "plots",
     "plot_diagnostics": "plots",
+    "plot_entropy_split": "plots",
+    "plot_uncertainty_map": "plots",
     "prepare_table": "data",
     "read_csv": "read",
     "report": "reporting",
@@ -47,8 +66,9 @@ _SUBMODULES = ("datasets", "priors")
 
 __all__ = [
     "BayesianGMM", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior", "NotConvergedWarning",
-    "Table", "build_model", "datasets", "fit_em", "load", "plot_clusters", "plot_diagnostics", "prepare_table",
-    "priors", "read_csv", "report",
+    "Table", "build_model", "compare_clusterings", "datasets", "fit_em", "highest_density_region", "load",
+    "partition_from_labels", "plot_assignment", "plot_clusters", "plot_coclustering", "plot_credible_ball",
+    "plot_diagnostics", "plot_entropy_split", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ O(K D^3), whatever N (`bayesgmm.log_posterior`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
 
-__all__ = ["Density", "latent_cholesky"]
+__all__ = ["Density", "latent_cholesky", "stick_logits"]
 
 Array = NDArray[np.float64]
 
@@ -97,6 +97,16 @@ class Density:
         ])  # fmt: skip
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
 
+    def leaving_one_out(self, log_shares: Array) -> Density:
+        """The mixture of leave-one-out posteriors, p(theta) p(y | theta) sum_j exp(c_j) / p(y_j | theta)^{a_j}.
+
+        Parameters
+        ----------
+        log_shares : array (N,)
+            c_j, -inf for a row that is never left out. The density is not normalised.
+        """
+        return replace(self, ints=np.append(self.ints, 1), floats=np.concatenate([self.floats, log_shares]))
+
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Log posterior density at x (n_dim,) and its gradient."""
         gradient = np.empty(self.n_dim)
@@ -106,6 +116,11 @@ class Density:
     def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
         """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
         return self._unpack(draws)[:3]
+
+    def unpack_latent(self, draws: Array) -> tuple[Array, Array, Array]:
+        """As `unpack`, with the Cholesky factors of the covariances before rounding; inverse of `pack_draws`."""
+        weights, means, _, latent = self._unpack(draws)
+        return weights, means, latent
 
     def _unpack(self, draws: Array) -> tuple[Array, Array, Array, Array]:
         flat = np.ascontiguousarray(np.atleast_2d(draws), dtype=float)
@@ -117,8 +132,7 @@ class Density:
 
     def log_prior_of(self, draws: Array) -> Array:
         """(S,) `log_prior` of flat draws (S, n_dim)."""
-        weights, means, _, latent = self._unpack(draws)
-        return self.log_prior(weights, means, latent)
+        return self.log_prior(*self.unpack_latent(draws))
 
     def log_prior(self, weights: Array, means: Array, latent: Array) -> Array:
         """(S,) log prior density of weights, means, sds and free cells of the correlation Cholesky factor.
@@ -143,20 +157,36 @@ class Density:
 
     def pack(self, params: MixtureParams) -> Array:
         """The flat vector of a mixture on the model's scale; inverse of `params`."""
-        (_, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, _, _, _, floor, _,
+        floor, g = split(self.ints, self.floats)[13], self.structure.n_matrices(params.n_components)
+        latent = latent_cholesky(params.covariances[:g], floor)
+        return self.pack_draws(params.weights[None], params.means[None], latent[None])[0]
+
+    def pack_draws(self, weights: Array, means: Array, latent: Array) -> Array:
+        """Flat vectors (S, n_dim) of draws on the model's scale.
+
+        Parameters
+        ----------
+        weights, means : arrays (S, K), (S, K, D)
+        latent : array (S, G, D, D)
+            Lower Cholesky factors of the covariances before rounding, as `latent_cholesky` gives them; one matrix a
+            draw when the structure shares it, and further ones are not read.
+        """
+        (_, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, _, _, _, _, _,
          latent_ref) = split(self.ints, self.floats)  # fmt: skip
-        k, g = self.reference.n_components, len(inv_ref)
-        logits, _ = _sticks(params.weights, np.ones(k), 1.0)
-        shift = params.means - self.reference.means
-        m = np.einsum("kij,kj->ki", np.broadcast_to(inv_ref, (k, *inv_ref.shape[1:])), shift)
-        cells = self.structure.cells(params.n_features)
-        factors = np.linalg.solve(latent_ref, latent_cholesky(params.covariances[:g], floor))
-        free = np.empty((g, cells.max() + 1))
+        s, k, d = means.shape
+        g = len(inv_ref)
+        shift = means - self.reference.means
+        m = np.einsum("kij,skj->ski", np.broadcast_to(inv_ref, (k, d, d)), shift)
+        cells = self.structure.cells(d)
+        factors = np.linalg.solve(latent_ref, latent[:, :g])
+        free = np.empty((s, g, cells.max() + 1))
         for i, j in zip(*np.nonzero(cells >= 0), strict=True):
-            free[:, cells[i, j]] = np.log(factors[:, i, i]) if i == j else factors[:, i, j]
+            free[:, :, cells[i, j]] = np.log(factors[:, :, i, i]) if i == j else factors[:, :, i, j]
         return np.concatenate([
-            (logits - stick_ref) / stick_step, (m / mean_step).ravel(), (free / cell_step).ravel()
-        ])  # fmt: skip
+            (stick_logits(weights) - stick_ref) / stick_step,
+            (m / mean_step).reshape(s, -1),
+            (free / cell_step).reshape(s, -1),
+        ], axis=1)  # fmt: skip
 
 
 def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> Array:
@@ -174,12 +204,16 @@ def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> A
     return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
 
 
+def stick_logits(weights: Array) -> Array:
+    """Stick-breaking logits (..., K-1) of weights (..., K), log w_k - log(w_k+1 + ... + w_K)."""
+    tiny = np.finfo(float).tiny
+    tail = np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1]
+    return np.log(np.maximum(weights[..., :-1], tiny)) - np.log(np.maximum(tail[..., 1:], tiny))
+
+
 def _sticks(weights: Array, counts: Array, concentration: float) -> tuple[Array, Array]:
     """Stick-breaking logits (K-1,) of the weights and the posterior sd of each given the counts."""
     k = len(weights)
-    tiny = np.finfo(float).tiny
-    tail = np.cumsum(weights[::-1])[::-1]
-    logits = np.log(np.maximum(weights[:-1], tiny)) - np.log(np.maximum(tail[1:], tiny))
     a = counts[:-1] + concentration
     b = np.cumsum(counts[::-1])[::-1][1:] + concentration * np.arange(k - 1, 0, -1)
-    return logits, np.sqrt(1.0 / a + 1.0 / b)
+    return stick_logits(weights), np.sqrt(1.0 / a + 1.0 / b)

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.convergence import MIN_DRAWS, convergence_table, group_chains, r_hat
-from bayesgmm.invariants import PROBABILITIES, label_invariants
+from bayesgmm.gate import Gate, gate_table
+from bayesgmm.invariants import label_invariants
 from bayesgmm.scalars import component_scalars
 from bayesgmm.structure import get_structure
 from bayesgmm.tree import MixtureDraws, observed_rows, read_draws, read_sample_stats
@@ -33,7 +34,6 @@ Array = NDArray[np.float64]
 APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
 PARETO_K_MAX = 0.7
 AMBIGUOUS = 0.1  # a draw whose relabelling is wrong with more than this probability
-_NEGLIGIBLE_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +92,15 @@ class Diagnosis:
         return "\n".join([self.verdict, numbers + ".", *self.advice])
 
 
-def diagnose(tree: xarray.DataTree) -> Diagnosis:
+def diagnose(tree: xarray.DataTree, *, gate: Gate | None = None) -> Diagnosis:
     """Judge the draws of a fit.
 
     Parameters
     ----------
     tree : xarray.DataTree
         A fit's ``posterior_``: relabelled draws, the data, and sampler statistics where there are any.
+    gate : Gate, optional
+        Table (a) of these draws where it is known already (`bayesgmm.gate`).
 
     Returns
     -------
@@ -131,9 +133,8 @@ def diagnose(tree: xarray.DataTree) -> Diagnosis:
     Converged: every label-invariant quantity passes (R-hat < 1.01, ESS > 400).
     """
     stats, draws = read_sample_stats(tree), read_draws(tree)
-    values = _gate_values(tree, draws, stats)
-    negligible = {n: _NEGLIGIBLE_PROBABILITY for n in values if n.split("[")[0] in PROBABILITIES}
-    table = convergence_table(values, negligible=negligible)
+    values = _gate_values(tree, draws, stats) if gate is None else gate.values
+    table = gate_table(values) if gate is None else gate.table
     components = _component_table(draws, stats.get("permutation"))
     share = float(np.mean(stats["relabel_ambiguity"] > AMBIGUOUS)) if "relabel_ambiguity" in stats else np.nan
     n_chains, n_draws = draws.log_likelihood.shape

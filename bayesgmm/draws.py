@@ -38,6 +38,11 @@ class Draws:
         True when the run was interrupted; the draws are those made so far.
     method : str
         What was run, in words.
+    notes : tuple of str
+        Sentences for the reader of the diagnosis.
+    extra : dict
+        What only some methods know, stored with the draws: numbers and text as attributes (``pareto_k``, ...),
+        arrays (I,) as variables of a group ``approximation`` (``elbo``, one value an iteration).
     """
 
     weights: Array
@@ -51,6 +56,7 @@ class Draws:
     partial: bool
     method: str
     notes: tuple[str, ...] = field(default=())
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -17,7 +17,8 @@ from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.triangular import invert_lower
 
 __all__ = [
-    "log_posterior_callback", "log_posterior_gradient", "log_prior_draws", "log_sd_prior", "split", "unpack_draws",
+    "leave_one_out_offsets", "log_posterior_callback", "log_posterior_gradient", "log_prior_draws", "log_sd_prior",
+    "split", "unpack_draws",
 ]  # fmt: skip
 
 # Positions in the integer header; the (D, D) cell table follows.
@@ -174,10 +175,41 @@ def _multiply_lower(a, b, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def leave_one_out_offsets(ints, floats):
+    """(N,) log shares of the rows of a problem from `Density.leaving_one_out`; length 0 for a plain posterior."""
+    marked = ints.shape[0] > _HEADER + ints[_D] * ints[_D]
+    return floats[floats.shape[0] - (ints[_N] if marked else 0) :]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _leave_one_out(features, row_weights, offsets, log_norm, means, scaling, diagonal):
+    """Row weights a_i (1 - pi_i), and sum_i a_i l_i + log sum_j exp(c_j - a_j l_j), whose gradient they give.
+
+    pi is the softmax of c_j - a_j l_j: the probability that row j is the one left out.
+    """
+    n_rows = row_weights.shape[0]
+    left = np.empty(n_rows)
+    value = mixture_pass(features, row_weights, log_norm, means, scaling, diagonal,
+                         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), left, np.empty((0, 0)))  # fmt: skip
+    highest = -math.inf
+    for i in range(n_rows):
+        left[i] = offsets[i] - row_weights[i] * left[i]
+        highest = max(highest, left[i])
+    total = 0.0
+    for i in range(n_rows):
+        left[i] = math.exp(left[i] - highest)
+        total += left[i]
+    for i in range(n_rows):
+        left[i] = row_weights[i] * (1.0 - left[i] / total)
+    return left, value + highest + math.log(total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_posterior_gradient(x, grad, ints, floats):
     """Log posterior density of the flat vector x, Jacobian and constants included; writes its gradient.
 
-    Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
+    Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`. One from
+    `Density.leaving_one_out` is the mixture of leave-one-out posteriors instead.
     """
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
      stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
@@ -220,8 +252,14 @@ def log_posterior_gradient(x, grad, ints, floats):
     for k in range(n_matrices, n_components):
         scaling[k] = scaling[0]
     log_normalizers(log_weights, scaling, log_norm)
-    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
-                          counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
+    offsets = leave_one_out_offsets(ints, floats)
+    if offsets.shape[0] > 0:
+        row_weights, extra = _leave_one_out(features, row_weights, offsets, log_norm, means[0], scaling, not correlated)
+        value += extra
+    log_likelihood = mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
+                                  counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
+    if offsets.shape[0] == 0:
+        value += log_likelihood
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.
     o = 0

@@ -14,7 +14,7 @@ from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.relabel import relabel
-from bayesgmm.streaming import pointwise_log_density
+from bayesgmm.streaming import pointwise_log_density, total_log_likelihood
 from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def build_tree(
     """Relabel the draws and put them into a DataTree, in original units.
 
     Groups and dimensions: ``posterior`` (chain, draw, component, feature, feature_bis), ``sample_stats``,
-    ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``.
+    ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``, and for
+    approximations that keep a trace of their fit ``approximation`` (iteration).
     """
     import xarray as xr
 
@@ -59,7 +60,12 @@ def build_tree(
         pointwise *= table.weights  # as in `build_model`: LOO and WAIC see each row with its weight
         total = pointwise.sum(axis=1)
     else:
-        total = _total_log_likelihood(table, weights, means, scaling, structure) - jacobian * table.weights.sum()
+        total = (
+            total_log_likelihood(
+                table.standardized, table.weights, weights, means, scaling, diagonal=structure.diagonal
+            )
+            - jacobian * table.weights.sum()
+        )
     relabelling = relabel(
         table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights,
         start=int(np.argmax(total)),
@@ -115,6 +121,9 @@ def build_tree(
             {"obs": (("chain", "draw", "obs_id"), pointwise.reshape(n_chains, n_draws, -1))},
             coords={"chain": coords["chain"], "draw": coords["draw"], "obs_id": _row_coordinate(table)},
         )
+    arrays = {name: value for name, value in draws.extra.items() if isinstance(value, np.ndarray)}
+    if arrays:
+        groups["approximation"] = xr.Dataset({name: ("iteration", value) for name, value in arrays.items()})
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {
         "bayesgmm_version": version("bayesgmm"),
@@ -137,6 +146,7 @@ def build_tree(
             "not asked for" if not log_likelihood
             else f"no: {n_values:,} numbers exceed {MAX_LOG_LIKELIHOOD:,}; fit with fewer draws for LOO"
         ),
+        **{name: value for name, value in draws.extra.items() if name not in arrays},
     }  # fmt: skip
     return tree
 
@@ -145,15 +155,3 @@ def _row_coordinate(table: Table) -> NDArray[Any]:
     """Row names that a file can hold: integers stay integers, everything else becomes text."""
     index = table.row_names
     return index.to_numpy() if index.dtype.kind in "iu" else np.array([str(name) for name in index], dtype=object)
-
-
-def _total_log_likelihood(table: Table, weights: Array, means: Array, scaling: Array, structure: Structure) -> Array:
-    """(S,) weighted log-likelihood, a hundred draws at a time."""
-    parts = [
-        pointwise_log_density(
-            table.standardized, weights[s : s + 100], means[s : s + 100], scaling[s : s + 100],
-            diagonal=structure.diagonal,
-        ) @ table.weights
-        for s in range(0, len(weights), 100)
-    ]  # fmt: skip
-    return np.concatenate(parts)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
-__all__ = ["mean_responsibilities", "pointwise_log_density", "predictive_log_density"]
+__all__ = ["mean_responsibilities", "pointwise_log_density", "predictive_log_density", "total_log_likelihood"]
 
 Array = NDArray[np.float64]
 
@@ -131,3 +131,15 @@ def predictive_log_density(
         return highest + np.log(total)
 
     return np.logaddexp.reduce(_over_threads(work, len(weights)), axis=0) - np.log(len(weights))
+
+
+def total_log_likelihood(
+    rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
+    """(S,) weighted log-likelihood of each draw, a hundred draws at a time; arguments as in `pointwise_log_density`."""
+    parts = [
+        pointwise_log_density(rows, weights[s : s + 100], means[s : s + 100], scaling[s : s + 100], diagonal=diagonal)
+        @ row_weights
+        for s in range(0, len(weights), 100)
+    ]
+    return np.concatenate(parts)

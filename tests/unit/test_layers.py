@@ -13,17 +13,27 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 
 LAYERS = {
     "numerics": {
-        "acceleration", "criteria", "data", "delimited", "density", "draws", "em", "em_steps", "errors",
-        "em_problem", "em_result", "input_checks", "kernels", "log_posterior", "params", "prior", "priors", "progress",
-        "read", "relabel", "resolution", "scalars", "search", "spikes", "starts", "streaming", "structure", "tables",
-        "triangular",
+        "acceleration", "approximation", "augmentation", "block_math", "criteria", "data", "decoupled", "delimited",
+        "density", "draw_blocks", "draws", "em", "em_problem", "em_result", "em_steps", "errors", "input_checks",
+        "kernels", "local_proposal", "log_posterior", "option_checks", "params", "partition_loss",
+        "partition_search", "prior", "priors", "progress", "proposal", "read", "relabel", "resolution", "scalars",
+        "search", "spikes", "starts", "streaming", "structure", "tables", "triangular",
     },
-    "model": {"inference", "likelihood_op", "model"},
+    "model": {
+        "inference", "likelihood_op", "model",
+    },
     "analysis": {
-        "convergence", "diagnostics", "invariants", "posterior", "summary", "tree", "verdicts",
+        "assignment", "bridge", "clusterings", "coclustering", "convergence", "credible_ball", "diagnostics",
+        "elpd", "empty_components", "evidence", "gate", "highest_density", "invariants", "kfold", "label_draws",
+        "loo", "merging", "merging_core", "mixis", "outliers", "partition", "posterior", "posterior_partition",
+        "predict", "prior_sensitivity", "summary", "symmetric", "tree", "verdicts", "waic",
     },
-    "showing": {"plots", "reporting"},
-    "shell": {"__init__", "__main__", "cli", "datasets", "estimator", "storage"},
+    "showing": {
+        "plots", "reporting",
+    },
+    "shell": {
+        "__init__", "__main__", "cli", "datasets", "escalation", "estimator", "fitted", "storage",
+    },
 }  # fmt: skip
 # Analysis stands beside the model, not above it: it must not know how draws were made.
 MAY_IMPORT = {

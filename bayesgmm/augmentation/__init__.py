@@ -1,0 +1,1 @@
+"""Data augmentation: Gibbs sampling of a mixture, with jumps between modes."""

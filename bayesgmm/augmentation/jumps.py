@@ -1,0 +1,191 @@
+"""Jumps between modes: Metropolis moves of the posterior itself, proposed by `bayesgmm.augmentation.proposals`.
+
+Two moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
+drawn from all fitted components pooled, moves a component from one cluster to another. The posterior does not know
+the order of components, so the density of a whole mixture is symmetrised over it; since the parts of a proposal are
+independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they are in use,
+so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from bayesgmm.augmentation.complete_data import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.proposals import (
+    draw_covariance,
+    draw_part,
+    log_covariance,
+    log_determinant,
+    log_part,
+    log_prior_part,
+)
+from bayesgmm.kernels import log_normalizers, mixture_pass
+
+__all__ = ["MAX_WHOLE", "jump", "log_permanent", "log_posterior_of"]
+
+MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_permanent(logs, table):
+    """Log permanent of exp(logs) (K, K); `table` is scratch of length 2^K. Entries of `logs` are overwritten."""
+    k = logs.shape[0]
+    scale = 0.0
+    for i in range(k):
+        highest = logs[i, 0]
+        for j in range(1, k):
+            highest = max(highest, logs[i, j])
+        scale += highest
+        for j in range(k):
+            logs[i, j] = math.exp(logs[i, j] - highest)
+    # table[S]: permanent of the first |S| rows on the columns S.
+    table[:] = 0.0
+    table[0] = 1.0
+    for subset in range((1 << k) - 1):
+        value = table[subset]
+        if value == 0.0:
+            continue
+        row = 0
+        s = subset
+        while s:
+            row += 1
+            s &= s - 1
+        for j in range(k):
+            if not subset >> j & 1:
+                table[subset | 1 << j] += value * logs[row, j]
+    return scale + math.log(table[(1 << k) - 1]) if table[(1 << k) - 1] > 0.0 else -math.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_log(highest, total, value):
+    """A running log-sum-exp as (highest, total)."""
+    if value == -math.inf:
+        return highest, total
+    if value > highest:
+        return value, (total * math.exp(highest - value) if total > 0.0 else 0.0) + 1.0
+    return highest, total + math.exp(value - highest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_whole(prior, proposals, weights, means, latent, cholesky, scaling, logs, table):
+    """Log density of a mixture under the symmetrised proposals, up to what no state changes."""
+    n_proposals, n_components = proposals.alpha.shape
+    per_component = np.empty((3, n_components))
+    log_weight, log_det, log_prior = per_component[0], per_component[1], per_component[2]
+    for j in range(n_components):
+        g = 0 if prior.shared else j
+        log_weight[j] = math.log(weights[j])
+        log_det[j] = log_determinant(cholesky[g])
+        log_prior[j] = log_prior_part(prior, means[j], latent[g])
+    highest, total = -math.inf, 0.0
+    for m in range(n_proposals):
+        for j in range(n_components):
+            g = 0 if prior.shared else j
+            for k in range(n_components):
+                logs[k, j] = (proposals.alpha[m, k] - 1.0) * log_weight[j] + log_part(
+                    prior, proposals, m, k, means[j], cholesky[g], scaling[j], log_det[j], log_prior[j]
+                )
+        value = proposals.log_dirichlet[m] + log_permanent(logs, table)
+        if prior.shared:
+            value += log_covariance(prior, proposals, m, 0, cholesky[0], scaling[0], log_det[0])
+        highest, total = _add_log(highest, total, value)
+    return highest + math.log(total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_single(prior, proposals, weight, mean, latent, cholesky, scaling):
+    """Log density of one component, weight included, under all fitted components pooled, constants aside."""
+    n_proposals, n_components = proposals.alpha.shape
+    log_weight, log_rest = math.log(weight), math.log1p(-weight)
+    log_det, log_prior = log_determinant(cholesky), log_prior_part(prior, mean, latent)
+    highest, total = -math.inf, 0.0
+    for m in range(n_proposals):
+        alpha_sum = proposals.alpha[m].sum()
+        for k in range(n_components):
+            a = proposals.alpha[m, k]
+            value = proposals.log_beta[m, k] + (a - 1.0) * log_weight + (alpha_sum - a - 1.0) * log_rest
+            value += log_part(prior, proposals, m, k, mean, cholesky, scaling, log_det, log_prior)
+            highest, total = _add_log(highest, total, value)
+    return highest + math.log(total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
+    """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
+    n_components = means.shape[0]
+    value = 0.0
+    for k in range(n_components):
+        value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
+    for g in range(latent.shape[0]):
+        value += log_prior_covariance(prior, latent[g])
+    log_normalizers(np.log(weights), scaling, log_norm)
+    return value + mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
+                                np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, scaling, work):
+    n_components = means.shape[0]
+    total = 0.0
+    for k in range(n_components):
+        weights[k] = max(rng.standard_gamma(proposals.alpha[m, k]), 1e-300)
+        total += weights[k]
+    for k in range(n_components):
+        weights[k] /= total
+    if prior.shared:
+        if not draw_covariance(rng, prior, proposals, m, 0, work, latent[0], cholesky[0], scaling[0]):
+            return False
+        for k in range(1, n_components):
+            scaling[k] = scaling[0]
+    for k in range(n_components):
+        g = 0 if prior.shared else k
+        if not draw_part(rng, prior, proposals, m, k, work, means[k], latent[g], cholesky[g], scaling[k]):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def jump(rng, features, row_weights, prior, proposals, whole, weights, means, latent, cholesky, scaling,
+         new_weights, new_means, new_latent, new_cholesky, new_scaling, work, log_norm, logs, table):  # fmt: skip
+    """Propose a whole mixture, or one component, and accept or not: the proposal used and whether the state changed.
+
+    `new_*` are scratch of the shapes of the state; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
+    """
+    n_components = means.shape[0]
+    m = rng.integers(0, proposals.alpha.shape[0])
+    new_weights[:], new_means[:], new_latent[:] = weights, means, latent
+    new_cholesky[:], new_scaling[:] = cholesky, scaling
+    if whole:
+        if not _propose_whole(
+            rng, prior, proposals, m, new_weights, new_means, new_latent, new_cholesky, new_scaling, work
+        ):
+            return m, False
+        gain = _log_whole(prior, proposals, weights, means, latent, cholesky, scaling, logs, table)
+        gain -= _log_whole(prior, proposals, new_weights, new_means, new_latent, new_cholesky, new_scaling, logs, table)
+    else:
+        j, k = rng.integers(0, n_components), rng.integers(0, n_components)
+        g = 0 if prior.shared else j
+        a = rng.standard_gamma(proposals.alpha[m, k])
+        new = a / (a + rng.standard_gamma(proposals.alpha[m].sum() - proposals.alpha[m, k]))
+        if not 1e-12 < new < 1.0 - 1e-12 or not draw_part(
+            rng, prior, proposals, m, k, work, new_means[j], new_latent[g], new_cholesky[g], new_scaling[j]
+        ):
+            return m, False
+        # The other weights keep their proportions: K - 2 free ones are scaled.
+        rest = (1.0 - new) / (1.0 - weights[j])
+        for i in range(n_components):
+            new_weights[i] = new if i == j else weights[i] * rest
+        gain = (n_components - 2.0) * math.log(rest)
+        gain += _log_single(prior, proposals, weights[j], means[j], latent[g], cholesky[g], scaling[j])
+        gain -= _log_single(prior, proposals, new, new_means[j], new_latent[g], new_cholesky[g], new_scaling[j])
+    gain += log_posterior_of(features, row_weights, prior, new_weights, new_means, new_latent, new_scaling, log_norm)
+    gain -= log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm)
+    if not math.log(rng.random()) < gain:
+        return m, False
+    weights[:], means[:], latent[:] = new_weights, new_means, new_latent
+    cholesky[:], scaling[:] = new_cholesky, new_scaling
+    return m, True

@@ -1,0 +1,187 @@
+"""From a request to draws: which sampler runs, and what runs next when the gate fails.
+
+NUTS is quick and exact where the posterior has one mode up to relabelling. Where it has more, or components are
+empty, its chains disagree, or agree on a part of the posterior. So, unless `escalate` is off:
+
+1. modes with empty components that hold more than a hundredth of the posterior call for Gibbs sampling at once;
+2. NUTS runs, and is judged by the gate;
+3. chains that sat in negligible modes start again from those that matter;
+4. a run that is merely short runs on, longer, with a low-rank mass matrix;
+5. Gibbs sampling with jumps between modes.
+
+Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.convergence import ESS_MIN
+from bayesgmm.data import Table
+from bayesgmm.draws import Draws
+from bayesgmm.errors import InputError
+from bayesgmm.gate import Gate, judge_draws
+from bayesgmm.params import MixtureParams
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.structure import Structure
+
+__all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
+
+INFERENCES = ("nuts", "gibbs")
+SAMPLERS = ("nutpie", "pymc")
+_LONGEST = 5  # times the draws asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be sampled, and how."""
+
+    table: Table
+    structure: Structure
+    prior: ResolvedPrior
+    candidates: Sequence[MixtureParams]
+    draws: int
+    tune: int
+    chains: int
+    cores: int | None
+    random_seed: int | None
+    progressbar: bool
+    target_accept: float
+
+    def judge(self, draws: Draws) -> Gate:
+        """The convergence gate."""
+        return judge_draws(draws, self.table, self.structure)
+
+    @property
+    def can_pass(self) -> bool:
+        """There are draws enough for the gate to pass at all."""
+        return self.draws * self.chains > ESS_MIN
+
+    @property
+    def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[MixtureParams]]:
+        return self.table, self.structure, self.prior, self.candidates
+
+    @property
+    def options(self) -> dict[str, Any]:
+        names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
+        return {name: getattr(self, name) for name in names}
+
+
+def check_inference(inference: str, sampler: str) -> None:
+    """Refuse an unknown way of sampling."""
+    for name, value, known in (("inference", inference, INFERENCES), ("sampler", sampler, SAMPLERS)):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, known))}.")
+
+
+def draw_posterior(
+    request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
+) -> tuple[Draws, Gate]:
+    """Draws from the posterior, those that pass the gate if any stage's do, and the gate they were judged by."""
+    check_inference(inference, sampler)
+    if inference == "gibbs":
+        return _gibbs(request)
+    run = _nuts(request, sampler)
+    if escalate and request.can_pass:
+        return _escalated(request, run, sampler)
+    draws = run()
+    return draws, request.judge(draws)
+
+
+def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
+    """NUTS on the compiled density or on the PyMC face; sampler packages are imported here, when needed."""
+    sample: Callable[..., Draws]
+    if sampler == "nutpie":
+        from bayesgmm.inference.nuts import sample_nuts
+
+        sample = sample_nuts
+    else:
+        from bayesgmm.inference.pymc_face import sample_pymc
+
+        sample = sample_pymc
+    return partial(sample, *request.problem, **request.options | {"target_accept": request.target_accept})
+
+
+def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> tuple[Draws, Gate]:
+    from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
+
+    gates: list[Gate] = []
+
+    def judge(draws: Draws) -> Gate:
+        gates.append(request.judge(draws))
+        return gates[-1]
+
+    work = MAX_WORK if request.can_pass else MAX_WORK / 100.0
+    draws = sample_gibbs(*request.problem, judge=judge, max_work=work, **request.options)
+    return replace(draws, notes=(*notes, *draws.notes)), gates[-1]
+
+
+def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> tuple[Draws, Gate]:
+    from bayesgmm.inference.nuts import NEGLIGIBLE, negligible_starts
+
+    empty = _empty_components(request)
+    if empty is not None:
+        return _gibbs(request, (empty,))
+    notes: tuple[str, ...] = ()
+    draws = run()
+    gate = request.judge(draws)
+    stuck = None if _content(draws, gate) else negligible_starts(draws)
+    if stuck is not None:
+        notes = (stuck,)
+        draws = replace(run(mode_window=NEGLIGIBLE), notes=notes)
+        gate = request.judge(draws)
+    if not _content(draws, gate) and (gate.ok or gate.shortfall <= _LONGEST):
+        draws = _longer(request, run, sampler, notes)
+        notes, gate = draws.notes, request.judge(draws)
+    if _content(draws, gate):
+        return draws, gate
+    said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
+    return _gibbs(request, (*notes, said))
+
+
+def _content(draws: Draws, gate: Gate) -> bool:
+    """Nothing more to do: the gate passed without divergences, or the user interrupted."""
+    return draws.partial or (gate.ok and not np.any(draws.stats.get("diverging", False)))
+
+
+def _longer(request: Request, run: Callable[..., Draws], sampler: str, notes: tuple[str, ...]) -> Draws:
+    said = (
+        f"The gate failed, so the chains were run again, {_LONGEST} times as long with smaller steps; "
+        f"every {_LONGEST}th draw is kept."
+    )
+    options: dict[str, Any] = {
+        "draws": _LONGEST * request.draws,
+        "tune": 2 * request.tune,
+        "target_accept": max(request.target_accept, 0.9),
+    }
+    if sampler == "nutpie":
+        options["adaptation"] = "low_rank"
+    return replace(run(**options).thinned(_LONGEST), notes=(*notes, said))
+
+
+def _empty_components(request: Request) -> str | None:
+    """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
+    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, empty_modes
+    from bayesgmm.inference.modes import find_modes
+
+    k = request.candidates[0].n_components
+    if k == 1:
+        return None
+    best = find_modes(request.table, request.structure, request.prior, request.candidates[:4])[0]
+    found = empty_modes(
+        request.table, request.structure, request.prior, k, best.log_evidence, random_seed=request.random_seed
+    )
+    found = found[found["share"] > SHARE_THAT_MATTERS]
+    if not len(found):
+        return None
+    worst = found.iloc[int(found["share"].argmax())]
+    n_empty = int(worst["n_empty"])
+    return (
+        f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {worst['share']:.0%} of "
+        "it (Laplace), which NUTS would not visit, so it was sampled by Gibbs sweeps with jumps between modes."
+    )

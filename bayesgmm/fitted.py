@@ -1,0 +1,266 @@
+"""What a fitted mixture answers: convergence, summaries, prediction, assignment, partition, evidence.
+
+Each method delegates to one function of the analysis layer with the fit's own draws; `BayesianGMM` inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _check_feature_names, check_is_fitted
+
+from bayesgmm.data import Table, check_new_rows
+from bayesgmm.diagnostics import Diagnosis, diagnose
+from bayesgmm.em import EMResult
+from bayesgmm.errors import InputError
+from bayesgmm.params import MixtureParams
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.streaming import mean_responsibilities, predictive_log_density
+from bayesgmm.structure import Structure, get_structure
+from bayesgmm.summary import summary
+from bayesgmm.tree import PosteriorArrays, posterior_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from bayesgmm.assignment import Assignment
+    from bayesgmm.evidence import Evidence
+    from bayesgmm.loo import LooResult
+    from bayesgmm.merging import Merging
+    from bayesgmm.partition import Partition
+    from bayesgmm.predict import PredictiveDistribution
+    from bayesgmm.waic import WaicResult
+
+__all__ = ["FittedMixture", "check_seed"]
+
+Array = NDArray[np.float64]
+
+_LEVELS = ("component", "cluster")
+
+
+class FittedMixture:
+    """The methods of a fit; they need ``posterior_``, ``em_``, ``table_`` and ``prior_``."""
+
+    posterior_: xr.DataTree
+    em_: EMResult
+    table_: Table
+    prior_: ResolvedPrior
+    covariance_type: str
+    random_seed: int | None
+    progressbar: bool
+    cores: int | None
+    _cache: dict[str, Any]
+
+    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Compute on first use and keep; scikit-learn forbids new attributes after `fit`."""
+        check_is_fitted(self, "posterior_")
+        if name not in self._cache:
+            self._cache[name] = compute()
+        return self._cache[name]
+
+    @property
+    def _arrays(self) -> PosteriorArrays:
+        return self._once("arrays", lambda: posterior_arrays(self.posterior_))
+
+    @property
+    def labels_(self) -> NDArray[np.int64]:
+        """(N,) most probable component of each row."""
+        return self._once("labels", lambda: self._responsibilities(self.table_.values).argmax(axis=1))
+
+    def diagnose(self) -> Diagnosis:
+        """Convergence in two tables and in words."""
+        return self._once("diagnosis", lambda: diagnose(self.posterior_))
+
+    def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""
+        diagnosis = self.diagnose()
+        return summary(self.posterior_, self.em_.params, ci_prob=ci_prob, diagnosis=diagnosis)
+
+    def assignment(self, X: Any = None, ci_prob: float = 0.95, *, level: str = "component") -> Assignment:
+        """Who belongs where, and how sure: a row a point; see `bayesgmm.assignment.assignment`.
+
+        Parameters
+        ----------
+        X : table or None
+            None takes the rows of the fit; other rows keep their names.
+        ci_prob : float
+            Probability of the intervals.
+        level : {"component", "cluster"}
+            Whether components that describe one cluster (`merging`) count as one.
+        """
+        from bayesgmm.assignment import assignment
+
+        rows, names = self._named_rows(X)
+        return assignment(self.posterior_, rows, ci_prob, row_names=names, merge=self._merge(level))
+
+    def partition(
+        self, X: Any = None, *, loss: str = "vi", ci_prob: float = 0.95, level: str = "component"
+    ) -> Partition:
+        """One partition for the posterior and its credible ball; see `bayesgmm.posterior_partition.partition`."""
+        from bayesgmm.posterior_partition import partition
+
+        rows, names = self._named_rows(X)
+        return partition(self.posterior_, loss, rows=rows, ci_prob=ci_prob, row_names=names, merge=self._merge(level))
+
+    def coclustering(self, rows: ArrayLike | None = None, *, level: str = "component") -> Array:
+        """(n, n) probability that two rows belong together, of all rows or of those at positions `rows`."""
+        from bayesgmm.coclustering import coclustering
+
+        self._check_fitted()
+        return coclustering(self.posterior_, rows=rows, merge=self._merge(level))
+
+    def merging(self) -> Merging:
+        """Which components describe one cluster, per draw; see `bayesgmm.merging.merging`."""
+        from bayesgmm.merging import merging
+
+        return self._once("merging", lambda: merging(self.posterior_))
+
+    def conditional(
+        self, given: Mapping[str, float], *, features: Sequence[str] | str | None = None
+    ) -> PredictiveDistribution:
+        """Distribution of some columns of a new row, given the values of others."""
+        from bayesgmm.predict import conditional
+
+        self._check_fitted()
+        return conditional(self.posterior_, given, features=features)
+
+    def marginal(self, features: Sequence[str] | str | None = None) -> PredictiveDistribution:
+        """Posterior predictive distribution of some columns of a new row; by default of all."""
+        from bayesgmm.predict import marginal
+
+        self._check_fitted()
+        return marginal(self.posterior_, features)
+
+    def outlier_score(self, X: Any = None, *, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Minus log posterior predictive density of each row, its rank and interval; `bayesgmm.outliers`."""
+        from bayesgmm.outliers import outlier_score
+
+        rows, names = self._named_rows(X)
+        return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
+
+    def log_evidence(self, *, chains: Sequence[int] | None = None) -> Evidence:
+        """Log evidence log p(y | K) by symmetrised bridge sampling, of all chains or of some that share a mode."""
+        from bayesgmm.evidence import log_evidence
+
+        key = "evidence" if chains is None else f"evidence {tuple(chains)}"
+        return self._once(
+            key, lambda: log_evidence(self.posterior_, self.table_, self._structure, self.prior_, chains=chains)
+        )
+
+    def loo(self, *, repair: bool = True) -> LooResult:
+        """Leave-one-out predictive score: PSIS, and where that fails MixIS, then refits; see `bayesgmm.loo.loo`.
+
+        Parameters
+        ----------
+        repair : bool
+            False leaves rows with a large Pareto k as PSIS gives them, and says so.
+        """
+        from bayesgmm.loo import loo
+
+        return self._once(f"loo {repair}", lambda: loo(self.posterior_, repairs=self._repairs() if repair else None))
+
+    def waic(self) -> WaicResult:
+        """WAIC, for comparison with older work; LOO is more reliable."""
+        from bayesgmm.waic import waic
+
+        return self._once("waic", lambda: waic(self.posterior_))
+
+    def _repairs(self) -> dict[str, Callable[..., Any]]:
+        from bayesgmm.inference.mixis import sample_leave_one_out
+        from bayesgmm.inference.nuts import sample_nuts
+        from bayesgmm.kfold import refit_repair
+        from bayesgmm.mixis import mixis_repair
+
+        options: dict[str, Any] = {"cores": self.cores, "random_seed": self.random_seed, "progressbar": False}
+        a = self._arrays
+        best = int(np.argmax(self.posterior_["posterior"].to_dataset()["log_likelihood_total"].values))
+        start = [
+            MixtureParams(
+                a.weights[best] / a.weights[best].sum(), a.means[best], a.cholesky[best] @ a.cholesky[best].mT,
+                self.covariance_type,
+            )
+        ]  # fmt: skip
+        left_out = partial(sample_leave_one_out, self.table_, self._structure, self.prior_, start, **options)
+
+        def refit(table: Table) -> Any:
+            return sample_nuts(table, self._structure, self.prior_, start, **options)
+
+        return {
+            "MixIS": mixis_repair(self.table_, self._structure, left_out),
+            "K-fold": refit_repair(refit, self.table_, self._structure),
+        }
+
+    @property
+    def _structure(self) -> Structure:
+        return get_structure(self.covariance_type)
+
+    def _merge(self, level: str) -> NDArray[np.int64] | None:
+        if level not in _LEVELS:
+            raise InputError(f"level={level!r} is unknown; use one of {', '.join(map(repr, _LEVELS))}.")
+        return self.merging().merge if level == "cluster" else None
+
+    def _named_rows(self, X: Any) -> tuple[Array | None, Any]:
+        """New rows and their names, or the fit's own."""
+        self._check_fitted()
+        if X is None:
+            return None, self.table_.row_names
+        rows = self._rows(X)
+        return rows, getattr(X, "index", None)
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self, "posterior_")
+
+    def _rows(self, X: Any) -> Array:
+        check_is_fitted(self, "posterior_")
+        _check_feature_names(self, X, reset=False)
+        return check_new_rows(X, self.table_)
+
+    def _responsibilities(self, rows: Array) -> Array:
+        a = self._arrays
+        return mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+
+    def predict_proba(self, X: Any) -> Array:
+        """(N, K) probability of each component for each row, averaged over the draws."""
+        return self._responsibilities(self._rows(X))
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """(N,) most probable component of each row."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def score_samples(self, X: Any) -> Array:
+        """(N,) log posterior predictive density of each row, per original unit."""
+        rows, a = self._rows(X), self._arrays
+        value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+        return value - a.log_jacobian
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log posterior predictive density of the rows."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
+        """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,)."""
+        a = self._arrays
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise InputError(f"n_samples={n_samples!r} must be an integer of at least 1.")
+        check_seed(random_seed)
+        rng = np.random.default_rng(random_seed)
+        draw = rng.integers(len(a.weights), size=n_samples)
+        uniform = rng.random(n_samples)[:, None]
+        component = np.minimum((a.weights[draw].cumsum(axis=1) < uniform).sum(axis=1), a.weights.shape[1] - 1)
+        noise = rng.standard_normal((n_samples, a.means.shape[2]))
+        z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], noise)
+        return a.center + a.scale * z, component
+
+
+def check_seed(random_seed: Any) -> None:
+    """A seed is None or an integer from 0 to 2**63 - 1."""
+    if random_seed is None:
+        return
+    whole = isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool)
+    if not whole or not 0 <= random_seed < 2**63:
+        raise InputError(f"random_seed={random_seed!r} must be None or an integer from 0 to 2**63 - 1.")

@@ -1,0 +1,99 @@
+"""Finding the modes that jumps lead to: short chains from many places, and draws sorted by mode.
+
+A posterior with more components than the data hold has modes in which components are empty; no EM fit with K
+components starts there. So scouts start at the modes with K components and at the fits with fewer, filled up by
+components from the prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from bayesgmm.augmentation.complete_data import draw_prior_component
+from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.inference.chains import ChainDraws, GibbsProblem
+from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.relabel import relabel
+
+__all__ = ["in_one_order", "samples_by_mode", "scout_starts"]
+
+Array = NDArray[np.float64]
+
+_MAX_SCOUTS_AT_K = 4
+_FEWER_STARTS = 5  # EM starts for each smaller number of components
+_POOL = 2400  # draws that are sorted by mode
+_SAMPLE = 200  # draws that a proposal is fitted to
+_LEAST = 15
+
+
+def scout_starts(
+    problem: GibbsProblem, candidates: Sequence[MixtureParams], random_seed: int | None
+) -> list[MixtureParams]:
+    """Where scouts start: the best few candidates, then the best fits with K-1, K-2, ..., 1 components."""
+    k = candidates[0].n_components
+    rng = np.random.default_rng(random_seed)
+    starts = list(candidates[:_MAX_SCOUTS_AT_K])
+    for fewer in range(k - 1, 0, -1):
+        _, found = fit_em_candidates(
+            problem.table, fewer, structure=problem.structure, n_init=_FEWER_STARTS, random_seed=random_seed
+        )
+        starts.append(_filled_up(problem, found[0], k, rng))
+    return starts
+
+
+def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.random.Generator) -> MixtureParams:
+    """The mixture with components from the prior added, of weights as small as empty components have."""
+    extra, d = k - params.n_components, params.n_features
+    means, covariances = np.empty((extra, d)), np.empty((extra, d, d))
+    work = np.empty((4, d, d))
+    for j in range(extra):
+        if problem.structure.shared:
+            covariances[j] = params.covariances[0]
+        draw_prior_component(rng, problem.packed, means[j], *work, not problem.structure.shared)
+        if not problem.structure.shared:
+            covariances[j] = work[1] @ work[1].T
+    small = 1.0 / (problem.table.weights.sum() + 1.0)
+    weights = np.concatenate([params.weights, np.full(extra, small)])
+    return MixtureParams(
+        weights / weights.sum(), np.vstack([params.means, means]), np.concatenate([params.covariances, covariances]),
+        params.covariance_type,
+    )  # fmt: skip
+
+
+def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
+    """At most `_SAMPLE` draws of a sample, their components in one order (Stephens 2000)."""
+    index = np.unique(np.linspace(0, len(sample.weights) - 1, _SAMPLE).astype(int))
+    weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in sample)
+    k, d = means.shape[1:]
+    scaling = np.ascontiguousarray(np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)))
+    order = relabel(
+        problem.table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal,
+        row_weights=problem.table.weights,
+    )  # fmt: skip
+    if not problem.structure.shared:
+        latent, cholesky = order.apply(latent), order.apply(cholesky)
+    return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
+
+
+def samples_by_mode(
+    problem: GibbsProblem, chains: Sequence[ChainDraws], values: Mapping[str, Array], n_modes: int
+) -> list[Sample]:
+    """The draws of all chains sorted into groups alike in label-invariant quantities (k-means), each in one order.
+
+    `values` holds arrays (chains, draws).
+    """
+    pooled = Sample(*(np.concatenate(parts) for parts in zip(*(c.sample for c in chains), strict=True)))
+    index = np.unique(np.linspace(0, len(pooled.weights) - 1, _POOL).astype(int))
+    table = np.column_stack([v.ravel()[index] for v in values.values()])
+    table = (table - table.mean(axis=0)) / (table.std(axis=0) + 1e-12)
+    n_modes = min(n_modes, len(index) // _LEAST)
+    with threadpool_limits(1):
+        label = KMeans(n_modes, n_init=1, random_state=0, max_iter=50).fit_predict(table)
+    groups = [index[label == g] for g in range(n_modes)]
+    return [in_one_order(problem, Sample(*(a[i] for a in pooled))) for i in groups if len(i) >= _LEAST]

@@ -1,0 +1,250 @@
+"""Leave-one-out predictive density: Pareto-smoothed importance sampling, and repairs where it fails.
+
+PSIS-LOO (Vehtari, Gelman, Gabry 2017, Statistics and Computing 27, 1413-1432; Vehtari, Simpson, Gelman, Yao, Gabry
+2024, JMLR 25, 72) is ArviZ's, a row at a time. A row whose Pareto k exceeds min(1 - 1 / log10 S, 0.7) is not to be
+trusted. It goes down a ladder of repairs, each a function of the rows still open: mixture importance sampling
+(`bayesgmm.mixis`), then exact refits (`bayesgmm.kfold`). Rows with k above 0.5, whose weights have no variance, go with
+it: on eleven galaxies and K = 3 all k are below 0.7 and PSIS is 0.6 nats above the exact answer all the same. Every row
+says what its number came from; the numbers before repair are kept.
+
+With row weights a row's score is that of all its copies, log E p(y_i | theta)^{a_i} without them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayesgmm.elpd import log_likelihood_blocks, sum_and_se
+from bayesgmm.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["MCSE_MAX", "REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold"]
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Repair = Callable[[IntArray, Array], tuple[Array, Array]]
+
+REPAIR_K = 0.5  # Pareto k from which the weights have no variance
+MCSE_MAX = 0.1  # of a repaired row's score, above which the next repair is tried
+_MIN_DRAWS = 25  # PSIS fits the tail to a fifth of the draws, five at least
+
+
+@dataclass(frozen=True, eq=False)
+class LooResult:
+    """Leave-one-out predictive density of a fit.
+
+    Attributes
+    ----------
+    elpd, se : float
+        Expected log pointwise predictive density, and its standard error over rows.
+    p : float
+        Effective number of parameters, the sum of `p_i`.
+    mcse : float
+        Monte Carlo standard error of `elpd`, rows counted as independent; NaN if some row's is unknown.
+    good_k : float
+        Largest trusted Pareto k.
+    n_samples : int
+        Draws, chains pooled.
+    elpd_i, mcse_i, p_i : arrays (N,)
+        By row: the score, its Monte Carlo error, and log posterior predictive density less the score.
+    pareto_k : array (N,)
+        Before repair.
+    method_i : array of str (N,)
+        ``"PSIS"`` or the name of the repair.
+    ok_i : bool array (N,)
+        Whether PSIS could be trusted or a repair succeeded.
+    psis_elpd_i : array (N,)
+        Before repair.
+    row_names : array (N,)
+    """
+
+    elpd: float
+    se: float
+    p: float
+    mcse: float
+    good_k: float
+    n_samples: int
+    elpd_i: Array = field(repr=False)
+    mcse_i: Array = field(repr=False)
+    p_i: Array = field(repr=False)
+    pareto_k: Array = field(repr=False)
+    method_i: NDArray[np.str_] = field(repr=False)
+    ok_i: NDArray[np.bool_] = field(repr=False)
+    psis_elpd_i: Array = field(repr=False)
+    row_names: NDArray[Any] = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row's score can be trusted."""
+        return bool(self.ok_i.all())
+
+    @property
+    def n_bad(self) -> int:
+        """Rows whose score cannot be trusted."""
+        return int((~self.ok_i).sum())
+
+    @property
+    def n_repaired(self) -> int:
+        """Rows with a score from a repair that succeeded."""
+        return int((self.ok_i & (self.method_i != "PSIS")).sum())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by the method of their score, PSIS first."""
+        names, first, counts = np.unique(self.method_i, return_index=True, return_counts=True)
+        order = sorted(range(len(names)), key=lambda j: (names[j] != "PSIS", first[j]))
+        return {str(names[j]): int(counts[j]) for j in order}
+
+    def to_elpd_data(self) -> Any:
+        """ArviZ's record of these numbers, repaired, for ``az.compare({k: result.to_elpd_data(), ...})``.
+
+        As in ``az.reloo``, the Pareto k of a row whose repair succeeded is 0; the k before repair are in
+        ``influence_pareto_k``.
+        """
+        import xarray as xr
+        from arviz_stats.utils import ELPDDataLOO
+
+        def by_row(values: Array) -> xr.DataArray:
+            return xr.DataArray(values, dims=["obs_id"], coords={"obs_id": self.row_names})
+
+        repaired = self.ok_i & (self.method_i != "PSIS")
+        return ELPDDataLOO(
+            elpd=self.elpd, se=self.se, p=self.p, n_samples=self.n_samples, n_data_points=len(self.elpd_i),
+            scale="log", warning=not self.ok, good_k=self.good_k, elpd_i=by_row(self.elpd_i),
+            pareto_k=by_row(np.where(repaired, 0.0, self.pareto_k)), influence_pareto_k=by_row(self.pareto_k),
+            p_loo_i=by_row(self.p_i),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        n, counts = len(self.elpd_i), self.counts
+        sentence = f"elpd_loo {self.elpd:.1f}, standard error {self.se:.1f}, p_loo {self.p:.1f}: "
+        sentence += "; ".join(
+            f"{count} of {n} rows by PSIS" if name == "PSIS" else f"{count} by {name}" for name, count in counts.items()
+        )
+        sentence += f"; largest Pareto k {self.pareto_k.max():.2f} before repair" if self.n_repaired else (
+            f"; largest Pareto k {self.pareto_k.max():.2f}"
+        )  # fmt: skip
+        if self.ok:
+            return sentence + "."
+        rows = "1 row" if self.n_bad == 1 else f"{self.n_bad} rows"
+        return (
+            f"{sentence}. The scores of {rows} are not to be trusted (Pareto k above {self.good_k:.2f} and no repair "
+            f"succeeded), so elpd_loo is likely too high: repair them by MixIS or exact refits."
+        )
+
+
+def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, reff: float | None = None) -> LooResult:
+    """Leave-one-out predictive density from the draws of a fit.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit's ``posterior_``.
+    repairs : mapping of str to callable, optional
+        By name, in the order to try: ``repair(rows, elpd_i) -> (elpd_i, mcse_i)`` gets the numbers of the rows still
+        open, with their scores so far, and gives scores and Monte Carlo errors, NaN where it failed. Rows with a
+        Pareto k above 0.5 are open at first; a row stays open while its error is NaN or above 0.1. Where no repair
+        succeeds a row keeps PSIS if its k can be trusted, else the best finite number, as one not to be trusted.
+    reff : float, optional
+        Relative efficiency of the draws, as in ``az.loo``. By default every row has its own, the effective sample
+        size of its likelihood over the number of draws (as R loo has it): the parameters of components say nothing
+        about it when labels switch.
+
+    Returns
+    -------
+    LooResult
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 25 draws, or a repair returns something else than one number a row.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> from bayesgmm.loo import loo
+    >>> fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+    >>> result = loo(fit.posterior_)
+    >>> result.ok, result.counts
+    (True, {'PSIS': 272})
+    """
+    parts = []
+    n_samples = 0
+    for _, values in log_likelihood_blocks(tree):
+        n_samples = values.shape[0] * values.shape[1]
+        if n_samples < _MIN_DRAWS:
+            raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
+        parts += [_psis(np.ascontiguousarray(values[..., i]), reff) for i in range(values.shape[-1])]
+    psis_elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
+    good_k = pareto_k_threshold(n_samples)
+    ok_i, open_i = pareto_k <= good_k, pareto_k > min(REPAIR_K, good_k)
+    elpd_i, mcse_i = psis_elpd_i.copy(), np.where(ok_i, mcse_i, math.nan)
+    method_i = np.full(len(elpd_i), "PSIS", dtype=object)
+    for name, repair in (repairs or {}).items():
+        rows = np.flatnonzero(open_i)
+        if len(rows) == 0:
+            break
+        scores, errors = (np.asarray(a, dtype=np.float64) for a in repair(rows, elpd_i[rows]))
+        if scores.shape != rows.shape or errors.shape != rows.shape:
+            raise InputError(f"the repair {name!r} must give one score and one error for each of {len(rows)} rows.")
+        repaired = np.isfinite(scores) & (errors <= MCSE_MAX)
+        better = (method_i[rows] == "PSIS") | (errors < np.nan_to_num(mcse_i[rows], nan=math.inf))
+        kept = repaired | (~ok_i[rows] & np.isfinite(scores) & better)
+        elpd_i[rows[kept]], mcse_i[rows[kept]], method_i[rows[kept]] = scores[kept], errors[kept], name
+        ok_i[rows[repaired]], open_i[rows[repaired]] = True, False
+    elpd, se = sum_and_se(elpd_i)
+    names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
+    return LooResult(
+        elpd=elpd,
+        se=se,
+        p=float((lppd_i - elpd_i).sum()),
+        mcse=float(np.sqrt((mcse_i**2).sum())),
+        good_k=good_k,
+        n_samples=n_samples,
+        elpd_i=elpd_i,
+        mcse_i=mcse_i,
+        p_i=lppd_i - elpd_i,
+        pareto_k=pareto_k,
+        method_i=method_i.astype(str),
+        ok_i=ok_i,
+        psis_elpd_i=psis_elpd_i,
+        row_names=names["obs_id"].values,
+    )
+
+
+def pareto_k_threshold(n_samples: int) -> float:
+    """Largest Pareto k that so many draws can bear, min(1 - 1 / log10 S, 0.7).
+
+    >>> pareto_k_threshold(4000)
+    0.7
+    """
+    return min(1.0 - 1.0 / math.log10(n_samples), 0.7)
+
+
+def _psis(log_likelihood: Array, reff: float | None) -> tuple[float, float, float, float]:
+    """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S)."""
+    from arviz_stats.base import array_stats
+
+    lppd = float(logsumexp(log_likelihood)) - math.log(log_likelihood.size)
+    if np.ptp(log_likelihood) <= 1e-12:  # a row of weight 0
+        return lppd, lppd, 0.0, 0.0
+    density = np.exp(log_likelihood - log_likelihood.max())
+    if reff is None:
+        with np.errstate(all="ignore"):
+            reff = float(array_stats.ess(density, method="mean")) / density.size
+        reff = reff if math.isfinite(reff) else 1.0
+    log_weights, pareto_k = array_stats.psislw(log_likelihood.ravel(), r_eff=reff)
+    elpd = float(logsumexp(log_weights + log_likelihood.ravel()))
+    # Of the self-normalised estimate of the density, then of its log (delta method).
+    spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
+    mcse = math.sqrt(float((spread**2).sum()) / min(reff, 1.0))
+    return elpd, lppd, float(pareto_k), mcse

@@ -1,0 +1,156 @@
+"""Mixture importance sampling for leave-one-out densities (Silva and Zanella 2024, JASA 119, 2369-2381).
+
+One more run, on the mixture of the leave-one-out posteriors of the rows in question,
+
+    q(theta) ~ p(theta) p(y | theta) R(theta),    R(theta) = sum_j s_j / p(y_j | theta),
+
+gives all of them: p(y_i | y_-i) = E_q[1 / R] / E_q[1 / (p(y_i | theta) R)]. Both averages are of bounded quantities, so
+they always have a variance, which posterior draws cannot promise. The shares s_j are ours (the paper has 1): with
+s_j near p(y_j | y_-j) every row gets the same share of the draws, where an outlier would take them all. With a single
+row q is its leave-one-out posterior, and the run an exact refit.
+
+`bayesgmm.density.Density.leaving_one_out` is q for NUTS; any sampler of q will do here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayesgmm.convergence import convergence_table
+from bayesgmm.data import Table
+from bayesgmm.draws import Draws
+from bayesgmm.elpd import log_ratio
+from bayesgmm.loo import MCSE_MAX, Repair
+from bayesgmm.streaming import pointwise_log_density
+from bayesgmm.structure import Structure
+
+__all__ = ["MixisResult", "mixis", "mixis_repair"]
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class MixisResult:
+    """Leave-one-out densities from one run.
+
+    Attributes
+    ----------
+    elpd_i, mcse_i : arrays (M,)
+        log p(y_i | y_-i) of each row, and its Monte Carlo error.
+    share_i : array (M,)
+        Share of the draws that are of the row's own leave-one-out posterior.
+    convergence : DataFrame
+        R-hat and ESS of log R and of the log density of each row, see `bayesgmm.convergence`.
+    """
+
+    elpd_i: Array
+    mcse_i: Array
+    share_i: Array
+    convergence: pd.DataFrame = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run converged."""
+        return bool(self.convergence["ok"].all())
+
+    def __str__(self) -> str:
+        m = len(self.elpd_i)
+        words = (
+            f"MixIS of {m} row{'s' * (m != 1)}: largest Monte Carlo error {self.mcse_i.max():.2g}, "
+            f"smallest share of the draws {self.share_i.min():.1%}"
+        )
+        if self.ok:
+            return words + "."
+        table = self.convergence
+        return (
+            f"{words}; its run did not converge (R-hat {table['r_hat'].max():.3f}, ESS {table['ess_bulk'].min():.0f}): "
+            "sample longer, or refit without the rows."
+        )
+
+
+def mixis(log_likelihood: Array, log_shares: Array, *, names: Sequence[object] | None = None) -> MixisResult:
+    """Leave-one-out densities from draws of the mixture of leave-one-out posteriors.
+
+    Parameters
+    ----------
+    log_likelihood : array (C, S, M)
+        Log-likelihood, under each draw, of the rows that may be left out.
+    log_shares : array (M,)
+        Log of the s_j that the draws were made with.
+    names : sequence of length M, optional
+        Of the rows.
+
+    Returns
+    -------
+    MixisResult
+
+    Examples
+    --------
+    One row left out: the draws are of its leave-one-out posterior, and the answer is the mean of its density.
+
+    >>> import numpy as np
+    >>> from bayesgmm.mixis import mixis
+    >>> x = np.random.default_rng(0).normal(-2.0, 0.3, size=(4, 1000, 1))
+    >>> result = mixis(x, np.zeros(1))
+    >>> bool(np.isclose(result.elpd_i[0], np.log(np.exp(x).mean()))), float(result.share_i[0])
+    (True, 1.0)
+    """
+    log_left = log_shares - log_likelihood  # (C, S, M)
+    log_r = logsumexp(log_left, axis=-1)
+    called = range(log_left.shape[-1]) if names is None else names
+    values = {"log_mixture": log_r}
+    elpd_i, mcse_i, share_i = np.empty((3, log_left.shape[-1]))
+    for i, name in enumerate(called):
+        own = np.ascontiguousarray(log_likelihood[..., i])
+        elpd_i[i], mcse_i[i] = log_ratio(-log_r, -own - log_r)
+        share_i[i] = np.exp(log_left[..., i] - log_r).mean()
+        values[f"log_density[{name}]"] = own
+    return MixisResult(elpd_i, mcse_i, share_i, convergence_table(values))
+
+
+def mixis_repair(table: Table, structure: Structure, sample: Callable[[Array], Draws], *, rounds: int = 2) -> Repair:
+    """A repair for `bayesgmm.loo.loo` from a sampler of the mixture of leave-one-out posteriors.
+
+    Parameters
+    ----------
+    table, structure
+        What the fit was made with.
+    sample : callable
+        Takes log shares (N,), -inf for rows that stay in, and returns draws of
+        ``Density.leaving_one_out(log_shares)``; `bayesgmm.inference.mixis.sample_leave_one_out` with its first
+        arguments bound.
+    rounds : int
+        Runs at most: where a Monte Carlo error is above 0.1, the next run takes its shares from this one.
+
+    Returns
+    -------
+    callable
+        ``repair(rows, elpd_i) -> (elpd_i, mcse_i)``; the errors are NaN when the run did not converge.
+    """
+    log_jacobian = float(np.log(table.scale).sum())
+
+    def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
+        weight = table.weights[rows]
+        scores, errors, names = elpd_i, np.full(len(rows), np.nan), table.row_names[rows]
+        for _ in range(rounds):
+            log_shares = np.full(table.n_rows, -np.inf)
+            log_shares[rows] = scores + log_jacobian * weight  # on the model's scale
+            draws = sample(log_shares)
+            w, m, scaling = draws.flat()
+            density = pointwise_log_density(table.standardized[rows], w, m, scaling, diagonal=structure.diagonal)
+            values = ((density - log_jacobian) * weight).reshape(*draws.shape[:2], -1)
+            result = mixis(values, scores, names=list(names))
+            scores = np.where(np.isfinite(result.elpd_i), result.elpd_i, scores)
+            errors = result.mcse_i if result.ok else np.full(len(rows), np.nan)
+            if not result.ok or (errors <= MCSE_MAX).all():
+                break
+        return scores, errors
+
+    return repair

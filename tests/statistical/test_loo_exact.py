@@ -1,0 +1,108 @@
+"""Leave-one-out scores against exact enumeration (`oracle`), before repair and after each repair.
+
+Posterior draws come from the plain Gibbs sampler, those of MixIS from the package's own NUTS, the refits without a row
+from Gibbs again. Errors are measured in the reported Monte Carlo errors and in nats.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from bayesgmm.data import Table
+from bayesgmm.draws import Draws
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.inference.mixis import sample_leave_one_out
+from bayesgmm.kfold import refit_repair
+from bayesgmm.loo import LooResult, loo
+from bayesgmm.mixis import mixis_repair
+from bayesgmm.prior import ResolvedPrior
+from bayesgmm.waic import waic
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_evidence_exact import FULL, exact, fitted, problem, sample
+
+Array = NDArray[np.float64]
+
+_FAST = {("galaxies", 2), ("two", 1)}
+CASES = [
+    pytest.param(name, k, marks=() if (name, k) in _FAST else pytest.mark.slow)
+    for name in ("galaxies", "two", "three", "rounded")
+    for k in (1, 2, 3, 4)
+]
+
+
+def mixis(name: str, k: int):
+    """The repair by MixIS, drawn by NUTS."""
+    table, prior = problem(name)
+    _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=10, random_seed=1)
+    run = partial(
+        sample_leave_one_out, table, FULL, prior, candidates, draws=6000, tune=1000, target_accept=0.95, random_seed=3,
+        progressbar=False,
+    )  # fmt: skip
+    return mixis_repair(table, FULL, lambda shares: run(shares))
+
+
+def gibbs_without(table: Table, prior: ResolvedPrior, k: int) -> Draws:
+    """Draws given the rows of weight 1 of a table, in its scaling."""
+    weights, means, sds = sample(table, prior, k, n_draws=4000, seed=5)
+    shape = weights.shape[:2]
+    return Draws(
+        weights, means[..., None], sds[..., None, None], np.zeros(shape), {}, np.zeros(4, dtype=np.int64),
+        pd.DataFrame(), 0.0, False, "Gibbs",
+    )  # fmt: skip
+
+
+@cache
+def repaired(name: str, k: int) -> LooResult:
+    return loo(fitted(name, k)[0], repairs={"MixIS": mixis(name, k)})
+
+
+@pytest.mark.parametrize(("name", "k"), CASES)
+def test_elpd_is_exact_after_repair(name: str, k: int) -> None:
+    result, truth = repaired(name, k), exact(name, k).log_loo
+    assert result.ok, str(result)
+    assert abs(result.elpd - truth.sum()) < 0.1, (result.elpd, truth.sum(), result.mcse)
+    fixed = result.method_i != "PSIS"
+    error = np.abs(result.elpd_i - truth)
+    assert (error[fixed] < 4.0 * result.mcse_i[fixed]).all() and (error < 0.1).all(), (error, result.mcse_i)
+
+
+@pytest.mark.parametrize("k", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_psis_and_waic_are_optimistic(k: int) -> None:
+    """What the repairs are for; at K = 3 every k is below the threshold, and PSIS is off all the same."""
+    truth, result = exact("galaxies", k).log_loo.sum(), repaired("galaxies", k)
+    before = result.psis_elpd_i.sum()
+    assert before - truth > 0.4 > 4.0 * abs(result.elpd - truth), (truth, before, result.elpd)
+    assert waic(fitted("galaxies", k)[0]).elpd > before
+    assert (result.pareto_k.max() < result.good_k) == (k == 3)
+
+
+@pytest.mark.parametrize(("name", "k"), [("galaxies", 2), pytest.param("two", 4, marks=pytest.mark.slow)])
+def test_all_rows_from_one_run(name: str, k: int) -> None:
+    truth = exact(name, k).log_loo
+    elpd_i, mcse_i = mixis(name, k)(np.arange(11), repaired(name, k).psis_elpd_i)
+    assert np.isfinite(mcse_i).all(), "the run did not converge"
+    assert (np.abs(elpd_i - truth) < 4.0 * mcse_i).all() and abs(elpd_i.sum() - truth.sum()) < 0.1
+
+
+@pytest.mark.parametrize(("name", "k"), [("galaxies", 3), pytest.param("two", 4, marks=pytest.mark.slow)])
+def test_exact_refits_settle_what_is_left(name: str, k: int) -> None:
+    (table, prior), truth = problem(name), exact(name, k).log_loo
+    result = loo(
+        fitted(name, k)[0],
+        repairs={
+            "MixIS": lambda rows, elpd_i: (elpd_i, np.full(len(rows), np.nan)),  # a run that did not converge
+            "K-fold": refit_repair(lambda held_out: gibbs_without(held_out, prior, k), table, FULL),
+        },
+    )
+    assert result.ok and result.counts["K-fold"] == result.n_repaired > 0
+    fixed = result.method_i == "K-fold"
+    assert (np.abs(result.elpd_i - truth)[fixed] < 4.0 * result.mcse_i[fixed]).all()
+    assert abs(result.elpd - truth.sum()) < 0.1

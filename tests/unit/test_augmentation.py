@@ -1,0 +1,269 @@
+"""Gibbs sweeps and jumps: conditionals against closed forms, and the whole sampler against its own prior (Geweke)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesgmm as bg
+from bayesgmm.augmentation.allocation import allocation_pass
+from bayesgmm.augmentation.complete_data import complete_prior, draw_prior_component, log_prior_covariance
+from bayesgmm.augmentation.jumps import log_permanent, log_posterior_of
+from bayesgmm.augmentation.proposals import (
+    Sample,
+    fit_proposals,
+    log_covariance,
+    log_determinant,
+    log_part,
+    no_proposals,
+)
+from bayesgmm.augmentation.sweeps import Replicas, sweep_many
+from bayesgmm.data import prepare_table
+from bayesgmm.density import Density
+from bayesgmm.kernels import log_normalizers
+from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.structure import get_structure
+
+FAMILIES = {
+    "lognormal": bg.priors.LogNormal(-0.4, 0.4),
+    "halfnormal": bg.priors.HalfNormal(0.8),
+    "halfcauchy": bg.priors.HalfCauchy(0.5),
+    "exponential": bg.priors.Exponential(1.3),
+    "inversegamma": bg.priors.InverseGamma(3.0, 1.2),
+}
+N, D, K = 12, 2, 2
+
+
+def problem(structure: str, family: str, step: float = 0.0, d: int = D, n: int = N):
+    rows = np.random.default_rng(0).normal(size=(n, d))
+    table = prepare_table(rows, standardize=False)
+    prior = bg.MixturePrior(
+        mean_loc=0.3, mean_scale=1.1, sd=FAMILIES[family], lkj_eta=1.5, concentration=1.4, resolution=step
+    ).resolve(table)
+    return table, get_structure(structure), prior
+
+
+def prior_draws(packed, structure, n_draws: int, rng, k: int = K, d: int = D) -> Sample:
+    """Independent draws from the prior."""
+    g = structure.n_matrices(k)
+    means = np.empty((n_draws, k, d))
+    latent, cholesky = np.zeros((n_draws, g, d, d)), np.zeros((n_draws, g, d, d))
+    scaling, work = np.zeros((d, d)), np.zeros((d, d))
+    for s in range(n_draws):
+        for j in range(k):
+            i = j if g > 1 else 0
+            draw_prior_component(rng, packed, means[s, j], latent[s, i], cholesky[s, i], scaling, work, True)
+    return Sample(rng.dirichlet(np.full(k, packed.concentration), size=n_draws), means, latent, cholesky)
+
+
+def statistics_of(sample: Sample) -> np.ndarray:
+    """(S, Q) functions of the parameters that have finite variance under every prior here."""
+    latent = np.log(np.linalg.norm(sample.latent, axis=3)).mean(axis=(1, 2))
+    covariances = sample.cholesky @ sample.cholesky.mT
+    first = covariances[:, 0]
+    correlation = first[:, 0, -1] / np.sqrt(first[:, 0, 0] * first[:, -1, -1])
+    w = sample.weights[:, 0]
+    m = sample.means
+    log_det = np.linalg.slogdet(covariances)[1].mean(axis=1)
+    return np.column_stack([
+        w, w**2, m[:, 0, 0], m[:, 0, 0] ** 2, m[:, 0, 0] * m[:, -1, 0], latent, np.tanh(latent) ** 2,
+        correlation, correlation**2, np.tanh(log_det),
+    ])  # fmt: skip
+
+
+def simulate_rows(rng, weights, means, cholesky, n, out) -> None:
+    z = (rng.random(n)[:, None] > np.cumsum(weights)[None, :-1]).sum(axis=1)
+    factor = cholesky[z] if len(cholesky) > 1 else np.broadcast_to(cholesky[0], (n, *cholesky.shape[1:]))
+    out[:] = (means[z] + np.einsum("nij,nj->ni", factor, rng.standard_normal((n, means.shape[1])))).T
+
+
+def batch_error(values: np.ndarray) -> np.ndarray:
+    n_batches = 40
+    size = len(values) // n_batches
+    means = values[: size * n_batches].reshape(n_batches, size, -1).mean(axis=1)
+    return means.std(axis=0, ddof=1) / math.sqrt(n_batches)
+
+
+def geweke(
+    structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, n_iter: int = 6000, seed: int = 0
+) -> np.ndarray:
+    """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
+    n = 4 if jumps else N  # few rows, so that proposals fitted to the prior are accepted
+    table, struct, prior = problem(structure, family, step)
+    packed = complete_prior(prior, struct)
+    rng = np.random.default_rng(seed)
+    independent = prior_draws(packed, struct, 4000, rng)
+    start = Sample(*(a[:1].copy() for a in independent))
+    scaling = np.broadcast_to(inverse_cholesky(start.cholesky), (1, K, D, D)).copy()
+    replicas = Replicas(*start, scaling, np.zeros(1))
+    proposals = no_proposals(K, D)
+    if jumps:
+        halves = [Sample(*(a[i::2][:300] for a in independent)) for i in range(2)]
+        proposals = fit_proposals(halves, packed)
+        proposals.empty[1] = False
+    out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
+    features, ones = np.empty((D, n)), np.ones(n)
+    tally = np.zeros(7)
+    for s in range(n_iter):
+        simulate_rows(rng, replicas.weights[0], replicas.means[0], replicas.cholesky[0], n, features)
+        sweep_many(
+            rng, 1, features, ones, packed, refresh, np.ones(1), replicas, False, proposals, 1, 0.5,
+            *(a[s : s + 1] for a in out), tally, np.zeros((0, 2)), np.zeros(len(proposals.alpha), dtype=np.int64),
+        )  # fmt: skip
+    if jumps:
+        assert tally[4] > 20 and (tally[6] > 8 or structure == "tied")
+    ours, theirs = statistics_of(out), statistics_of(independent)
+    error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
+    return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("structure", "family", "step"),
+    [
+        ("full", "lognormal", 0.0), ("full", "halfnormal", 0.6), ("full", "inversegamma", 0.0),
+        ("tied", "exponential", 0.0), ("tied", "lognormal", 0.6), ("diag", "halfcauchy", 0.6),
+        ("diag", "inversegamma", 0.0), ("spherical", "halfnormal", 0.0), ("spherical", "lognormal", 0.6),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("jumps", [False, True])
+def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: str, step: float, jumps: bool) -> None:
+    z = geweke(structure, family, step, jumps=jumps)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize(("structure", "family", "step"), [("full", "lognormal", 0.6), ("tied", "inversegamma", 0.0)])
+def test_matrices_proposed_nearby_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
+    z = geweke(structure, family, step, jumps=False, refresh=0.3)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+def test_permanent_is_the_sum_over_orders() -> None:
+    rng = np.random.default_rng(1)
+    for k in (1, 2, 3, 5):
+        logs = rng.normal(scale=3.0, size=(k, k)) - 500.0
+        brute = np.logaddexp.reduce([logs[range(k), list(p)].sum() for p in itertools.permutations(range(k))])
+        assert log_permanent(logs.copy(), np.empty(1 << k)) == pytest.approx(brute, abs=1e-10)
+
+
+def test_fitted_covariance_densities_are_scipys() -> None:
+    rng = np.random.default_rng(2)
+    table, struct, prior = problem("full", "lognormal", d=3)
+    packed = complete_prior(prior, struct)
+    true = stats.invwishart(14, np.array([[4.0, 1, 0], [1, 3, 0.5], [0, 0.5, 2]]))
+    covariances = true.rvs(4000, random_state=rng)[:, None]
+    cholesky = np.linalg.cholesky(covariances)
+    sample = Sample(np.ones((4000, 1)), rng.normal(size=(4000, 1, 3)), cholesky, cholesky)
+    fitted = fit_proposals([sample], packed)
+    assert fitted.shape[0, 0] == pytest.approx(0.8 * 14, rel=0.05)
+    scale = fitted.root[0, 0] @ fitted.root[0, 0].T
+    at = cholesky[7, 0]
+    ours = log_covariance(packed, fitted, 0, 0, at, inverse_cholesky(at), log_determinant(at))
+    assert ours == pytest.approx(stats.invwishart(fitted.shape[0, 0], scale).logpdf(at @ at.T), abs=1e-9)
+    mean = np.array([0.3, -0.2, 0.9])
+    both = log_part(packed, fitted, 0, 0, mean, at, inverse_cholesky(at), log_determinant(at), 0.0)
+    normal = stats.multivariate_normal(fitted.loc[0, 0], at @ at.T / fitted.kappa[0, 0]).logpdf(mean)
+    assert both == pytest.approx(ours + normal, abs=1e-9)
+
+
+def test_fitted_variance_densities_are_scipys() -> None:
+    rng = np.random.default_rng(3)
+    for name, n_variances in (("diag", 2), ("spherical", 1)):
+        table, struct, prior = problem(name, "lognormal")
+        packed = complete_prior(prior, struct)
+        v = stats.invgamma(5, scale=3.0).rvs((3000, 2), random_state=rng)
+        v = v if n_variances == 2 else np.repeat(v[:, :1], 2, axis=1)
+        cholesky = (np.sqrt(v)[:, :, None] * np.eye(2))[:, None]
+        fitted = fit_proposals(
+            [Sample(np.ones((3000, 1)), np.zeros((3000, 1, 2)) + v[:, None], cholesky, cholesky)], packed
+        )
+        a, b = fitted.shape[0, 0] / 2, np.diag(fitted.root[0, 0]) ** 2 / 2
+        at = cholesky[5, 0]
+        expected = sum(stats.invgamma(a, scale=b[i]).logpdf(v[5, i]) for i in range(n_variances))
+        ours = log_covariance(packed, fitted, 0, 0, at, inverse_cholesky(at), log_determinant(at))
+        assert ours == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("step", [0.0, 0.5])
+def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float) -> None:
+    """Equal to `Density`, once both are densities of sds and correlation factors."""
+    table, struct, prior = problem(structure, "inversegamma", step)
+    packed = complete_prior(prior, struct)
+    rng = np.random.default_rng(5)
+    sample = prior_draws(packed, struct, 6, rng)
+    values = []
+    for s in range(6):
+        chol = np.broadcast_to(sample.cholesky[s], (K, D, D))
+        latent = np.broadcast_to(sample.latent[s], (K, D, D)).copy()
+        params = MixtureParams(sample.weights[s], sample.means[s], chol @ chol.mT, struct.name)
+        density = Density.build(table, struct, prior, params)
+        log_prior = density.log_prior(sample.weights[s : s + 1], sample.means[s : s + 1], latent[None])[0]
+        scaling = inverse_cholesky(chol).copy()
+        features = np.ascontiguousarray(table.standardized.T)
+        ours = log_posterior_of(features, table.weights, packed, sample.weights[s], sample.means[s],
+                                sample.latent[s], scaling, np.empty(K))  # fmt: skip
+        log_likelihood = sum(
+            np.logaddexp.reduce([
+                math.log(w) + stats.multivariate_normal(m, c).logpdf(x)
+                for w, m, c in zip(params.weights, params.means, params.covariances, strict=True)
+            ])
+            for x in table.values
+        )  # fmt: skip
+        # d(S) = 2 s d(s) for a variance; for a matrix d(S) = 2^D prod s_i^D times d(sd, correlation), and the free
+        # cells of a correlation factor carry prod_i (M_ii / s_i)^(D - i) per row of the matrix they make.
+        jacobian = 0.0
+        for m in sample.latent[s]:
+            sds = np.linalg.norm(m, axis=1)
+            if struct.correlated:
+                i = np.arange(D)
+                jacobian -= D * math.log(2.0) + D * np.log(sds).sum()
+                jacobian -= ((D - i - 1) * np.log(np.diag(m) / sds))[1:].sum()
+            else:
+                n_sd = 1 if struct.one_sd else D
+                jacobian -= n_sd * math.log(2.0) + np.log(sds[:n_sd]).sum()
+        values.append(ours - (log_likelihood + log_prior + jacobian))
+    np.testing.assert_allclose(values, values[0], atol=1e-8)  # all that is left is the constant of the weights
+
+
+def test_matrix_prior_integrates_to_one() -> None:
+    """p(S) over 2 x 2 matrices on a grid of log variances and correlations."""
+    _, struct, prior = problem("full", "lognormal")
+    packed = complete_prior(prior, struct)
+    log_v, r = np.linspace(-6.0, 4.0, 60), np.linspace(-1.0, 1.0, 61)[1:-1]
+    total = 0.0
+    for a in np.exp(log_v):
+        for b in np.exp(log_v):
+            for c in r:
+                latent = np.array([[math.sqrt(a), 0.0], [c * math.sqrt(b), math.sqrt(b * (1 - c * c))]])
+                total += math.exp(log_prior_covariance(packed, latent)) * (a * b) ** 1.5
+    cell = (log_v[1] - log_v[0]) ** 2 * (r[1] - r[0])
+    assert total * cell == pytest.approx(1.0, abs=0.01)
+
+
+def test_allocations_follow_the_responsibilities() -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(300, 2))
+    weights, means = np.array([0.3, 0.5, 0.2]), rng.normal(size=(3, 2))
+    scaling = np.stack([np.eye(2) * s for s in (1.0, 2.0, 0.7)])
+    log_norm = np.empty(3)
+    log_normalizers(np.log(weights), scaling, log_norm)
+    row_weights = rng.integers(0, 4, size=300) + rng.choice([0.0, 0.25], size=300)
+    counts, sums, outers = np.empty(3), np.empty((3, 2)), np.empty((3, 2, 2))
+    component, log_r = np.full(300, -1), np.empty(300)
+    features = np.ascontiguousarray(rows.T)
+    totals = []
+    for _ in range(2000):
+        allocation_pass(rng, features, row_weights, log_norm, means, scaling, False, 1.0, counts, sums, outers,
+                        component, log_r)  # fmt: skip
+        assert counts.sum() == pytest.approx(row_weights.sum())
+        totals.append(np.concatenate([counts, sums.ravel()]))
+    y = np.einsum("kij,nkj->nki", scaling, rows[:, None] - means)
+    log_p = np.log(weights) + np.log(np.diagonal(scaling, axis1=1, axis2=2)).sum(axis=1) - 0.5 * (y**2).sum(axis=2)
+    r = np.exp(log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)) * row_weights[:, None]
+    expected = np.concatenate([r.sum(axis=0), np.einsum("nk,nkj->kj", r, y).ravel()])
+    error = np.std(totals, axis=0) / math.sqrt(len(totals))
+    assert (np.abs(np.mean(totals, axis=0) - expected) < 4.5 * error).all()

@@ -1,0 +1,176 @@
+"""Laplace approximation with importance resampling, against quadrature and NUTS, and what says that it failed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.stats import lognorm, norm
+
+import bayesgmm as bg
+from bayesgmm.decoupled import value_and_gradient
+from bayesgmm.diagnostics import diagnose
+from bayesgmm.draws import Draws
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.inference.auto import sample_auto
+from bayesgmm.inference.laplace import decoupled_hessian, laplace_part, sample_laplace
+from bayesgmm.inference.modes import find_modes
+from bayesgmm.inference.nuts import sample_nuts
+from bayesgmm.posterior import build_tree
+from bayesgmm.structure import get_structure
+
+FULL = get_structure("full")
+
+
+def problem_of(data, k: int, structure=FULL, prior: bg.MixturePrior | None = None):
+    """Table, structure, prior and EM candidates, as the samplers take them."""
+    table = bg.prepare_table(data)
+    _, candidates = fit_em_candidates(table, k, structure=structure, n_init=10, random_seed=0)
+    return table, structure, (prior or bg.MixturePrior()).resolve(table), candidates
+
+
+def tree_of(draws: Draws, problem, inference: str):
+    table, structure, prior, _ = problem
+    return build_tree(
+        draws, table, structure, prior, inference=inference, random_seed=1, standardize=True, log_likelihood=True
+    )
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return problem_of(bg.datasets.load_faithful(), 2)
+
+
+@pytest.fixture(scope="module")
+def laplace(faithful):
+    return sample_laplace(*faithful, random_seed=1)
+
+
+@pytest.fixture(scope="module")
+def nuts_tree(faithful):
+    return tree_of(sample_nuts(*faithful, random_seed=1, progressbar=False), faithful, "nuts")
+
+
+def differences(tree, exact) -> tuple[float, float]:
+    """Largest difference of posterior means, in posterior sds, and of log posterior sds."""
+    shift, spread = [], []
+    for name in ("weights", "means", "covariances"):
+        a, b = (t["posterior"][name].values.reshape(4000, -1) for t in (tree, exact))
+        shift.append(np.abs(a.mean(axis=0) - b.mean(axis=0)) / b.std(axis=0))
+        spread.append(np.abs(np.log(a.std(axis=0) / b.std(axis=0))))
+    return float(np.concatenate(shift).max()), float(np.concatenate(spread).max())
+
+
+def test_agrees_with_nuts(faithful, laplace, nuts_tree) -> None:
+    """Two samples of 4000: standard error of a mean about 0.025 sd, of an sd 2 %."""
+    tree = tree_of(laplace, faithful, "laplace")
+    shift, spread = differences(tree, nuts_tree)
+    assert shift < 0.1
+    assert spread < 0.1
+    assert tree.attrs["pareto_k"] < 0.7
+    assert diagnose(tree).ok
+
+
+def test_posterior_of_one_component_by_quadrature() -> None:
+    """Four rows: a posterior far from normal, whose moments a grid of means and sds gives."""
+    problem = problem_of([[0.0], [1.0], [2.5], [7.0]], 1)
+    table, _, prior, _ = problem
+    draws = sample_laplace(*problem, draws=5000, random_seed=3)
+    assert draws.extra["pareto_k"] < 0.7
+    m, log_s = np.meshgrid(np.linspace(-8.0, 8.0, 801), np.linspace(-3.0, 3.0, 801), indexing="ij")
+    s = np.exp(log_s)
+    (mu,), (sigma,) = prior.sd_parameters
+    log_sd_prior = lognorm.logpdf(s, sigma, scale=np.exp(mu))
+    log_p = norm.logpdf(m, prior.mean_loc[0], prior.mean_scale[0]) + log_sd_prior + log_s  # a density on the grid
+    true_sd = np.sqrt(s**2 + prior.floor[0])
+    for z in table.standardized[:, 0]:
+        log_p = log_p + norm.logpdf(z, m, true_sd)
+    weight = np.exp(log_p - log_p.max())
+    weight /= weight.sum()
+    ess = draws.extra["importance_ess"]
+    for truth, values in ((m, draws.means[:, :, 0, 0]), (np.log(true_sd), np.log(draws.cholesky[:, :, 0, 0, 0]))):
+        mean = float((weight * truth).sum())
+        sd = float(np.sqrt((weight * (truth - mean) ** 2).sum()))
+        assert values.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(ess))
+        assert values.std() == pytest.approx(sd, rel=4 / np.sqrt(ess))
+
+
+def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(faithful) -> None:
+    run = partial(sample_laplace, *faithful, draws=100, chains=3)
+    first, second, other = run(random_seed=5, cores=1), run(random_seed=5, cores=2), run(random_seed=6)
+    for name in ("weights", "means", "cholesky", "log_prior"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert first.shape == (3, 100, 2, 2)
+    assert first.extra == second.extra
+    assert not np.array_equal(first.means, other.means)
+
+
+@pytest.mark.parametrize("covariance_type", ["tied", "diag", "spherical"])
+def test_other_structures_pass(covariance_type: str) -> None:
+    problem = problem_of(bg.datasets.load_faithful(), 2, get_structure(covariance_type))
+    draws = sample_laplace(*problem, random_seed=1)
+    assert draws.extra["pareto_k"] < 0.5
+    assert draws.extra["importance_ess"] > 3000
+
+
+def test_duplicates_stand_side_by_side_and_are_counted(laplace) -> None:
+    flat = laplace.log_prior.ravel()
+    repeats = int((np.diff(flat) == 0).sum())
+    assert len(np.unique(flat)) == laplace.extra["n_distinct"] == flat.size - repeats
+
+
+def test_surplus_components_are_caught_and_said() -> None:
+    """Four components on two clusters: the posterior is nothing like a few normals."""
+    problem = problem_of(bg.datasets.load_faithful(), 4)
+    draws = sample_laplace(*problem, random_seed=1, draws=500)
+    assert draws.extra["pareto_k"] > 0.7
+    assert draws.extra["n_distinct"] == 2000
+    assert "not resampled" in draws.method
+    diagnosis = diagnose(tree_of(draws, problem, "laplace"))
+    assert not diagnosis.ok
+    assert "intervals are not trustworthy" in diagnosis.verdict
+
+
+def test_log_p_and_log_q_are_what_loo_needs(faithful, laplace) -> None:
+    """LOO corrected by log_p - log_q is the plain LOO of the resampled draws, which need no correction."""
+    import arviz as az
+
+    tree = tree_of(laplace, faithful, "laplace")
+    stats = tree["sample_stats"]
+    difference = (stats["log_p"] - stats["log_q"]).values
+    assert np.ptp(difference) < 0.2  # raw against smoothed weights
+    jacobian = np.log(faithful[0].scale).sum() * faithful[0].n_rows
+    constant = stats["log_p"].values - (tree["posterior"]["log_likelihood_total"].values + laplace.log_prior)
+    np.testing.assert_allclose(constant, jacobian, atol=1e-6)
+    corrected = az.loo_approximate_posterior(tree, log_p=stats["log_p"].values, log_q=stats["log_q"].values)
+    assert corrected.elpd == pytest.approx(az.loo(tree).elpd, abs=0.05)
+
+
+def test_mode_and_hessian_in_decoupled_coordinates(faithful) -> None:
+    density = find_modes(*faithful)[0].density
+    part, evidence = laplace_part(density)
+    value, gradient = value_and_gradient(density, part.mean)
+    hessian = decoupled_hessian(density, part.mean)
+    # A Newton step from the mode, in sds.
+    assert np.abs(np.linalg.solve(hessian, gradient)).max() < 0.02
+    np.testing.assert_allclose(part.factor @ part.factor.T, np.linalg.inv(-hessian), rtol=0.05, atol=0.02)
+    values = [value_and_gradient(density, part.mean + h * np.eye(density.n_dim)[3])[0] for h in (-0.01, 0.01)]
+    assert (sum(values) - 2 * value) / 1e-4 == pytest.approx(hessian[3, 3], rel=1e-3)
+    expected = value + 0.5 * density.n_dim * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(-hessian).logabsdet
+    assert evidence == pytest.approx(expected, abs=0.02)
+
+
+def test_auto_keeps_laplace_where_it_is_good_and_says_so(faithful) -> None:
+    draws = sample_auto(*faithful, random_seed=1, progressbar=False)
+    assert draws.extra["inference"] == "laplace"
+    assert "kept the Laplace approximation" in draws.notes[0]
+    assert tree_of(draws, faithful, "auto").attrs["inference"] == "laplace"
+
+
+def test_auto_falls_back_to_nuts_and_says_why() -> None:
+    problem = problem_of(bg.datasets.load_faithful(), 4)
+    draws = sample_auto(*problem, random_seed=1, draws=50, tune=50, chains=2, progressbar=False)
+    assert draws.extra == {"inference": "nuts"}
+    assert "Pareto k" in draws.notes[0] and "NUTS" in draws.notes[0]
+    assert draws.method.startswith("NUTS")
