@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 
 from bayesgmm.bridge import effective_sample_size
 from bayesgmm.data import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.prior import ResolvedPrior
+from bayesgmm.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.streaming import _over_threads
 from bayesgmm.tree import posterior_arrays, read_draws
 
@@ -124,8 +124,7 @@ def log_empty_prior(total_weight: float, n_components: int, concentration: float
     >>> round(math.exp(log_empty_prior(1.0, 4, 1.0)), 12)  # one row misses one of four
     0.75
     """
-    a, b = n_components * concentration, (n_components - 1) * concentration
-    return float(gammaln(a) + gammaln(total_weight + b) - gammaln(b) - gammaln(total_weight + a))
+    return log_probability_empty(total_weight, n_components, 1, concentration)
 
 
 def log_empty_probability(

@@ -21,6 +21,7 @@ from bayesgmm.em import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.escalation import Request, check_inference, draw_posterior
 from bayesgmm.fitted import FittedMixture, check_seed
+from bayesgmm.mode_shares import weigh_modes
 from bayesgmm.posterior import build_tree
 from bayesgmm.prior import MixturePrior, ResolvedPrior
 from bayesgmm.structure import get_structure
@@ -177,7 +178,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             standardize=self.standardize, log_likelihood=self.log_likelihood,
         )  # fmt: skip
         self._set_results(tree, em, table, prior, draws.modes)
-        self._cache["diagnosis"] = diagnose(tree, gate=gate)
+        diagnosis = diagnose(tree, gate=gate)
+        if self.escalate and not draws.partial:
+            diagnosis = weigh_modes(diagnosis, tree, table, structure, prior)
+        self._cache["diagnosis"] = diagnosis
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self

@@ -26,7 +26,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.priors import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.structure import Structure
 
-__all__ = ["MixturePrior", "ResolvedPrior", "lkj_log_constant"]
+__all__ = ["MixturePrior", "ResolvedPrior", "lkj_log_constant", "log_probability_empty"]
 
 Array = NDArray[np.float64]
 
@@ -217,3 +217,9 @@ def lkj_log_constant(n_features: int, eta: float) -> float:
     return float(
         (d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k)))
     )
+
+
+def log_probability_empty(n_rows: float, n_components: int, n_empty: int, concentration: float) -> float:
+    """Log prior probability that `n_empty` named components of K receive none of n rows."""
+    k, m, e = n_components, n_empty, concentration
+    return float(gammaln(k * e) + gammaln(n_rows + (k - m) * e) - gammaln((k - m) * e) - gammaln(n_rows + k * e))

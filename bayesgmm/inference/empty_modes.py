@@ -15,25 +15,18 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from scipy.special import gammaln
 
 from bayesgmm.data import Table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.prior import ResolvedPrior
+from bayesgmm.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.structure import Structure
 
-__all__ = ["SHARE_THAT_MATTERS", "empty_modes", "log_probability_empty"]
+__all__ = ["SHARE_THAT_MATTERS", "empty_modes"]
 
 SHARE_THAT_MATTERS = 0.01  # of the posterior
 _STARTS = 4
 _CANDIDATES = 2
-
-
-def log_probability_empty(n_rows: float, n_components: int, n_empty: int, concentration: float) -> float:
-    """Log prior probability that `n_empty` named components of K receive none of n rows."""
-    k, m, e = n_components, n_empty, concentration
-    return float(gammaln(k * e) + gammaln(n_rows + (k - m) * e) - gammaln((k - m) * e) - gammaln(n_rows + k * e))
 
 
 def empty_modes(

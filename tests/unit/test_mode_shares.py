@@ -1,0 +1,53 @@
+"""Shares of modes that chains do not leave, against those that a sampler which does exchange finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.diagnostics import diagnose
+from bayesgmm.draws import Draws
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.gate import judge_draws
+from bayesgmm.inference.gibbs import sample_gibbs
+from bayesgmm.mode_shares import weigh_modes
+from bayesgmm.posterior import build_tree
+from bayesgmm.structure import get_structure
+
+
+def chains_that_stay(draws: Draws, empty: np.ndarray, n: int) -> Draws:
+    """Two chains of draws with a component nearly empty, two of draws without."""
+    order = np.concatenate([np.flatnonzero(part)[: 2 * n] for part in (~empty, empty)])
+
+    def pick(a: np.ndarray) -> np.ndarray:
+        return a.reshape(-1, *a.shape[2:])[order].reshape(4, n, *a.shape[2:])
+
+    arrays = {name: pick(getattr(draws, name)) for name in ("weights", "means", "cholesky", "log_prior")}
+    return replace(draws, **arrays)
+
+
+def test_shares_of_modes() -> None:
+    """Iris, K = 3: one mode has three clusters, the other a component that is nearly empty."""
+    table, structure = bg.prepare_table(bg.datasets.load_iris()[0]), get_structure("full")
+    prior = bg.MixturePrior().resolve(table)
+    candidates = fit_em_candidates(table, 3, structure=structure, n_init=10, random_seed=1)[1]
+    draws = sample_gibbs(
+        table, structure, prior, candidates, judge=lambda d: judge_draws(d, table, structure), draws=3000,
+        random_seed=1, progressbar=False,
+    )  # fmt: skip
+    empty = (draws.weights.min(axis=-1) < 0.1).ravel()
+    share = empty.mean()
+    n = int(min(empty.sum(), (~empty).sum(), 800)) // 2
+    assert n > 100
+    stuck = chains_that_stay(draws, empty, n)
+    tree = build_tree(stuck, table, structure, prior, inference="gibbs", random_seed=1, standardize=True)
+    diagnosis = weigh_modes(diagnose(tree), tree, table, structure, prior)
+    assert diagnosis.status == "several_modes"
+    assert diagnosis.modes is not None
+    assert diagnosis.modes["share"].sum() == pytest.approx(1.0)
+    # The nearly empty component follows the prior, so its evidence is the hard one; a factor of 1.5 is asked for.
+    assert share / 1.5 < float(diagnosis.modes["share"].min()) < 1.5 * share
+    assert "of the posterior" in diagnosis.advice[-1]
