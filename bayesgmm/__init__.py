@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesgmm import datasets, priors
     from bayesgmm.clusterings import compare_clusterings
+    from bayesgmm.compare import compare_components
+    from bayesgmm.comparison import Comparison
     from bayesgmm.data import Table, prepare_table
     from bayesgmm.diagnostics import Diagnosis
     from bayesgmm.em import EMResult, fit_em
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         plot_assignment,
         plot_clusters,
         plot_coclustering,
+        plot_comparison,
         plot_credible_ball,
         plot_diagnostics,
         plot_entropy_split,
@@ -38,6 +41,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BayesianGMM": "estimator",
+    "Comparison": "comparison",
     "Diagnosis": "diagnostics",
     "EMResult": "em",
     "InputError": "errors",
@@ -47,6 +51,7 @@ _HOME = {
     "Table": "data",
     "build_model": "model",
     "compare_clusterings": "clusterings",
+    "compare_components": "compare",
     "fit_em": "em",
     "highest_density_region": "highest_density",
     "load": "storage",
@@ -54,6 +59,7 @@ _HOME = {
     "plot_assignment": "plots",
     "plot_clusters": "plots",
     "plot_coclustering": "plots",
+    "plot_comparison": "plots",
     "plot_credible_ball": "plots",
     "plot_diagnostics": "plots",
     "plot_entropy_split": "plots",
@@ -65,10 +71,11 @@ _HOME = {
 _SUBMODULES = ("datasets", "priors")
 
 __all__ = [
-    "BayesianGMM", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior", "NotConvergedWarning",
-    "Table", "build_model", "compare_clusterings", "datasets", "fit_em", "highest_density_region", "load",
-    "partition_from_labels", "plot_assignment", "plot_clusters", "plot_coclustering", "plot_credible_ball",
-    "plot_diagnostics", "plot_entropy_split", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
+    "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
+    "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
+    "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_clusters",
+    "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_entropy_split",
+    "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``bayesgmm fit data.csv --components 3`` and ``bayesgmm demo``.
+"""The command line: ``bayesgmm fit data.csv --components 3``, ``bayesgmm compare data.csv --components 1:6``, ``demo``.
 
 Bad input ends with exit code 2 and one line; an unconverged fit ends with exit code 3 and says so.
 """
@@ -59,6 +59,41 @@ def fit(
     chosen = [c.strip() for c in columns.split(",")] if columns else None
     frame, labels = read_csv(data, columns=chosen, label=label)
     _run(frame, labels, components, covariance, seed, draws, tune, chains, out, save, as_json, source=data)
+
+
+@app.command()
+def compare(
+    data: Annotated[str, typer.Argument(help="CSV file; the delimiter and the header are recognised.")],
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Numbers of components: 1:6, or 2,3,5.")
+    ] = "1:6",
+    columns: Annotated[str | None, typer.Option("--columns", help="Columns to use, separated by commas.")] = None,
+    covariance: Annotated[
+        str, typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical; several, or all.")
+    ] = "full",
+    seed: Seed = 1,
+    draws: DrawCount = 1000,
+    tune: TuneCount = 500,
+    chains: ChainCount = 4,
+    jobs: Annotated[int, typer.Option("--jobs", help="Fits at once.")] = 1,
+    secondary: Annotated[bool, typer.Option("--secondary", help="Cross-validation, elbow and silhouette too.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """How many clusters: compare numbers of components."""
+    from bayesgmm.cli_compare import run_compare
+    from bayesgmm.read import read_csv
+
+    frame, _ = read_csv(data, columns=[c.strip() for c in columns.split(",")] if columns else None, label=None)
+    code = run_compare(
+        frame, components, covariance, out=out, as_json=as_json, source=data, random_seed=seed, draws=draws, tune=tune,
+        chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint,
+    )  # fmt: skip
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -9,7 +9,8 @@ differences between draws, so (b) alone would be optimistic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from bayesgmm.verdicts import classify, explain, mode_table, sampler_advice
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "diagnose", "with_reservation"]
 
 Array = NDArray[np.float64]
 
@@ -183,6 +184,15 @@ def diagnose(tree: xarray.DataTree, *, gate: Gate | None = None) -> Diagnosis:
         n_chains=n_chains,
         n_draws=n_draws,
     )
+
+
+def with_reservation(diagnosis: Diagnosis, reasons: Sequence[str]) -> Diagnosis:
+    """The diagnosis of a fit that must not be relied on whatever its chains show: its posterior is improper, say."""
+    if not reasons:
+        return diagnosis
+    head = diagnosis.verdict[0].lower() + diagnosis.verdict[1:]
+    verdict = f"Not reliable: {' '.join(reasons)} Otherwise {head}"
+    return replace(diagnosis, verdict=verdict, ok=False)
 
 
 def _verdict(head: str, reservations: list[str], gate_ok: bool) -> str:

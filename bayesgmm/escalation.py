@@ -32,9 +32,10 @@ from bayesgmm.structure import Structure
 
 __all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
 
-INFERENCES = ("nuts", "gibbs")
+INFERENCES = ("nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto")
 SAMPLERS = ("nutpie", "pymc")
 _LONGEST = 5  # times the draws asked for
+_AS_GOOD_AS_EXACT = 0.5  # Pareto k
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Request:
     random_seed: int | None
     progressbar: bool
     target_accept: float
+    batch_size: int | None = None
 
     def judge(self, draws: Draws) -> Gate:
         """The convergence gate."""
@@ -81,16 +83,59 @@ def check_inference(inference: str, sampler: str) -> None:
 
 def draw_posterior(
     request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
-) -> tuple[Draws, Gate]:
-    """Draws from the posterior, those that pass the gate if any stage's do, and the gate they were judged by."""
+) -> tuple[Draws, Gate, str]:
+    """Draws from the posterior, those that pass the gate if any stage's do; the gate they were judged by; and how.
+
+    How is `inference`, or what ``"auto"`` chose.
+    """
     check_inference(inference, sampler)
     if inference == "gibbs":
-        return _gibbs(request)
+        return *_gibbs(request), inference
+    if inference in ("laplace", "advi", "fullrank_advi"):
+        draws = _approximation(request, inference)
+        return draws, request.judge(draws), inference
+    if inference == "auto":
+        kept, why = _laplace_if_exact(request)
+        if kept is not None:
+            return kept, request.judge(kept), "laplace"
+        draws, gate, _ = draw_posterior(request, inference="nuts", sampler=sampler, escalate=escalate)
+        return replace(draws, notes=(why, *draws.notes)), gate, "nuts"
     run = _nuts(request, sampler)
     if escalate and request.can_pass:
-        return _escalated(request, run, sampler)
+        return *_escalated(request, run, sampler), inference
     draws = run()
-    return draws, request.judge(draws)
+    return draws, request.judge(draws), inference
+
+
+def _approximation(request: Request, inference: str) -> Draws:
+    names = ("draws", "chains", "cores", "random_seed", "progressbar")
+    options: dict[str, Any] = {name: getattr(request, name) for name in names}
+    if inference == "laplace":
+        from bayesgmm.inference.laplace import sample_laplace
+
+        draws = sample_laplace(*request.problem, **options)
+    else:
+        from bayesgmm.inference.advi import sample_advi
+
+        draws = sample_advi(*request.problem, method=inference, batch_size=request.batch_size, **options)
+    empty = _empty_components(request)
+    if empty is None:
+        return draws
+    said = f"{empty} This approximation leaves it out: use inference='gibbs'."
+    return replace(draws, notes=(*draws.notes, said))
+
+
+def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
+    """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
+    empty = _empty_components(request)
+    if empty is not None:
+        return None, "Laplace's approximation was not tried: components may be empty."
+    draws = _approximation(request, "laplace")
+    pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
+    if pareto_k < _AS_GOOD_AS_EXACT and worth >= ESS_MIN:
+        said = f"Laplace's approximation with importance resampling was kept: Pareto k is {pareto_k:.2f}."
+        return replace(draws, notes=(*draws.notes, said)), ""
+    return None, f"Laplace's approximation has Pareto k {pareto_k:.2f}, so the posterior was sampled by NUTS."
 
 
 def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
@@ -126,7 +171,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> tup
 
     empty = _empty_components(request)
     if empty is not None:
-        return _gibbs(request, (empty,))
+        return _gibbs(request, (f"{empty} So the posterior was sampled by Gibbs sweeps with jumps between modes.",))
     notes: tuple[str, ...] = ()
     draws = run()
     gate = request.judge(draws)
@@ -183,5 +228,5 @@ def _empty_components(request: Request) -> str | None:
     n_empty = int(worst["n_empty"])
     return (
         f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {worst['share']:.0%} of "
-        "it (Laplace), which NUTS would not visit, so it was sampled by Gibbs sweeps with jumps between modes."
+        "it (Laplace), which starts with all components occupied do not reach."
     )

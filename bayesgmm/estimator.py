@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data import Table, prepare_table
-from bayesgmm.diagnostics import diagnose
+from bayesgmm.diagnostics import diagnose, with_reservation
 from bayesgmm.em import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.escalation import Request, check_inference, draw_posterior
@@ -47,9 +47,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         None takes the data-scaled defaults of `MixturePrior`.
     standardize : bool
         Model columns of mean 0 and sd 1. Results are in original units either way.
-    inference : {"nuts", "gibbs"}
-        How the posterior is found: Hamiltonian Monte Carlo, or Gibbs sweeps with jumps between modes, which suits more
-        components than the data hold.
+    inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
+        How the posterior is found: Hamiltonian Monte Carlo; Gibbs sweeps with jumps between modes, which suits more
+        components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
+        independent or full-rank. "auto" keeps Laplace's where it is as good as exact and else takes NUTS.
     sampler : {"nutpie", "pymc"}
         "nutpie" samples the compiled density; "pymc" samples the `build_model` face with PyMC's NUTS (slow).
     n_init : int
@@ -62,6 +63,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Acceptance statistic that NUTS aims at.
     escalate : bool
         Where NUTS cannot pass the convergence gate, run longer and then by Gibbs; what was done is recorded and said.
+    batch_size : int or None
+        Rows in each mini-batch of ADVI; None is all.
     random_seed : int or None
         Seed of everything random; the same seed gives the same draws.
     log_likelihood : bool
@@ -117,6 +120,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         cores: int | None = None,
         target_accept: float = 0.8,
         escalate: bool = True,
+        batch_size: int | None = None,
         random_seed: int | None = None,
         log_likelihood: bool = True,
         progressbar: bool = True,
@@ -134,6 +138,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.cores = cores
         self.target_accept = target_accept
         self.escalate = escalate
+        self.batch_size = batch_size
         self.random_seed = random_seed
         self.log_likelihood = log_likelihood
         self.progressbar = progressbar
@@ -170,18 +175,20 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         )
         request = Request(
             table, structure, prior, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
-            self.progressbar, self.target_accept,
+            self.progressbar, self.target_accept, self.batch_size,
         )  # fmt: skip
-        draws, gate = draw_posterior(request, inference=self.inference, sampler=self.sampler, escalate=self.escalate)
+        draws, gate, used = draw_posterior(
+            request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
+        )
         tree = build_tree(
-            draws, table, structure, prior, inference=self.inference, random_seed=self.random_seed,
+            draws, table, structure, prior, inference=used, random_seed=self.random_seed,
             standardize=self.standardize, log_likelihood=self.log_likelihood,
         )  # fmt: skip
         self._set_results(tree, em, table, prior, draws.modes)
         diagnosis = diagnose(tree, gate=gate)
         if self.escalate and not draws.partial:
             diagnosis = weigh_modes(diagnosis, tree, table, structure, prior)
-        self._cache["diagnosis"] = diagnosis
+        self._cache["diagnosis"] = with_reservation(diagnosis, prior.improper_columns())
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self

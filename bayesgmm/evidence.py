@@ -28,6 +28,7 @@ from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.errors import InputError
 from bayesgmm.log_posterior import log_posterior_gradient
+from bayesgmm.mode_bridge import bridge_by_modes
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.proposal import fit_proposal
@@ -47,6 +48,7 @@ Array = NDArray[np.float64]
 MCSE_MAX = 0.5
 OMEGA_SEPARATE = 0.01
 _LEFT_OUT_MAX = 0.01
+_SHARP = 0.03  # Monte Carlo error with which the first, cheaper proposal is kept
 _PILOT = 200  # draws that decide which permutations matter
 
 
@@ -231,6 +233,15 @@ def evidence_of_draws(
     estimate = bridge(log_p, log_q, proposed_log_p, proposed_log_q)
 
     omega = float((total - first).mean())
+    words = _method(proposal.describe(), k, len(order), omega, bool((table.weights != 1.0).any()))
+    if not estimate.mcse < _SHARP:  # several modes, or components that follow the prior
+        by_modes = bridge_by_modes(
+            weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, table, structure, prior,
+            random_seed=random_seed,
+        )  # fmt: skip
+        if by_modes is not None and (by_modes.mcse < estimate.mcse or not np.isfinite(estimate.mcse)):
+            estimate, left_out = by_modes, 0.0
+            words = "bridge sampling, one proposal a mode, summed over all relabellings"
     jacobian = float(np.log(table.scale).sum() * table.weights.sum())
     return Evidence(
         value=estimate.log_value - jacobian,
@@ -240,7 +251,7 @@ def evidence_of_draws(
         n_components=k,
         n_permutations=len(order),
         left_out=left_out,
-        method=_method(proposal.describe(), k, len(order), omega, bool((table.weights != 1.0).any())),
+        method=words,
         deviance=(((means - prior.mean_loc) / prior.mean_scale) ** 2).sum(axis=(2, 3)),
         n_means=k * d,
     )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data import Table, check_new_rows
-from bayesgmm.diagnostics import Diagnosis, diagnose
+from bayesgmm.diagnostics import APPROXIMATIONS, PARETO_K_MAX, Diagnosis, diagnose
 from bayesgmm.em import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.params import MixtureParams
@@ -143,25 +143,32 @@ class FittedMixture:
         rows, names = self._named_rows(X)
         return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
 
-    def log_evidence(self, *, chains: Sequence[int] | None = None) -> Evidence:
-        """Log evidence log p(y | K) by symmetrised bridge sampling, of all chains or of some that share a mode."""
+    def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
+        """Log evidence log p(y | K) by symmetrised bridge sampling, of all chains or of some that share a mode.
+
+        Draws of an approximation whose Pareto k exceeds 0.7 are refused unless `force`.
+        """
         from bayesgmm.evidence import log_evidence
 
+        self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
         return self._once(
             key, lambda: log_evidence(self.posterior_, self.table_, self._structure, self.prior_, chains=chains)
         )
 
-    def loo(self, *, repair: bool = True) -> LooResult:
+    def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
         """Leave-one-out predictive score: PSIS, and where that fails MixIS, then refits; see `bayesgmm.loo.loo`.
 
         Parameters
         ----------
         repair : bool
             False leaves rows with a large Pareto k as PSIS gives them, and says so.
+        force : bool
+            Use draws of an approximation even if its own Pareto k exceeds 0.7.
         """
         from bayesgmm.loo import loo
 
+        self._refuse_approximation("LOO", force)
         return self._once(f"loo {repair}", lambda: loo(self.posterior_, repairs=self._repairs() if repair else None))
 
     def waic(self) -> WaicResult:
@@ -169,6 +176,15 @@ class FittedMixture:
         from bayesgmm.waic import waic
 
         return self._once("waic", lambda: waic(self.posterior_))
+
+    def _refuse_approximation(self, what: str, force: bool) -> None:
+        self._check_fitted()
+        inference, k = self.posterior_.attrs["inference"], self.posterior_.attrs.get("pareto_k", 0.0)
+        if inference in APPROXIMATIONS and not k < PARETO_K_MAX and not force:
+            raise InputError(
+                f"{what} needs draws from the posterior, and those of inference={inference!r} have Pareto k {k:.2f} > "
+                f"{PARETO_K_MAX}: fit with inference='nuts', or pass force=True."
+            )
 
     def _repairs(self) -> dict[str, Callable[..., Any]]:
         from bayesgmm.inference.mixis import sample_leave_one_out

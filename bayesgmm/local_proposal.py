@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
 from bayesgmm.approximation import over_threads
@@ -74,8 +75,10 @@ class Part:
     def log_ratio(self, x: Mixtures, order: Sequence[int] | NDArray[np.int64]) -> Array:
         """(S,) log q / prior with component ``order[k]`` in place k."""
         packed = self.density.pack_draws(x.weights[:, order], x.means[:, order], x.latent[:, order])
-        u = from_affine(self.density, packed)
-        return self.proposal.log_density(u) - log_prior_of_decoupled(self.density, u)
+        u, normal = from_affine(self.density, packed), self.proposal
+        whitened = solve_triangular(self.factor, (u - self.mean).T, lower=True, check_finite=False)
+        log_q = normal.log_constants[0] + normal.log_kernel((whitened**2).sum(axis=0))
+        return log_q - log_prior_of_decoupled(self.density, u)
 
 
 @dataclass(frozen=True, eq=False)

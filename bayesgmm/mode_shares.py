@@ -40,8 +40,9 @@ def weigh_modes(
         f"chains {', '.join(map(str, chains))}: {share:.1%} (standard error {error:.1%})"
         for chains, share, error in zip(modes["chains"], shares, errors, strict=True)
     )
+    best = ", ".join(map(str, modes["chains"].iloc[int(np.argmax(shares))]))
     said = (
         f"By evidence the modes found hold of the posterior: {parts}. The draws are not weighted accordingly: take "
-        f"those of chains {', '.join(map(str, modes['chains'].iloc[int(np.argmax(shares))]))} for the most probable mode."
+        f"those of chains {best} for the most probable mode."
     )
     return replace(diagnosis, modes=modes, advice=(*diagnosis.advice, said))

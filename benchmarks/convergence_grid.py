@@ -129,7 +129,7 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     ]
     pymc = [r["pymc"]["ok"] for r in records if "pymc" in r]
     lines = [
-        "# Evidence", "", "Written by `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
+        "# Evidence", "", "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
         f"**{passed} of {len(records)} cells pass**; seconds a fit (the slower seed): median {np.median(seconds):.1f}, "
         f"90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}.", "",
     ]  # fmt: skip

@@ -18,6 +18,7 @@
 import os
 
 import arviz as az
+import matplotlib.pyplot as plt
 
 import bayesgmm as bg
 
@@ -64,11 +65,13 @@ fit.summary().round(3)
 
 # %%
 bg.plot_clusters(fit)
+plt.show()
 # %% [markdown]
 # The thin ellipses are posterior draws: their spread is how sure we are of each cluster's shape.
 
 # %%
 bg.plot_diagnostics(fit)
+plt.show()
 # %% [markdown]
 # ## Who belongs where
 #

@@ -25,7 +25,7 @@ from bayesgmm.augmentation.proposals import (
 )
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
-__all__ = ["MAX_WHOLE", "jump", "log_permanent", "log_posterior_of"]
+__all__ = ["MAX_WHOLE", "jump", "log_permanent", "log_posterior_of", "log_proposal", "propose_whole"]
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
 
@@ -71,7 +71,7 @@ def _add_log(highest, total, value):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_whole(prior, proposals, weights, means, latent, cholesky, scaling, logs, table):
+def log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, logs, table):
     """Log density of a mixture under the symmetrised proposals, up to what no state changes."""
     n_proposals, n_components = proposals.alpha.shape
     per_component = np.empty((3, n_components))
@@ -128,7 +128,8 @@ def log_posterior_of(features, row_weights, prior, weights, means, latent, scali
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, scaling, work):
+def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, scaling, work):
+    """Draw a whole mixture from proposal m; False where rounding does not allow it."""
     n_components = means.shape[0]
     total = 0.0
     for k in range(n_components):
@@ -160,12 +161,14 @@ def jump(rng, features, row_weights, prior, proposals, whole, weights, means, la
     new_weights[:], new_means[:], new_latent[:] = weights, means, latent
     new_cholesky[:], new_scaling[:] = cholesky, scaling
     if whole:
-        if not _propose_whole(
+        if not propose_whole(
             rng, prior, proposals, m, new_weights, new_means, new_latent, new_cholesky, new_scaling, work
         ):
             return m, False
-        gain = _log_whole(prior, proposals, weights, means, latent, cholesky, scaling, logs, table)
-        gain -= _log_whole(prior, proposals, new_weights, new_means, new_latent, new_cholesky, new_scaling, logs, table)
+        gain = log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, logs, table)
+        gain -= log_proposal(
+            prior, proposals, new_weights, new_means, new_latent, new_cholesky, new_scaling, logs, table
+        )
     else:
         j, k = rng.integers(0, n_components), rng.integers(0, n_components)
         g = 0 if prior.shared else j

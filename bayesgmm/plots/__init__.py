@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bayesgmm.plots.assignment import plot_assignment, plot_entropy_split, plot_uncertainty_map
 from bayesgmm.plots.clusters import plot_clusters
+from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.diagnostics import plot_diagnostics
 from bayesgmm.plots.elbo import plot_elbo
 from bayesgmm.plots.partition import plot_coclustering, plot_credible_ball
 
 __all__ = [
-    "plot_assignment", "plot_clusters", "plot_coclustering", "plot_credible_ball", "plot_diagnostics",
-    "plot_elbo", "plot_entropy_split", "plot_uncertainty_map",
+    "plot_assignment", "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball",
+    "plot_diagnostics", "plot_elbo", "plot_entropy_split", "plot_uncertainty_map",
 ]  # fmt: skip

@@ -19,18 +19,19 @@ from bayesgmm.reporting import results as results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.plots.scene import Scene
 
 __all__ = ["report"]
 
 
-def report(fit: BayesianGMM, path: str | PathLike[str], *, ci_prob: float = 0.95) -> Path:
-    """Write a report on a fit: one HTML file that needs nothing else, figures included.
+def report(fit: BayesianGMM | Comparison, path: str | PathLike[str], *, ci_prob: float = 0.95) -> Path:
+    """Write a report on a fit, or on a comparison and the fit it recommends: one HTML file, figures included.
 
     Parameters
     ----------
-    fit : BayesianGMM
+    fit : BayesianGMM or Comparison
         Fitted.
     path : str or PathLike
         The file to write; one that is there is replaced only once the new one is complete.
@@ -53,7 +54,9 @@ def report(fit: BayesianGMM, path: str | PathLike[str], *, ci_prob: float = 0.95
     """
     from bayesgmm.storage import write_whole
 
-    check_fitted(fit)
+    compared: Any = fit if hasattr(fit, "candidates") else None
+    chosen: Any = fit if compared is None else compared.best
+    check_fitted(chosen)
     if not 0.0 < ci_prob < 1.0:
         raise InputError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}; 0.95 is usual.")
     target = Path(path)
@@ -61,16 +64,17 @@ def report(fit: BayesianGMM, path: str | PathLike[str], *, ci_prob: float = 0.95
         raise InputError(f"{target}: this is a folder; give the name of a file.")
     if not target.parent.is_dir():  # before the work, not after it
         raise InputError(f"{target}: the folder {str(target.parent)!r} does not exist; make it first.")
-    page = _render(fit, ci_prob)
+    page = _render(chosen, ci_prob, compared)
     write_whole(target, lambda temporary: Path(temporary).write_text(page, encoding="utf-8"))
     return target
 
 
-def _render(fit: BayesianGMM, ci_prob: float) -> str:
+def _render(fit: BayesianGMM, ci_prob: float, compared: Comparison | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from bayesgmm.plots.scene import Scene, row_probabilities
     from bayesgmm.plots.style import ALARM, verdict_note
+    from bayesgmm.reporting.comparison import comparing
 
     probabilities = row_probabilities(fit, fit.table_.values)
     scene = Scene.of(fit, probabilities)
@@ -93,13 +97,15 @@ def _render(fit: BayesianGMM, ci_prob: float) -> str:
         clusters=results.clusters(fit, ci_prob),
         assignment=results.assignment(fit, probabilities),
         reproducibility=method.reproducibility(fit),
-        figures=_figures(fit, scene, ci_prob),
+        comparison=None if compared is None else comparing(compared),
+        figures=_figures(fit, scene, ci_prob, compared),
     )
 
 
-def _figures(fit: BayesianGMM, scene: Scene, ci_prob: float) -> dict[str, dict[str, Any]]:
+def _figures(fit: BayesianGMM, scene: Scene, ci_prob: float, compared: Comparison | None) -> dict[str, dict[str, Any]]:
     """Each figure as an address that holds its SVG, with its caption and width in CSS pixels."""
     from bayesgmm.plots.clusters import clusters_size, draw_clusters
+    from bayesgmm.plots.comparison import COMPARISON_CAPTION, COMPARISON_SIZE, draw_comparison
     from bayesgmm.plots.diagnostics import DIAGNOSTICS_CAPTION, DIAGNOSTICS_SIZE, draw_diagnostics
     from bayesgmm.plots.legend import clusters_caption
     from bayesgmm.plots.scene import choose_features
@@ -110,7 +116,12 @@ def _figures(fit: BayesianGMM, scene: Scene, ci_prob: float) -> dict[str, dict[s
     def drawn(size: tuple[float, float], draw: Callable[[Figure], Any], caption: str) -> dict[str, Any]:
         return {"source": _svg(size, draw), "caption": caption, "width": round(96 * size[0])}
 
-    return {
+    shown = {} if compared is None else {
+        "comparison": drawn(
+            COMPARISON_SIZE, lambda figure: draw_comparison(figure, compared), COMPARISON_CAPTION
+        )
+    }  # fmt: skip
+    return shown | {
         "clusters": drawn(
             clusters_size(columns, scene.n_components),
             lambda figure: draw_clusters(figure, scene, columns, **options),

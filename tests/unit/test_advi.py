@@ -212,5 +212,6 @@ def test_surplus_components_are_caught() -> None:
     problem = problem_of(bg.datasets.load_faithful(), 4)
     draws = sample_advi(*problem, method="advi", random_seed=1, progressbar=False)
     assert draws.extra["pareto_k"] > 0.7
+    assert "others that were found hold" in draws.notes[0]
     diagnosis = diagnose(tree_of(draws, problem, "advi"))
     assert not diagnosis.ok and "intervals are not trustworthy" in diagnosis.verdict

@@ -227,3 +227,17 @@ def test_the_component_table_has_one_row_a_free_number(covariance_type):
     kinds = [name.split("[")[0] for name in table.index]
     assert (kinds.count("sd"), kinds.count("corr")) == (sds, correlations)
     assert (kinds.count("weights"), kinds.count("means")) == (3, 6)
+
+
+def test_an_improper_posterior_is_never_ok() -> None:
+    """Half-normal sds, tied rows and no recording step: chains may agree, and mean nothing."""
+    import bayesgmm as bg
+
+    prior = bg.MixturePrior(sd=bg.priors.HalfNormal(1.0), resolution=None)
+    fit = bg.BayesianGMM(1, prior=prior, random_seed=1, progressbar=False)
+    rows = np.random.default_rng(0).normal(size=(40, 1))
+    rows[1] = rows[0]  # one tie is enough
+    with pytest.warns(UserWarning, match="improper"):
+        fit.fit(rows)
+    assert not fit.diagnose().ok
+    assert "improper" in fit.diagnose().verdict

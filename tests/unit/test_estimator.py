@@ -168,3 +168,20 @@ def test_structures(covariance_type: str) -> None:
         np.testing.assert_array_equal(covariances[..., 0, :, :], covariances[..., 1, :, :])
     else:
         assert (covariances[..., 0, 1] == 0).all()
+
+
+def test_auto_keeps_laplace_where_it_is_good_and_says_so() -> None:
+    fit = bg.BayesianGMM(2, inference="auto", random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+    assert fit.posterior_.attrs["inference"] == "laplace"
+    assert fit.diagnose().ok
+    assert "was kept" in str(fit.diagnose())
+
+
+def test_an_approximation_that_fails_is_refused_downstream() -> None:
+    fit = bg.BayesianGMM(4, inference="laplace", random_seed=1, progressbar=False)
+    with pytest.warns(bg.NotConvergedWarning, match="Pareto k"):
+        fit.fit(bg.datasets.load_faithful())
+    with pytest.raises(bg.InputError, match="force=True"):
+        fit.log_evidence()
+    with pytest.raises(bg.InputError, match="force=True"):
+        fit.loo()

@@ -13,7 +13,6 @@ from bayesgmm.decoupled import value_and_gradient
 from bayesgmm.diagnostics import diagnose
 from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.auto import sample_auto
 from bayesgmm.inference.laplace import decoupled_hessian, laplace_part, sample_laplace
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts import sample_nuts
@@ -159,18 +158,3 @@ def test_mode_and_hessian_in_decoupled_coordinates(faithful) -> None:
     assert (sum(values) - 2 * value) / 1e-4 == pytest.approx(hessian[3, 3], rel=1e-3)
     expected = value + 0.5 * density.n_dim * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(-hessian).logabsdet
     assert evidence == pytest.approx(expected, abs=0.02)
-
-
-def test_auto_keeps_laplace_where_it_is_good_and_says_so(faithful) -> None:
-    draws = sample_auto(*faithful, random_seed=1, progressbar=False)
-    assert draws.extra["inference"] == "laplace"
-    assert "kept the Laplace approximation" in draws.notes[0]
-    assert tree_of(draws, faithful, "auto").attrs["inference"] == "laplace"
-
-
-def test_auto_falls_back_to_nuts_and_says_why() -> None:
-    problem = problem_of(bg.datasets.load_faithful(), 4)
-    draws = sample_auto(*problem, random_seed=1, draws=50, tune=50, chains=2, progressbar=False)
-    assert draws.extra == {"inference": "nuts"}
-    assert "Pareto k" in draws.notes[0] and "NUTS" in draws.notes[0]
-    assert draws.method.startswith("NUTS")

@@ -23,17 +23,20 @@ LAYERS = {
         "inference", "likelihood_op", "model",
     },
     "analysis": {
-        "assignment", "bridge", "candidate", "clusterings", "coclustering", "convergence", "credible_ball", "diagnostics",
+        "assignment", "bridge", "candidate", "clusterings", "coclustering", "convergence", "credible_ball",
+        "diagnostics",
         "elpd", "empty_components", "evidence", "gate", "highest_density", "invariants", "kfold", "label_draws",
-        "loo", "merging", "merging_core", "mixis", "mode_shares",
+        "loo", "merging", "merging_core", "mixis", "mode_bridge", "mode_shares",
         "occupancy", "outliers", "partition", "posterior", "posterior_partition",
-        "predict", "prior_sensitivity", "ranking", "recommend", "secondary", "summary", "symmetric", "tree", "verdicts", "waic",
+        "predict", "prior_sensitivity", "ranking", "recommend", "secondary", "summary",
+        "symmetric", "tree", "verdicts", "waic",
     },
     "showing": {
         "plots", "reporting",
     },
     "shell": {
-        "__init__", "__main__", "checkpoint", "cli", "cli_compare", "compare", "comparison", "datasets", "escalation", "estimator", "fitted", "storage",
+        "__init__", "__main__", "checkpoint", "cli", "cli_compare", "compare", "comparison", "datasets",
+        "escalation", "estimator", "fitted", "storage",
     },
 }  # fmt: skip
 # Analysis stands beside the model, not above it: it must not know how draws were made.

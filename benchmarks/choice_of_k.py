@@ -1,0 +1,152 @@
+"""How often each rule finds the number of clusters: a simulation study.
+
+    python benchmarks/choice_of_k.py [--repeats 20] [--scenarios gamma-1 t-2] [--rows 300] [--largest 5] [--out k.csv]
+
+Scenarios, each in d = 1, 2 and 5 columns (gamma-1, gamma-2, gamma-5, ...): one cluster, separated, overlapping, unequal
+weights (90/10), unequal volumes, gamma-shaped, t-shaped, rounded. Truth is the number of clusters that were simulated.
+Rules: our K (`density`), p(K | y) (`evidence`), our number of clusters (`clusters`), BIC of our EM (mclust's rule with
+one structure), BayesianGaussianMixture of scikit-learn (components of weight above 1/n), and argmax of elpd_loo. Every
+repetition is one line of --out, appended at once; a run that was stopped continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+RULES = ("density", "evidence", "clusters", "bic", "sklearn", "argmax_loo")
+FIELDS = ("scenario", "repeat", "truth", *RULES, "all_converged", "seconds")
+DIMENSIONS = (1, 2, 5)
+Rows = np.ndarray
+
+
+def centres(n_clusters: int, d: int, distance: float) -> Rows:
+    """Corners of a simplex-like arrangement in d columns, neighbours `distance` apart."""
+    out = np.zeros((n_clusters, d))
+    for k in range(1, n_clusters):
+        out[k, (k - 1) % d] = distance * (1 + (k - 1) // d)
+    return out
+
+
+def gaussian(rng: np.random.Generator, n: int, d: int, n_clusters: int, distance: float) -> Rows:
+    z = rng.integers(n_clusters, size=n)
+    return centres(n_clusters, d, distance)[z] + rng.normal(size=(n, d))
+
+
+def one(rng: np.random.Generator, n: int, d: int) -> Rows:
+    return gaussian(rng, n, d, 1, 0.0)
+
+
+def separated(rng: np.random.Generator, n: int, d: int) -> Rows:
+    return gaussian(rng, n, d, 3, 6.0)
+
+
+def overlapping(rng: np.random.Generator, n: int, d: int) -> Rows:
+    return gaussian(rng, n, d, 2, 3.2)
+
+
+def unequal_weights(rng: np.random.Generator, n: int, d: int) -> Rows:
+    z = (rng.random(n) < 0.1).astype(int)
+    return centres(2, d, 5.0)[z] + rng.normal(size=(n, d))
+
+
+def unequal_volumes(rng: np.random.Generator, n: int, d: int) -> Rows:
+    z = rng.integers(2, size=n)
+    return centres(2, d, 6.0)[z] + np.array([0.3, 1.5])[z][:, None] * rng.normal(size=(n, d))
+
+
+def gamma(rng: np.random.Generator, n: int, d: int) -> Rows:
+    z = rng.integers(2, size=n)
+    return centres(2, d, 7.0)[z] + rng.gamma(2.0, 1.0, size=(n, d))
+
+
+def student(rng: np.random.Generator, n: int, d: int) -> Rows:
+    z = rng.integers(2, size=n)
+    scale = np.sqrt(4.0 / rng.chisquare(4.0, size=n))[:, None]
+    return centres(2, d, 8.0)[z] + scale * rng.normal(size=(n, d))
+
+
+def rounded(rng: np.random.Generator, n: int, d: int) -> Rows:
+    return np.round(gaussian(rng, n, d, 2, 5.0) / 0.5) * 0.5
+
+
+KINDS: dict[str, tuple[int, Callable[[np.random.Generator, int, int], Rows]]] = {
+    "one": (1, one), "separated": (3, separated), "overlapping": (2, overlapping), "weights": (2, unequal_weights),
+    "volumes": (2, unequal_volumes), "gamma": (2, gamma), "t": (2, student), "rounded": (2, rounded),
+}  # fmt: skip
+
+
+def choices(X: Rows, largest: int, seed: int) -> dict[str, int | float | bool]:
+    """The number that each rule gives."""
+    from sklearn.mixture import BayesianGaussianMixture
+
+    import bayesgmm as bg
+
+    began = time.perf_counter()
+    found = bg.compare_components(X, range(1, largest + 1), random_seed=seed, progressbar=False)
+    seconds = time.perf_counter() - began
+    table, said = found.table, found.recommendation
+    z = (X - X.mean(axis=0)) / X.std(axis=0)
+    sparse = BayesianGaussianMixture(n_components=largest, random_state=seed, max_iter=2000, n_init=5).fit(z)
+    used = table[table["ranked"]]
+    return {
+        "density": said.n_components,
+        "evidence": -1 if said.most_probable is None else int(table.at[said.most_probable, "n_components"]),
+        "clusters": said.n_clusters,
+        "bic": int(table["bic"].idxmin()),
+        "sklearn": int((sparse.weights_ > 1.0 / len(X)).sum()),
+        "argmax_loo": int(used["elpd_loo"].idxmax()),
+        "all_converged": bool(table["converged"].all()),
+        "seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    names = [f"{kind}-{d}" for kind in KINDS for d in DIMENSIONS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--largest", type=int, default=5)
+    parser.add_argument("--scenarios", nargs="*", default=names, choices=names)
+    parser.add_argument("--out", type=Path, default=Path("choice_of_k.csv"))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+
+    done = set()
+    if options.out.exists():
+        before = pd.read_csv(options.out)
+        done = set(zip(before["scenario"], before["repeat"], strict=True))
+    else:
+        options.out.write_text(",".join(FIELDS) + "\n")
+    for repeat in range(options.repeats):
+        for name in options.scenarios:
+            if (name, repeat) in done:
+                continue
+            kind, d = name.rsplit("-", 1)
+            truth, simulate = KINDS[kind]
+            seed = 1000 * repeat + names.index(name)
+            X = simulate(np.random.default_rng(seed), options.rows, int(d))
+            row = {"scenario": name, "repeat": repeat, "truth": truth, **choices(X, options.largest, seed)}
+            with options.out.open("a", newline="") as file:
+                csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
+            print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+    print(summary(pd.read_csv(options.out)).to_string())
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Share of the repetitions in which each rule gives the truth, a row a scenario."""
+    hits = results[list(RULES)].eq(results["truth"], axis=0)
+    table = hits.groupby(results["scenario"], sort=False).mean()
+    table["repeats"] = results.groupby("scenario", sort=False).size()
+    return table.round(2)
+
+
+if __name__ == "__main__":
+    main()

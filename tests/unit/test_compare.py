@@ -1,0 +1,259 @@
+"""The comparison of fits: its columns against their definitions and ArviZ, its checkpoint, its failures."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.checkpoint import Checkpoint, fingerprint
+from bayesgmm.cli_compare import as_record, as_text, parse_components
+from bayesgmm.comparison import Comparison, comparison_table
+from bayesgmm.data import prepare_table
+from bayesgmm.errors import InputError
+from bayesgmm.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.prior_sensitivity import evidence_sensitivity
+from bayesgmm.secondary import cross_validated_log_likelihood, secondary_scores
+
+OPTIONS = {"draws": 300, "tune": 200, "random_seed": 1, "progressbar": False}
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    return bg.datasets.load_faithful().iloc[::2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkpoint")
+
+
+@pytest.fixture(scope="module")
+def comparison(rows: pd.DataFrame, folder: Path) -> Comparison:
+    return bg.compare_components(rows, [1, 2], checkpoint=folder, **OPTIONS)
+
+
+def without_time(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns="seconds")
+
+
+def test_loo_columns_are_arviz(comparison: Comparison) -> None:
+    import arviz as az
+
+    unrepaired = {k: replace(c, loo=comparison.fits[k].loo(repair=False)) for k, c in comparison.candidates.items()}
+    # ArviZ takes the relative efficiency from the parameters, we take it from each row's likelihood: the smoothing
+    # differs by little.
+    theirs = az.compare({str(k): tree for k, tree in comparison.trees.items()}, round_to="none")
+    theirs.index = theirs.index.astype(int)
+    theirs = theirs.loc[comparison.table.index]
+    ours = comparison_table(unrepaired)
+    np.testing.assert_allclose(ours["elpd_loo"], theirs["elpd"], atol=0.05)
+    np.testing.assert_allclose(ours["se"], theirs["se"], atol=0.05)
+    np.testing.assert_allclose(ours["elpd_diff"], theirs["elpd_diff"], atol=0.05)
+    np.testing.assert_allclose(ours["diff_se"], theirs["dse"].fillna(0.0), atol=0.05)
+    np.testing.assert_allclose(ours["p_loo"], theirs["p"], atol=0.05)
+    np.testing.assert_allclose(ours["stacking_weight"], theirs["weight"], atol=0.02)
+
+
+def test_columns_are_their_definitions(comparison: Comparison, rows: pd.DataFrame) -> None:
+    table, n = comparison.table, len(rows)
+    for k, p in ((1, 5), (2, 11)):
+        ll = table.at[k, "log_likelihood"]
+        assert table.at[k, "bic"] == pytest.approx(p * np.log(n) - 2 * ll)
+        assert table.at[k, "aicc"] == pytest.approx(2 * p - 2 * ll + 2 * p * (p + 1) / (n - p - 1))
+    evidence = table["log_evidence"].to_numpy()
+    odds = np.exp(evidence - evidence.max())
+    np.testing.assert_allclose(table["probability"], odds / odds.sum(), atol=1e-12)
+    assert table.at[2, "log_bf_smaller"] == pytest.approx(evidence[0] - evidence[1])
+    assert comparison.occupied.loc[2].to_dict() == {1: 0.0, 2: 1.0}
+    assert comparison.best is comparison.fits[2]
+    assert comparison.recommendation.headline == "2 Gaussian components (full) that describe 2 clusters."
+
+
+@pytest.mark.slow
+def test_same_seed_same_table_in_processes(comparison: Comparison, rows: pd.DataFrame) -> None:
+    again = bg.compare_components(rows, [2, 1], n_jobs=2, **OPTIONS)
+    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), check_exact=True)
+
+
+def test_checkpoint_is_read_not_fitted(
+    comparison: Comparison, rows: pd.DataFrame, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(bg.BayesianGMM, "fit", refuse)
+    monkeypatch.setattr("bayesgmm.loo.loo", refuse)
+    monkeypatch.setattr("bayesgmm.evidence.log_evidence", refuse)
+    again = bg.compare_components(rows, [1, 2], checkpoint=folder, **OPTIONS)
+    pd.testing.assert_frame_equal(again.table, comparison.table, check_exact=True)
+
+
+def test_stale_checkpoint_is_refused(rows: pd.DataFrame, comparison: Comparison, folder: Path) -> None:
+    with pytest.raises(InputError, match="other data or options"):
+        bg.compare_components(rows, [1], checkpoint=folder, **OPTIONS | {"random_seed": 2})
+    changed = rows.copy()
+    changed.iloc[0, 0] += 0.1
+    with pytest.raises(InputError, match="other data or options"):
+        bg.compare_components(changed, [1], checkpoint=folder, **OPTIONS)
+
+
+def test_a_file_that_is_no_fit_is_refused(rows: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "full-1.nc").write_text("half a file")
+    with pytest.raises(InputError, match="not a file that bayesgmm saved"):
+        bg.compare_components(rows, [1], checkpoint=tmp_path, **OPTIONS)
+
+
+def test_a_killed_run_continues(comparison: Comparison, rows: pd.DataFrame, tmp_path: Path) -> None:
+    """A process is killed as soon as its first fit is on disk; what it left is used, and the table is the same."""
+    source = tmp_path / "rows.csv"
+    rows.to_csv(source, index=True)
+    target = tmp_path / "finished"
+    code = (
+        "import bayesgmm as bg, pandas as pd; "
+        f"rows = pd.read_csv({str(source)!r}, index_col=0); "
+        f"bg.compare_components(rows, [1, 2], checkpoint={str(target)!r}, **{OPTIONS!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    first, second = target / "full-1.nc", target / "full-2.nc"
+    deadline = time.monotonic() + 120.0
+    while not first.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert first.exists() and not second.exists()
+    written = first.stat().st_mtime_ns
+    again = bg.compare_components(rows, [1, 2], checkpoint=target, **OPTIONS)
+    assert first.stat().st_mtime_ns == written and second.exists()
+    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), check_exact=True)
+
+
+def test_a_comparison_pickles(comparison: Comparison) -> None:
+    again = pickle.loads(pickle.dumps(comparison))
+    pd.testing.assert_frame_equal(again.table, comparison.table)
+    assert str(again) == str(comparison)
+
+
+def test_failed_fit_stays_in_the_table_and_out_of_the_ranking(comparison: Comparison) -> None:
+    candidates = dict(comparison.candidates)
+    candidates[2] = replace(candidates[2], converged=False, verdict="Chains disagree.")
+    table = comparison_table(candidates)
+    assert list(table.index) == [1, 2]
+    assert not table.at[2, "ranked"] and np.isfinite(table.at[2, "elpd_loo"])
+    assert np.isnan(table.at[2, "probability"]) and np.isnan(table.at[2, "stacking_weight"])
+    assert table.at[1, "probability"] == 1.0 and table.at[1, "elpd_diff"] == 0.0
+    assert table.at[2, "elpd_diff"] > 0.0  # it is better, and not to be believed
+    assert "K = 2 failed its convergence gate and is not ranked: Chains disagree." in str(
+        Comparison(comparison.fits, candidates)
+    )
+
+
+def test_several_structures(rows: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = bg.compare_components(rows, 1, covariance_type=["full", "diag"], **OPTIONS)
+    assert list(found.fits) == ["1 full", "1 diag"]
+    assert found.best is found.fits["1 full"]
+    assert "K = 1 (full)" in str(found)
+
+
+def test_prior_scale_without_empty_components(comparison: Comparison) -> None:
+    """Where no component can be empty, plain reweighting of the draws is right too."""
+    for k, fit in comparison.fits.items():
+        plain = evidence_sensitivity(fit.log_evidence())
+        found = scale_sensitivity(fit.log_evidence(), fit.posterior_, fit.prior_, draw_occupancy(fit.posterior_))
+        assert plain["log_evidence"].notna().all(), k
+        np.testing.assert_allclose(found["log_evidence"], plain["log_evidence"], atol=4.0 * plain["mcse"].max())
+        assert found.at[2.0, "log_evidence"] < found.at[1.0, "log_evidence"] - 0.5
+
+
+@pytest.mark.slow
+def test_prior_scale_against_a_fit_with_that_prior(rows: pd.DataFrame) -> None:
+    """Three components where two do: one is often nearly empty, and plain reweighting has no number."""
+    few = rows.iloc[:40]
+    options = OPTIONS | {"draws": 1500, "inference": "gibbs"}
+    fit = bg.BayesianGMM(3, **options).fit(few)
+    found = scale_sensitivity(fit.log_evidence(), fit.posterior_, fit.prior_, draw_occupancy(fit.posterior_))
+    for scale in (0.5, 2.0):
+        prior = bg.MixturePrior(mean_scale=scale * fit.prior_.mean_scale)
+        other = bg.BayesianGMM(3, prior=prior, **options).fit(few).log_evidence()
+        error = np.hypot(found.at[scale, "mcse"], other.mcse)
+        assert abs(found.at[scale, "log_evidence"] - other.value) < 4.0 * error + 0.01
+
+
+def test_secondary_scores(rows: pd.DataFrame) -> None:
+    table = prepare_table(rows)
+    labels = bg.fit_em(rows, 2, random_seed=1).params.means.argmax(axis=0)  # any two labels
+    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    assert scores["within_ss"] == pytest.approx(2 * len(rows))  # standardised columns
+    assert np.isnan(scores["silhouette"]) and labels.shape == (2,)
+    mean, cov = rows.mean(), np.cov(rows.T, bias=True)
+    from scipy.stats import multivariate_normal
+
+    inside = multivariate_normal(mean, cov).logpdf(rows).sum()
+    held_out = cross_validated_log_likelihood(table, 1)
+    assert inside - 12.0 < held_out < inside  # about two nats a parameter, five parameters
+
+
+@pytest.mark.parametrize("bad", [0, [], [1, 0], [1.5], "2", True])
+def test_bad_numbers_of_components(bad: object) -> None:
+    with pytest.raises(InputError, match="n_components"):
+        bg.compare_components([[1.0], [2.0], [4.0]], bad)  # type: ignore[arg-type]
+
+
+def test_more_components_than_rows() -> None:
+    with pytest.raises(InputError, match="components"):
+        bg.compare_components([[1.0], [2.0], [4.0]], [1, 9])
+
+
+def test_parse_components() -> None:
+    assert parse_components("1:6") == [1, 2, 3, 4, 5, 6]
+    assert parse_components("5,2") == [2, 5]
+    for bad in ("", "a", "3:1", "0:2", "1:9999", "1-3"):
+        with pytest.raises(InputError, match="--components"):
+            parse_components(bad)
+
+
+def test_text_and_json(comparison: Comparison, rows: pd.DataFrame) -> None:
+    import json
+
+    text = as_text(comparison, "rows.csv", rows)
+    assert "2 Gaussian components (full) that describe 2 clusters." in text and "p(K|y)" in text
+    record = json.loads(json.dumps(as_record(comparison, "rows.csv"), allow_nan=False))
+    assert record["n_clusters"] == 2 and len(record["table"]) == 2
+
+
+def test_command_line(
+    tmp_path: Path, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bayesgmm.cli import main
+
+    source, page = tmp_path / "rows.csv", tmp_path / "page.html"
+    rows.iloc[:60].to_csv(source, index=False)
+    arguments = ["compare", str(source), "--components", "1:2", "--draws", "300", "--tune", "200", "--out", str(page)]
+    monkeypatch.setattr("sys.argv", ["bayesgmm", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    assert "Gaussian component" in capsys.readouterr().out
+    assert "Number of components" in page.read_text()
+
+
+def test_fingerprint_and_folder(tmp_path: Path) -> None:
+    table = prepare_table([[1.0], [2.0], [4.0]])
+    same = fingerprint(table, {"a": 1, "b": 2}), fingerprint(table, {"b": 2, "a": 1})
+    assert same[0] == same[1]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="no folder"):
+        Checkpoint.open(tmp_path / "file", same[0])

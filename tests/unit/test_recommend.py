@@ -1,0 +1,173 @@
+"""The three answers, from scores made by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesgmm.candidate import Candidate, aicc
+from bayesgmm.empty_components import EmptyComponentRatio
+from bayesgmm.errors import InputError
+from bayesgmm.evidence import Evidence
+from bayesgmm.merging import Merging
+from bayesgmm.ranking import elpd_table, predict_as_well, probabilities, scale_table
+from bayesgmm.recommend import recommend
+
+N = 100
+
+
+def merging_of(k: int, clusters: dict[int, float]) -> Merging:
+    number = pd.Series(clusters, name="probability")
+    best = int(number.idxmax())
+    return Merging(number, pd.DataFrame(np.ones((k, k))), np.minimum(np.arange(k), best - 1), 0.9, 0.1, 0.01,
+                   np.zeros((1, k), dtype=int), np.ones((1, k), dtype=bool))  # fmt: skip
+
+
+def candidate(
+    k: int,
+    elpd_i: Any,
+    evidence: float | None,
+    *,
+    bic: float = 0.0,
+    half: float | None = None,
+    double: float | None = None,
+    clusters: dict[int, float] | None = None,
+    structure: str = "full",
+    **options: Any,
+) -> Candidate:
+    loo: Any = None
+    if elpd_i is not None:
+        by_row = np.broadcast_to(np.asarray(elpd_i, dtype=float), N)
+        loo = SimpleNamespace(elpd=float(by_row.sum()), elpd_i=by_row, ok=True)
+    record = None if evidence is None else Evidence(
+        evidence, 0.01, 0.0, 0.9, k, 1, 0.0, "by hand", np.zeros((1, 1)), k
+    )  # fmt: skip
+    table = None if evidence is None else pd.DataFrame(
+        {"log_evidence": [evidence if half is None else half, evidence, evidence if double is None else double]},
+        index=[0.5, 1.0, 2.0],
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "converged": True, "verdict": "Converged.", "method": "", "notes": "", "log_likelihood": 0.0, "aicc": 0.0,
+        "icl": bic, "n_parameters": 3 * k - 1, "waic": None, "empty_ratio": None, "seconds": 1.0, "problems": (),
+        "occupied": pd.Series({k: 1.0}),
+    } | options  # fmt: skip
+    return Candidate(n_components=k, covariance_type=structure, loo=loo, evidence=record, sensitivity=table, bic=bic,
+                     merging=merging_of(k, clusters or {k: 1.0}), **values)  # type: ignore[arg-type]  # fmt: skip
+
+
+def wave(size: float) -> Any:
+    """Row scores that sum to 0, with paired SE sqrt(N) size."""
+    return size * (-1.0) ** np.arange(N)
+
+
+def agreeing() -> dict[int | str, Candidate]:
+    return {
+        1: candidate(1, -3.0, -320.0, bic=600.0),
+        2: candidate(2, -2.0, -230.0, bic=400.0),
+        3: candidate(3, -2.01, -234.0, bic=420.0),
+    }
+
+
+def test_all_agree() -> None:
+    said = recommend(agreeing())
+    assert said.headline == "2 Gaussian components (full) that describe 2 clusters."
+    assert (said.label, said.n_components, said.n_clusters, said.most_probable) == (2, 2, 2, 2)
+    assert said.agree and said.stable is True
+    assert "stable" in str(said) and "disagree" not in str(said)
+
+
+def test_one_standard_error_of_the_paired_difference() -> None:
+    """A difference of 10 nats is within one SE of sqrt(100) 1.1, not within one of sqrt(100) 0.9."""
+    for size, chosen in ((1.1, 1), (0.9, 2)):
+        found = {1: candidate(1, -2.1 + wave(size), -1.0), 2: candidate(2, -2.0, -1.0), 3: candidate(3, -2.1, -1.0)}
+        table = elpd_table(found)
+        assert table.at[1, "elpd_diff"] == pytest.approx(-10.0) and table.at[1, "diff_se"] == pytest.approx(10 * size)
+        assert recommend(found).label == chosen
+
+
+def test_small_differences_are_no_differences() -> None:
+    for below, near in ((3.9, [1, 2]), (4.1, [2])):
+        found: dict[int | str, Candidate] = {
+            1: candidate(1, -2.0 - below / N, -1.0), 2: candidate(2, -2.0, -1.0)
+        }  # fmt: skip
+        assert predict_as_well(found) == near
+
+
+def test_components_that_describe_fewer_clusters_and_criteria_that_disagree() -> None:
+    found = agreeing()
+    found[3] = candidate(3, -1.8, -200.0, bic=410.0, clusters={2: 0.8, 3: 0.2})
+    said = recommend(found)
+    assert said.headline == "3 Gaussian components (full) that describe 2 clusters."
+    assert said.cluster_probability == 0.8 and not said.agree
+    assert "The criteria disagree: elpd and p(K | y) for K = 3; BIC and ICL for K = 2." in str(said)
+    assert "largest K that was ranked" in str(said) and "fewer clusters than components" in str(said)
+
+
+def test_probability_and_its_stability() -> None:
+    found = {1: candidate(1, -2.0, 0.0, half=1.0, double=0.0), 2: candidate(2, -2.0, np.log(3.0), half=0.0)}
+    np.testing.assert_allclose(probabilities(found), [0.25, 0.75])
+    np.testing.assert_allclose(scale_table(found)[0.5], [np.e / (1 + np.e), 1 / (1 + np.e)])
+    said = recommend(found)
+    assert said.most_probable == 2 and said.stable is False
+    assert "not stable" in str(said) and "K = 1 at half the scale (0.73)" in str(said)
+
+
+def test_unknown_scale_is_said() -> None:
+    found = {1: candidate(1, -2.0, 0.0), 2: candidate(2, -2.0, 1.0, double=np.nan)}
+    assert scale_table(found)[2.0].isna().all()
+    said = recommend(found)
+    assert said.stable is None and "at twice the scale it is not known" in str(said)
+
+
+def test_failed_fits_are_named_and_not_ranked() -> None:
+    found = agreeing()
+    found[3] = candidate(3, -1.0, 0.0, converged=False, verdict="Chains disagree.", problems=("no WAIC: too short",))
+    said = recommend(found)
+    assert said.label == 2 and said.most_probable == 2
+    assert "K = 3 failed its convergence gate and is not ranked: Chains disagree." in said.sentences
+    assert "K = 3: no WAIC: too short" in said.sentences
+    assert np.isnan(probabilities(found)[3])
+
+
+def test_nothing_converged() -> None:
+    found = {k: candidate(k, -2.0, 0.0, converged=False, verdict="Chains disagree.") for k in (1, 2)}
+    said = recommend(found)
+    assert said.headline.startswith(
+        "Not to be relied on, no fit converged: 1 Gaussian component (full) that describes 1"
+    )
+
+
+def test_without_evidence_or_loo() -> None:
+    only_loo = recommend({1: candidate(1, -2.0, None), 2: candidate(2, -1.0, None)})
+    assert only_loo.label == 2 and only_loo.most_probable is None and "is not known" in str(only_loo)
+    only_evidence = recommend({1: candidate(1, None, 0.0), 2: candidate(2, None, 9.0)})
+    assert only_evidence.label == 2 and "no fit has LOO" in str(only_evidence)
+    with pytest.raises(InputError, match="LOO or evidence"):
+        recommend({1: candidate(1, None, None)})
+    with pytest.raises(InputError, match="no fit"):
+        recommend({})
+
+
+def test_structures_with_equal_k_fewest_parameters_first() -> None:
+    found: dict[int | str, Candidate] = {
+        "2 full": candidate(2, -2.0, 0.0),
+        "2 diag": candidate(2, -2.01, 1.0, structure="diag", n_parameters=4),
+    }
+    said = recommend(found)
+    assert said.label == "2 diag" and "K = 2 (full) predicts best" in str(said)
+
+
+def test_two_estimates_of_one_bayes_factor_that_differ() -> None:
+    found = agreeing()
+    for value, told in ((4.05, False), (5.0, True)):
+        found[3] = candidate(3, -2.01, -234.0, bic=420.0, empty_ratio=EmptyComponentRatio(value, 0.01, 900.0, 3))
+        assert ("sample more draws" in str(recommend(found))) is told
+
+
+def test_aicc() -> None:
+    assert aicc(10.0, 2, 10.0) == pytest.approx(10.0 + 12.0 / 7.0)
+    assert aicc(10.0, 9, 10.0) == np.inf
