@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.convergence import MIN_DRAWS, convergence_table, group_chains, r_hat
-from bayesgmm.gate import Gate, gate_table
+from bayesgmm.gate import gate_table
 from bayesgmm.invariants import label_invariants
 from bayesgmm.scalars import component_scalars
 from bayesgmm.structure import get_structure
@@ -93,15 +93,13 @@ class Diagnosis:
         return "\n".join([self.verdict, numbers + ".", *self.advice])
 
 
-def diagnose(tree: xarray.DataTree, *, gate: Gate | None = None) -> Diagnosis:
+def diagnose(tree: xarray.DataTree) -> Diagnosis:
     """Judge the draws of a fit.
 
     Parameters
     ----------
     tree : xarray.DataTree
         A fit's ``posterior_``: relabelled draws, the data, and sampler statistics where there are any.
-    gate : Gate, optional
-        Table (a) of these draws where it is known already (`bayesgmm.gate`).
 
     Returns
     -------
@@ -134,8 +132,8 @@ def diagnose(tree: xarray.DataTree, *, gate: Gate | None = None) -> Diagnosis:
     Converged: every label-invariant quantity passes (R-hat < 1.01, ESS > 400).
     """
     stats, draws = read_sample_stats(tree), read_draws(tree)
-    values = _gate_values(tree, draws, stats) if gate is None else gate.values
-    table = gate_table(values) if gate is None else gate.table
+    values = _gate_values(tree, draws, stats)
+    table = gate_table(values)
     components = _component_table(draws, stats.get("permutation"))
     share = float(np.mean(stats["relabel_ambiguity"] > AMBIGUOUS)) if "relabel_ambiguity" in stats else np.nan
     n_chains, n_draws = draws.log_likelihood.shape

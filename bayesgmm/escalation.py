@@ -83,28 +83,23 @@ def check_inference(inference: str, sampler: str) -> None:
 
 def draw_posterior(
     request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
-) -> tuple[Draws, Gate, str]:
-    """Draws from the posterior, those that pass the gate if any stage's do; the gate they were judged by; and how.
-
-    How is `inference`, or what ``"auto"`` chose.
-    """
+) -> tuple[Draws, str]:
+    """Draws from the posterior, those that pass the gate if any stage's do, and how: `inference`, or auto's choice."""
     check_inference(inference, sampler)
     if inference == "gibbs":
-        return *_gibbs(request), inference
+        return _gibbs(request), inference
     if inference in ("laplace", "advi", "fullrank_advi"):
-        draws = _approximation(request, inference)
-        return draws, request.judge(draws), inference
+        return _approximation(request, inference), inference
     if inference == "auto":
         kept, why = _laplace_if_exact(request)
         if kept is not None:
-            return kept, request.judge(kept), "laplace"
-        draws, gate, _ = draw_posterior(request, inference="nuts", sampler=sampler, escalate=escalate)
-        return replace(draws, notes=(why, *draws.notes)), gate, "nuts"
+            return kept, "laplace"
+        draws, _ = draw_posterior(request, inference="nuts", sampler=sampler, escalate=escalate)
+        return replace(draws, notes=(why, *draws.notes)), "nuts"
     run = _nuts(request, sampler)
     if escalate and request.can_pass:
-        return *_escalated(request, run, sampler), inference
-    draws = run()
-    return draws, request.judge(draws), inference
+        return _escalated(request, run, sampler), inference
+    return run(), inference
 
 
 def _approximation(request: Request, inference: str) -> Draws:
@@ -152,21 +147,15 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
     return partial(sample, *request.problem, **request.options | {"target_accept": request.target_accept})
 
 
-def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> tuple[Draws, Gate]:
+def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
 
-    gates: list[Gate] = []
-
-    def judge(draws: Draws) -> Gate:
-        gates.append(request.judge(draws))
-        return gates[-1]
-
     work = MAX_WORK if request.can_pass else MAX_WORK / 100.0
-    draws = sample_gibbs(*request.problem, judge=judge, max_work=work, **request.options)
-    return replace(draws, notes=(*notes, *draws.notes)), gates[-1]
+    draws = sample_gibbs(*request.problem, judge=request.judge, max_work=work, **request.options)
+    return replace(draws, notes=(*notes, *draws.notes))
 
 
-def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> tuple[Draws, Gate]:
+def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Draws:
     from bayesgmm.inference.nuts import NEGLIGIBLE, negligible_starts
 
     empty = _empty_components(request)
@@ -184,7 +173,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> tup
         draws = _longer(request, run, sampler, notes)
         notes, gate = draws.notes, request.judge(draws)
     if _content(draws, gate):
-        return draws, gate
+        return draws
     said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
     return _gibbs(request, (*notes, said))
 

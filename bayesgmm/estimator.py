@@ -16,12 +16,10 @@ from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data import Table, prepare_table
-from bayesgmm.diagnostics import diagnose, with_reservation
 from bayesgmm.em import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.escalation import Request, check_inference, draw_posterior
 from bayesgmm.fitted import FittedMixture, check_seed
-from bayesgmm.mode_shares import weigh_modes
 from bayesgmm.posterior import build_tree
 from bayesgmm.prior import MixturePrior, ResolvedPrior
 from bayesgmm.structure import get_structure
@@ -177,18 +175,12 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             table, structure, prior, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
             self.progressbar, self.target_accept, self.batch_size,
         )  # fmt: skip
-        draws, gate, used = draw_posterior(
-            request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
-        )
+        draws, used = draw_posterior(request, inference=self.inference, sampler=self.sampler, escalate=self.escalate)
         tree = build_tree(
             draws, table, structure, prior, inference=used, random_seed=self.random_seed,
             standardize=self.standardize, log_likelihood=self.log_likelihood,
         )  # fmt: skip
         self._set_results(tree, em, table, prior, draws.modes)
-        diagnosis = diagnose(tree, gate=gate)
-        if self.escalate and not draws.partial:
-            diagnosis = weigh_modes(diagnosis, tree, table, structure, prior)
-        self._cache["diagnosis"] = with_reservation(diagnosis, prior.improper_columns())
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data import Table, check_new_rows
-from bayesgmm.diagnostics import APPROXIMATIONS, PARETO_K_MAX, Diagnosis, diagnose
+from bayesgmm.diagnostics import APPROXIMATIONS, PARETO_K_MAX, Diagnosis, diagnose, with_reservation
 from bayesgmm.em import EMResult
 from bayesgmm.errors import InputError
+from bayesgmm.mode_shares import weigh_modes
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.streaming import mean_responsibilities, predictive_log_density
@@ -74,7 +75,12 @@ class FittedMixture:
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""
-        return self._once("diagnosis", lambda: diagnose(self.posterior_))
+        return self._once("diagnosis", self._diagnose)
+
+    def _diagnose(self) -> Diagnosis:
+        """Also what the chains cannot show: shares of modes that they do not leave, and an improper posterior."""
+        found = weigh_modes(diagnose(self.posterior_), self.posterior_, self.table_, self._structure, self.prior_)
+        return with_reservation(found, self.prior_.improper_columns())
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""

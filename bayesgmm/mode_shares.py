@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.data import Table
 from bayesgmm.diagnostics import Diagnosis
+from bayesgmm.errors import InputError
 from bayesgmm.evidence import log_evidence, mode_weights
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
@@ -30,9 +31,13 @@ def weigh_modes(
     """
     if diagnosis.status != "several_modes" or diagnosis.modes is None:
         return diagnosis
-    evidences = [log_evidence(tree, table, structure, prior, chains=list(c)) for c in diagnosis.modes["chains"]]
-    if not all(e.ok for e in evidences):
-        said = "How much of the posterior each mode holds could not be told: the evidence of one is too uncertain."
+    try:
+        evidences = [log_evidence(tree, table, structure, prior, chains=list(c)) for c in diagnosis.modes["chains"]]
+        why = next((str(e) for e in evidences if not e.ok), None)
+    except InputError as error:
+        why = str(error)
+    if why is not None:
+        said = f"How much of the posterior each mode holds could not be told: {why}"
         return replace(diagnosis, advice=(*diagnosis.advice, said))
     shares, errors = mode_weights(evidences)
     modes = diagnosis.modes.assign(log_evidence=[e.value for e in evidences], share=shares, share_se=errors)
