@@ -36,6 +36,7 @@ CASES = {
     "iris one component": (IRIS[::4], 1, "full", None),
 }  # fmt: skip
 EVIDENCE = json.loads((REFERENCE / "log_evidence.json").read_text())
+SLOW = ("faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy")
 OPTIONS = {"draws": 2000, "random_seed": 4, "progressbar": False, "log_likelihood": False}
 
 
@@ -68,7 +69,7 @@ def z_scores(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, fl
     return out
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES])
 def test_nuts_and_gibbs_agree(name: str) -> None:
     rows, k, structure, prior = CASES[name]
     fits = [
@@ -132,7 +133,7 @@ def test_a_rare_mode_of_the_galaxies_is_found() -> None:
             assert abs(np.median(values[..., j]) - row["q50"]) < 0.12 * row["sd"], (name, j)
 
 
-@pytest.mark.parametrize("name", EVIDENCE)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n[-1] in "34" else n for n in EVIDENCE])
 def test_evidence_of_the_galaxies(name: str) -> None:
     """Log evidence on real data against long runs of another program."""
     known = EVIDENCE[name]
