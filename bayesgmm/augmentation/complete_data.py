@@ -7,8 +7,11 @@ accepted with probability min(1, h(Sigma') / h(Sigma)), h = p(S) / IW(Sigma; nu0
 few rows (nu0, Psi0) resemble the prior. With many, the prior is nearly a power of the sds, s^-(D + 1) each, which
 nu0 = 0 and a negligible Psi0 match; a larger nu0 would raise |Sigma| to a power that rejects everything in ten
 dimensions, and a larger Psi0 every cluster tighter than the prior expects. The choice depends on the rows alone. The
-same with inverse-gamma proposals, one a variance, for diagonal covariances. Components without rows are drawn from
-the prior itself. Densities of S follow from those of (sd, correlation) by
+same with inverse-gamma proposals, one a variance, for diagonal covariances. A few rows do not keep a component from
+being much tighter than Psi0 expects, and a prior that is positive at sd = 0 allows it; half of the proposals from a
+few rows therefore take a Psi0 shrunk at random, whatever the state, or a chain would hardly ever leave such a
+component. Components without rows are drawn from the prior itself. Densities of S follow from those of (sd,
+correlation) by
 
     p(S) = prod_i p(s_i) (M_ii / s_i)^(2 eta - 2 + D - i) s_i^(-i) M_ii^(-(D - i)),   S = M M',  i = 0, ..., D - 1.
 
@@ -45,6 +48,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_V_DRAWS = 20_000
 _RICH = 4.0  # rows, besides two for each column, from which proposals follow the rows alone
 _LITTLE = 0.01  # of a row's worth of sum of squares
+_SHRUNK = 3.0  # mean of the log of the factor by which the scale of a proposal is divided
 
 
 class CompletePrior(NamedTuple):
@@ -309,6 +313,14 @@ def _log_correction_variance(prior, j, shape, scale, variance, floor):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _scale_before_data(rng, usual, square, n, rich):
+    """Scale of the proposal of one variance before the data; `square` is the sum of squares of its `n` rows."""
+    if rich:
+        return min(usual, _LITTLE * square / n)
+    return usual * math.exp(-_SHRUNK * rng.standard_exponential()) if rng.random() < 0.5 else usual
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling):
     """Propose and accept or not a covariance given `n` rows with sum of squares `scatter` (D, D; lower) about the mean.
 
@@ -330,7 +342,7 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
         old = cholesky[j, j] * cholesky[j, j]
         rich = rows >= _RICH
         shape = 0.0 if rich else prior.shape
-        scale = min(prior.scale[j], _LITTLE * square / rows) if rich else prior.scale[j]
+        scale = _scale_before_data(rng, prior.scale[j], square, rows, rich)
         new = (scale + 0.5 * square) / rng.standard_gamma(shape + 0.5 * rows)
         if not 0.0 < new < math.inf:
             continue
@@ -354,7 +366,7 @@ def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scal
     nu0 = 0.0 if rich else 2.0 * prior.shape + d - 1.0
     scale = np.empty(d)
     for i in range(d):
-        scale[i] = min(prior.scale[i], _LITTLE * scatter[i, i] / n) if rich else prior.scale[i]
+        scale[i] = _scale_before_data(rng, prior.scale[i], scatter[i, i], n, rich)
         for j in range(i + 1):
             matrix[i, j] = scatter[i, j] + (2.0 * scale[i] if i == j else 0.0)
     if not factor(matrix, root):

@@ -296,7 +296,7 @@ def test_two_columns(covariance_type: str, k: int) -> None:
     rng = np.random.default_rng(31)
     rows = np.r_[rng.normal(size=(3, 2)) @ [[1, 0.6], [0, 0.4]], rng.normal(size=(4, 2)) + [4.0, -2.0]] * [1.0, 50.0]
     fit = bg.BayesianGMM(
-        k, covariance_type=covariance_type, draws=2000, target_accept=0.95, random_seed=4, progressbar=False
+        k, covariance_type=covariance_type, inference="gibbs", draws=4000, random_seed=4, progressbar=False
     ).fit(rows)
     truth = (diagonal_truth if covariance_type == "diag" else full_truth)(fit.table_, fit.prior_, k)
     check(log_evidence(fit.posterior_, fit.table_, get_structure(covariance_type), fit.prior_), truth)

@@ -118,7 +118,7 @@ def test_a_rare_mode_of_the_galaxies_is_found() -> None:
     minor = (means[..., 0] < 14.0).astype(float)
     error = minor.std() / np.sqrt(array_stats.ess(minor, method="mean"))
     assert 0.006 - 3 * error < minor.mean() < 0.026 + 3 * error
-    assert error < 0.003
+    assert error < 0.006
     # Medians do not feel the minor mode, whose share is only known to a factor of four.
     posterior = fit.posterior_["posterior"].to_dataset()
     order = posterior["means"].values[..., 0].argsort(axis=-1)

@@ -136,7 +136,8 @@ def test_a_killed_run_continues(comparison: Comparison, rows: pd.DataFrame, tmp_
     written = first.stat().st_mtime_ns
     again = bg.compare_components(rows, [1, 2], checkpoint=target, **OPTIONS)
     assert first.stat().st_mtime_ns == written and second.exists()
-    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), check_exact=True)
+    # Sums over rows may differ in the last digit from one process to another.
+    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), rtol=1e-12)
 
 
 def test_a_comparison_pickles(comparison: Comparison) -> None:
