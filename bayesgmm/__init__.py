@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         plot_comparison,
         plot_credible_ball,
         plot_diagnostics,
+        plot_elbo,
         plot_entropy_split,
         plot_uncertainty_map,
     )
@@ -62,6 +63,7 @@ _HOME = {
     "plot_comparison": "plots",
     "plot_credible_ball": "plots",
     "plot_diagnostics": "plots",
+    "plot_elbo": "plots",
     "plot_entropy_split": "plots",
     "plot_uncertainty_map": "plots",
     "prepare_table": "data",
@@ -74,8 +76,8 @@ __all__ = [
     "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
     "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
     "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_clusters",
-    "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_entropy_split",
-    "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
+    "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
+    "plot_entropy_split", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
 ]  # fmt: skip
 
 

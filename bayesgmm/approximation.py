@@ -22,9 +22,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.data import Table
+from bayesgmm.density import Density
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.log_posterior import split
 from bayesgmm.params import inverse_cholesky
 
 __all__ = ["PARETO_K_MAX", "ImportanceWeights", "log_likelihoods", "over_threads", "resample", "smooth_weights"]
@@ -119,18 +120,19 @@ def resample(log_weights: Array, size: int, rng: np.random.Generator) -> NDArray
 
 
 def log_likelihoods(
-    table: Table, weights: Array, means: Array, cholesky: Array, *, diagonal: bool, cores: int | None = None
+    density: Density, weights: Array, means: Array, cholesky: Array, *, cores: int | None = None
 ) -> Array:
-    """(S,) log-likelihood of draws (S, K), (S, K, D), (S, K, D, D) on the model's scale, without its gradient.
+    """(S,) log-likelihood of the rows of `density` under draws (S, K), (S, K, D), (S, K, D, D) on the model's scale.
 
     Streams over the draws: memory does not grow with draws times rows. A draw that is not a mixture has -inf.
     """
-    features = np.ascontiguousarray(table.standardized.T)
+    features, row_weights = split(density.ints, density.floats)[1:3]
+    diagonal = density.structure.diagonal
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
     scaling, out = inverse_cholesky(cholesky), np.empty(len(weights))
 
     def work(s: slice) -> None:
-        _log_likelihoods(features, table.weights, log_weights[s], means[s], scaling[s], diagonal, out[s])
+        _log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], diagonal, out[s])
 
     over_threads(work, len(weights), cores)
     return np.where(np.isnan(out), -np.inf, out)

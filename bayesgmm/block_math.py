@@ -1,4 +1,4 @@
-"""Vectorised arithmetic on one block of rows: exponentials, logarithms, whitening, weighted sums of squares.
+"""Vectorised arithmetic on one block of rows: exponentials, logarithms, uniforms, whitening, weighted sums of squares.
 
 numba has no vector mathematics library here, so `exp` and `log` are range-reduced polynomials that the compiler
 can vectorise. These are the inner loops of `bayesgmm.kernels` and `bayesgmm.augmentation.allocation`.
@@ -6,9 +6,10 @@ can vectorise. These are the inner loops of `bayesgmm.kernels` and `bayesgmm.aug
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-__all__ = ["BLOCK", "FAST", "accumulate", "exp_block", "log_block", "whiten"]
+__all__ = ["BLOCK", "FAST", "accumulate", "exp_block", "log_block", "uniform_block", "whiten"]
 
 BLOCK = 256  # rows at a time
 # Not full fastmath: infinities and NaN must keep their meaning.
@@ -25,6 +26,10 @@ _MANTISSA = (1 << 52) - 1
 _ONE_BITS = 1023 << 52
 _ROUND_BITS = 0x4330000000000000  # the bits of 2.0**52
 _TWO52 = 4503599627370496.0
+# SplitMix64 (Steele, Lea and Flood 2014).
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S12, _S27, _S30, _S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
+_ONE_BITS_U = np.uint64(_ONE_BITS)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="never")
@@ -85,6 +90,18 @@ def log_block(values, out, buffer, bits, n):
         p = p * g + 1.0 / 5.0
         p = p * g + 1.0 / 3.0
         out[b] = e * _LN2_HI + (2.0 * f + (2.0 * f * g * p + e * _LN2_LO)) + 0.0 * values[b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="never")
+def uniform_block(key, out, bits, n):
+    """out[:n] = uniforms in [0, 1), a function of the 64-bit `key`; `bits` is out seen as unsigned integers."""
+    for b in range(n):
+        x = key + np.uint64(b) * _GOLDEN
+        x = (x ^ (x >> _S30)) * _MIX_1
+        x = (x ^ (x >> _S27)) * _MIX_2
+        bits[b] = ((x ^ (x >> _S31)) >> _S12) | _ONE_BITS_U
+    for b in range(n):
+        out[b] -= 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)

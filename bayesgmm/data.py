@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,10 +58,18 @@ class Table:
         """Number of columns D."""
         return self.values.shape[1]
 
-    @cached_property
+    @property
     def standardized(self) -> NDArray[np.float64]:
-        """The rows on the model's scale, (values − center) / scale, shape (N, D), C-contiguous."""
-        return np.ascontiguousarray((self.values - self.center) / self.scale)
+        """The rows on the model's scale, (values − center) / scale, shape (N, D), C-contiguous; made at each use."""
+        rows = self.values - self.center
+        rows /= self.scale
+        return rows
+
+    def write_features(self, out: NDArray[np.float64]) -> None:
+        """Write `standardized`, transposed, into `out` (D, N) without another copy of the table."""
+        for column, row, center, scale in zip(self.values.T, out, self.center, self.scale, strict=True):
+            np.subtract(column, center, out=row)
+            row /= scale
 
 
 def prepare_table(
@@ -115,7 +122,7 @@ def prepare_table(
     values = finite_values(frame)
     names = tuple(frame.columns)
     weights = row_weights(sample_weight, len(values))
-    used, used_weights = values[weights > 0], weights[weights > 0]
+    used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
     check_enough_rows(len(used), len(names), n_components)
     check_columns(used, used_weights, names)
     center, scale = mean_and_sd(used, used_weights) if standardize else (np.zeros(len(names)), np.ones(len(names)))

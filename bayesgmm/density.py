@@ -54,8 +54,20 @@ class Density:
     n_dim: int
 
     @classmethod
-    def build(cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams) -> Density:
-        """Pack a problem; `reference` (model's scale) fixes the coordinates and is the origin."""
+    def build(
+        cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams, *,
+        rowless: bool = False, memory: Density | None = None,
+    ) -> Density:  # fmt: skip
+        """Pack a problem; `reference` (model's scale) fixes the coordinates and is the origin.
+
+        Parameters
+        ----------
+        rowless : bool
+            Leave the rows out, for coordinates alone (`pack`, `params`): the posterior is then the prior.
+        memory : Density, optional
+            One of the same table, structure and number of components whose memory is taken over, rows and all; it
+            must not be used afterwards.
+        """
         k, d = reference.n_components, reference.n_features
         g, c = structure.n_matrices(k), structure.n_cells(d)
         rows = float(table.weights.sum())
@@ -85,16 +97,25 @@ class Density:
             + (log_diag_latent * powers).sum() + np.log(cell_step).sum()
             + (g * lkj_log_constant(d, prior.lkj_eta) if structure.correlated else 0.0)
         )  # fmt: skip
+        n_rows = 0 if rowless else table.n_rows
         ints = np.array([
-            table.n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.correlated), prior.family.code,
-            *cells.ravel(),
+            n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.correlated), prior.family.code, *cells.ravel(),
         ], dtype=np.int64)  # fmt: skip
-        floats = np.concatenate([
-            np.ascontiguousarray(table.standardized.T).ravel(), table.weights, reference.means.ravel(),
-            chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(), cell_step.ravel(),
-            stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
+        numbers = np.concatenate([
+            reference.means.ravel(), chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(),
+            cell_step.ravel(), stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
             [prior.lkj_eta, prior.concentration, constant], latent_ref.ravel(),
         ])  # fmt: skip
+        # The rows come first in the array, and may be as large as memory allows: they are written once, in place.
+        size = n_rows * (d + 1)
+        if memory is None:
+            floats = np.empty(size + len(numbers))
+            if n_rows:
+                table.write_features(floats[: n_rows * d].reshape(d, n_rows))
+                floats[n_rows * d : size] = table.weights
+        else:
+            floats = memory.floats
+        floats[size:] = numbers
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
 
     def leaving_one_out(self, log_shares: Array) -> Density:
@@ -115,14 +136,15 @@ class Density:
 
     def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
         """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
-        return self._unpack(draws)[:3]
+        return self.unpack_both(draws)[:3]
 
     def unpack_latent(self, draws: Array) -> tuple[Array, Array, Array]:
         """As `unpack`, with the Cholesky factors of the covariances before rounding; inverse of `pack_draws`."""
-        weights, means, _, latent = self._unpack(draws)
+        weights, means, _, latent = self.unpack_both(draws)
         return weights, means, latent
 
-    def _unpack(self, draws: Array) -> tuple[Array, Array, Array, Array]:
+    def unpack_both(self, draws: Array) -> tuple[Array, Array, Array, Array]:
+        """As `unpack`, and the Cholesky factors before rounding besides."""
         flat = np.ascontiguousarray(np.atleast_2d(draws), dtype=float)
         s, k, d = len(flat), self.reference.n_components, self.reference.n_features
         weights, means, cholesky = np.empty((s, k)), np.empty((s, k, d)), np.empty((s, k, d, d))

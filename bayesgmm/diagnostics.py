@@ -9,7 +9,7 @@ differences between draws, so (b) alone would be optimistic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.convergence import MIN_DRAWS, convergence_table, group_chains, r_hat
+from bayesgmm.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
 from bayesgmm.gate import gate_table
 from bayesgmm.invariants import label_invariants
 from bayesgmm.scalars import component_scalars
@@ -28,7 +28,7 @@ from bayesgmm.verdicts import classify, explain, mode_table, sampler_advice
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Diagnosis", "diagnose", "with_reservation"]
+__all__ = ["Diagnosis", "approximation_fault", "diagnose", "with_reservation"]
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,8 @@ class Diagnosis:
         ``converged``, ``label_switching``, ``slow_components``, ``not_identified``, ``several_modes``,
         ``too_few_draws`` or ``not_converged``: see `bayesgmm.verdicts`.
     ok : bool
-        The gate passed, nothing diverged, the run is complete and, for an approximation, its Pareto k < 0.7.
+        The gate passed, nothing diverged, the run is complete and, for an approximation, its Pareto k < 0.7 and its
+        importance weights are worth at least 400 draws.
     advice : tuple of str
         What to do and what to keep in mind, a sentence each.
     n_divergences : int
@@ -161,7 +162,9 @@ def diagnose(tree: xarray.DataTree) -> Diagnosis:
         reservations.append("the run was interrupted")
         advice.append("The run is partial: let it finish before using its intervals.")
     if inference in APPROXIMATIONS:
-        reservations += _approximation(inference, tree.attrs.get("pareto_k"))
+        fault = approximation_fault(tree.attrs)
+        if fault:
+            reservations.append(f"{fault}, so intervals are not trustworthy")
     elif n_chains == 1:
         head += "; one chain cannot show whether there are several modes"
         advice.append("Run at least 4 chains: R-hat between chains does not exist for one.")
@@ -201,12 +204,39 @@ def _verdict(head: str, reservations: list[str], gate_ok: bool) -> str:
     return f"{head}; besides, {' and '.join(reservations)}."
 
 
-def _approximation(inference: str, pareto_k: float | None) -> list[str]:
-    if pareto_k is None:
-        return [f"these are draws of an approximation ({inference}) whose error is not known"]
-    if pareto_k < PARETO_K_MAX:
-        return []
-    return [f"the approximation ({inference}) has Pareto k {pareto_k:.2f}, so intervals are not trustworthy"]
+def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
+    """Why the draws of an approximation cannot stand for the posterior, in words; None where they can.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Of a fit's ``posterior_``: ``inference``, ``pareto_k`` and ``importance_ess``.
+
+    Notes
+    -----
+    Pareto k is an estimate: where a handful of draws carry all the weight it may come out below 0.7, so these draws
+    must be worth as many independent ones as the gate asks of a sampler.
+
+    Examples
+    --------
+    >>> approximation_fault({"inference": "laplace", "pareto_k": 0.9, "importance_ess": 30.0})
+    'the approximation (laplace) has Pareto k 0.90 (0.7 at most)'
+    >>> approximation_fault({"inference": "fullrank_advi", "pareto_k": 0.64, "importance_ess": 30.0})
+    'the importance weights of the approximation (fullrank_advi) are worth 30 draws (400 at least)'
+    >>> approximation_fault({"inference": "nuts"})
+    """
+    inference = str(attributes.get("inference", ""))
+    if inference not in APPROXIMATIONS:
+        return None
+    if "pareto_k" not in attributes:
+        return f"these are draws of an approximation ({inference}) whose error is not known"
+    if not attributes["pareto_k"] < PARETO_K_MAX:
+        return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
+    worth = float(attributes.get("importance_ess", np.inf))
+    if not worth >= ESS_MIN:
+        least = f"{ESS_MIN:.0f} at least"
+        return f"the importance weights of the approximation ({inference}) are worth {worth:.0f} draws ({least})"
+    return None
 
 
 def _gate_values(tree: xarray.DataTree, draws: MixtureDraws, stats: dict[str, NDArray[Any]]) -> dict[str, Array]:

@@ -21,7 +21,7 @@ from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.input_checks import check_enough_rows
 from bayesgmm.params import MixtureParams
 from bayesgmm.resolution import column_resolution
-from bayesgmm.search import search
+from bayesgmm.search import other_optima, search
 from bayesgmm.spikes import SpikeRule
 from bayesgmm.structure import Structure, get_structure
 
@@ -120,7 +120,9 @@ def fit_em_candidates(
     random_seed: int | None = None,
     resolution_known: bool = True,
 ) -> tuple[EMResult, list[MixtureParams]]:
-    """`fit_em` of a Table, and the distinct optima it found, best first, on the scale of the model.
+    """`fit_em` of a Table, and the distinct optima of the likelihood, best first, on the scale of the model.
+
+    Among the optima are some that the search for the best passes by (`search.other_optima`).
 
     Parameters
     ----------
@@ -131,8 +133,9 @@ def fit_em_candidates(
     """
     structure = get_structure(structure)
     _check_options(n_init=n_init, max_iter=max_iter, tol=tol, reg_covar=reg_covar)
-    used = table.weights > 0
-    values, weights = table.values[used], table.weights[used]
+    values, weights, used = table.values, table.weights, table.weights > 0
+    if not used.all():
+        values, weights = values[used], weights[used]
     check_enough_rows(len(values), table.n_features, n_components)
     coordinates = Coordinates.of(values, weights, structure, table.scale)
 
@@ -148,8 +151,10 @@ def fit_em_candidates(
         coordinates.features, weights, structure, int(n_components), rule,
         tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
     )  # fmt: skip
-    starts = search(problem, int(n_init), np.random.default_rng(random_seed))
-    optima = distinct_optima(problem, coordinates, starts, table.center, table.scale)
+    rng = np.random.default_rng(random_seed)
+    starts = search(problem, int(n_init), rng)
+    others = other_optima(problem, rng)
+    optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
     return result_of(problem, coordinates, starts), optima
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayesgmm.em_steps import Run, em
-from bayesgmm.input_checks import mean_and_sd
+from bayesgmm.input_checks import mean_and_sd, row_blocks
 from bayesgmm.params import MixtureParams
 from bayesgmm.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.structure import Structure
@@ -59,24 +59,32 @@ class Coordinates:
     @classmethod
     def of(cls, values: Array, weights: Array, structure: Structure, scale: Array) -> Coordinates:
         center, sd = mean_and_sd(values, weights)
-        columns = np.ascontiguousarray(((values - center) / sd).T)  # (D, N)
+        features = np.empty(values.shape[::-1])  # columns of sd one; each branch turns them into the features in place
+        for j, column in enumerate(features):
+            np.subtract(values[:, j], center[j], out=column)
+            column /= sd[j]
         dependent = False
         if structure.correlated:
-            correlation = (columns * weights) @ columns.T / weights.sum()
+            correlation = np.zeros((len(sd), len(sd)))
+            for rows in row_blocks(len(values)):
+                correlation += (features[:, rows] * weights[rows]) @ features[:, rows].T
+            correlation /= weights.sum()
             shares, axes = np.linalg.eigh(correlation)
             dependent = bool(shares[0] < _DEPENDENT)
             if dependent:
                 correlation = (axes * np.maximum(shares, _DEPENDENT)) @ axes.T
             to_columns = np.linalg.cholesky(correlation)
-            features = solve_triangular(to_columns, columns, lower=True)
+            for rows in row_blocks(len(values)):
+                features[:, rows] = solve_triangular(to_columns, features[:, rows], lower=True)
         elif structure.n_standard_deviations(len(sd)) > 1 or len(sd) == 1:
-            to_columns, features = np.eye(len(sd)), columns
+            to_columns = np.eye(len(sd))
         else:
             # One standard deviation for all columns, in the units given by `scale`.
             common = scale * np.sqrt(np.mean((sd / scale) ** 2))
-            to_columns, features = np.diag(common / sd), columns * (sd / common)[:, None]
+            to_columns = np.diag(common / sd)
+            features *= (sd / common)[:, None]
         matrix = sd[:, None] * to_columns
-        return cls(np.ascontiguousarray(features), center, matrix, to_columns, sd, dependent)
+        return cls(features, center, matrix, to_columns, sd, dependent)
 
     def log_likelihood(self, value: float | Array, total_weight: float) -> float | Array:
         """Log-likelihood of the table, from that of the features."""

@@ -101,16 +101,21 @@ def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -
 
 
 def distinct_optima(
-    problem: Problem, coordinates: Coordinates, starts: list[Start], center: Array, scale: Array
+    problem: Problem, coordinates: Coordinates, starts: list[Start], others: list[Start], center: Array, scale: Array
 ) -> list[MixtureParams]:
-    """Optima that differ in log-likelihood, best first, of the columns (x - center) / scale."""
+    """Optima that differ in log-likelihood, best first, of the columns (x - center) / scale.
+
+    One that both reached is taken from `starts`.
+    """
     found: list[Start] = []
-    for start in sorted(starts, key=lambda start: start.rank, reverse=True):
-        if start.status in ("collapsed", "abandoned"):
-            continue
-        near = (abs(start.run.log_likelihood - other.run.log_likelihood) for other in found)
-        if not any(gap < _REACHED for gap in near):
-            found.append(start)
+    for part in (starts, others):
+        for start in sorted(part, key=lambda start: start.rank, reverse=True):
+            if start.status in ("collapsed", "abandoned"):
+                continue
+            near = (abs(start.run.log_likelihood - other.run.log_likelihood) for other in found)
+            if not any(gap < _REACHED for gap in near):
+                found.append(start)
+    found.sort(key=lambda start: start.rank, reverse=True)
     mixtures = (coordinates.params(start.run, problem.structure) for start in found)
     return [mixture.rescale(-center / scale, 1.0 / scale) for mixture in mixtures]
 

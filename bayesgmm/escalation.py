@@ -200,22 +200,18 @@ def _longer(request: Request, run: Callable[..., Draws], sampler: str, notes: tu
 
 def _empty_components(request: Request) -> str | None:
     """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
-    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, empty_modes
+    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, empty_modes, share_of
     from bayesgmm.inference.modes import find_modes
 
     k = request.candidates[0].n_components
     if k == 1:
         return None
     best = find_modes(request.table, request.structure, request.prior, request.candidates[:4])[0]
-    found = empty_modes(
-        request.table, request.structure, request.prior, k, best.log_evidence, random_seed=request.random_seed
-    )
-    found = found[found["share"] > SHARE_THAT_MATTERS]
-    if not len(found):
+    found = empty_modes(request.table, request.structure, request.prior, k, random_seed=request.random_seed)
+    share, n_empty = max((share_of(mode, best.log_evidence), mode.n_empty) for mode in found)
+    if not share > SHARE_THAT_MATTERS:
         return None
-    worst = found.iloc[int(found["share"].argmax())]
-    n_empty = int(worst["n_empty"])
     return (
-        f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {worst['share']:.0%} of "
-        "it (Laplace), which starts with all components occupied do not reach."
+        f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {share:.0%} "
+        "of it (Laplace), which starts with all components occupied do not reach."
     )

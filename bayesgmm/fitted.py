@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data import Table, check_new_rows
-from bayesgmm.diagnostics import APPROXIMATIONS, PARETO_K_MAX, Diagnosis, diagnose, with_reservation
+from bayesgmm.diagnostics import Diagnosis, approximation_fault, diagnose, with_reservation
 from bayesgmm.em import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.mode_shares import weigh_modes
@@ -152,7 +152,8 @@ class FittedMixture:
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
         """Log evidence log p(y | K) by symmetrised bridge sampling, of all chains or of some that share a mode.
 
-        Draws of an approximation whose Pareto k exceeds 0.7 are refused unless `force`.
+        Draws of an approximation whose Pareto k exceeds 0.7, or whose importance weights are worth fewer than 400
+        draws, are refused unless `force`.
         """
         from bayesgmm.evidence import log_evidence
 
@@ -170,7 +171,8 @@ class FittedMixture:
         repair : bool
             False leaves rows with a large Pareto k as PSIS gives them, and says so.
         force : bool
-            Use draws of an approximation even if its own Pareto k exceeds 0.7.
+            Use draws of an approximation even if its own Pareto k exceeds 0.7, or its importance weights are worth
+            fewer than 400 draws.
         """
         from bayesgmm.loo import loo
 
@@ -185,37 +187,60 @@ class FittedMixture:
 
     def _refuse_approximation(self, what: str, force: bool) -> None:
         self._check_fitted()
-        inference, k = self.posterior_.attrs["inference"], self.posterior_.attrs.get("pareto_k", 0.0)
-        if inference in APPROXIMATIONS and not k < PARETO_K_MAX and not force:
+        fault = approximation_fault(self.posterior_.attrs)
+        if fault and not force:
             raise InputError(
-                f"{what} needs draws from the posterior, and those of inference={inference!r} have Pareto k {k:.2f} > "
-                f"{PARETO_K_MAX}: fit with inference='nuts', or pass force=True."
+                f"{what} needs draws from the posterior, but {fault}: fit with inference='nuts', or pass force=True."
             )
 
     def _repairs(self) -> dict[str, Callable[..., Any]]:
-        from bayesgmm.inference.mixis import sample_leave_one_out
-        from bayesgmm.inference.nuts import sample_nuts
+        """MixIS and refits by the sampler that the fit's own draws are from, and as many of them."""
         from bayesgmm.kfold import refit_repair
         from bayesgmm.mixis import mixis_repair
 
-        options: dict[str, Any] = {"cores": self.cores, "random_seed": self.random_seed, "progressbar": False}
-        a = self._arrays
-        best = int(np.argmax(self.posterior_["posterior"].to_dataset()["log_likelihood_total"].values))
-        start = [
-            MixtureParams(
-                a.weights[best] / a.weights[best].sum(), a.means[best], a.cholesky[best] @ a.cholesky[best].mT,
-                self.covariance_type,
-            )
-        ]  # fmt: skip
-        left_out = partial(sample_leave_one_out, self.table_, self._structure, self.prior_, start, **options)
-
-        def refit(table: Table) -> Any:
-            return sample_nuts(table, self._structure, self.prior_, start, **options)
-
+        sizes = self.posterior_["posterior"].sizes
+        options: dict[str, Any] = {"draws": sizes["draw"], "cores": self.cores, "random_seed": self.random_seed}
+        by_gibbs = str(self.posterior_.attrs["method"]).startswith("Gibbs")
+        left_out, refit = (self._gibbs_repairs if by_gibbs else self._nuts_repairs)(options)
         return {
             "MixIS": mixis_repair(self.table_, self._structure, left_out),
             "K-fold": refit_repair(refit, self.table_, self._structure),
         }
+
+    def _nuts_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        from bayesgmm.inference.mixis import sample_leave_one_out
+        from bayesgmm.inference.nuts import sample_nuts
+
+        more = {**options, "progressbar": False}
+        left_out = partial(sample_leave_one_out, self.table_, self._structure, self.prior_, self._best_draw(), **more)
+        return left_out, lambda table: sample_nuts(table, self._structure, self.prior_, self._best_draw(), **more)
+
+    def _gibbs_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        from bayesgmm.gate import judge_draws
+        from bayesgmm.inference.gibbs import sample_gibbs
+        from bayesgmm.inference.mixis import sample_leave_one_out_gibbs
+        from bayesgmm.mixis import leave_one_out_scores, posterior_draws
+
+        left_out = partial(
+            sample_leave_one_out_gibbs, self.table_, self._structure, self.prior_, posterior_draws(self.posterior_),
+            judge=partial(leave_one_out_scores, self.table_, self._structure), **options,
+        )  # fmt: skip
+
+        def refit(table: Table) -> Any:
+            judge = partial(judge_draws, table=table, structure=self._structure)
+            return sample_gibbs(
+                table, self._structure, self.prior_, self._best_draw(), judge=judge, progressbar=False, **options
+            )
+
+        return left_out, refit
+
+    def _best_draw(self) -> list[MixtureParams]:
+        """The draw of highest likelihood, on the model's scale."""
+        a = self._arrays
+        best = int(np.argmax(self.posterior_["posterior"].to_dataset()["log_likelihood_total"].values))
+        covariances = a.cholesky[best] @ a.cholesky[best].mT
+        weights = a.weights[best] / a.weights[best].sum()
+        return [MixtureParams(weights, a.means[best], covariances, self.covariance_type)]
 
     @property
     def _structure(self) -> Structure:

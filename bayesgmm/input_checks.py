@@ -1,11 +1,12 @@
 """Whether numbers can carry a mixture: enough rows, usable weights, columns that vary and differ.
 
-Only rows of positive weight count. Each check looks for one fault and raises one line that names it.
+Only rows of positive weight count. Each check looks for one fault and raises one line that names it. Tables may be
+large: everything is computed on a block of rows at a time, so that no second copy of the table is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 
 import numpy as np
@@ -13,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 
-__all__ = ["check_columns", "check_enough_rows", "mean_and_sd", "row_weights"]
+__all__ = ["check_columns", "check_enough_rows", "mean_and_sd", "row_blocks", "row_weights"]
 
 # Beyond it the squares that make up a covariance leave the range of float64.
 _LARGEST, _SMALLEST = 1e140, 1e-140
 # 1 − |correlation| of two columns that are one column in different units.
+_SAME_COLUMN = 1e-12
 # Smallest eigenvalue of the correlation matrix, a column, below which columns count as dependent.
 _DEPENDENT = 1e-13
-_SAME_COLUMN = 1e-12
+_BLOCK = 16_384
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -75,8 +77,28 @@ def mean_and_sd(
     >>> mean_and_sd(np.array([[1.0], [3.0]]), np.array([1.0, 3.0]))
     (array([2.5]), array([0.8660254]))
     """
-    mean = np.average(values, axis=0, weights=weights)
-    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    mean = _average(values, weights, lambda rows: rows)
+    return mean, np.sqrt(_average(values, weights, lambda rows: (rows - mean) ** 2))
+
+
+def row_blocks(n_rows: int) -> Iterator[slice]:
+    """Slices that divide the rows of a table in blocks small enough to be copied.
+
+    >>> list(row_blocks(20_000))
+    [slice(0, 16384, None), slice(16384, 20000, None)]
+    """
+    return (slice(start, min(start + _BLOCK, n_rows)) for start in range(0, n_rows, _BLOCK))
+
+
+def _average(
+    values: NDArray[np.float64], weights: NDArray[np.float64], function: Callable[..., NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """(D,) weighted mean of `function` of the rows; the sum goes from row to row, so it does not depend on blocks."""
+    total = np.zeros((0, values.shape[1]))
+    for rows in row_blocks(len(values)):
+        terms = function(values[rows]) * weights[rows, None]
+        total = np.concatenate([total, terms]).sum(axis=0, keepdims=True)
+    return np.asarray(total[0] / weights[:, None].sum(axis=0))
 
 
 def check_columns(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -98,7 +120,7 @@ def check_columns(values: NDArray[np.float64], weights: NDArray[np.float64], nam
 
 
 def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
-    largest = np.abs(values).max(axis=0)
+    largest = _largest(values)
     faulty = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if faulty.any():
         j = int(faulty.argmax())
@@ -108,8 +130,12 @@ def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], name
         )
 
 
+def _largest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(values.max(axis=0), -values.min(axis=0))
+
+
 def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
-    rounding = 4 * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
+    rounding = 4 * np.finfo(np.float64).eps * _largest(values)
     constant = np.ptp(values, axis=0) <= rounding
     if constant.any():
         j = int(constant.argmax())
@@ -118,8 +144,11 @@ def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], nam
 
 def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
     mean, sd = mean_and_sd(values, weights)
-    standardized = (values - mean) / sd  # (N, D)
-    correlation = (standardized * weights[:, None]).T @ standardized / weights.sum()
+    correlation = np.zeros((len(names), len(names)))
+    for rows in row_blocks(len(values)):
+        standardized = (values[rows] - mean) / sd  # (n, D)
+        correlation += (standardized * weights[rows, None]).T @ standardized
+    correlation /= weights.sum()
     pairs = np.argwhere(np.triu(1 - np.abs(correlation) <= _SAME_COLUMN, k=1))
     if pairs.size:
         i, j = pairs[0]

@@ -40,27 +40,24 @@ def log_normalizers(log_weights, scaling, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def weigh_block(
-    features, start, n, log_norm, means, scaling, diagonal, power, centred, y, r, highest, total, buffer, bits
-):
+def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred, y, r, highest, total, buffer, bits):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
-    ``r[k, b] = exp(log_norm[k] - power / 2 |y[k, :, b]|^2 - highest[b])`` and `total` sums it over components.
+    ``r[k, b] = exp(log_norm[k] - |y[k, :, b]|^2 / 2 - highest[b])`` and `total` sums it over components.
     """
     n_components = means.shape[0]
-    half = 0.5 * power
     for k in range(n_components):
         rk = r[k]
         whiten(features, start, n, means[k], scaling[k], diagonal, centred, y[k], rk)
         c = log_norm[k]
         if k == 0:
             for b in range(n):
-                v = c - half * rk[b]
+                v = c - 0.5 * rk[b]
                 rk[b] = v
                 highest[b] = v
         else:
             for b in range(n):
-                v = c - half * rk[b]
+                v = c - 0.5 * rk[b]
                 rk[b] = v
                 highest[b] = v if v > highest[b] else highest[b]
     for b in range(n):
@@ -113,7 +110,7 @@ def mixture_pass(
     log_likelihood = 0.0
     for start in range(0, n_rows, block):
         n = min(block, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, diagonal, 1.0,
+        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
         log_block(total, log_total, buffer, bits, n)
         for b in range(n):

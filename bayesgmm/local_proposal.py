@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 _PILOT = 100
 _LEAST_EXCHANGE = math.log(1e-4)
 _MAX_ORDERS = 150
-_CHUNK = 1000
+_CHUNK = 250
 
 
 class Mixtures(NamedTuple):
@@ -51,11 +51,13 @@ class Mixtures(NamedTuple):
     @classmethod
     def of(cls, density: Density, u: Array) -> Mixtures:
         """The mixtures at decoupled vectors (S, n_dim)."""
-        x = to_affine(density, u)
-        return cls(*density.unpack_latent(x), density.unpack(x)[2])
+        weights, means, cholesky, latent = density.unpack_both(to_affine(density, u))
+        return cls(weights, means, latent, cholesky)
 
     @classmethod
     def pooled(cls, parts: Sequence[Mixtures]) -> Mixtures:
+        if len(parts) == 1:  # no copy
+            return parts[0]
         return cls(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
@@ -99,12 +101,19 @@ class LocalProposal:
     def sample(self, n_samples: int, rng: np.random.Generator) -> Mixtures:
         """Independent draws, in random order."""
         sizes = rng.multinomial(n_samples, self.weights)
-        drawn = [
-            Mixtures.of(part.density, part.proposal.sample(int(size), rng))
-            for part, size in zip(self.parts, sizes, strict=True)
-            if size
-        ]
-        return Mixtures.pooled(drawn).take(rng.permutation(n_samples))
+        drawn = [part.proposal.sample(int(size), rng) for part, size in zip(self.parts, sizes, strict=True)]
+        places = np.argsort(rng.permutation(n_samples))
+        k, d = self.parts[0].density.reference.means.shape
+        out = Mixtures(*(np.empty((n_samples, *shape)) for shape in ((k,), (k, d), (k, d, d), (k, d, d))))
+        done = 0
+        for part, points in zip(self.parts, drawn, strict=True):
+            for start in range(0, len(points), _CHUNK):
+                chunk = Mixtures.of(part.density, points[start : start + _CHUNK])
+                where = places[done : done + len(chunk.weights)]
+                for field, values in zip(out, chunk, strict=True):
+                    field[where] = values
+                done += len(where)
+        return out
 
     def log_ratio(self, x: Mixtures, cores: int | None = None) -> Array:
         """(S,) log of q / prior."""

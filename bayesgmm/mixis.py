@@ -9,13 +9,15 @@ they always have a variance, which posterior draws cannot promise. The shares s_
 s_j near p(y_j | y_-j) every row gets the same share of the draws, where an outlier would take them all. With a single
 row q is its leave-one-out posterior, and the run an exact refit.
 
-`bayesgmm.density.Density.leaving_one_out` is q for NUTS; any sampler of q will do here.
+`bayesgmm.density.Density.leaving_one_out` is q for NUTS, `bayesgmm.inference.mixis_gibbs` samples it by sweeps; any
+sampler of q will do here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,11 +28,16 @@ from bayesgmm.convergence import convergence_table
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.elpd import log_ratio
+from bayesgmm.gate import Gate
 from bayesgmm.loo import MCSE_MAX, Repair
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
+from bayesgmm.tree import posterior_arrays
 
-__all__ = ["MixisResult", "mixis", "mixis_repair"]
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["MixisResult", "leave_one_out_scores", "mixis", "mixis_repair", "posterior_draws"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -48,17 +55,25 @@ class MixisResult:
         Share of the draws that are of the row's own leave-one-out posterior.
     convergence : DataFrame
         R-hat and ESS of log R and of the log density of each row, see `bayesgmm.convergence`.
+    values : dict of arrays (C, S)
+        The quantities of `convergence`.
     """
 
     elpd_i: Array
     mcse_i: Array
     share_i: Array
     convergence: pd.DataFrame = field(repr=False)
+    values: dict[str, Array] = field(repr=False)
 
     @property
     def ok(self) -> bool:
         """Whether the run converged."""
         return bool(self.convergence["ok"].all())
+
+    @property
+    def shortfall(self) -> float:
+        """Roughly how many times as long a run would converge; infinite where chains disagree."""
+        return Gate(self.values, self.convergence).shortfall
 
     def __str__(self) -> str:
         m = len(self.elpd_i)
@@ -112,7 +127,26 @@ def mixis(log_likelihood: Array, log_shares: Array, *, names: Sequence[object] |
         elpd_i[i], mcse_i[i] = log_ratio(-log_r, -own - log_r)
         share_i[i] = np.exp(log_left[..., i] - log_r).mean()
         values[f"log_density[{name}]"] = own
-    return MixisResult(elpd_i, mcse_i, share_i, convergence_table(values))
+    return MixisResult(elpd_i, mcse_i, share_i, convergence_table(values), values)
+
+
+def leave_one_out_scores(table: Table, structure: Structure, draws: Draws, log_shares: Array) -> MixisResult:
+    """`mixis` of the rows with a finite log share (N,), in the order of the table; shares are on the model's scale."""
+    rows = np.flatnonzero(np.isfinite(log_shares))
+    log_jacobian, weight = float(np.log(table.scale).sum()), table.weights[rows]
+    w, m, scaling = draws.flat()
+    density = pointwise_log_density(table.standardized[rows], w, m, scaling, diagonal=structure.diagonal)
+    values = ((density - log_jacobian) * weight).reshape(*draws.shape[:2], -1)
+    return mixis(values, log_shares[rows] - log_jacobian * weight, names=list(table.row_names[rows]))
+
+
+def posterior_draws(tree: xarray.DataTree) -> Draws:
+    """The draws of a fit's ``posterior_`` on the model's scale, to start from; `log_prior` and more are left out."""
+    a, sizes = posterior_arrays(tree), tree["posterior"].sizes
+    c, s = sizes["chain"], sizes["draw"]
+    weights, means, cholesky = (x.reshape(c, s, *x.shape[1:]) for x in (a.weights, a.means, a.cholesky))
+    unknown, start = np.full((c, s), np.nan), np.zeros(c, dtype=np.int64)
+    return Draws(weights, means, cholesky, unknown, {}, start, pd.DataFrame(), 0.0, False, str(tree.attrs["method"]))
 
 
 def mixis_repair(table: Table, structure: Structure, sample: Callable[[Array], Draws], *, rounds: int = 2) -> Repair:
@@ -137,18 +171,15 @@ def mixis_repair(table: Table, structure: Structure, sample: Callable[[Array], D
     log_jacobian = float(np.log(table.scale).sum())
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
-        weight = table.weights[rows]
-        scores, errors, names = elpd_i, np.full(len(rows), np.nan), table.row_names[rows]
+        scores, errors = elpd_i, np.full(len(rows), np.nan)
+        place = np.argsort(np.argsort(rows))  # of each row among the results, which are in the order of the table
         for _ in range(rounds):
             log_shares = np.full(table.n_rows, -np.inf)
-            log_shares[rows] = scores + log_jacobian * weight  # on the model's scale
-            draws = sample(log_shares)
-            w, m, scaling = draws.flat()
-            density = pointwise_log_density(table.standardized[rows], w, m, scaling, diagonal=structure.diagonal)
-            values = ((density - log_jacobian) * weight).reshape(*draws.shape[:2], -1)
-            result = mixis(values, scores, names=list(names))
-            scores = np.where(np.isfinite(result.elpd_i), result.elpd_i, scores)
-            errors = result.mcse_i if result.ok else np.full(len(rows), np.nan)
+            log_shares[rows] = scores + log_jacobian * table.weights[rows]  # on the model's scale
+            result = leave_one_out_scores(table, structure, sample(log_shares), log_shares)
+            found = result.elpd_i[place]
+            scores = np.where(np.isfinite(found), found, scores)
+            errors = result.mcse_i[place] if result.ok else np.full(len(rows), np.nan)
             if not result.ok or (errors <= MCSE_MAX).all():
                 break
         return scores, errors

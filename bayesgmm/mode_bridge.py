@@ -101,7 +101,7 @@ def _in_one_order(draws: Sample, index: NDArray[np.int64], table: Table, structu
     index = index[np.unique(np.linspace(0, len(index) - 1, _FITTED).astype(int))]
     weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in draws)
     k, d = means.shape[1:]
-    scaling = np.ascontiguousarray(np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)))
+    scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
     order = relabel(table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights)
     if not structure.shared:
         latent, cholesky = order.apply(latent), order.apply(cholesky)
@@ -127,7 +127,7 @@ def _evaluate(
 ) -> tuple[Array, Array]:
     log_p, log_q = np.empty(len(sample.weights)), np.empty(len(sample.weights))
     k, d = sample.means.shape[1:]
-    scaling = np.ascontiguousarray(np.broadcast_to(inverse_cholesky(sample.cholesky), (len(log_p), k, d, d)))
+    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (len(log_p), k, d, d)).copy()
     _log_densities(features, row_weights, prior, proposals, sample, scaling, log_p, log_q)
     return log_p, log_q
 

@@ -22,7 +22,7 @@ from bayesgmm.spikes import WIDE_ENOUGH
 from bayesgmm.starts import CUTS, from_labels, split_and_merge
 from bayesgmm.triangular import State
 
-__all__ = ["Start", "search"]
+__all__ = ["Start", "other_optima", "search"]
 
 _SHARE_OF_CUTS = 0.3
 # k-means first, for those who ask for one start; Ward's clusters are (nearly) the same every time.
@@ -37,6 +37,8 @@ _RESEEDS = 2
 _PILOT_FROM, _PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT, _PILOT_ONE_ROW_IN = 8000, 1000, 100, 20
 # Outcomes of the pilot this close in log-likelihood and in sorted weights count as one.
 _SAME_OPTIMUM, _SAME_WEIGHT = 1.5, 0.05
+# Single runs that look for other optima than the best, on up to so much work an iteration.
+_SINGLE_RUNS, _SINGLE_RUN_WORK, _OTHERS = 12, 4e6, 4
 # Distinct ones that get a look at all rows, its iterations, and how many get a long run.
 _SECOND_LOOKS, _LOOK, _LONG_RUNS = 3, 2, 2
 _PLAUSIBLE = 2.0
@@ -112,6 +114,24 @@ def explore(problem: Problem, n_init: int, n_tries: int, rng: np.random.Generato
         if start.status != "collapsed" and (best is None or start.run.log_likelihood > best.log_likelihood):
             best = start.run
     return starts
+
+
+def other_optima(problem: Problem, rng: np.random.Generator) -> list[Start]:
+    """Runs from single cuts, none chosen over another: optima that a search for the best passes by.
+
+    A posterior may hold most of its mass around one of them. Tables of so many rows that a run takes long get none:
+    there the best optimum has the posterior to itself.
+    """
+    n_features, n_rows = problem.features.shape
+    if problem.n_components == 1 or n_rows * problem.n_components * n_features * (n_features + 3) > _SINGLE_RUN_WORK:
+        return []
+    out = []
+    for i in range(_SINGLE_RUNS):
+        method = ("k-means++", "random points")[i % 2]
+        run = problem.long_run(_cut(problem, method, rng))
+        out.append(Start(method, run, run.n_passes, _status(problem, run), i))
+    distinct = sorted(set(_leaders(out)), key=lambda i: out[i].rank, reverse=True)
+    return [out[i] for i in distinct[:_OTHERS]]
 
 
 def _run_start(

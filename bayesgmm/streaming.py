@@ -1,13 +1,14 @@
 """Passes over draws: pointwise log densities, mean responsibilities, posterior predictive density.
 
-Each streams over draws and holds one draw's rows at a time, never draws x rows x components. Draws are
-divided among threads; the kernels release the interpreter lock.
+Each streams over draws and holds one draw's rows at a time, never draws x rows x components; what is wanted of each
+draw or row alone is found a block of rows at a time. Draws are divided among threads; the kernels release the
+interpreter lock.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +21,19 @@ from bayesgmm.kernels import log_normalizers, mixture_pass
 __all__ = ["mean_responsibilities", "pointwise_log_density", "predictive_log_density", "total_log_likelihood"]
 
 Array = NDArray[np.float64]
+
+_ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are held at once
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_log_likelihoods(features, row_weights, weights, means, scaling, diagonal, out):
+    """out[s] += weighted log-likelihood of the rows under draw s."""
+    log_norm = np.empty(weights.shape[1])
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+                               none, none2, none3, none, none2)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -81,6 +95,13 @@ def _feature_major(rows: Array) -> Array:
     return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
 
 
+def _blocks(rows: Array) -> Iterator[tuple[slice, Array]]:
+    """Slices of the rows, and the features (D, n) of each."""
+    for start in range(0, len(rows), _ROWS):
+        where = slice(start, min(start + _ROWS, len(rows)))
+        yield where, _feature_major(rows[where])
+
+
 def pointwise_log_density(
     rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
 ) -> Array:
@@ -108,23 +129,30 @@ def mean_responsibilities(
     rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
 ) -> Array:
     """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
-    features = _feature_major(rows)
+    out = np.empty((len(rows), weights.shape[1]))
+    for where, features in _blocks(rows):
 
-    def work(s: slice) -> Array:
-        total = np.zeros((features.shape[1], weights.shape[1]))
-        _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
-        return total
+        def work(s: slice, features: Array = features) -> Array:
+            total = np.zeros((features.shape[1], weights.shape[1]))
+            _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
+            return total
 
-    total = np.sum(_over_threads(work, len(weights)), axis=0)
-    return total / total.sum(axis=1, keepdims=True)
+        total = np.sum(_over_threads(work, len(weights)), axis=0)
+        out[where] = total / total.sum(axis=1, keepdims=True)
+    return out
 
 
 def predictive_log_density(
     rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
 ) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
-    features = _feature_major(rows)
+    out = np.empty(len(rows))
+    for where, features in _blocks(rows):
+        out[where] = _predictive_of_block(features, weights, means, scaling, diagonal)
+    return out
 
+
+def _predictive_of_block(features: Array, weights: Array, means: Array, scaling: Array, diagonal: bool) -> Array:
     def work(s: slice) -> Array:
         highest, total = np.full(features.shape[1], -np.inf), np.zeros(features.shape[1])
         _predictive(features, weights[s], means[s], scaling[s], diagonal, highest, total)
@@ -136,10 +164,12 @@ def predictive_log_density(
 def total_log_likelihood(
     rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
 ) -> Array:
-    """(S,) weighted log-likelihood of each draw, a hundred draws at a time; arguments as in `pointwise_log_density`."""
-    parts = [
-        pointwise_log_density(rows, weights[s : s + 100], means[s : s + 100], scaling[s : s + 100], diagonal=diagonal)
-        @ row_weights
-        for s in range(0, len(weights), 100)
-    ]
-    return np.concatenate(parts)
+    """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
+    out = np.zeros(len(weights))
+    for where, features in _blocks(rows):
+
+        def work(s: slice, where: slice = where, features: Array = features) -> None:
+            _add_log_likelihoods(features, row_weights[where], weights[s], means[s], scaling[s], diagonal, out[s])
+
+        _over_threads(work, len(weights))
+    return out

@@ -120,7 +120,7 @@ def _array_to_frame(X: Any) -> pd.DataFrame:
             f"Expected a 2D array (rows, columns), got {array.ndim} dimensions. "
             "Reshape your data to one row per observation and one column per feature."
         )
-    return pd.DataFrame(array, columns=pd.Index(default_names(array.shape[1]), dtype=object))
+    return pd.DataFrame(array, columns=pd.Index(default_names(array.shape[1]), dtype=object), copy=False)
 
 
 def _as_array(X: Any) -> NDArray[Any]:
@@ -134,7 +134,7 @@ def _as_array(X: Any) -> NDArray[Any]:
         array = np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
     except ValueError as error:
         raise InputError("The rows differ in length: give every row one value per column.") from error
-    return array.astype(np.float64) if array.dtype.kind in "buif" else array
+    return array.astype(np.float64, copy=False) if array.dtype.kind in "buif" else array
 
 
 def _check_not_empty(shape: tuple[int, int]) -> None:
@@ -186,9 +186,9 @@ def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]
 
 
 def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame) -> None:
-    faulty = ~np.isfinite(values)
-    if not faulty.any():
+    if all(np.isfinite(column).all() for column in values.T):  # a column at a time: no mask of the whole table
         return
+    faulty = ~np.isfinite(values)
     row, column = np.argwhere(faulty)[0]
     what = "NaN (a missing value)" if np.isnan(values[row, column]) else "inf (an infinite value)"
     raise InputError(

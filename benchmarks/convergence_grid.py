@@ -1,6 +1,6 @@
 """Does every K converge? Data sets, K = 1..6, structures, two seeds; the table goes to docs/evidence.md.
 
-    python benchmarks/convergence_grid.py --results grid.jsonl [--sets iris,wine13] [--structures full,diag]
+    python benchmarks/convergence_grid.py --results grid.jsonl [--sets iris wine13] [--structures full,diag]
         [--components 1,2,3,4,5,6] [--plain] [--pymc 4] [--write docs/evidence.md]
 
 A cell passes when the gate passes (R-hat < 1.01, bulk and tail ESS > 400, no divergences) from both seeds and they
@@ -164,7 +164,7 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--sets")
+    parser.add_argument("--sets", nargs="*")
     parser.add_argument("--structures", default="full,diag")
     parser.add_argument("--components", default="1,2,3,4,5,6")
     parser.add_argument("--plain", action="store_true")
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
     sets = data_sets()
-    names = arguments.sets.split(",") if arguments.sets else list(sets)
+    names = arguments.sets or list(sets)
     records = (
         [json.loads(line) for line in arguments.results.read_text().splitlines()] if arguments.results.exists() else []
     )

@@ -18,35 +18,59 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesgmm.block_math import BLOCK, FAST, accumulate
+from bayesgmm.block_math import BLOCK, FAST, accumulate, log_block, uniform_block
 from bayesgmm.kernels import weigh_block
 
 __all__ = ["allocation_pass"]
 
+_LARGEST = (1 << 63) - 1
+_FEW = 4  # columns
+
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _draw_block(rng, start, n, row_weights, r, total, allocated):
-    """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k."""
+def _draw_block(rng, start, n, row_weights, r, total, allocated, work, bits):
+    """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k.
+
+    The first copy of all rows at once, from one draw of `rng`; work (3, block), bits is its first row as integers.
+    """
     last = r.shape[0] - 1
-    for k in range(last + 1):
-        for b in range(n):
-            allocated[k, b] = 0.0
+    level, below, copy = work[0], work[1], work[2]
+    uniform_block(np.uint64(rng.integers(0, _LARGEST)), level, bits, n)
+    several = False
     for b in range(n):
-        copies = int(row_weights[start + b])
-        for _ in range(copies):
-            u = rng.random() * total[b]
-            k = 0
-            u -= r[0, b]
-            while u >= 0.0 and k < last:
-                k += 1
-                u -= r[k, b]
-            allocated[k, b] += 1.0
+        level[b] *= total[b]
+        below[b] = 0.0
+        copy[b] = 1.0 if row_weights[start + b] >= 1.0 else 0.0
+        several |= row_weights[start + b] >= 2.0
+    for k in range(last):
+        rk, out = r[k], allocated[k]
+        for b in range(n):
+            up_to = below[b] + rk[b]
+            out[b] = copy[b] if (level[b] >= below[b]) & (level[b] < up_to) else 0.0
+            below[b] = up_to
+    for b in range(n):
+        allocated[last, b] = copy[b] if level[b] >= below[b] else 0.0
+    if several:
+        for b in range(n):
+            for _ in range(1, int(row_weights[start + b])):
+                allocated[_pick(rng.random() * total[b], r, b), b] += 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pick(level, r, b):
+    """The component in which `level` falls, between 0 and the sum of column b of r."""
+    last = r.shape[0] - 1
+    k = 0
+    level -= r[0, b]
+    while level >= 0.0 and k < last:
+        k += 1
+        level -= r[k, b]
+    return k
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r):
     """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace."""
-    last = r.shape[0] - 1
     ratio = 0.0
     for b in range(n):
         row = start + b
@@ -55,12 +79,7 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
             continue
         if component[row] >= 0:
             ratio += (1.0 - fraction) * (math.log(r[component[row], b] / total[b]) - log_r[row])
-        u = rng.random() * total[b]
-        k = 0
-        u -= r[0, b]
-        while u >= 0.0 and k < last:
-            k += 1
-            u -= r[k, b]
+        k = _pick(rng.random() * total[b], r, b)
         component[row] = k
         log_r[row] = math.log(r[k, b] / total[b])
         allocated[k, b] += fraction
@@ -68,18 +87,60 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
+    """Add the rows of a block with copies in one component to its sums; returns the copies.
+
+    The other rows are left out first, into `chosen` (D + 1, block), where that is less work than adding them.
+    """
+    n_features = y.shape[0]
+    if n_features < _FEW:
+        count = 0.0
+        for b in range(n):
+            count += copies[b]
+        if count > 0.0:
+            accumulate(y, copies, n, diagonal, centred, total, outer)
+        return count
+    m, count = 0, 0.0
+    places, weight = centred[0], chosen[n_features]
+    for b in range(n):
+        places[m] = b
+        weight[m] = copies[b]
+        count += copies[b]
+        m += copies[b] > 0.0
+    for d in range(n_features):
+        for i in range(m):
+            chosen[d, i] = y[d, int(places[i])]
+    if m > 0:
+        accumulate(chosen[:n_features], weight, m, diagonal, centred, total, outer)
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def allocation_pass(
-    rng, features, row_weights, log_norm, means, scaling, diagonal, power, counts, sums, outers, component, log_r
+    rng,
+    features,
+    row_weights,
+    log_norm,
+    means,
+    scaling,
+    diagonal,
+    want_likelihood,
+    counts,
+    sums,
+    outers,
+    component,
+    log_r,
 ):
-    """Draw every row's component and sum over the rows of each; returns a log acceptance ratio, 0 for whole weights.
+    """Draw every row's component and sum over the rows of each.
+
+    Returns a log acceptance ratio, 0 for whole weights, and the log-likelihood of the mixture, if wanted.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     features, row_weights, log_norm, means, scaling, diagonal
         As in `bayesgmm.kernels.mixture_pass`.
-    power : float
-        The component densities are raised to this power (tempering); `log_norm` must hold the normaliser to it.
+    want_likelihood : bool
     counts, sums, outers : (K,), (K, D), (K, D, D) outputs
         Weight of the rows drawn for each component, and sums of their y and y y' (lower triangle).
     component, log_r : (N,) in and out, or length 0 when all weights are whole
@@ -90,26 +151,25 @@ def allocation_pass(
     y = np.empty((n_components, n_features, BLOCK))
     r = np.empty((n_components, BLOCK))
     allocated = np.empty((n_components, BLOCK))
-    centred = np.empty((n_features, BLOCK))
-    work = np.empty((3, BLOCK))
+    centred, chosen = np.empty((n_features, BLOCK)), np.empty((n_features + 1, BLOCK))
+    work, drawn = np.empty((3, BLOCK)), np.empty((3, BLOCK))
     highest, total, buffer = work[0], work[1], work[2]
-    bits = buffer.view(np.int64)
+    bits, drawn_bits = buffer.view(np.int64), drawn[0].view(np.uint64)
     counts[:] = 0.0
     sums[:] = 0.0
     outers[:] = 0.0
-    ratio = 0.0
+    ratio, log_likelihood = 0.0, 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, diagonal, power,
+        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
-        _draw_block(rng, start, n, row_weights, r, total, allocated)
+        _draw_block(rng, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
+        if want_likelihood:
+            log_block(total, drawn[0], buffer, bits, n)
+            for b in range(n):
+                log_likelihood += row_weights[start + b] * (highest[b] + drawn[0, b])
         if component.shape[0] > 0:
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r)
         for k in range(n_components):
-            acc = 0.0
-            for b in range(n):
-                acc += allocated[k, b]
-            if acc > 0.0:
-                counts[k] += acc
-                accumulate(y[k], allocated[k], n, diagonal, centred, sums[k], outers[k])
-    return ratio
+            counts[k] += _add_rows(y[k], allocated[k], n, diagonal, chosen, centred, sums[k], outers[k])
+    return ratio, log_likelihood

@@ -14,8 +14,6 @@ component. Components without rows are drawn from the prior itself. Densities of
 correlation) by
 
     p(S) = prod_i p(s_i) (M_ii / s_i)^(2 eta - 2 + D - i) s_i^(-i) M_ii^(-(D - i)),   S = M M',  i = 0, ..., D - 1.
-
-Sufficient statistics and `n` may carry a power (tempering); nothing here knows of it.
 """
 
 from __future__ import annotations

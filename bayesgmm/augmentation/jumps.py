@@ -114,17 +114,28 @@ def _log_single(prior, proposals, weight, mean, latent, cholesky, scaling):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
-    """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
-    n_components = means.shape[0]
+def _log_prior(prior, weights, means, latent):
     value = 0.0
-    for k in range(n_components):
+    for k in range(means.shape[0]):
         value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
     for g in range(latent.shape[0]):
         value += log_prior_covariance(prior, latent[g])
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
     log_normalizers(np.log(weights), scaling, log_norm)
-    return value + mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
-                                np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
+    return mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
+                        np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
+    """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
+    return _log_prior(prior, weights, means, latent) + _log_likelihood(
+        features, row_weights, prior, weights, means, scaling, log_norm
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -150,12 +161,16 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jump(rng, features, row_weights, prior, proposals, whole, weights, means, latent, cholesky, scaling,
-         new_weights, new_means, new_latent, new_cholesky, new_scaling, work, log_norm, logs, table):  # fmt: skip
+def jump(
+    rng, features, row_weights, prior, proposals, whole, log_likelihood, state, scratch, work, log_norm, logs, table
+):
     """Propose a whole mixture, or one component, and accept or not: the proposal used and whether the state changed.
 
-    `new_*` are scratch of the shapes of the state; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
+    `log_likelihood` is the state's, NaN if not known. `state` and `scratch` are a `ChainState`; `work` (5, D, D),
+    `log_norm` (K,), `logs` (K, K), `table` (2^K,).
     """
+    weights, means, latent, cholesky, scaling = state
+    new_weights, new_means, new_latent, new_cholesky, new_scaling = scratch
     n_components = means.shape[0]
     m = rng.integers(0, proposals.alpha.shape[0])
     new_weights[:], new_means[:], new_latent[:] = weights, means, latent
@@ -186,7 +201,9 @@ def jump(rng, features, row_weights, prior, proposals, whole, weights, means, la
         gain += _log_single(prior, proposals, weights[j], means[j], latent[g], cholesky[g], scaling[j])
         gain -= _log_single(prior, proposals, new, new_means[j], new_latent[g], new_cholesky[g], new_scaling[j])
     gain += log_posterior_of(features, row_weights, prior, new_weights, new_means, new_latent, new_scaling, log_norm)
-    gain -= log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm)
+    if math.isnan(log_likelihood):
+        log_likelihood = _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm)
+    gain -= _log_prior(prior, weights, means, latent) + log_likelihood
     if not math.log(rng.random()) < gain:
         return m, False
     weights[:], means[:], latent[:] = new_weights, new_means, new_latent

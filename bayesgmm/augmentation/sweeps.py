@@ -1,15 +1,8 @@
-"""Gibbs sweeps over the allocations and the parameters of a mixture, at one temperature or at several.
+"""Gibbs sweeps over the allocations and the parameters of a mixture, with jumps between modes now and then.
 
 One sweep: allocate every row (`allocation`), then draw weights, means and covariances given the allocation
 (`complete_data`). The order mean, covariance, mean makes the move of the parameters reversible, which fractional row
 weights need.
-
-With several temperatures beta_0 = 1 > beta_1 > ... every replica targets
-
-    p(theta) p(z | w) p(y | z, theta)^beta,
-
-whose conditionals keep their form, and neighbours exchange with probability min(1, exp((beta_i - beta_j)(l_j - l_i))),
-l the complete-data log-likelihood (parallel tempering; Geyer 1991). Only the replica at beta = 1 is kept.
 """
 
 from __future__ import annotations
@@ -24,38 +17,53 @@ from numpy.typing import NDArray
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_prior_component, draw_weights, update_covariance, update_mean
 from bayesgmm.augmentation.jumps import MAX_WHOLE, jump
-from bayesgmm.kernels import LOG_2PI, log_normalizers
+from bayesgmm.kernels import log_normalizers
 
-__all__ = ["Replicas", "sweep_many"]
+__all__ = ["Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
 
-class Replicas(NamedTuple):
-    """R mixtures, one a temperature; G is K, or 1 for a shared covariance."""
+class ChainState(NamedTuple):
+    """One mixture; G is K, or 1 for a shared covariance."""
 
-    weights: Array  # (R, K)
-    means: Array  # (R, K, D)
-    latent: Array  # (R, G, D, D) factors of the covariances before rounding
-    cholesky: Array  # (R, G, D, D)
-    scaling: Array  # (R, K, D, D) inverses of `cholesky`
-    log_complete: Array  # (R,) complete-data log-likelihood after the last sweep
+    weights: Array  # (K,)
+    means: Array  # (K, D)
+    latent: Array  # (G, D, D) factors of the covariances before rounding
+    cholesky: Array  # (G, D, D)
+    scaling: Array  # (K, D, D) inverses of `cholesky`
+
+
+class Allocation(NamedTuple):
+    """What a chain keeps of its last allocation: see `allocation_pass`."""
+
+    counts: Array  # (K,)
+    sums: Array  # (K, D)
+    outers: Array  # (K, D, D)
+    component: NDArray[np.int64]  # (N,), or (0,) when all row weights are whole
+    log_r: Array
+
+
+def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: bool) -> Allocation:
+    """Storage for the allocation of a chain, to be filled by its first sweep."""
+    k, d, n = n_components, n_features, n_rows if fractional else 0
+    return Allocation(np.empty(k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _unwhiten(cholesky, sums, outer, beta, half, total, raw):
-    """total = beta L sums and raw = beta L outer L' (lower triangles of outer and raw)."""
+def _unwhiten(cholesky, sums, outer, half, total, raw):
+    """total = L sums and raw = L outer L' (lower triangles of outer and raw)."""
     d = total.shape[0]
     for i in range(d):
         value = 0.0
         for j in range(i + 1):
             value += cholesky[i, j] * sums[j]
-        total[i] = beta * value
+        total[i] = value
         for b in range(d):
             value = 0.0
             for a in range(i + 1):
                 value += cholesky[i, a] * (outer[a, b] if a >= b else outer[b, a])
-            half[i, b] = beta * value
+            half[i, b] = value
     for i in range(d):
         for j in range(i + 1):
             value = 0.0
@@ -76,33 +84,15 @@ def _recentre(raw, total, n, centre, mean, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_density(n, scaling, scatter):
-    """Log density of n rows with this sum of squares about the mean."""
-    d = scatter.shape[0]
-    value = -0.5 * n * d * LOG_2PI
-    for i in range(d):
-        value += n * math.log(scaling[i, i])
-        for a in range(i + 1):
-            row = 0.5 * scaling[i, a] * scatter[a, a]
-            for b in range(a):
-                row += scaling[i, b] * scatter[a, b]
-            value -= scaling[i, a] * row
-    return value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _draw_parameters(rng, prior, refresh, beta, counts, totals, raws, weights, means, latent, cholesky, scaling,
-                     centres, scatter, matrices, vectors, tally):  # fmt: skip
-    """New weights, means and covariances given the allocation; returns the complete-data log-likelihood.
-
-    `totals` and `raws` are sums about `centres`, the old means, times beta.
-    """
+def _draw_parameters(rng, prior, refresh, counts, totals, raws, state, centres, scatter, matrices, vectors, tally):
+    """New weights, means and covariances given the allocation; `totals`, `raws` are sums about `centres`."""
+    weights, means, latent, cholesky, scaling = state
     n_components, shared = means.shape[0], cholesky.shape[0] < means.shape[0]
     draw_weights(rng, counts, prior.concentration, weights)
     for step in range(2):
         scatter[n_components] = 0.0
         for k in range(n_components):
-            g, n = 0 if shared else k, beta * counts[k]
+            g, n = 0 if shared else k, counts[k]
             if n == 0.0:
                 if step == 0:
                     draw_prior_component(
@@ -121,154 +111,105 @@ def _draw_parameters(rng, prior, refresh, beta, counts, totals, raws, weights, m
             scatter[n_components] += scatter[k]
         if step == 0 and shared:
             tried, accepted = update_covariance(
-                rng, prior, refresh, beta * counts.sum(), scatter[n_components], matrices, latent[0], cholesky[0],
-                scaling[0],
-            )  # fmt: skip
+                rng, prior, refresh, counts.sum(), scatter[n_components], matrices, latent[0], cholesky[0], scaling[0]
+            )
             tally[0] += tried
             tally[1] += accepted
             for k in range(1, n_components):
                 scaling[k] = scaling[0]
-    value = 0.0
-    for k in range(n_components):
-        if counts[k] > 0.0:
-            value += _log_density(beta * counts[k], scaling[k], scatter[k])
-    return value / beta
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _exchange(rng, betas, replicas, first, swaps):
-    """Propose to exchange neighbouring temperatures, every second pair from `first`; swaps (R-1, 2): tried, done."""
-    log_complete = replicas.log_complete
-    for i in range(first, betas.shape[0] - 1, 2):
-        swaps[i, 0] += 1.0
-        if math.log(rng.random()) < (betas[i] - betas[i + 1]) * (log_complete[i + 1] - log_complete[i]):
-            swaps[i, 1] += 1.0
-            log_complete[i], log_complete[i + 1] = log_complete[i + 1], log_complete[i]
-            _swap(replicas.weights[i], replicas.weights[i + 1])
-            _swap(replicas.means[i].ravel(), replicas.means[i + 1].ravel())
-            _swap(replicas.latent[i].ravel(), replicas.latent[i + 1].ravel())
-            _swap(replicas.cholesky[i].ravel(), replicas.cholesky[i + 1].ravel())
-            _swap(replicas.scaling[i].ravel(), replicas.scaling[i + 1].ravel())
+def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, allocation):
+    log_normalizers(np.log(state.weights), state.scaling, log_norm)
+    counts, sums, outers, component, log_r = allocation
+    return allocation_pass(rng, features, row_weights, log_norm, state.means, state.scaling, not prior.correlated,
+                           want_likelihood, counts, sums, outers, component, log_r)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _swap(a, b):
-    for i in range(a.shape[0]):
-        a[i], b[i] = b[i], a[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _allocate(rng, features, row_weights, prior, beta, replicas, r, log_norm, counts, sums, outers,
-              component, log_r):  # fmt: skip
-    scaling = replicas.scaling[r]
-    log_normalizers(np.zeros(scaling.shape[0]), scaling, log_norm)
-    for k in range(log_norm.shape[0]):
-        log_norm[k] = beta * log_norm[k] + math.log(replicas.weights[r, k])
-    return allocation_pass(rng, features, row_weights, log_norm, replicas.means[r], scaling, not prior.correlated, beta,
-                           counts, sums, outers, component, log_r)  # fmt: skip
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sweep_many(rng, thin, features, row_weights, prior, refresh, betas, replicas, fractional, proposals, jump_every,
-               share_whole, out_weights, out_means, out_latent, out_cholesky, tally, swaps, used):  # fmt: skip
-    """`thin` sweeps for each of the draws that `out_*` (S, ...) hold, of the replica at beta = 1.
+def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, jump_every,
+               share_whole, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+    """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
     ----------
     rng : numpy.random.Generator
+    first : int; sweeps that the chain has made before this call
     features, row_weights : (D, N), (N,)
     prior : CompletePrior
     refresh : float; see `update_covariance`
-    betas : (R,) temperatures, decreasing from 1
-    replicas : Replicas, changed in place
-    fractional : bool; some row weight is not whole. Then R must be 1.
+    state, allocation : ChainState, Allocation; changed in place
     proposals, jump_every, share_whole : Proposals, int, float
-        At beta = 1 a jump is tried every so many sweeps, unless there are no proposals; this share of them of whole
-        mixtures.
+        A jump is tried every so many sweeps, unless there are no proposals; this share of them of whole mixtures.
     tally : (7,) added to: covariances proposed, accepted; sweeps undone for fractional weights; single components
         proposed, accepted; whole mixtures proposed, accepted
-    swaps : (R-1, 2) added to: exchanges tried, exchanges done
     used : (M,) added to: jumps made by each proposal
     """
-    n_replicas, n_components, d = replicas.means.shape
-    n_rows = features.shape[1]
+    n_components, d = state.means.shape
+    fractional = allocation.component.shape[0] > 0
     vectors = np.empty(d)
     matrices = np.zeros((5, d, d))
     scatter = np.zeros((n_components + 1, d, d))
     log_norm = np.empty(n_components)
-    counts, sums = np.empty((n_replicas, n_components)), np.empty((n_replicas, n_components, d))
-    outers = np.empty((n_replicas, n_components, d, d))
     centres, totals, raws = np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
-    component = np.full(n_rows if fractional else 0, -1)
-    log_r = np.empty(component.shape[0])
-    for r in range(n_replicas):
-        _allocate(rng, features, row_weights, prior, betas[r], replicas, r, log_norm, counts[r], sums[r], outers[r],
-                  component, log_r)  # fmt: skip
-    before = _copy(replicas)
-    scratch = _copy(replicas)
+    if first == 0:
+        _allocate(rng, features, row_weights, prior, state, log_norm, False, allocation)
+    before = _copy(state)
+    scratch = _copy(state)
     logs = np.empty((n_components, n_components))
     whole_too = n_components <= MAX_WHOLE
     table = np.empty(1 << n_components if whole_too else 0)
+    n_sweeps = first
     for s in range(out_weights.shape[0]):
-        for t in range(thin):
-            for r in range(n_replicas):
-                if fractional:
-                    _restore(before, replicas)
-                for k in range(n_components):
-                    centres[k] = replicas.means[r, k]
-                    g = 0 if prior.shared else k
-                    _unwhiten(replicas.cholesky[r, g], sums[r, k], outers[r, k], betas[r], matrices[0], totals[k],
-                              raws[k])  # fmt: skip
-                replicas.log_complete[r] = _draw_parameters(
-                    rng, prior, refresh, betas[r], counts[r], totals, raws, replicas.weights[r], replicas.means[r],
-                    replicas.latent[r], replicas.cholesky[r], replicas.scaling[r], centres, scatter, matrices,
-                    vectors, tally,
-                )  # fmt: skip
-            if n_replicas > 1:
-                _exchange(rng, betas, replicas, (s * thin + t) % 2, swaps)
-            for r in range(n_replicas):
-                ratio = _allocate(rng, features, row_weights, prior, betas[r], replicas, r, log_norm, counts[r],
-                                  sums[r], outers[r], component, log_r)  # fmt: skip
-                if fractional and not math.log(rng.random()) < ratio:
-                    tally[2] += 1.0
-                    _restore(replicas, before)
-                    component[:] = -1
-                    _allocate(rng, features, row_weights, prior, betas[r], replicas, r, log_norm, counts[r], sums[r],
-                              outers[r], component, log_r)  # fmt: skip
-            if proposals.alpha.shape[0] > 0 and (s * thin + t) % jump_every == 0:
+        for _ in range(thin):
+            if fractional:
+                _restore(before, state)
+            for k in range(n_components):
+                centres[k] = state.means[k]
+                g = 0 if prior.shared else k
+                _unwhiten(state.cholesky[g], allocation.sums[k], allocation.outers[k], matrices[0], totals[k], raws[k])
+            _draw_parameters(
+                rng, prior, refresh, allocation.counts, totals, raws, state, centres, scatter, matrices, vectors, tally
+            )
+            jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
+            ratio, log_likelihood = _allocate(rng, features, row_weights, prior, state, log_norm, jumps, allocation)
+            n_sweeps += 1
+            changed = False
+            if fractional and not math.log(rng.random()) < ratio:
+                tally[2] += 1.0
+                _restore(state, before)
+                changed, log_likelihood = True, math.nan
+            if jumps:
                 whole = whole_too and rng.random() < share_whole
-                m, moved = jump(
-                    rng, features, row_weights, prior, proposals, whole, replicas.weights[0], replicas.means[0],
-                    replicas.latent[0], replicas.cholesky[0], replicas.scaling[0], scratch.weights[0],
-                    scratch.means[0], scratch.latent[0], scratch.cholesky[0], scratch.scaling[0], matrices,
-                    log_norm, logs, table,
-                )  # fmt: skip
+                m, moved = jump(rng, features, row_weights, prior, proposals, whole, log_likelihood, state, scratch,
+                                matrices, log_norm, logs, table)  # fmt: skip
                 tally[3 + 2 * whole] += 1.0
                 if moved:
                     tally[4 + 2 * whole] += 1.0
                     used[m] += 1
-                    component[:] = -1
-                    _allocate(rng, features, row_weights, prior, betas[0], replicas, 0, log_norm, counts[0], sums[0],
-                              outers[0], component, log_r)  # fmt: skip
-        out_weights[s] = replicas.weights[0]
-        out_means[s] = replicas.means[0]
-        out_latent[s] = replicas.latent[0]
-        out_cholesky[s] = replicas.cholesky[0]
+                    changed = True
+            if changed:
+                allocation.component[:] = -1
+                _allocate(rng, features, row_weights, prior, state, log_norm, False, allocation)
+        out_weights[s] = state.weights
+        out_means[s] = state.means
+        out_latent[s] = state.latent
+        out_cholesky[s] = state.cholesky
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _copy(replicas):
-    return Replicas(
-        replicas.weights.copy(), replicas.means.copy(), replicas.latent.copy(), replicas.cholesky.copy(),
-        replicas.scaling.copy(), replicas.log_complete.copy(),
-    )  # fmt: skip
+def _copy(state):
+    return ChainState(
+        state.weights.copy(), state.means.copy(), state.latent.copy(), state.cholesky.copy(), state.scaling.copy()
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _restore(replicas, saved):
-    """Overwrite `replicas` by `saved`."""
-    replicas.weights[:] = saved.weights
-    replicas.means[:] = saved.means
-    replicas.latent[:] = saved.latent
-    replicas.cholesky[:] = saved.cholesky
-    replicas.scaling[:] = saved.scaling
+def _restore(state, saved):
+    """Overwrite `state` by `saved`."""
+    state.weights[:] = saved.weights
+    state.means[:] = saved.means
+    state.latent[:] = saved.latent
+    state.cholesky[:] = saved.cholesky
+    state.scaling[:] = saved.scaling

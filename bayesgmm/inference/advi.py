@@ -150,8 +150,8 @@ def sample_advi(
     with threadpool_limits(1, user_api="blas"):
         proposal = LocalProposal.build((Part(density, fit.mean, fit.factor, math.inf),), np.ones(1), rng)
         # More than are kept: a tail that 4000 draws miss is often seen by 16,000.
-        judged = n * max(1, affordable_batches(table, density, n))
-        x, log_likelihood, log_q = weigh(table, proposal, judged, rng, cores)
+        judged = n * max(1, affordable_batches(density, n))
+        x, log_likelihood, log_q = weigh(proposal, judged, rng, cores)
     weights = smooth_weights(log_likelihood - log_q)
     extra: dict[str, Any] = {
         "pareto_k": weights.pareto_k, "importance_ess": weights.ess, "n_proposals": judged, "elbo": fit.elbo,
@@ -168,7 +168,7 @@ def sample_advi(
             "(Laplace evidence), which no importance weight can show."
         )
     return as_draws(
-        x.take(slice(0, n)), log_likelihood[:n], log_q[:n], modes, chains=chains, began=began,
+        x, np.arange(n), log_likelihood, log_q, modes, chains=chains, began=began,
         method=f"{what}; {fit.message}", extra=extra, partial=fit.partial, notes=tuple(notes),
     )  # fmt: skip
 
@@ -193,8 +193,10 @@ def fit_elbo(
     n = density.n_dim
     with pm.Model() as model:
         u = pm.Flat("u", shape=n)
-        rows = None if batch_size is None else pm.Minibatch(np.arange(density.ints[0]), batch_size=int(batch_size))
-        pm.Potential("log_posterior", log_posterior_of(density, u, rows))
+        numbers = pytensor.shared(np.arange(0 if batch_size is None else density.ints[0]), borrow=True)
+        rows = None if batch_size is None else pm.Minibatch(numbers, batch_size=int(batch_size))
+        log_posterior = log_posterior_of(density, u, rows)
+        pm.Potential("log_posterior", log_posterior)
     rate = pytensor.shared(_LEARNING_RATE, "learning_rate")
     follow = _Follow(max_iter, rate, report)
     options = {"start_sigma": {"u": np.ones(n)}} if method == "advi" else {}
@@ -208,6 +210,10 @@ def fit_elbo(
             )  # fmt: skip
         except FloatingPointError:
             raise InputError("ADVI met a posterior density that is not finite; use inference='nuts'.") from None
+        finally:
+            # The compiled graph is a circle of references, which Python keeps until it looks for such: without rows.
+            for variable in (numbers, *log_posterior.owner.inputs[-2:]):
+                variable.set_value(np.empty(0, dtype=variable.dtype), borrow=True)
     if follow.average is None:
         follow.take(fitted)
     values = {p.name: a for p, a in zip(fitted.params, follow.average or [], strict=True)}

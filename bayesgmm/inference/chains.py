@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_data import CompletePrior, complete_prior
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
-from bayesgmm.augmentation.sweeps import Replicas, sweep_many
+from bayesgmm.augmentation.sweeps import ChainState, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky
@@ -57,14 +57,13 @@ class ChainDraws:
     """The draws of one chain and the state it ended in."""
 
     sample: Sample
-    replicas: Replicas
+    state: ChainState
     tally: Array  # covariances proposed, accepted; sweeps undone; single jumps tried, made; whole jumps tried, made
-    swaps: Array  # (R-1, 2) exchanges of temperatures tried, made
     used: NDArray[np.int64]  # (M,) jumps made by each proposal
 
 
-def start_replicas(problem: GibbsProblem, start: MixtureParams, n_replicas: int = 1) -> Replicas:
-    """The state of a chain at a mixture on the model's scale, the same at every temperature."""
+def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:
+    """The state of a chain at a mixture on the model's scale."""
     k, d = start.means.shape
     floor = problem.packed.floor
     latent = latent_cholesky(start.covariances[: problem.structure.n_matrices(k)], floor)
@@ -72,20 +71,18 @@ def start_replicas(problem: GibbsProblem, start: MixtureParams, n_replicas: int 
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (k, d, d))
     weights = np.maximum(start.weights, 1e-12)
     state = (weights / weights.sum(), start.means, latent, cholesky, scaling)
-    w, m, s, c, v = (np.repeat(np.ascontiguousarray(a, dtype=float)[None], n_replicas, axis=0) for a in state)
-    return Replicas(w, m, s, c, v, np.zeros(n_replicas))
+    return ChainState(*(np.array(a, dtype=float, order="C") for a in state))
 
 
 def run_chains(
     problem: GibbsProblem,
-    starts: Sequence[Replicas],
+    starts: Sequence[ChainState],
     seeds: Sequence[np.random.SeedSequence],
     *,
     draws: int,
     thin: int,
     cores: int,
     refresh: float = 1.0,
-    betas: Array | None = None,
     proposals: Proposals | None = None,
     share_whole: float = 0.5,
     report: Callable[[int, int, int], None] = lambda chain, finished, divergences: None,
@@ -96,32 +93,31 @@ def run_chains(
 
     An interrupted run gives the draws that every chain has made. The starts are not changed.
     """
-    temperatures = np.ones(1) if betas is None else betas
-    k, d = starts[0].means.shape[1:]
+    k, d = starts[0].means.shape
     moves = proposals if proposals is not None else no_proposals(k, d)
-    work = problem.sweep_work(k) * thin * len(temperatures)
+    work = problem.sweep_work(k) * thin
     step = int(np.clip(_WORK_A_CALL // work, 1, draws))
     stop = threading.Event()
     made = np.zeros(len(starts), dtype=int)
 
     def chain(i: int) -> ChainDraws:
         rng = np.random.default_rng(seeds[i])
-        replicas = Replicas(*(a.copy() for a in starts[i]))
-        shapes = (replicas.weights, replicas.means, replicas.latent, replicas.cholesky)
-        out = [np.empty((draws, *a.shape[1:])) for a in shapes]
-        tally, swaps = np.zeros(7), np.zeros((len(temperatures) - 1, 2))
+        state = ChainState(*(a.copy() for a in starts[i]))
+        out = [np.empty((draws, *a.shape)) for a in state[:4]]
+        allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
+        tally = np.zeros(7)
         used = np.zeros(len(moves.alpha), dtype=np.int64)
         for first in range(0, draws, step):
             if stop.is_set():
                 break
             part = slice(first, min(first + step, draws))
             sweep_many(
-                rng, thin, problem.features, problem.table.weights, problem.packed, refresh, temperatures, replicas,
-                problem.fractional, moves, JUMP_EVERY, share_whole, *(o[part] for o in out), tally, swaps, used,
+                rng, first * thin, thin, problem.features, problem.table.weights, problem.packed, refresh, state,
+                allocation, moves, JUMP_EVERY, share_whole, *(o[part] for o in out), tally, used,
             )  # fmt: skip
             made[i] = part.stop
             report(i, part.stop, 0)
-        return ChainDraws(Sample(*out), replicas, tally, swaps, used)
+        return ChainDraws(Sample(*out), state, tally, used)
 
     pool = ThreadPoolExecutor(min(cores, len(starts)))
     try:
@@ -136,5 +132,5 @@ def run_chains(
     done = [f.result() for f in futures if not f.cancelled()]
     length = int(made[: len(done)].min()) if interrupted else draws
     if length < draws:
-        done = [ChainDraws(Sample(*(a[:length] for a in c.sample)), c.replicas, c.tally, c.swaps, c.used) for c in done]
+        done = [ChainDraws(Sample(*(a[:length] for a in c.sample)), c.state, c.tally, c.used) for c in done]
     return done, interrupted

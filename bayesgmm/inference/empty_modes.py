@@ -13,45 +13,51 @@ the last the prior probability under the Dirichlet weights; p(y | K - m) is take
 from __future__ import annotations
 
 import math
-
-import pandas as pd
+from dataclasses import dataclass
 
 from bayesgmm.data import Table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
+from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.structure import Structure
 
-__all__ = ["SHARE_THAT_MATTERS", "empty_modes"]
+__all__ = ["SHARE_THAT_MATTERS", "EmptyMode", "empty_modes", "share_of"]
 
 SHARE_THAT_MATTERS = 0.01  # of the posterior
-_STARTS = 4
-_CANDIDATES = 2
+_STARTS = 8
+_CANDIDATES = 4
+_KEPT, _NEAR = 3, 10.0  # modes, and nats below the best one
+
+
+@dataclass(frozen=True, eq=False)
+class EmptyMode:
+    """A mode with `n_empty` components empty: its other components, and its evidence in all orders of them."""
+
+    n_empty: int
+    params: MixtureParams
+    log_evidence: float
 
 
 def empty_modes(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
-    n_components: int,
-    log_evidence: float,
-    *,
-    random_seed: int | None = None,
-) -> pd.DataFrame:
-    """One row for each number of empty components: ``n_empty``, ``laplace_log_evidence``, ``share``.
-
-    Parameters
-    ----------
-    log_evidence : float
-        Laplace evidence of the modes with all K components occupied, to which the share relates.
-    """
-    rows = []
+    table: Table, structure: Structure, prior: ResolvedPrior, n_components: int, *, random_seed: int | None = None
+) -> list[EmptyMode]:
+    """The best few for each number of empty components, 1 to K - 1, the best first."""
+    found = []
     for occupied in range(n_components - 1, 0, -1):
         _, candidates = fit_em_candidates(table, occupied, structure=structure, n_init=_STARTS, random_seed=random_seed)
-        best = find_modes(table, structure, prior, candidates[:_CANDIDATES])[0].log_evidence
+        modes = find_modes(table, structure, prior, candidates[:_CANDIDATES])
         m = n_components - occupied
         chance = log_probability_empty(float(table.weights.sum()), n_components, m, prior.concentration)
-        rows.append({"n_empty": m, "laplace_log_evidence": best + math.log(math.comb(n_components, m)) + chance})
-    out = pd.DataFrame(rows, columns=["n_empty", "laplace_log_evidence"])
-    out["share"] = 1.0 / (1.0 + (log_evidence - out["laplace_log_evidence"]).clip(-700, 700).map(math.exp))
-    return out
+        chance += math.log(math.comb(n_components, m))
+        found += [
+            EmptyMode(m, mode.params, mode.log_evidence + chance)
+            for mode in modes[:_KEPT]
+            if not mode.log_evidence < modes[0].log_evidence - _NEAR
+        ]
+    return found
+
+
+def share_of(mode: EmptyMode, log_evidence: float) -> float:
+    """Share of the posterior beside modes of this Laplace evidence with all components occupied."""
+    return 1.0 / (1.0 + math.exp(min(max(log_evidence - mode.log_evidence, -700.0), 700.0)))

@@ -1,7 +1,7 @@
 """Finding the modes that jumps lead to: short chains from many places, and draws sorted by mode.
 
 A posterior with more components than the data hold has modes in which components are empty; no EM fit with K
-components starts there. So scouts start at the modes with K components and at the fits with fewer, filled up by
+components starts there. So scouts start at the modes with K components and at those with fewer, filled up by
 components from the prior.
 """
 
@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_data import draw_prior_component
 from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
+from bayesgmm.inference.empty_modes import empty_modes
+from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
 
@@ -26,25 +27,24 @@ __all__ = ["in_one_order", "samples_by_mode", "scout_starts"]
 Array = NDArray[np.float64]
 
 _MAX_SCOUTS_AT_K = 4
-_FEWER_STARTS = 5  # EM starts for each smaller number of components
 _POOL = 2400  # draws that are sorted by mode
 _SAMPLE = 200  # draws that a proposal is fitted to
 _LEAST = 15
 
 
 def scout_starts(
-    problem: GibbsProblem, candidates: Sequence[MixtureParams], random_seed: int | None
-) -> list[MixtureParams]:
-    """Where scouts start: the best few candidates, then the best fits with K-1, K-2, ..., 1 components."""
-    k = candidates[0].n_components
+    problem: GibbsProblem, modes: Sequence[Mode], random_seed: int | None
+) -> tuple[list[MixtureParams], Array]:
+    """Where scouts start, and the Laplace evidence (M,) there, NaN where there is none.
+
+    The best few modes, then those with 1, 2, ..., K - 1 components empty.
+    """
+    modes = modes[:_MAX_SCOUTS_AT_K]
+    k = modes[0].params.n_components
     rng = np.random.default_rng(random_seed)
-    starts = list(candidates[:_MAX_SCOUTS_AT_K])
-    for fewer in range(k - 1, 0, -1):
-        _, found = fit_em_candidates(
-            problem.table, fewer, structure=problem.structure, n_init=_FEWER_STARTS, random_seed=random_seed
-        )
-        starts.append(_filled_up(problem, found[0], k, rng))
-    return starts
+    empty = empty_modes(problem.table, problem.structure, problem.prior, k, random_seed=random_seed)
+    starts = [m.params for m in modes] + [_filled_up(problem, m.params, k, rng) for m in empty]
+    return starts, np.array([m.log_evidence for m in modes] + [m.log_evidence for m in empty])
 
 
 def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.random.Generator) -> MixtureParams:
@@ -71,7 +71,7 @@ def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
     index = np.unique(np.linspace(0, len(sample.weights) - 1, _SAMPLE).astype(int))
     weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in sample)
     k, d = means.shape[1:]
-    scaling = np.ascontiguousarray(np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)))
+    scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
     order = relabel(
         problem.table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal,
         row_weights=problem.table.weights,

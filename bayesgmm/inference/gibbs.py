@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.proposals import Sample, fit_proposals
-from bayesgmm.augmentation.sweeps import Replicas
+from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.inference.chains import ChainDraws, GibbsProblem, run_chains, start_replicas
+from bayesgmm.inference.chains import ChainDraws, GibbsProblem, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, samples_by_mode, scout_starts
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
 from bayesgmm.inference.nuts import available_cores
@@ -40,6 +40,7 @@ _MAX_PROPOSALS = 16
 _REFRESH = (1.0, 0.25, 0.1, 0.04, 0.015)
 _TRIAL = 60  # sweeps
 _ACCEPTED = 0.2
+_NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
 _USEFUL = 3  # jumps that an older proposal must have made to be kept
 
 
@@ -99,16 +100,18 @@ def sample_gibbs(
     modes = find_modes(table, structure, prior, candidates)
     cores = min(cores or available_cores(), chains)
     root = np.random.SeedSequence(random_seed)
-    scouts = scout_starts(problem, [m.params for m in modes], int(root.generate_state(1)[0]))
-    starts = [start_replicas(problem, start) for start in scouts]
+    scouts, evidence = scout_starts(problem, modes, int(root.generate_state(1)[0]))
+    starts = [start_state(problem, start) for start in scouts]
     refresh = _refresh(problem, starts[0], root.spawn(1))
     found, interrupted = run_chains(
         problem, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores, refresh=refresh
     )
     if interrupted:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
-    chosen = np.linspace(0, len(found) - 1, chains).round().astype(np.int64)
-    states = [found[i].replicas for i in chosen]
+    # All of them teach the proposals; chains start where the posterior is, as far as Laplace's approximation can tell.
+    near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
+    chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
+    states = [found[i].state for i in chosen]
     library = [in_one_order(problem, Sample(*(a[tune:] for a in c.sample))) for c in found]
     k = scouts[0].n_components
     thin, n_round, share_whole = 1, 1, 0.5
@@ -127,11 +130,11 @@ def sample_gibbs(
         if k > 1:
             library = _renewed(problem, library, done, judgement.values)
             share_whole = _share_of_whole_mixtures(done)
-        states = [c.replicas for c in done]
+        states = [c.state for c in done]
         thin, n_round = longer, n_round + 1
 
 
-def _refresh(problem: GibbsProblem, start: Replicas, seeds: Sequence[np.random.SeedSequence]) -> float:
+def _refresh(problem: GibbsProblem, start: ChainState, seeds: Sequence[np.random.SeedSequence]) -> float:
     """The largest share of a covariance's rows to replace at a time that is accepted often enough, by short trials."""
     if not problem.structure.correlated:
         return 1.0
@@ -145,11 +148,11 @@ def _refresh(problem: GibbsProblem, start: Replicas, seeds: Sequence[np.random.S
 def _renewed(
     problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], values: Mapping[str, Array]
 ) -> list[Sample]:
-    """The draws of the last round, by mode, and what older proposals have proved useful."""
+    """The draws of the last round, by mode, and what older proposals have proved useful; of too few draws, the old."""
     used = np.sum([c.used for c in done], axis=0)
     older = [library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL]
     fresh = samples_by_mode(problem, done, values, _MODES)
-    return fresh + older[: _MAX_PROPOSALS - len(fresh)]
+    return fresh + older[: _MAX_PROPOSALS - len(fresh)] or list(library)
 
 
 def _share_of_whole_mixtures(done: Sequence[ChainDraws]) -> float:
@@ -165,7 +168,7 @@ def _collect(done: Sequence[ChainDraws], modes: Sequence[Mode], chosen: NDArray[
     if weights.shape[1] == 0:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
     c, s, k, d = means.shape
-    latent, cholesky = (np.ascontiguousarray(np.broadcast_to(a, (c, s, k, d, d))) for a in (latent, cholesky))
+    latent, cholesky = (np.broadcast_to(a, (c, s, k, d, d)).copy() for a in (latent, cholesky))
     flat = (a.reshape(c * s, *a.shape[2:]) for a in (weights, means, latent))
     log_prior = modes[0].density.log_prior(*flat).reshape(c, s)
     tally = np.sum([chain.tally for chain in done], axis=0)

@@ -99,7 +99,7 @@ def sample_laplace(
     rng = np.random.default_rng(random_seed)
     with threadpool_limits(1, user_api="blas"):
         proposal = _laplace_proposal(modes, mode_window, rng, cores)
-        done = _propose(table, proposal, draws * chains, rng, cores, progressbar)
+        done = _propose(proposal, draws * chains, rng, cores, progressbar)
     x, log_likelihood, log_q, weights, n = done.mixtures, done.log_likelihood, done.log_q, done.weights, draws * chains
     if weights.ok:
         index = resample(weights.log_weights, n, rng)
@@ -114,19 +114,23 @@ def sample_laplace(
         "n_distinct": len(np.unique(index)),
     }  # fmt: skip
     return as_draws(
-        x.take(index), log_likelihood[index], log_q[index], modes, chains=chains, began=began,
+        x, index, log_likelihood, log_q, modes, chains=chains, began=began,
         method=f"Laplace approximation ({done.proposal.describe()}), {outcome}", extra=extra,
     )  # fmt: skip
 
 
 def as_draws(
-    x: Mixtures, log_likelihood: Array, log_q: Array, modes: Sequence[Mode], *, chains: int, began: float, method: str,
-    extra: dict[str, Any], partial: bool = False, notes: tuple[str, ...] = (),
+    x: Mixtures, index: NDArray[np.int64], log_likelihood: Array, log_q: Array, modes: Sequence[Mode], *, chains: int,
+    began: float, method: str, extra: dict[str, Any], partial: bool = False, notes: tuple[str, ...] = (),
 ) -> Draws:  # fmt: skip
-    """Independent draws laid out as chains; `log_q` (S,) is relative to the prior, as `LocalProposal` gives it."""
+    """Those of S independent draws that `index` names, laid out as chains.
+
+    `log_q` (S,) is relative to the prior, as `LocalProposal` gives it.
+    """
     log_prior = modes[0].density.log_prior(x.weights, x.means, x.latent)
 
     def by_chain(a: Array) -> Array:
+        a = a[index]
         return a.reshape(chains, -1, *a.shape[1:])
 
     stats: dict[str, NDArray[Any]] = {
@@ -151,10 +155,10 @@ class _Proposed:
 
 
 def _propose(
-    table: Table, proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None, progressbar: bool
+    proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None, progressbar: bool
 ) -> _Proposed:
     """Batches of n proposals until they settle, adapted once on the way: the last ones, from one proposal."""
-    rounds = affordable_batches(table, proposal.parts[0].density, n)
+    rounds = affordable_batches(proposal.parts[0].density, n)
     label = "Laplace, importance weights"
     with sampling_progress(progressbar, 1, n * (1 + max(0, 2 * rounds)), label) as report:
         made = 0
@@ -166,7 +170,7 @@ def _propose(
             nonlocal made
             drawn: list[tuple[Mixtures, Array, Array]] = []
             for _ in range(n_batches):
-                drawn.append(weigh(table, proposal, n, rng, cores, partial(report_from, made)))
+                drawn.append(weigh(proposal, n, rng, cores, partial(report_from, made)))
                 made += n
                 x = Mixtures.pooled([part[0] for part in drawn])
                 log_likelihood, log_q = (np.concatenate([part[i] for part in drawn]) for i in (1, 2))
@@ -184,10 +188,10 @@ def _propose(
         return batches(proposal.adapted(more.mixtures, np.exp(more.weights.log_weights)), rounds)
 
 
-def affordable_batches(table: Table, density: Density, n: int) -> int:
+def affordable_batches(density: Density, n: int) -> int:
     """How many batches of n proposals, four at most, time and memory allow besides the first; may be 0."""
     k, d = density.reference.means.shape
-    work = float(table.n_rows) * k * (d * d + 10) * n
+    work = float(density.ints[0]) * k * (d * d + 10) * n
     return int(min(_BATCHES, _MAX_WORK / work, _MAX_NUMBERS / (n * k * d * d)))
 
 
@@ -197,17 +201,17 @@ def _settled(weights: ImportanceWeights, n: int) -> bool:
 
 
 def weigh(
-    table: Table, proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None = None,
+    proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None = None,
     report: Callable[[int], None] = lambda done: None,
 ) -> tuple[Mixtures, Array, Array]:  # fmt: skip
     """n proposals, with their log-likelihoods (n,) and log q / prior (n,); the difference is the log weight."""
     x = proposal.sample(n, rng)
     log_q = proposal.log_ratio(x, cores)
-    diagonal, parts = proposal.parts[0].density.structure.diagonal, []
+    density, parts = proposal.parts[0].density, []
     size = -(-n // _BLOCKS)
     for start in range(0, n, size):
         s = slice(start, start + size)
-        parts.append(log_likelihoods(table, x.weights[s], x.means[s], x.cholesky[s], diagonal=diagonal, cores=cores))
+        parts.append(log_likelihoods(density, x.weights[s], x.means[s], x.cholesky[s], cores=cores))
         report(min(start + size, n))
     return x, np.concatenate(parts), log_q
 

@@ -72,14 +72,14 @@ def _find_modes(
             common = found[0][1]
             if common.value_and_gradient(common.pack(start))[0] < best - _FAR_BELOW - common.n_dim:
                 continue
-        params, converged = _maximise(table, structure, prior, start, max_rounds)
+        params, converged, last = _maximise(table, structure, prior, start, max_rounds)
         params = params.permute(np.argsort(-params.weights, kind="stable"))
         for index, (other, density, was_converged, count) in enumerate(found):
             if _same(params, other):
                 found[index] = (other, density, was_converged or converged, count + 1)
                 break
         else:
-            found.append((params, Density.build(table, structure, prior, params), converged, 1))
+            found.append((params, Density.build(table, structure, prior, params, memory=last), converged, 1))
             common = found[0][1]
             best = max(best, common.value_and_gradient(common.pack(params))[0])
     common = found[0][1]
@@ -130,11 +130,14 @@ def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structur
 
 def _maximise(
     table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_rounds: int
-) -> tuple[MixtureParams, bool]:
-    """Maximum of the posterior near `start`; each round takes the coordinates of where the last one ended."""
-    params = start
+) -> tuple[MixtureParams, bool, Density | None]:
+    """Maximum of the posterior near `start`, and a density whose memory is free.
+
+    Each round takes the coordinates of where the last one ended.
+    """
+    params, density = start, None
     for _ in range(max_rounds):
-        density = Density.build(table, structure, prior, params)
+        density = Density.build(table, structure, prior, params, memory=density)
         result = minimize(
             lambda x, density=density: tuple(-v for v in density.value_and_gradient(x)),
             np.zeros(density.n_dim), jac=True, method="L-BFGS-B",
@@ -142,8 +145,9 @@ def _maximise(
         )  # fmt: skip
         params = density.params(result.x)
         if result.success and result.nit <= 25:  # few steps: the coordinates fit, so this is the mode
-            return _settled(density, result.x, Density.build(table, structure, prior, start)), True
-    return params, False
+            fixed = Density.build(table, structure, prior, start, rowless=True)
+            return _settled(density, result.x, fixed), True, density
+    return params, False, density
 
 
 def _settled(density: Density, x: Array, fixed: Density) -> MixtureParams:

@@ -62,7 +62,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
     scales = (1.0, 2.5, 6.0)
     wide = [replace(part, factor=scale * part.factor, df=3.0) for scale in scales for part in laplace.parts]
     proposal = LocalProposal.build(wide, np.tile(laplace.weights, len(scales)), rng)
-    x, log_likelihood, log_q = weigh(table, proposal, 30_000, rng)
+    x, log_likelihood, log_q = weigh(proposal, 30_000, rng)
     log_ratio = log_likelihood - log_q
     # Draws of copies that do not exchange see one of them.
     ratio = np.exp(log_ratio - exact) * math.factorial(k) / len(proposal.orders)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -21,7 +24,6 @@ from bayesgmm.inference.density_op import log_posterior_of
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts import sample_nuts
 from bayesgmm.params import MixtureParams
-from bayesgmm.plots import plot_elbo
 from bayesgmm.plots.elbo import running_mean
 from bayesgmm.structure import get_structure
 
@@ -170,6 +172,19 @@ def test_log_q_is_the_density_that_was_drawn_from(faithful, full_rank) -> None:
     np.testing.assert_array_equal(fit.elbo, full_rank.extra["elbo"])  # the same seed gives the same fit
 
 
+def test_a_fit_does_not_keep_the_rows() -> None:
+    problem = Problem("full", "log_normal", False, 2, 2)
+    density = Density.build(problem.table, problem.structure, problem.numbers, problem.mixture())
+    rows = weakref.ref(density.floats)
+    gc.disable()
+    try:
+        fit_elbo(density, batch_size=10, max_iter=2 * WINDOW)
+        del density
+        assert rows() is None
+    finally:
+        gc.enable()
+
+
 def test_trace_of_the_elbo_is_kept_and_plotted(faithful, full_rank) -> None:
     import matplotlib as mpl
 
@@ -179,7 +194,7 @@ def test_trace_of_the_elbo_is_kept_and_plotted(faithful, full_rank) -> None:
     tree = tree_of(full_rank, faithful, "fullrank_advi")
     elbo = tree["approximation"]["elbo"].values
     np.testing.assert_array_equal(elbo, full_rank.extra["elbo"])
-    ax = plot_elbo(tree)
+    ax = bg.plot_elbo(tree)
     assert "settled" in ax.get_title(loc="left") and f"{tree.attrs['pareto_k']:.2f}" in ax.get_title(loc="left")
     (line,) = (x for x in ax.lines if x.get_gid() == "mean")
     centre, mean, error = running_mean(elbo)
@@ -191,7 +206,7 @@ def test_trace_of_the_elbo_is_kept_and_plotted(faithful, full_rank) -> None:
     assert low < mean[len(mean) // 2 :].min() and mean.max() < high
     plt.close("all")
     with pytest.raises(InputError, match="kept no ELBO"):
-        plot_elbo(tree.drop_nodes("approximation"))
+        bg.plot_elbo(tree.drop_nodes("approximation"))
 
 
 @pytest.mark.slow

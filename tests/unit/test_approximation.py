@@ -104,9 +104,7 @@ def test_prior_and_likelihood_add_up_to_the_posterior(case) -> None:
     density = problem.density
     u = problem.rng.normal(size=(5, density.n_dim))
     x = Mixtures.of(density, u)
-    likelihood = log_likelihoods(
-        problem.table, x.weights, x.means, x.cholesky, diagonal=density.structure.diagonal, cores=2
-    )
+    likelihood = log_likelihoods(density, x.weights, x.means, x.cholesky, cores=2)
     expected = [value_and_gradient(density, z)[0] for z in u]
     np.testing.assert_allclose(log_prior_of_decoupled(density, u) + likelihood, expected, rtol=1e-10)
 
@@ -151,9 +149,7 @@ def test_density_of_a_mixture_of_proposals_in_one_set_of_coordinates(covariance_
                 shape = part.factor @ part.factor.T
                 log_q = multivariate_t.logpdf(u, part.mean, shape, df=part.df)
                 terms.append(np.log(weight / len(orders)) + log_q + log_det)
-        likelihood = log_likelihoods(
-            problem.table, x.weights, x.means, x.cholesky, diagonal=common.structure.diagonal
-        )[s]  # fmt: skip
+        likelihood = log_likelihoods(common, x.weights, x.means, x.cholesky)[s]
         prior = common.value_and_gradient(point)[0] - likelihood  # in the common coordinates
         assert proposal.log_ratio(x.take([s]))[0] == pytest.approx(logsumexp(terms) - prior, rel=1e-6)
 

@@ -21,7 +21,7 @@ from bayesgmm.augmentation.proposals import (
     log_part,
     no_proposals,
 )
-from bayesgmm.augmentation.sweeps import Replicas, sweep_many
+from bayesgmm.augmentation.sweeps import ChainState, new_allocation, sweep_many
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
 from bayesgmm.kernels import log_normalizers
@@ -81,6 +81,12 @@ def simulate_rows(rng, weights, means, cholesky, n, out) -> None:
     out[:] = (means[z] + np.einsum("nij,nj->ni", factor, rng.standard_normal((n, means.shape[1])))).T
 
 
+def _typical(sample: Sample) -> int:
+    """The draw whose covariances have the median volume."""
+    volume = np.linalg.slogdet(sample.cholesky)[1].sum(axis=1)
+    return int(np.argsort(volume)[len(volume) // 2])
+
+
 def batch_error(values: np.ndarray) -> np.ndarray:
     n_batches = 40
     size = len(values) // n_batches
@@ -97,9 +103,11 @@ def geweke(
     packed = complete_prior(prior, struct)
     rng = np.random.default_rng(seed)
     independent = prior_draws(packed, struct, 4000, rng)
-    start = Sample(*(a[:1].copy() for a in independent))
-    scaling = np.broadcast_to(inverse_cholesky(start.cholesky), (1, K, D, D)).copy()
-    replicas = Replicas(*start, scaling, np.zeros(1))
+    # In the middle of the prior: a chain of this length does not forget a start in its far tail.
+    start = Sample(*(a[[_typical(independent)]].copy() for a in independent))
+    scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (K, D, D)).copy()
+    state = ChainState(*(a[0].copy() for a in start), scaling)
+    allocation = new_allocation(K, D, n, False)
     proposals = no_proposals(K, D)
     if jumps:
         halves = [Sample(*(a[i::2][:300] for a in independent)) for i in range(2)]
@@ -109,10 +117,10 @@ def geweke(
     features, ones = np.empty((D, n)), np.ones(n)
     tally = np.zeros(7)
     for s in range(n_iter):
-        simulate_rows(rng, replicas.weights[0], replicas.means[0], replicas.cholesky[0], n, features)
+        simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 1, features, ones, packed, refresh, np.ones(1), replicas, False, proposals, 1, 0.5,
-            *(a[s : s + 1] for a in out), tally, np.zeros((0, 2)), np.zeros(len(proposals.alpha), dtype=np.int64),
+            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, 1, 0.5,
+            *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
         assert tally[4] > 20 and (tally[6] > 8 or structure == "tied")
@@ -257,13 +265,16 @@ def test_allocations_follow_the_responsibilities() -> None:
     features = np.ascontiguousarray(rows.T)
     totals = []
     for _ in range(2000):
-        allocation_pass(rng, features, row_weights, log_norm, means, scaling, False, 1.0, counts, sums, outers,
-                        component, log_r)  # fmt: skip
+        _, log_likelihood = allocation_pass(
+            rng, features, row_weights, log_norm, means, scaling, False, True, counts, sums, outers, component, log_r
+        )
         assert counts.sum() == pytest.approx(row_weights.sum())
         totals.append(np.concatenate([counts, sums.ravel()]))
     y = np.einsum("kij,nkj->nki", scaling, rows[:, None] - means)
     log_p = np.log(weights) + np.log(np.diagonal(scaling, axis1=1, axis2=2)).sum(axis=1) - 0.5 * (y**2).sum(axis=2)
-    r = np.exp(log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)) * row_weights[:, None]
+    log_density = np.logaddexp.reduce(log_p, axis=1, keepdims=True)
+    assert log_likelihood == pytest.approx(row_weights @ (log_density[:, 0] - math.log(2.0 * math.pi)), rel=1e-12)
+    r = np.exp(log_p - log_density) * row_weights[:, None]
     expected = np.concatenate([r.sum(axis=0), np.einsum("nk,nkj->kj", r, y).ravel()])
     error = np.std(totals, axis=0) / math.sqrt(len(totals))
     assert (np.abs(np.mean(totals, axis=0) - expected) < 4.5 * error).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import sparse
 
 from bayesgmm.data import Table, check_new_rows, prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.input_checks import mean_and_sd
 
 
 def rows(n: int = 20, d: int = 3, seed: int = 1) -> NDArray[np.float64]:
@@ -46,7 +48,7 @@ def test_numpy_table() -> None:
     np.testing.assert_allclose(table.standardized.mean(axis=0), 0, atol=1e-14)
     np.testing.assert_allclose(table.standardized.std(axis=0), 1, rtol=1e-14)
     np.testing.assert_allclose(table.standardized * table.scale + table.center, X, rtol=1e-14)
-    assert table.standardized is table.standardized
+    assert table.standardized is not table.standardized  # as large as the table, so it is not kept
 
 
 def test_the_table_owns_its_values() -> None:
@@ -358,3 +360,33 @@ def test_new_rows_that_cannot_be_used(named: Table) -> None:
     refused(lambda: check_new_rows([1, 2, 3], named), "Reshape your data")
     refused(lambda: check_new_rows(np.empty((0, 3)), named), "0 sample(s)")
     refused(lambda: check_new_rows(pd.DataFrame({"a": ["u"], "b": [1], "c": [2]}), named), "'a'", "'u'")
+
+
+def test_means_and_sds_do_not_depend_on_blocks_of_rows() -> None:
+    rng = np.random.default_rng(5)
+    rows, weights = rng.normal(3.0, 2.0, (40_000, 3)), rng.uniform(0.1, 2.0, 40_000)
+    mean, sd = mean_and_sd(rows, weights)
+    expected = np.average(rows, axis=0, weights=weights)
+    np.testing.assert_array_equal(mean, expected)
+    np.testing.assert_array_equal(sd, np.sqrt(np.average((rows - expected) ** 2, axis=0, weights=weights)))
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_features_are_the_standardized_rows(standardize: bool) -> None:
+    table = prepare_table(np.random.default_rng(6).normal(3.0, 2.0, (50, 3)), standardize=standardize)
+    out = np.empty((3, 50))
+    table.write_features(out)
+    np.testing.assert_array_equal(out.T, table.standardized)
+    np.testing.assert_array_equal(out.T, (table.values - table.center) / table.scale)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_a_table_takes_less_than_three_times_the_data(kind: Any) -> None:
+    """The copy of the values, the weights, and what the recording steps of one column take."""
+    X = kind(np.random.default_rng(7).normal(size=(200_000, 5)))
+    prepare_table(X[:100])
+    tracemalloc.start()
+    prepare_table(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3.0 * 8.0 * X.size

@@ -24,6 +24,7 @@ from pymc.model.transform.conditioning import remove_value_transforms
 from pytensor.compile.mode import Mode
 from scipy.integrate import dblquad, quad
 
+from bayesgmm.approximation import log_likelihoods
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
 from bayesgmm.log_posterior import log_posterior_callback, log_sd_prior, split
@@ -378,3 +379,28 @@ def test_lkj_constant_by_quadrature(eta):
     three, _ = dblquad(lambda p, q: ((1 - p * p) * (1 - q * q)) ** (eta - 0.5), -1, 1, -1, 1)
     assert lkj_log_constant(3, eta) == pytest.approx(-np.log(three * two), abs=1e-6)
     assert lkj_log_constant(1, eta) == 0.0
+
+
+@pytest.mark.parametrize("case", CASES[::6], ids=IDS[::6])
+def test_memory_taken_over_holds_the_same_problem(case) -> None:
+    problem = Problem(*case)
+    other = problem.mixture()
+    pack = (problem.table, problem.structure, problem.numbers, other)
+    fresh = Density.build(*pack)
+    reused = Density.build(*pack, memory=Density.build(*pack[:3], problem.mixture()))
+    np.testing.assert_array_equal(reused.ints, fresh.ints)
+    np.testing.assert_array_equal(reused.floats, fresh.floats)
+
+
+@pytest.mark.parametrize("case", CASES[::6], ids=IDS[::6])
+def test_without_rows_the_coordinates_are_the_same_and_the_posterior_is_the_prior(case) -> None:
+    problem = Problem(*case)
+    rowless = Density.build(problem.table, problem.structure, problem.numbers, problem.density.reference, rowless=True)
+    x = problem.rng.normal(size=(3, rowless.n_dim))
+    np.testing.assert_array_equal(rowless.pack_draws(*problem.density.unpack_latent(x)),
+                                  problem.density.pack_draws(*problem.density.unpack_latent(x)))  # fmt: skip
+    np.testing.assert_array_equal(rowless.unpack(x)[2], problem.density.unpack(x)[2])
+    likelihood = log_likelihoods(problem.density, *problem.density.unpack(x))
+    for point, expected in zip(x, likelihood, strict=True):
+        difference = problem.density.value_and_gradient(point)[0] - rowless.value_and_gradient(point)[0]
+        assert difference == pytest.approx(expected, rel=1e-9, abs=1e-9)

@@ -190,13 +190,15 @@ def test_one_chain_passes_but_says_what_it_cannot_show():
 
 def test_an_approximation_is_judged_by_its_pareto_k():
     draws = independent_draws(np.full(3, 1 / 3), CENTRES, n_chains=1, n_draws=2000)
-    unknown, bad, good = (
+    few, many = {"importance_ess": 30.0}, {"importance_ess": 500.0}
+    unknown, bad, thin, good = (
         diagnose(make_tree(rows_around(), draws, inference="advi", **k))
-        for k in ({}, {"pareto_k": 0.9}, {"pareto_k": 0.3})
+        for k in ({}, {"pareto_k": 0.9, **many}, {"pareto_k": 0.64, **few}, {"pareto_k": 0.64, **many})
     )
-    assert [d.ok for d in (unknown, bad, good)] == [False, False, True]
+    assert [d.ok for d in (unknown, bad, thin, good)] == [False, False, False, True]
     assert "error is not known" in unknown.verdict
     assert "Pareto k 0.90" in bad.verdict
+    assert "worth 30 draws (400 at least), so intervals are not trustworthy" in thin.verdict
 
 
 def test_one_component_passes_with_its_constants_noted():

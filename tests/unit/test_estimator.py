@@ -185,3 +185,18 @@ def test_an_approximation_that_fails_is_refused_downstream() -> None:
         fit.log_evidence()
     with pytest.raises(bg.InputError, match="force=True"):
         fit.loo()
+
+
+def test_an_approximation_worth_few_draws_is_refused_downstream() -> None:
+    """Pareto k may look well where a handful of draws carry all the weight."""
+    fit = bg.BayesianGMM(1, inference="laplace", random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+    assert np.isfinite(fit.loo().elpd)
+    for worth, refused in ((399.0, True), (400.0, False)):
+        fit.posterior_.attrs |= {"pareto_k": 0.64, "importance_ess": worth}
+        for score in (fit.loo, fit.log_evidence):
+            if refused:
+                with pytest.raises(bg.InputError, match=r"worth 399 draws \(400 at least\): .*force=True"):
+                    score()
+                assert score(force=True)
+            else:
+                assert score()

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from bayesgmm import streaming
 from bayesgmm.block_math import exp_block, log_block
 from bayesgmm.kernels import component_log_densities, log_normalizers, mixture_pass
 
@@ -179,3 +180,21 @@ def test_logarithm() -> None:
     out, buffer = np.empty(2048), np.empty(2048)
     log_block(values, out, buffer, buffer.view(np.int64), 2048)
     np.testing.assert_allclose(out, np.log(values), rtol=4e-16, atol=0.0, equal_nan=True)
+
+
+def test_passes_over_draws_do_not_depend_on_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(20)
+    rows, row_weights = rng.normal(size=(700, 2)), rng.uniform(0.0, 2.0, 700)
+    weights, means = rng.dirichlet(np.ones(3), size=5), rng.normal(size=(5, 3, 2))
+    scaling = np.tril(rng.normal(size=(5, 3, 2, 2)), -1) + rng.uniform(0.5, 2.0, (5, 3, 1, 2)) * np.eye(2)
+    draws = (weights, means, scaling)
+    pointwise = streaming.pointwise_log_density(rows, *draws)
+    whole = streaming.mean_responsibilities(rows, *draws)
+    monkeypatch.setattr(streaming, "_ROWS", 256)
+    np.testing.assert_allclose(streaming.mean_responsibilities(rows, *draws), whole, rtol=1e-14)
+    np.testing.assert_allclose(
+        streaming.predictive_log_density(rows, *draws), logsumexp(pointwise, axis=0) - np.log(5), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        streaming.total_log_likelihood(rows, row_weights, *draws), pointwise @ row_weights, rtol=1e-12
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
-from bayesgmm.inference.mixis import sample_leave_one_out
-from bayesgmm.mixis import mixis, mixis_repair
+from bayesgmm.inference.mixis import sample_leave_one_out, sample_leave_one_out_gibbs
+from bayesgmm.mixis import leave_one_out_scores, mixis, mixis_repair
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import MixturePrior
 from bayesgmm.structure import get_structure
@@ -144,7 +145,7 @@ def test_a_run_that_did_not_converge_is_said() -> None:
     values = model.log_likelihood(model.elpd, 1000, 1)
     values[0] -= 1.0
     result = mixis(values, model.elpd, names=list("abcdefghij"))
-    assert not result.ok and "did not converge" in str(result)
+    assert not result.ok and "did not converge" in str(result) and result.shortfall == np.inf
     assert "log_density[a]" in result.convergence.index
 
 
@@ -175,8 +176,108 @@ def test_repair_runs_again_with_better_shares() -> None:
     np.testing.assert_allclose(asked[0][rows], psis)
 
 
+def test_repair_takes_rows_in_any_order() -> None:
+    model = NormalMean(5)
+    table = prepare_table(model.y[:, None], standardize=False, resolution=None)
+
+    def sample(log_shares: Array) -> Draws:
+        rng = np.random.default_rng(9)
+        left = rng.choice(5, size=(4, 1000), p=softmax(log_shares - model.elpd))
+        return point_draws(rng.normal(model.loc[left], model.sd))
+
+    rows = np.array([4, 0, 2])
+    elpd_i, mcse_i = mixis_repair(table, get_structure("full"), sample)(rows, model.elpd[rows])
+    assert (np.abs(elpd_i - model.elpd[rows]) < 4 * mcse_i).all()
+
+
+def point_draws(mean: Array) -> Draws:
+    """Draws (C, S) of the mean of one unit normal."""
+    one = np.ones((*mean.shape, 1))
+    start = np.zeros(len(mean), dtype=np.int64)
+    return Draws(
+        one,
+        mean[..., None, None],
+        one[..., None, None],
+        np.zeros(mean.shape),
+        {},
+        start,
+        pd.DataFrame(),
+        0.0,
+        False,
+        "",
+    )
+
+
+@pytest.mark.parametrize(("covariance_type", "fractions"), [("full", True), ("tied", False), ("diag", False)])
+def test_sweeps_and_nuts_agree(covariance_type: str, fractions: bool) -> None:
+    """Two columns, rounded to steps, with row weights: two samplers of one distribution, with nothing in common."""
+    rng = np.random.default_rng(11)
+    weights = rng.choice([0.0, 0.5, 1.5] if fractions else [0.0, 1.0, 2.0], p=[0.1, 0.5, 0.4], size=25)
+    weights[:4] = 1.5 if fractions else [1.0, 2.0, 1.0, 2.0]
+    rows = np.vstack([ROWS[:13], ROWS[13:] + [7.0, 0.0]])
+    table, structure = prepare_table(rows, sample_weight=weights, resolution=[0.4, 0.0]), get_structure(covariance_type)
+    prior = MixturePrior(resolution=[0.4, 0.0]).resolve(table)
+    covariances = np.stack([np.diag([0.1, 0.9])] * 2)
+    means = (np.array([[0.0, 0.0], [7.0, 0.0]]) - table.center) / table.scale
+    start = MixtureParams(np.array([0.5, 0.5]), means, covariances, covariance_type)
+    shares = np.where(np.arange(25) < 4, [0.0, 1.0, -1.0, 0.5] + [0.0] * 21, -np.inf)
+    judge = partial(leave_one_out_scores, table, structure)
+    nuts = sample_leave_one_out(
+        table, structure, prior, [start], shares, draws=2000, random_seed=1, target_accept=0.95, progressbar=False
+    )
+    # From any draws at all: those of NUTS, of another distribution, are the posterior's nearly.
+    sweeps = sample_leave_one_out_gibbs(
+        table, structure, prior, nuts.thinned(10), shares, judge=judge, draws=2000, random_seed=2
+    )
+    a, b = judge(nuts, shares), judge(sweeps, shares)
+    assert a.ok and b.ok, (a.convergence, b.convergence)
+    np.testing.assert_array_less(np.abs(a.elpd_i - b.elpd_i), 4.0 * np.hypot(a.mcse_i, b.mcse_i))
+    for name, of_nuts in a.convergence.iterrows():
+        of_sweeps = b.convergence.loc[name]
+        error = np.hypot(*(x["sd"] / np.sqrt(x["ess_bulk"]) for x in (of_nuts, of_sweeps)))
+        assert abs(of_nuts["mean"] - of_sweeps["mean"]) < 4.0 * error, (name, of_nuts["mean"], of_sweeps["mean"], error)
+
+
+def test_runs_go_on_until_the_judge_is_content() -> None:
+    table = prepare_table(ROWS, resolution=None)
+    prior, structure = MixturePrior(resolution=None).resolve(table), get_structure("diag")
+    one = np.ones((4, 100, 1))
+    posterior = Draws(
+        one, np.zeros((4, 100, 1, 2)), np.broadcast_to(np.eye(2), (4, 100, 1, 2, 2)), one[..., 0], {},
+        np.zeros(4, dtype=np.int64), pd.DataFrame(), 0.0, False, "",
+    )  # fmt: skip
+    lengths = []
+
+    class Verdict:
+        values: dict[str, Array] = {}  # noqa: RUF012
+        shortfall = 2.0
+
+        def __init__(self, draws: Draws, shares: Array) -> None:
+            lengths.append(draws.method)
+            self.ok = len(lengths) == 3
+
+    run = partial(
+        sample_leave_one_out_gibbs, table, structure, prior, posterior, np.zeros(25), judge=Verdict, draws=50,
+        random_seed=1,
+    )  # fmt: skip
+    first = run()
+    assert [text.split(" with ")[1] for text in lengths] == [
+        "4 sweeps a draw, round 1", "8 sweeps a draw, round 2", "16 sweeps a draw, round 3",
+    ]  # fmt: skip
+    lengths.clear()
+    np.testing.assert_array_equal(run(cores=1).means, first.means)
+    lengths.clear()
+    run(max_work=0.0)
+    assert len(lengths) == 1
+
+
 def test_shares_are_checked() -> None:
     table, prior = prepare_table(ROWS), MixturePrior()
     for shares in (np.zeros(3), np.full(25, -np.inf), np.full(25, np.nan)):
         with pytest.raises(InputError, match="one number for each of the 25 rows"):
             sample_leave_one_out(table, get_structure("full"), prior.resolve(table), [], shares)
+        with pytest.raises(InputError, match="one number for each of the 25 rows"):
+            sample_leave_one_out_gibbs(
+                table, get_structure("full"), prior.resolve(table), point_draws(np.zeros((4, 9))), shares,
+                judge=lambda draws, log_shares: pytest.fail("nothing to judge"),
+            )  # fmt: skip

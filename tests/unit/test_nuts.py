@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.density import Density
 from bayesgmm.inference import _nutpie, modes, nuts
 from bayesgmm.params import MixtureParams
 from bayesgmm.structure import get_structure
@@ -46,6 +48,30 @@ def test_mode_is_a_maximum_and_duplicates_are_dropped(problem) -> None:
     rng = np.random.default_rng(0)
     assert all(found[0].density.value_and_gradient(0.3 * rng.normal(size=len(origin)))[0] < value for _ in range(20))
     assert np.linalg.eigvalsh(-modes.hessian(found[0].density, origin)).min() > 0
+
+
+def test_modes_are_found_with_one_copy_of_the_rows(problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one density, whatever the rounds: the rows and their weights, 1.5 times a table of two columns."""
+    table, structure, prior, start = problem
+    rng = np.random.default_rng(3)
+    large = bg.prepare_table(np.repeat(table.values, 200, axis=0) + 0.01 * rng.normal(size=(200 * table.n_rows, 2)))
+    numbers = bg.MixturePrior().resolve(large)
+    far = MixtureParams(np.array([0.97, 0.03]), start.means + [[2.0, -1.0], [-1.0, 1.0]], 9.0 * start.covariances)
+    rounds, build = [], Density.build.__func__
+
+    def counted(cls, *args, **options):
+        rounds.append(1)
+        return build(cls, *args, **options)
+
+    modes.find_modes(table, structure, prior, [start])  # what is loaded once does not count
+    monkeypatch.setattr(Density, "build", classmethod(counted))
+    tracemalloc.start()
+    found = modes.find_modes(large, structure, numbers, [far])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[0].converged
+    assert len(rounds) > 3  # more rounds than one, the coordinates of the answer, and the mode's own
+    assert peak < 2.0 * large.values.nbytes
 
 
 def test_coordinates_are_nearly_standard(problem) -> None:
