@@ -47,7 +47,9 @@ def bridge_by_modes(
     *,
     random_seed: int = 0,
 ) -> BridgeEstimate | None:
-    """Log evidence on the model's scale from draws (C, S, K), (C, S, K, D), twice (C, S, K, D, D); None for K > 12.
+    """Log evidence on the model's scale from draws (C, S, K), (C, S, K, D), twice (C, S, K, D, D).
+
+    None for one component or more than 12, and where there are too few draws to fit a proposal to.
 
     Half of every chain fits the proposals, the other half is bridged to them.
     """
@@ -57,7 +59,10 @@ def bridge_by_modes(
     packed = complete_prior(prior, structure)
     g, half = structure.n_matrices(k), n_draws // 2
     draws = Sample(weights, means, latent[:, :, :g], cholesky[:, :, :g])
-    proposals = fit_proposals(_by_mode(Sample(*(_pooled(a[:, :half]) for a in draws)), table, structure), packed)
+    samples = _by_mode(Sample(*(_pooled(a[:, :half]) for a in draws)), table, structure)
+    if not samples:
+        return None
+    proposals = fit_proposals(samples, packed)
     bridged = Sample(*(_pooled(a[:, half:]) for a in draws))
     features = np.ascontiguousarray(table.standardized.T)
     log_p, log_q = _evaluate(features, table.weights, packed, proposals, bridged)
