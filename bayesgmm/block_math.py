@@ -93,10 +93,11 @@ def log_block(values, out, buffer, bits, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="never")
-def uniform_block(key, out, bits, n):
-    """out[:n] = uniforms in [0, 1), a function of the 64-bit `key`; `bits` is out seen as unsigned integers."""
+def uniform_block(key, start, out, bits, n):
+    """out[:n] = uniforms start..start+n in [0, 1) of the 64-bit `key`; `bits` is out seen as unsigned integers."""
+    first = key + np.uint64(start) * _GOLDEN
     for b in range(n):
-        x = key + np.uint64(b) * _GOLDEN
+        x = first + np.uint64(b) * _GOLDEN
         x = (x ^ (x >> _S30)) * _MIX_1
         x = (x ^ (x >> _S27)) * _MIX_2
         bits[b] = ((x ^ (x >> _S31)) >> _S12) | _ONE_BITS_U

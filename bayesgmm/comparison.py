@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "comparison_table"]
 
+_SUMMARY = [
+    "elpd_diff", "diff_se", "n_bad_rows", "log_evidence", "mcse", "probability", "bic", "occupied_mean", "n_clusters",
+    "cluster_probability", "converged",
+]  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
@@ -69,6 +74,16 @@ class Comparison:
         """Posterior probability of each number of occupied components, a row a fit."""
         series = {label: c.occupied for label, c in self.candidates.items()}
         return pd.DataFrame(series).T.sort_index(axis=1).fillna(0.0)
+
+    @property
+    def clusters(self) -> pd.DataFrame:
+        """Posterior probability of each number of clusters after merging components, a row a fit."""
+        series = {label: c.merging.n_clusters for label, c in self.candidates.items()}
+        return pd.DataFrame(series).T.sort_index(axis=1).fillna(0.0)
+
+    def summary(self) -> pd.DataFrame:
+        """The columns of `table` that the recommendation rests on, to read or to print."""
+        return self.table[_SUMMARY]
 
     def plot(self) -> Any:
         """elpd, evidence, occupied components and criteria side by side; see `bayesgmm.plot_comparison`."""

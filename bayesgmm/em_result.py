@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm import criteria
 from bayesgmm.em_problem import Coordinates, Problem
-from bayesgmm.em_steps import responsibilities
+from bayesgmm.em_steps import largest_responsibility
 from bayesgmm.params import MixtureParams
 from bayesgmm.search import Start
 
@@ -82,14 +82,14 @@ def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -
     run, params = best.run, coordinates.params(best.run, problem.structure)
     total = float(problem.row_weights.sum())
     log_likelihood = float(coordinates.log_likelihood(run.log_likelihood, total))
-    each = responsibilities(coordinates.features, run.state, problem.structure)
+    largest = largest_responsibility(coordinates.features, run.state, problem.structure)
     table = _starts_table(coordinates, starts, best, total)
     return EMResult(
         params=params,
         log_likelihood=log_likelihood,
         aic=criteria.aic(log_likelihood, params.n_parameters),
         bic=criteria.bic(log_likelihood, params.n_parameters, total),
-        icl=criteria.icl(log_likelihood, params.n_parameters, each, problem.row_weights),
+        icl=criteria.icl(log_likelihood, params.n_parameters, largest[:, None], problem.row_weights),
         converged=run.converged and best.method != "regularised",
         n_iter=len(run.trace),
         log_likelihood_trace=np.asarray(coordinates.log_likelihood(run.trace, total)),

@@ -23,11 +23,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.acceleration import Accelerator
+from bayesgmm.input_checks import row_blocks
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State, state_of
 
-__all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "m_step", "responsibilities"]
+__all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]
 
 Array = NDArray[np.float64]
 
@@ -182,6 +183,14 @@ def responsibilities(features: Array, state: State, structure: Structure) -> Arr
         features, np.ones(n_rows), log_norm, state.means, state.scaling, structure.diagonal,
         _NONE_1, _NONE_2, _NONE_3, _NONE_1, out,
     )  # fmt: skip
+    return out
+
+
+def largest_responsibility(features: Array, state: State, structure: Structure) -> Array:
+    """(N,) probability of the most probable component of each row, a block of rows at a time; features (D, N)."""
+    out = np.empty(features.shape[1])
+    for rows in row_blocks(len(out)):
+        out[rows] = responsibilities(np.ascontiguousarray(features[:, rows]), state, structure).max(axis=1)
     return out
 
 

@@ -9,6 +9,7 @@ streamed draw by draw, so memory does not grow with draws x rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -36,7 +37,7 @@ def label_invariants(
     diagonal: bool = False,
     row_weights: Array | None = None,
     feature_names: Sequence[str] | None = None,
-    row_names: Sequence[object] | None = None,
+    row_names: Sequence[object] | NDArray[Any] | None = None,
     max_rows: int = 300,
     n_points: int = 10,
     n_pairs: int = 20,

@@ -153,7 +153,8 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         By name, in the order to try: ``repair(rows, elpd_i) -> (elpd_i, mcse_i)`` gets the numbers of the rows still
         open, with their scores so far, and gives scores and Monte Carlo errors, NaN where it failed. Rows with a
         Pareto k above 0.5 are open at first; a row stays open while its error is NaN or above 0.1. Where no repair
-        succeeds a row keeps PSIS if its k can be trusted, else the best finite number, as one not to be trusted.
+        succeeds a row keeps PSIS if its k can be trusted, with an error of at least 0.1, else the best finite number,
+        as one not to be trusted.
     reff : float, optional
         Relative efficiency of the draws, as in ``az.loo``. By default every row has its own, the effective sample
         size of its likelihood over the number of draws (as R loo has it): the parameters of components say nothing
@@ -179,11 +180,12 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
     """
     parts = []
     n_samples = 0
+    log_ratio = approximation_log_ratio(tree)
     for _, values in log_likelihood_blocks(tree):
         n_samples = values.shape[0] * values.shape[1]
         if n_samples < _MIN_DRAWS:
             raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
-        parts += [_psis(np.ascontiguousarray(values[..., i]), reff) for i in range(values.shape[-1])]
+        parts += [_psis(np.ascontiguousarray(values[..., i]), reff, log_ratio) for i in range(values.shape[-1])]
     psis_elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
     good_k = pareto_k_threshold(n_samples)
     ok_i, open_i = pareto_k <= good_k, pareto_k > min(REPAIR_K, good_k)
@@ -201,6 +203,8 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         kept = repaired | (~ok_i[rows] & np.isfinite(scores) & better)
         elpd_i[rows[kept]], mcse_i[rows[kept]], method_i[rows[kept]] = scores[kept], errors[kept], name
         ok_i[rows[repaired]], open_i[rows[repaired]] = True, False
+    if repairs:  # what PSIS says of a row that none could repair is worth no more than what they were to reach
+        mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, MCSE_MAX), mcse_i)
     elpd, se = sum_and_se(elpd_i)
     names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
     return LooResult(
@@ -230,10 +234,28 @@ def pareto_k_threshold(n_samples: int) -> float:
     return min(1.0 - 1.0 / math.log10(n_samples), 0.7)
 
 
-def _psis(log_likelihood: Array, reff: float | None) -> tuple[float, float, float, float]:
-    """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S)."""
+def approximation_log_ratio(tree: xarray.DataTree) -> Array | None:
+    """(C, S) log posterior density less that of the approximation that the draws are from; None for exact draws."""
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
+    if "log_p" not in stats or "log_q" not in stats:
+        return None
+    ratio = stats["log_p"].values - stats["log_q"].values
+    return np.asarray(ratio - logsumexp(ratio), dtype=np.float64)
+
+
+def _psis(log_likelihood: Array, reff: float | None, log_ratio: Array | None) -> tuple[float, float, float, float]:
+    """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S).
+
+    With `log_ratio` the draws are independent ones of an approximation, and are weighed by it (Magnusson, Andersen,
+    Jonasson and Vehtari 2019, PMLR 97); as ``az.loo_approximate_posterior``.
+    """
     from arviz_stats.base import array_stats
 
+    if log_ratio is not None:
+        log_weights, pareto_k = array_stats.psislw((log_likelihood - log_ratio).ravel(), r_eff=1.0)
+        elpd = float(logsumexp(log_weights + log_likelihood.ravel()))
+        spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
+        return elpd, float(logsumexp(log_likelihood + log_ratio)), float(pareto_k), math.sqrt(float((spread**2).sum()))
     lppd = float(logsumexp(log_likelihood)) - math.log(log_likelihood.size)
     if np.ptp(log_likelihood) <= 1e-12:  # a row of weight 0
         return lppd, lppd, 0.0, 0.0

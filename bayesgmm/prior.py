@@ -23,6 +23,7 @@ from scipy.special import gammaln
 
 from bayesgmm.data import Table
 from bayesgmm.errors import InputError
+from bayesgmm.input_checks import mean_and_sd
 from bayesgmm.priors import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.structure import Structure
 
@@ -85,7 +86,9 @@ class MixturePrior:
     def resolve(self, table: Table) -> ResolvedPrior:
         """The prior's numbers for this table, on the model's scale."""
         d = table.n_features
-        z = table.standardized[table.weights > 0]
+        z, weights, used = table.standardized, table.weights, table.weights > 0
+        if not used.all():
+            z, weights = z[used], weights[used]
         low, high = z.min(axis=0), z.max(axis=0)
         loc = 0.5 * (low + high) if self.mean_loc is None else per_column(self.mean_loc, d, "mean_loc")
         scale = (
@@ -94,7 +97,7 @@ class MixturePrior:
         )  # fmt: skip
         family = self.sd
         if family is None:
-            family = LogNormal(np.log(0.5 * _weighted_sd(z, table.weights[table.weights > 0])), 0.7)
+            family = LogNormal(np.log(0.5 * mean_and_sd(z, weights)[1]), 0.7)
         if self.resolution is None:
             step = np.zeros(d)
         elif isinstance(self.resolution, str):
@@ -203,11 +206,6 @@ class ResolvedPrior:
                     f"no component sd can fall below {self.scale[j] * self.step[j] / math.sqrt(12):.4g}"
                 )
         return "\n".join(lines)
-
-
-def _weighted_sd(z: Array, weights: Array) -> Array:
-    mean = np.average(z, axis=0, weights=weights)
-    return np.sqrt(np.average((z - mean) ** 2, axis=0, weights=weights))
 
 
 def lkj_log_constant(n_features: int, eta: float) -> float:

@@ -70,13 +70,13 @@ def read_sample_stats(tree: xarray.DataTree) -> dict[str, NDArray[Any]]:
     return {name: stats[name].transpose("chain", "draw", ...).values for name in per_draw}
 
 
-def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, list[str]]:
+def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, NDArray[Any]]:
     """The data (N, D), the weight of each row (N,) if recorded, and the names of the rows."""
     observed = tree["observed_data"].to_dataset()["obs"].transpose("obs_id", "feature")
     weight = None
     if "constant_data" in tree.children and "row_weight" in tree["constant_data"].data_vars:
         weight = tree["constant_data"].to_dataset()["row_weight"].values
-    return observed.values, weight, [str(r) for r in observed["obs_id"].values]
+    return observed.values, weight, observed["obs_id"].values
 
 
 @dataclass(frozen=True, eq=False)

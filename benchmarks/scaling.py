@@ -130,7 +130,8 @@ def page(found: dict[str, list[tuple[int, float, float]]], loads: list[float], n
     for method, points in found.items():
         label = METHODS[method]
         known = [
-            f"{seconds:.3g}{' *' if method == 'nuts' and n > NUTS_IN_FULL else ''}" for n, seconds, _ in points
+            f"{float(f'{seconds:.3g}'):,g}{' *' if method == 'nuts' and n > NUTS_IN_FULL else ''}"
+            for n, seconds, _ in points
         ]  # fmt: skip
         times.append([label, *known, f"{slope(points):.2f}"])
         shares = [f" ({size / (8.0 * n * D):.1f} ×)" if n >= 100_000 else "" for n, _, size in points]
@@ -139,8 +140,8 @@ def page(found: dict[str, list[tuple[int, float, float]]], loads: list[float], n
     return f"""# Time and memory
 
 D = {D} columns, K = {K} components, full covariances; {system}, {date.today():%d %B %Y}.
-The machine had a load average of {min(loads):.1f} to {max(loads):.1f} when the cells began; above 1, other work ran on
-it. Reproduce this page with
+The machine had a load average of {min(loads):.1f} to {max(loads):.1f} when the cells began; above 1, other work ran
+on it. Reproduce this page with
 
 ```
 python benchmarks/scaling.py --write docs/{name}.md
@@ -157,7 +158,8 @@ approximation included; ADVI is mean-field on mini-batches of 1,000 rows. The sl
 
 **Peak memory, MiB**, and from 100,000 rows in multiples of the data, N × D doubles. It is what a fit adds to the
 process that holds the caller's array, which comes on top: the table's own copy of the rows and their weights,
-everything made of them, and the draws. For few rows it is the draws and what Python keeps.
+everything made of them, and the draws. For few rows it is the draws (ADVI weighs up to 16,000 then); for NUTS above
+10,000 rows it is that of 4 × (50 + 50) draws, and 4 × 1000 take some 10 MiB more than those.
 
 {markdown(["", *head], sizes)}
 """

@@ -107,16 +107,8 @@ table[evidence].round(2).T
 # Components are merged where they overlap, in every draw, so that the number of clusters has a posterior, too.
 # For every K:
 
-
 # %%
-def number_of_clusters(comparison):
-    """Posterior of the number of clusters, a row for each K."""
-    fits = comparison.fits.items()
-    rows = {k: fit.merging().n_clusters for k, fit in fits}
-    return pd.DataFrame(rows).T.sort_index(axis=1).fillna(0.0)
-
-
-number_of_clusters(of_galaxies).round(2)
+of_galaxies.clusters.round(2)
 
 # %%
 of_galaxies.occupied.round(2)
@@ -210,7 +202,7 @@ partition.agreement(species).round(2)
 # rest, which is what the posterior of the number of clusters says.
 
 # %%
-number_of_clusters(of_iris).round(2)
+of_iris.clusters.round(2)
 
 # %% [markdown]
 # ## Old Faithful
@@ -265,7 +257,7 @@ eruptions.merging().together.round(2)
 # That there are two clusters is not. For every K:
 
 # %%
-number_of_clusters(of_faithful).round(2)
+of_faithful.clusters.round(2)
 
 # %%
 of_faithful.occupied.round(2)

@@ -28,14 +28,14 @@ _FEW = 4  # columns
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _draw_block(rng, start, n, row_weights, r, total, allocated, work, bits):
+def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits):
     """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k.
 
-    The first copy of all rows at once, from one draw of `rng`; work (3, block), bits is its first row as integers.
+    The first copy of all rows at once, by `key`; work is (3, block), bits its first row as integers.
     """
     last = r.shape[0] - 1
     level, below, copy = work[0], work[1], work[2]
-    uniform_block(np.uint64(rng.integers(0, _LARGEST)), level, bits, n)
+    uniform_block(key, start, level, bits, n)
     several = False
     for b in range(n):
         level[b] *= total[b]
@@ -159,11 +159,12 @@ def allocation_pass(
     sums[:] = 0.0
     outers[:] = 0.0
     ratio, log_likelihood = 0.0, 0.0
+    key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
         weigh_block(features, start, n, log_norm, means, scaling, diagonal,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
-        _draw_block(rng, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
+        _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)
             for b in range(n):

@@ -102,7 +102,7 @@ def _elpd(ax: Axes, comparison: Comparison, structures: Sequence[str]) -> None:
         if comparison.recommendation.label in part.index:
             at = part.index.get_loc(comparison.recommendation.label)
             ax.plot(x[at], y[at], "o", markersize=11, fillstyle="none", color=INK, gid="recommended")
-    ax.set_yscale("symlog", linthresh=_SHOWN)
+    _long_scale(ax)
     ax.set_ylabel("elpd_loo less the best, nats")
     _components_axis(ax, table)
     title(ax, "Predictive density ± 1 SE of the difference")
@@ -147,7 +147,8 @@ def _occupied(ax: Axes, comparison: Comparison) -> None:
                 colour = "white" if value > 0.5 else INK
                 ax.text(i, low + j, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
     clusters = comparison.table["n_clusters"].to_numpy(dtype=float)
-    ax.plot(place, clusters, "o", markersize=17, fillstyle="none", color=component_style(1)[0], markeredgewidth=1.6)
+    ax.plot(place - 0.36, clusters, "o", markersize=7, fillstyle="none", color=component_style(1)[0],
+            markeredgewidth=1.6)  # fmt: skip
     ax.set_ylim(min(low, clusters.min()) - 0.5, max(high, clusters.max()) + 0.5)
     ax.set_yticks(range(int(min(low, clusters.min())), int(max(high, clusters.max())) + 1))
     ax.set_xticks(place, [str(label) for label in occupied.index])
@@ -165,12 +166,21 @@ def _criteria(ax: Axes, table: pd.DataFrame, structures: Sequence[str]) -> None:
             ax.plot(part["n_components"], values[part.index] - values.min(), marker=component_style(i)[1], color=colour,
                     markersize=4, linewidth=1.0, linestyle=("-", "--", ":", "-.")[i % 4],
                     label=words if i == 0 else None)  # fmt: skip
-    ax.set_yscale("symlog", linthresh=_SHOWN)
+    _long_scale(ax)
     ax.set_ylim(bottom=-1.0)
     ax.set_ylabel("above the smallest")
     _components_axis(ax, table)
     title(ax, "Criteria of the maximum-likelihood fit")
     ax.legend(loc="upper center", ncols=3)
+
+
+def _long_scale(ax: Axes) -> None:
+    """Linear up to `_SHOWN`, then logarithmic, with plain numbers."""
+    from matplotlib.ticker import ScalarFormatter, SymmetricalLogLocator
+
+    ax.set_yscale("symlog", linthresh=_SHOWN)
+    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=_SHOWN, subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
 
 
 def _components_axis(ax: Axes, table: pd.DataFrame) -> None:

@@ -76,6 +76,8 @@ def test_columns_are_their_definitions(comparison: Comparison, rows: pd.DataFram
     np.testing.assert_allclose(table["probability"], odds / odds.sum(), atol=1e-12)
     assert table.at[2, "log_bf_smaller"] == pytest.approx(evidence[0] - evidence[1])
     assert comparison.occupied.loc[2].to_dict() == {1: 0.0, 2: 1.0}
+    assert comparison.clusters.loc[2].to_dict() == {1: 0.0, 2: 1.0}
+    pd.testing.assert_frame_equal(comparison.summary(), table[comparison.summary().columns])
     assert comparison.best is comparison.fits[2]
     assert comparison.recommendation.headline == "2 Gaussian components (full) that describe 2 clusters."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -159,3 +160,18 @@ def test_bad_options(options: dict, message: str) -> None:
     with pytest.raises(bg.InputError, match=message) as error:
         bg.fit_em(bg.datasets.load_faithful(), **({"n_components": 2} | options))
     assert "\n" not in str(error.value)
+
+
+def test_a_fit_takes_less_than_three_times_the_data() -> None:
+    """Table, prior and EM together: the copy of the values, the features, and what passes on the way."""
+    rng = np.random.default_rng(8)
+    rows = 4.0 * rng.normal(size=(3, 5))[rng.integers(3, size=300_000)] + rng.normal(size=(300_000, 5))
+    bg.fit_em(rows[:300], 3, n_init=2)
+    bg.MixturePrior().resolve(bg.prepare_table(rows[:300]))
+    tracemalloc.start()
+    table = bg.prepare_table(rows)
+    bg.MixturePrior().resolve(table)
+    bg.fit_em(table, 3, n_init=2, random_seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3.0 * rows.nbytes

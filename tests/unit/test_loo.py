@@ -48,6 +48,30 @@ def test_equals_r_loo() -> None:
     assert "The scores of 1 row are not to be trusted" in str(result)
 
 
+def test_draws_of_an_approximation_are_weighed_as_in_arviz() -> None:
+    """Draws of a wider normal than the posterior, with their log densities: the exact scores come out all the same."""
+    import arviz as az
+
+    rng = np.random.default_rng(5)
+    y = rng.normal(0.5, 1.0, 12)
+    precision = len(y) + 0.25
+    posterior, wide = st.norm(y.sum() / precision, precision**-0.5), st.norm(y.sum() / precision + 0.1, 0.35)
+    theta = wide.rvs((4, 1000), random_state=rng)
+    data = tree(st.norm(theta[..., None], 1.0).logpdf(y))
+    log_p, log_q = posterior.logpdf(theta) + 7.0, wide.logpdf(theta)
+    dims = ("chain", "draw")
+    data["sample_stats"] = xr.DataTree(xr.Dataset({"log_p": (dims, log_p), "log_q": (dims, log_q)}))
+    data["posterior"] = xr.DataTree(xr.Dataset({"x": (dims, theta)}))
+    result = loo(data)
+    exact = st.norm((y.sum() - y) / (precision - 1.0), np.sqrt(1.0 + 1.0 / (precision - 1.0))).logpdf(y)
+    assert (np.abs(result.elpd_i - exact) < 4.0 * result.mcse_i).all() and result.mcse_i.max() < 0.05
+    theirs = az.loo_approximate_posterior(data, log_p=log_p.ravel(), log_q=log_q.ravel(), pointwise=True)
+    np.testing.assert_allclose(result.elpd_i, theirs.elpd_i, rtol=1e-9)
+    np.testing.assert_allclose(result.pareto_k, theirs.pareto_k, rtol=1e-9)
+    unweighed = loo(data.filter(lambda node: node.name != "sample_stats"))
+    assert (np.abs(unweighed.elpd_i - exact) > 4.0 * unweighed.mcse_i).any()
+
+
 def test_equals_arviz() -> None:
     import arviz as az
 
@@ -124,6 +148,7 @@ def test_doubtful_rows_are_repaired_but_trusted_without() -> None:
     assert repaired.counts == {"PSIS": 1, "MixIS": 1} and repaired.elpd_i[0] == -9.0
     failed = loo(data, repairs={"MixIS": lambda rows, _: (np.full(len(rows), -9.0), np.full(len(rows), np.nan))})
     assert failed.ok and failed.elpd == plain.elpd and failed.counts == {"PSIS": 2}
+    assert plain.mcse_i[0] < MCSE_MAX == failed.mcse_i[0] and failed.mcse_i[1] == plain.mcse_i[1]
 
 
 def test_a_repair_must_answer_for_every_row() -> None:
