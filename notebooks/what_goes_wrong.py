@@ -190,8 +190,9 @@ plt.show()
 #
 # Sweeps alone stay in a mode for long. So there are jumps, in four steps:
 #
-# 1. *Scouts*: short chains from the best full modes and from the best fits with K − 1, K − 2, …, 1 components,
-#    filled up by components from the prior.
+# 1. *Scouts*: short chains from the best full modes and from the best modes with K − 1, K − 2, …, 1 components,
+#    filled up by components from the prior. All of them teach the proposals; the chains go on from those that hold
+#    the posterior as far as Laplace's approximation can tell.
 # 2. *Proposals*: to the draws of each scout a mixture is fitted, one part for each component: a Dirichlet for the
 #    weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a component is empty.
 # 3. *Jumps*: every few sweeps a whole mixture, or one component, is proposed from there and accepted by
