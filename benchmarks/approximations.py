@@ -2,11 +2,12 @@
 
     python benchmarks/approximations.py [--case iris-2 ...]
 
-One process; all methods start at the same EM optima, whose time is left out, and end with 4 x 1000 draws, relabelled.
-"mean": largest difference of posterior means in sds of NUTS; "sd": range of ratios of sds to those of NUTS; over
-weights, means and covariances. The bars: mean at most 0.1 and sd within 0.9 to 1.1 for Laplace and full-rank ADVI
-wherever k < 0.7. N=100,000: Laplace in a tenth of the time of NUTS, which is timed on a tenth of the rows and
-extrapolated.
+One process; all methods start at the best EM optimum alone (approximations weigh modes by their evidence, chains do
+not), whose time is left out, and end with 4 x 1000 draws, relabelled. "fails" says that NUTS did not pass the gate.
+ADVI's draws are resampled by importance weights where k < 0.7; "as it is", never. "mean": largest difference of
+posterior means in sds of NUTS; "sd": range of ratios of sds to those of NUTS; over weights, means and covariances. The
+bars: mean at most 0.1 and sd within 0.9 to 1.1 for Laplace and full-rank ADVI wherever k < 0.7. N=100,000: Laplace in a
+tenth of the time of NUTS, which is timed on a tenth of the rows and extrapolated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from large_blobs import blobs
 
 import bayesgmm as bg
 from bayesgmm.em import fit_em_candidates
+from bayesgmm.gate import judge_draws
 from bayesgmm.inference.advi import sample_advi
 from bayesgmm.inference.laplace import sample_laplace
 from bayesgmm.inference.nuts import sample_nuts
@@ -37,7 +39,9 @@ LARGE = "blobs-100000x8-8"
 METHODS = {
     "laplace": sample_laplace,
     "advi": lambda *a, **k: sample_advi(*a, method="advi", **k),
+    "advi, as it is": lambda *a, **k: sample_advi(*a, method="advi", correct=False, **k),
     "fullrank_advi": lambda *a, **k: sample_advi(*a, method="fullrank_advi", **k),
+    "full, as it is": lambda *a, **k: sample_advi(*a, method="fullrank_advi", correct=False, **k),
 }
 
 
@@ -46,7 +50,7 @@ def problem_of(rows, k: int):
     _, candidates = fit_em_candidates(
         table, k, structure=structure, n_init=5 if len(rows) > 1000 else 20, random_seed=1
     )
-    return table, structure, bg.MixturePrior().resolve(table), candidates
+    return table, structure, bg.MixturePrior().resolve(table), candidates[:1]
 
 
 def timed(sample, problem, **options):
@@ -83,10 +87,10 @@ def compare(case: str, rows, k: int) -> None:
     problem = problem_of(rows, k)
     nuts, seconds = timed(sample_nuts, problem)
     exact = values_of(nuts, problem, "nuts")
-    row(case, "nuts", seconds)
+    row(case, "nuts" if judge_draws(nuts, *problem[:2]).ok else "nuts, fails", seconds)
     for method, sample in METHODS.items():
         draws, seconds = timed(sample, problem)
-        row(case, method, seconds, draws, values_of(draws, problem, method), exact)
+        row(case, method, seconds, draws, values_of(draws, problem, method.split(",")[0]), exact)
 
 
 def large() -> None:

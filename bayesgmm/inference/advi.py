@@ -32,7 +32,7 @@ from bayesgmm.data import Table
 from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
-from bayesgmm.inference.laplace import affordable_batches, as_draws, weigh
+from bayesgmm.inference.laplace import affordable_batches, as_draws, corrected, weigh
 from bayesgmm.inference.modes import find_modes, score_of
 from bayesgmm.local_proposal import LocalProposal, Part
 from bayesgmm.params import MixtureParams
@@ -93,6 +93,7 @@ def sample_advi(
     draws: int = 1000,
     chains: int = 4,
     cores: int | None = None,
+    correct: bool = True,
     random_seed: int | None = None,
     progressbar: bool = True,
 ) -> Draws:
@@ -114,15 +115,18 @@ def sample_advi(
         ``chains`` times ``draws`` independent draws; chains only divide them.
     cores : int or None
         Threads for the importance weights.
+    correct : bool
+        Resample the draws by their importance weights, where these can correct the approximation (Pareto k below
+        0.7); False keeps the draws of the approximation itself.
     random_seed : int or None
         The same seed gives the same draws.
 
     Returns
     -------
     Draws
-        Of the approximation itself: not resampled. ``extra`` holds ``pareto_k``, ``importance_ess``, ``elbo`` (a value
-        an iteration) and ``elbo_converged``; ``stats`` holds ``log_p`` and ``log_q``, log posterior density (constants
-        aside) and log density of q, each with respect to weights, means, sds and correlations.
+        ``extra`` holds ``pareto_k``, ``importance_ess``, ``elbo`` (a value an iteration) and ``elbo_converged``;
+        ``stats`` holds ``log_p`` and ``log_q``, log posterior density (constants aside) and log density of what the
+        draws are a sample of, each with respect to weights, means, sds and correlations.
 
     Raises
     ------
@@ -167,9 +171,13 @@ def sample_advi(
             f"ADVI approximates one mode of the posterior; others that were found hold about {elsewhere:.0%} of it "
             "(Laplace evidence), which no importance weight can show."
         )
+    index, outcome = np.arange(n), "draws of the approximation itself"
+    if correct:
+        index, log_q, outcome = corrected(log_q, weights, n, rng)
+    extra["n_distinct"] = len(np.unique(index))
     return as_draws(
-        x, np.arange(n), log_likelihood, log_q, modes, chains=chains, began=began,
-        method=f"{what}; {fit.message}", extra=extra, partial=fit.partial, notes=tuple(notes),
+        x, index, log_likelihood, log_q, modes, chains=chains, began=began,
+        method=f"{what}; {fit.message}; {outcome}", extra=extra, partial=fit.partial, notes=tuple(notes),
     )  # fmt: skip
 
 

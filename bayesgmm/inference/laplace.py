@@ -100,15 +100,8 @@ def sample_laplace(
     with threadpool_limits(1, user_api="blas"):
         proposal = _laplace_proposal(modes, mode_window, rng, cores)
         done = _propose(proposal, draws * chains, rng, cores, progressbar)
-    x, log_likelihood, log_q, weights, n = done.mixtures, done.log_likelihood, done.log_q, done.weights, draws * chains
-    if weights.ok:
-        index = resample(weights.log_weights, n, rng)
-        # What is left to correct is the difference between raw and smoothed weights.
-        log_q = log_q + weights.log_weights
-        outcome = f"resampled from {len(log_q)} proposals worth {weights.ess:.0f} independent draws"
-    else:
-        index = np.arange(n)
-        outcome = "not resampled, because importance weights cannot correct it"
+    x, log_likelihood, weights = done.mixtures, done.log_likelihood, done.weights
+    index, log_q, outcome = corrected(done.log_q, weights, draws * chains, rng)
     extra: dict[str, Any] = {
         "pareto_k": weights.pareto_k, "importance_ess": weights.ess, "n_proposals": len(log_q),
         "n_distinct": len(np.unique(index)),
@@ -117,6 +110,17 @@ def sample_laplace(
         x, index, log_likelihood, log_q, modes, chains=chains, began=began,
         method=f"Laplace approximation ({done.proposal.describe()}), {outcome}", extra=extra,
     )  # fmt: skip
+
+
+def corrected(
+    log_q: Array, weights: ImportanceWeights, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], Array, str]:
+    """Which draws of an approximation to keep, resampled where that corrects it; the density they follow; in words."""
+    if not weights.ok:
+        return np.arange(n), log_q, "not resampled, because importance weights cannot correct it"
+    said = f"resampled from {len(log_q)} proposals worth {weights.ess:.0f} independent draws"
+    # What is left to correct is the difference between raw and smoothed weights.
+    return resample(weights.log_weights, n, rng), log_q + weights.log_weights, said
 
 
 def as_draws(

@@ -35,7 +35,8 @@ FULL = get_structure("full")
 def problem_of(data, k: int):
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=20, random_seed=1)
-    return table, FULL, bg.MixturePrior().resolve(table), candidates
+    # One start: approximations weigh modes by their evidence, chains do not.
+    return table, FULL, bg.MixturePrior().resolve(table), candidates[:1]
 
 
 @pytest.mark.parametrize(
