@@ -101,7 +101,7 @@ def fit_em(
         )
     result, _ = fit_em_candidates(
         table, n_components, structure=covariance_type, n_init=n_init, tol=tol, max_iter=max_iter,
-        reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X,
+        reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
     )  # fmt: skip
     if not result.converged:
         warnings.warn(result.message, NotConvergedWarning, stacklevel=2)
@@ -119,15 +119,16 @@ def fit_em_candidates(
     reg_covar: float = 1e-12,
     random_seed: int | None = None,
     resolution_known: bool = True,
+    look_further: bool = True,
 ) -> tuple[EMResult, list[MixtureParams]]:
     """`fit_em` of a Table, and the distinct optima of the likelihood, best first, on the scale of the model.
-
-    Among the optima are some that the search for the best passes by (`search.other_optima`).
 
     Parameters
     ----------
     resolution_known : bool
         False looks for the recording steps of the columns when they are needed.
+    look_further : bool
+        Among the optima are some that the search for the best passes by (`search.other_optima`).
 
     Other parameters as `fit_em`.
     """
@@ -153,7 +154,7 @@ def fit_em_candidates(
     )  # fmt: skip
     rng = np.random.default_rng(random_seed)
     starts = search(problem, int(n_init), rng)
-    others = other_optima(problem, rng)
+    others = other_optima(problem, rng) if look_further else []
     optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
     return result_of(problem, coordinates, starts), optima
 

@@ -218,7 +218,7 @@ def test_minibatches_reach_nearly_the_same_fit(faithful, method: str) -> None:
     if whole.extra["pareto_k"] < 0.7:  # what is left to correct is the smoothing of the largest weights
         left = (whole.stats["log_p"] - whole.stats["log_q"]).ravel()
         assert np.mean(np.abs(left - np.median(left)) < 1e-8) > 0.8
-        assert whole.extra["n_distinct"] < whole.weights.shape[0] * whole.weights.shape[1]
+        assert whole.extra["n_distinct"] > 2000
     again = sample_advi(*faithful, **run)
     np.testing.assert_array_equal(draws.means, again.means)
     sd = whole.means.std(axis=(0, 1))
