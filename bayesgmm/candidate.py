@@ -113,7 +113,9 @@ def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, fl
 
     em, diagnosis, attributes = fit.em_, fit.diagnose(), fit.posterior_.attrs
     p, total = em.params.n_parameters, float(fit.table_.weights.sum())
-    loo, evidence = attempt("LOO", fit.loo), attempt("log evidence", fit.log_evidence)
+    # Repairs are worth their time only for a fit that takes part in the ranking.
+    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok)))
+    evidence = attempt("log evidence", fit.log_evidence)
     if loo is not None and not loo.ok:
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:

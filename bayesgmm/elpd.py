@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayesgmm.convergence import r_hat
 from bayesgmm.errors import InputError
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.tree import observed_rows, posterior_arrays
@@ -21,10 +22,11 @@ from bayesgmm.tree import observed_rows, posterior_arrays
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["log_likelihood_blocks", "log_mean", "log_ratio", "sum_and_se"]
+__all__ = ["Score", "log_likelihood_blocks", "log_mean", "log_ratio", "sum_and_se"]
 
 Array = NDArray[np.float64]
 
+SCORE_R_HAT, SCORE_ESS = 1.05, 100.0
 _BLOCK_BYTES = 40_000_000
 
 
@@ -89,24 +91,42 @@ def sum_and_se(elpd_i: Array) -> tuple[float, float]:
     return float(elpd_i.sum()), float(math.sqrt(n * elpd_i.var(ddof=1))) if n > 1 else math.nan
 
 
-def log_mean(log_values: Array) -> tuple[float, float]:
-    """log of the mean of exp(log_values) over draws (C, S), and its Monte Carlo standard error (delta method, ESS)."""
+class Score(NamedTuple):
+    """A log mean, or log ratio of means, over draws, with its Monte Carlo standard error.
+
+    The error counts draws by their effective sample size, so that it grows where chains disagree; R-hat and ESS of what
+    is averaged say whether it can be believed. They may be laxer than those of the gate: it is the error that counts.
+    """
+
+    value: float
+    mcse: float
+    r_hat: float
+    ess: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether chains agree, so that the error can be believed."""
+        return math.isfinite(self.value) and self.r_hat < SCORE_R_HAT and self.ess > SCORE_ESS
+
+
+def log_mean(log_values: Array) -> Score:
+    """log of the mean of exp(log_values) over draws (C, S), by the delta method."""
     return log_ratio(log_values, np.zeros_like(log_values))
 
 
-def log_ratio(log_numerator: Array, log_denominator: Array) -> tuple[float, float]:
-    """log (mean of u / mean of v) over draws (C, S) of log u and log v, and its Monte Carlo standard error.
+def log_ratio(log_numerator: Array, log_denominator: Array) -> Score:
+    """log (mean of u / mean of v) over draws (C, S) of log u and log v.
 
     By the delta method the error is that of the mean of u / mean(u) - v / mean(v), whose effective sample size is
-    ArviZ's; a quantity that never changes has error 0. Both are NaN where a mean is not a positive number.
+    ArviZ's; a quantity that never changes has error 0. All are NaN where a mean is not a positive number.
 
     Examples
     --------
     >>> import numpy as np
     >>> from bayesgmm.elpd import log_ratio
     >>> z = np.random.default_rng(0).normal(size=(4, 1000))
-    >>> value, error = log_ratio(z, np.zeros_like(z))
-    >>> abs(value - 0.5) < 3 * error < 0.1
+    >>> score = log_ratio(z, np.zeros_like(z))
+    >>> abs(score.value - 0.5) < 3 * score.mcse < 0.1
     True
     """
     from arviz_stats.base import array_stats
@@ -114,9 +134,10 @@ def log_ratio(log_numerator: Array, log_denominator: Array) -> tuple[float, floa
     n = math.log(log_numerator.size)
     top, bottom = float(logsumexp(log_numerator)) - n, float(logsumexp(log_denominator)) - n
     if not (math.isfinite(top) and math.isfinite(bottom)):
-        return math.nan, math.nan
+        return Score(math.nan, math.nan, math.nan, 0.0)
     terms = np.exp(log_numerator - top) - np.exp(log_denominator - bottom)
     if np.ptp(terms) <= 1e-12:
-        return top - bottom, 0.0
+        return Score(top - bottom, 0.0, 1.0, math.inf)
     with np.errstate(all="ignore"):
-        return top - bottom, float(array_stats.mcse(terms, method="mean"))
+        ess = float(array_stats.ess(terms, method="mean"))
+        return Score(top - bottom, float(terms.std(ddof=1)) / math.sqrt(ess), r_hat(terms), ess)

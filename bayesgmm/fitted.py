@@ -216,21 +216,20 @@ class FittedMixture:
         return left_out, lambda table: sample_nuts(table, self._structure, self.prior_, self._best_draw(), **more)
 
     def _gibbs_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        from bayesgmm.gate import judge_draws
-        from bayesgmm.inference.gibbs import sample_gibbs
-        from bayesgmm.inference.mixis import sample_leave_one_out_gibbs
+        from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
+        from bayesgmm.kfold import HeldOut
         from bayesgmm.mixis import leave_one_out_scores, posterior_draws
 
-        left_out = partial(
-            sample_leave_one_out_gibbs, self.table_, self._structure, self.prior_, posterior_draws(self.posterior_),
-            judge=partial(leave_one_out_scores, self.table_, self._structure), **options,
-        )  # fmt: skip
+        table, structure, draws = self.table_, self._structure, posterior_draws(self.posterior_)
+        judge = partial(leave_one_out_scores, table, structure)
+        left_out = partial(sample_leave_one_out_gibbs, table, structure, self.prior_, draws, judge=judge, **options)
 
-        def refit(table: Table) -> Any:
-            judge = partial(judge_draws, table=table, structure=self._structure)
-            return sample_gibbs(
-                table, self._structure, self.prior_, self._best_draw(), judge=judge, progressbar=False, **options
-            )
+        def refit(without: Table) -> Any:
+            rows = np.flatnonzero((without.weights == 0.0) & (table.weights > 0.0))
+            return refit_gibbs(
+                without, structure, self.prior_, draws, table.weights,
+                judge=lambda found: HeldOut.of(table, structure, found, rows), **options,
+            )  # fmt: skip
 
         return left_out, refit
 

@@ -11,20 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.convergence import convergence_table
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.elpd import log_mean, sum_and_se
+from bayesgmm.elpd import Score, log_mean, sum_and_se
 from bayesgmm.errors import InputError
-from bayesgmm.loo import Repair
+from bayesgmm.loo import MCSE_MAX, Repair
 from bayesgmm.option_checks import check_count
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 
-__all__ = ["KFoldResult", "Refit", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
+__all__ = ["HeldOut", "KFoldResult", "Refit", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,8 +45,8 @@ class KFoldResult:
         By row: log predictive density times the weight of the row, and its Monte Carlo error.
     folds : int array (M,)
         Fold of each row; rows of one fold were held out together.
-    convergence : DataFrame
-        One row a fold: R-hat and ESS of the log density of its rows.
+    ok_i : bool array (M,)
+        Whether the chains of the refit agree on the row's score (`bayesgmm.elpd.Score`).
     """
 
     elpd: float
@@ -57,28 +55,23 @@ class KFoldResult:
     elpd_i: Array = field(repr=False)
     mcse_i: Array = field(repr=False)
     folds: IntArray = field(repr=False)
-    convergence: pd.DataFrame = field(repr=False)
+    ok_i: NDArray[np.bool_] = field(repr=False)
 
     @property
     def n_folds(self) -> int:
         """Number of refits."""
-        return len(self.convergence)
-
-    @property
-    def ok_i(self) -> NDArray[np.bool_]:
-        """(M,) whether the refit without the row converged."""
-        return self.convergence["ok"].to_numpy(dtype=bool)[self.folds]
+        return int(self.folds.max()) + 1
 
     @property
     def ok(self) -> bool:
         """Whether every refit converged."""
-        return bool(self.convergence["ok"].all())
+        return bool(self.ok_i.all())
 
     def __str__(self) -> str:
         words = (
             f"elpd of {len(self.rows)} rows from {self.n_folds} refits {self.elpd:.1f}, standard error {self.se:.1f}"
         )
-        failed = self.n_folds - int(self.convergence["ok"].sum())
+        failed = len(set(self.folds[~self.ok_i].tolist()))
         return words + (f"; {failed} of the refits did not converge: sample longer." if failed else ".")
 
 
@@ -121,26 +114,58 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
         raise InputError(f"rows must be row numbers 0..{table.n_rows - 1}, with one fold for each.")
     if set(folds.tolist()) != set(range(int(folds.max()) + 1)):
         raise InputError(f"folds must be numbered 0, 1, ... without gaps, got {sorted(set(folds.tolist()))}.")
-    log_jacobian = float(np.log(table.scale).sum())
-    elpd_i, mcse_i = np.empty((2, len(rows)))
-    totals: dict[str, Array] = {}
+    elpd_i, mcse_i, ok_i = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
     for fold in range(int(folds.max()) + 1):
         held_out = np.flatnonzero(folds == fold)
         weights = table.weights.copy()
         weights[rows[held_out]] = 0.0
         draws = refit(replace(table, weights=weights))
-        w, m, scaling = draws.flat()
-        total = np.zeros(draws.shape[:2])
         for start in range(0, len(held_out), _BLOCK_ROWS):
             block = held_out[start : start + _BLOCK_ROWS]
-            density = pointwise_log_density(table.standardized[rows[block]], w, m, scaling, diagonal=structure.diagonal)
-            values = ((density - log_jacobian) * table.weights[rows[block]]).reshape(*total.shape, -1)
-            total += values.sum(axis=-1)
-            for i, row in enumerate(block):
-                elpd_i[row], mcse_i[row] = log_mean(np.ascontiguousarray(values[..., i]))
-        totals[f"fold[{fold}]"] = total
+            found = HeldOut.of(table, structure, draws, rows[block])
+            elpd_i[block], mcse_i[block] = np.array([score[:2] for score in found.scores]).T
+            ok_i[block] = [score.converged for score in found.scores]
     elpd, se = sum_and_se(elpd_i)
-    return KFoldResult(elpd, se, rows, elpd_i, mcse_i, folds, convergence_table(totals))
+    return KFoldResult(elpd, se, rows, elpd_i, mcse_i, folds, ok_i)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Scores of rows under draws that have not seen them; also what such draws may be judged by.
+
+    Attributes
+    ----------
+    scores : list of Score
+        Log predictive density times the weight, a row each.
+    values : dict of arrays (C, S)
+        The same under every draw.
+    """
+
+    scores: list[Score]
+    values: dict[str, Array]
+
+    @classmethod
+    def of(cls, table: Table, structure: Structure, draws: Draws, rows: IntArray) -> HeldOut:
+        """Of some rows, with the weights of `table`, from draws on the model's scale."""
+        standardized = (table.values[rows] - table.center) / table.scale
+        density = pointwise_log_density(standardized, *draws.flat(), diagonal=structure.diagonal)
+        values = (density - float(np.log(table.scale).sum())) * table.weights[rows]
+        by_row = {
+            str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)
+        }
+        return cls([log_mean(v) for v in by_row.values()], by_row)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every score is known to within the error that LOO asks for."""
+        return all(score.converged and score.mcse <= MCSE_MAX for score in self.scores)
+
+    @property
+    def shortfall(self) -> float:
+        """Roughly how many times as long a run would do; infinite where chains disagree."""
+        if not all(score.converged for score in self.scores):
+            return math.inf
+        return (max(score.mcse for score in self.scores) / MCSE_MAX) ** 2
 
 
 def kfold(

@@ -9,12 +9,13 @@ they always have a variance, which posterior draws cannot promise. The shares s_
 s_j near p(y_j | y_-j) every row gets the same share of the draws, where an outlier would take them all. With a single
 row q is its leave-one-out posterior, and the run an exact refit.
 
-`bayesgmm.density.Density.leaving_one_out` is q for NUTS, `bayesgmm.inference.mixis_gibbs` samples it by sweeps; any
+`bayesgmm.density.Density.leaving_one_out` is q for NUTS, `bayesgmm.inference.left_out` samples it by sweeps; any
 sampler of q will do here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,11 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayesgmm.convergence import convergence_table
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.elpd import log_ratio
-from bayesgmm.gate import Gate
 from bayesgmm.loo import MCSE_MAX, Repair
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
@@ -51,29 +50,29 @@ class MixisResult:
     ----------
     elpd_i, mcse_i : arrays (M,)
         log p(y_i | y_-i) of each row, and its Monte Carlo error.
+    converged_i : bool array (M,)
+        Whether chains agree on the row's score, so that its error can be believed (`bayesgmm.elpd.Score`).
     share_i : array (M,)
         Share of the draws that are of the row's own leave-one-out posterior.
-    convergence : DataFrame
-        R-hat and ESS of log R and of the log density of each row, see `bayesgmm.convergence`.
     values : dict of arrays (C, S)
-        The quantities of `convergence`.
+        log R and the log density of each row.
     """
 
     elpd_i: Array
     mcse_i: Array
+    converged_i: NDArray[np.bool_]
     share_i: Array
-    convergence: pd.DataFrame = field(repr=False)
     values: dict[str, Array] = field(repr=False)
 
     @property
     def ok(self) -> bool:
-        """Whether the run converged."""
-        return bool(self.convergence["ok"].all())
+        """Whether every score is known to within the error that LOO asks for."""
+        return bool((self.converged_i & (self.mcse_i <= MCSE_MAX)).all())
 
     @property
     def shortfall(self) -> float:
-        """Roughly how many times as long a run would converge; infinite where chains disagree."""
-        return Gate(self.values, self.convergence).shortfall
+        """Roughly how many times as long a run would do; infinite where chains disagree."""
+        return float((self.mcse_i.max() / MCSE_MAX) ** 2) if self.converged_i.all() else math.inf
 
     def __str__(self) -> str:
         m = len(self.elpd_i)
@@ -81,13 +80,10 @@ class MixisResult:
             f"MixIS of {m} row{'s' * (m != 1)}: largest Monte Carlo error {self.mcse_i.max():.2g}, "
             f"smallest share of the draws {self.share_i.min():.1%}"
         )
-        if self.ok:
+        failed = m - int(self.converged_i.sum())
+        if not failed:
             return words + "."
-        table = self.convergence
-        return (
-            f"{words}; its run did not converge (R-hat {table['r_hat'].max():.3f}, ESS {table['ess_bulk'].min():.0f}): "
-            "sample longer, or refit without the rows."
-        )
+        return f"{words}; {failed} did not converge: sample longer, or refit without them."
 
 
 def mixis(log_likelihood: Array, log_shares: Array, *, names: Sequence[object] | None = None) -> MixisResult:
@@ -121,13 +117,14 @@ def mixis(log_likelihood: Array, log_shares: Array, *, names: Sequence[object] |
     log_r = logsumexp(log_left, axis=-1)
     called = range(log_left.shape[-1]) if names is None else names
     values = {"log_mixture": log_r}
-    elpd_i, mcse_i, share_i = np.empty((3, log_left.shape[-1]))
+    scores, share_i = [], np.empty(log_left.shape[-1])
     for i, name in enumerate(called):
         own = np.ascontiguousarray(log_likelihood[..., i])
-        elpd_i[i], mcse_i[i] = log_ratio(-log_r, -own - log_r)
+        scores.append(log_ratio(-log_r, -own - log_r))
         share_i[i] = np.exp(log_left[..., i] - log_r).mean()
         values[f"log_density[{name}]"] = own
-    return MixisResult(elpd_i, mcse_i, share_i, convergence_table(values), values)
+    elpd_i, mcse_i = np.array([score[:2] for score in scores]).T
+    return MixisResult(elpd_i, mcse_i, np.array([score.converged for score in scores]), share_i, values)
 
 
 def leave_one_out_scores(table: Table, structure: Structure, draws: Draws, log_shares: Array) -> MixisResult:
@@ -161,27 +158,29 @@ def mixis_repair(table: Table, structure: Structure, sample: Callable[[Array], D
         ``Density.leaving_one_out(log_shares)``; `bayesgmm.inference.mixis.sample_leave_one_out` with its first
         arguments bound.
     rounds : int
-        Runs at most: where a Monte Carlo error is above 0.1, the next run takes its shares from this one.
+        Runs at most: rows whose Monte Carlo error is above 0.1 are left out in the next, which takes its shares from
+        the one before.
 
     Returns
     -------
     callable
-        ``repair(rows, elpd_i) -> (elpd_i, mcse_i)``; the errors are NaN when the run did not converge.
+        ``repair(rows, elpd_i) -> (elpd_i, mcse_i)``; the error of a row on which chains disagree is NaN.
     """
     log_jacobian = float(np.log(table.scale).sum())
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
-        scores, errors = elpd_i, np.full(len(rows), np.nan)
-        place = np.argsort(np.argsort(rows))  # of each row among the results, which are in the order of the table
+        scores, errors = elpd_i.copy(), np.full(len(rows), np.nan)
         for _ in range(rounds):
-            log_shares = np.full(table.n_rows, -np.inf)
-            log_shares[rows] = scores + log_jacobian * table.weights[rows]  # on the model's scale
-            result = leave_one_out_scores(table, structure, sample(log_shares), log_shares)
-            found = result.elpd_i[place]
-            scores = np.where(np.isfinite(found), found, scores)
-            errors = result.mcse_i[place] if result.ok else np.full(len(rows), np.nan)
-            if not result.ok or (errors <= MCSE_MAX).all():
+            open_ = np.flatnonzero(~(errors <= MCSE_MAX))
+            if len(open_) == 0:
                 break
+            log_shares = np.full(table.n_rows, -np.inf)
+            log_shares[rows[open_]] = scores[open_] + log_jacobian * table.weights[rows[open_]]  # the model's scale
+            result = leave_one_out_scores(table, structure, sample(log_shares), log_shares)
+            place = np.argsort(np.argsort(rows[open_]))  # of each row among the results, in the order of the table
+            found, ok = result.elpd_i[place], result.converged_i[place]
+            scores[open_] = np.where(np.isfinite(found), found, scores[open_])
+            errors[open_] = np.where(ok, result.mcse_i[place], np.nan)
         return scores, errors
 
     return repair

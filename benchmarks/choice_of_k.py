@@ -1,12 +1,14 @@
 """How often each rule finds the number of clusters: a simulation study.
 
     python benchmarks/choice_of_k.py [--repeats 20] [--scenarios gamma-1 t-2] [--rows 300] [--largest 5] [--out k.csv]
+        [--draws 1000] [--keep folder] [--cores 1]
 
 Scenarios, each in d = 1, 2 and 5 columns (gamma-1, gamma-2, gamma-5, ...): one cluster, separated, overlapping, unequal
 weights (90/10), unequal volumes, gamma-shaped, t-shaped, rounded. Truth is the number of clusters that were simulated.
 Rules: our K (`density`), p(K | y) (`evidence`), our number of clusters (`clusters`), BIC of our EM (mclust's rule with
 one structure), BayesianGaussianMixture of scikit-learn (components of weight above 1/n), and argmax of elpd_loo. Every
-repetition is one line of --out, appended at once; a run that was stopped continues.
+repetition is one line of --out, appended at once; a run that was stopped continues. With --keep, the table of every
+comparison and 200 draws of every fit are saved, so that another rule can be tried without sampling again.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    import bayesgmm as bg
 
 RULES = ("density", "evidence", "clusters", "bic", "sklearn", "argmax_loo")
 FIELDS = ("scenario", "repeat", "truth", *RULES, "all_converged", "seconds")
@@ -83,18 +89,22 @@ KINDS: dict[str, tuple[int, Callable[[np.random.Generator, int, int], Rows]]] = 
 }  # fmt: skip
 
 
-def choices(X: Rows, largest: int, seed: int) -> dict[str, int | float | bool]:
+def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) -> dict[str, int | float | bool]:
     """The number that each rule gives."""
     from sklearn.mixture import BayesianGaussianMixture
 
     import bayesgmm as bg
 
     began = time.perf_counter()
-    found = bg.compare_components(X, range(1, largest + 1), random_seed=seed, progressbar=False)
+    found = bg.compare_components(
+        X, range(1, options.largest + 1), draws=options.draws, random_seed=seed, cores=options.cores, progressbar=False
+    )
     seconds = time.perf_counter() - began
     table, said = found.table, found.recommendation
+    if kept is not None:
+        keep(found, X, kept)
     z = (X - X.mean(axis=0)) / X.std(axis=0)
-    sparse = BayesianGaussianMixture(n_components=largest, random_state=seed, max_iter=2000, n_init=5).fit(z)
+    sparse = BayesianGaussianMixture(n_components=options.largest, random_state=seed, max_iter=2000, n_init=5).fit(z)
     used = table[table["ranked"]]
     return {
         "density": said.n_components,
@@ -108,6 +118,19 @@ def choices(X: Rows, largest: int, seed: int) -> dict[str, int | float | bool]:
     }
 
 
+def keep(found: bg.Comparison, X: Rows, path: Path) -> None:
+    """The table as JSON, and the rows and 200 draws of every fit as ``w<K>``, ``m<K>``, ``c<K>``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.table.to_json(path.with_suffix(".json"), orient="index")
+    arrays = {"X": X, **{f"elpd{k}": c.loo.elpd_i for k, c in found.candidates.items() if c.loo is not None}}
+    for k, fit in found.fits.items():
+        draws = fit.posterior_["posterior"].to_dataset().stack(draw_=("chain", "draw")).transpose("draw_", ...)
+        some = np.linspace(0, draws.sizes["draw_"] - 1, 200).round().astype(int)
+        for name, short in (("weights", "w"), ("means", "m"), ("covariances", "c")):
+            arrays[f"{short}{k}"] = draws[name].to_numpy()[some].astype(np.float32)
+    np.savez_compressed(path.with_suffix(".npz"), **arrays)
+
+
 def main() -> None:
     names = [f"{kind}-{d}" for kind in KINDS for d in DIMENSIONS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,6 +139,9 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=5)
     parser.add_argument("--scenarios", nargs="*", default=names, choices=names)
     parser.add_argument("--out", type=Path, default=Path("choice_of_k.csv"))
+    parser.add_argument("--draws", type=int, default=1000, help="of each chain")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--cores", type=int)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
 
@@ -133,7 +159,9 @@ def main() -> None:
             truth, simulate = KINDS[kind]
             seed = 1000 * repeat + names.index(name)
             X = simulate(np.random.default_rng(seed), options.rows, int(d))
-            row = {"scenario": name, "repeat": repeat, "truth": truth, **choices(X, options.largest, seed)}
+            kept = None if options.keep is None else options.keep / f"{name}_{repeat}"
+            found = choices(X, seed, kept, options)
+            row = {"scenario": name, "repeat": repeat, "truth": truth, **found}
             with options.out.open("a", newline="") as file:
                 csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)

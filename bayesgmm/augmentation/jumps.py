@@ -1,10 +1,11 @@
 """Jumps between modes: Metropolis moves of the posterior itself, proposed by `bayesgmm.augmentation.proposals`.
 
-Two moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
-drawn from all fitted components pooled, moves a component from one cluster to another. The posterior does not know
-the order of components, so the density of a whole mixture is symmetrised over it; since the parts of a proposal are
-independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they are in use,
-so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
+Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a
+time, drawn from all fitted components pooled, moves a component from one cluster to another. Two components at a time
+(`bayesgmm.augmentation.pair_jumps`) split a cluster and merge two. The posterior does not know the order of components,
+so the density of a whole mixture is symmetrised over it; since the parts of a proposal are independent, the sum over
+all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they are in use, so the chain keeps the
+posterior as its distribution (Tierney 1994, independence chains).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.complete_data import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.pair_jumps import propose_pair
+from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
     draw_covariance,
     draw_part,
@@ -25,49 +28,10 @@ from bayesgmm.augmentation.proposals import (
 )
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
-__all__ = ["MAX_WHOLE", "jump", "log_permanent", "log_posterior_of", "log_proposal", "propose_whole"]
+__all__ = ["MAX_WHOLE", "PAIR", "SINGLE", "WHOLE", "jump", "log_posterior_of", "log_proposal", "propose_whole"]
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_permanent(logs, table):
-    """Log permanent of exp(logs) (K, K); `table` is scratch of length 2^K. Entries of `logs` are overwritten."""
-    k = logs.shape[0]
-    scale = 0.0
-    for i in range(k):
-        highest = logs[i, 0]
-        for j in range(1, k):
-            highest = max(highest, logs[i, j])
-        scale += highest
-        for j in range(k):
-            logs[i, j] = math.exp(logs[i, j] - highest)
-    # table[S]: permanent of the first |S| rows on the columns S.
-    table[:] = 0.0
-    table[0] = 1.0
-    for subset in range((1 << k) - 1):
-        value = table[subset]
-        if value == 0.0:
-            continue
-        row = 0
-        s = subset
-        while s:
-            row += 1
-            s &= s - 1
-        for j in range(k):
-            if not subset >> j & 1:
-                table[subset | 1 << j] += value * logs[row, j]
-    return scale + math.log(table[(1 << k) - 1]) if table[(1 << k) - 1] > 0.0 else -math.inf
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_log(highest, total, value):
-    """A running log-sum-exp as (highest, total)."""
-    if value == -math.inf:
-        return highest, total
-    if value > highest:
-        return value, (total * math.exp(highest - value) if total > 0.0 else 0.0) + 1.0
-    return highest, total + math.exp(value - highest)
+SINGLE, WHOLE, PAIR = range(3)  # what a jump replaces
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -92,7 +56,7 @@ def log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, lo
         value = proposals.log_dirichlet[m] + log_permanent(logs, table)
         if prior.shared:
             value += log_covariance(prior, proposals, m, 0, cholesky[0], scaling[0], log_det[0])
-        highest, total = _add_log(highest, total, value)
+        highest, total = add_log(highest, total, value)
     return highest + math.log(total)
 
 
@@ -109,7 +73,7 @@ def _log_single(prior, proposals, weight, mean, latent, cholesky, scaling):
             a = proposals.alpha[m, k]
             value = proposals.log_beta[m, k] + (a - 1.0) * log_weight + (alpha_sum - a - 1.0) * log_rest
             value += log_part(prior, proposals, m, k, mean, cholesky, scaling, log_det, log_prior)
-            highest, total = _add_log(highest, total, value)
+            highest, total = add_log(highest, total, value)
     return highest + math.log(total)
 
 
@@ -161,51 +125,68 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jump(
-    rng, features, row_weights, prior, proposals, whole, log_likelihood, state, scratch, work, log_norm, logs, table
-):
-    """Propose a whole mixture, or one component, and accept or not: the proposal used and whether the state changed.
+def _propose_single(rng, prior, proposals, state, new, work):
+    """Replace one component in `new`: the proposal used, and log q(old) - log q(new), -inf where there is no move."""
+    n_components = len(state.weights)
+    m = rng.integers(0, len(proposals.alpha))
+    j, k = rng.integers(0, n_components), rng.integers(0, n_components)
+    g = 0 if prior.shared else j
+    a = rng.standard_gamma(proposals.alpha[m, k])
+    weight = a / (a + rng.standard_gamma(proposals.alpha[m].sum() - proposals.alpha[m, k]))
+    if not 1e-12 < weight < 1.0 - 1e-12 or not draw_part(
+        rng, prior, proposals, m, k, work, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j]
+    ):
+        return m, -math.inf
+    # The other weights keep their proportions: K - 2 free ones are scaled.
+    rest = (1.0 - weight) / (1.0 - state.weights[j])
+    for i in range(n_components):
+        new.weights[i] = weight if i == j else state.weights[i] * rest
+    gain = (n_components - 2.0) * math.log(rest)
+    gain += _log_single(
+        prior, proposals, state.weights[j], state.means[j], state.latent[g], state.cholesky[g], state.scaling[j]
+    )
+    gain -= _log_single(prior, proposals, weight, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j])
+    return m, gain
 
-    `log_likelihood` is the state's, NaN if not known. `state` and `scratch` are a `ChainState`; `work` (5, D, D),
-    `log_norm` (K,), `logs` (K, K), `table` (2^K,).
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _propose_mixture(rng, prior, proposals, state, new, work, logs, table):
+    """Replace all of `new`; returns as `_propose_single`."""
+    m = rng.integers(0, len(proposals.alpha))
+    if not propose_whole(rng, prior, proposals, m, new.weights, new.means, new.latent, new.cholesky, new.scaling, work):
+        return m, -math.inf
+    gain = log_proposal(
+        prior, proposals, state.weights, state.means, state.latent, state.cholesky, state.scaling, logs, table
+    )
+    gain -= log_proposal(prior, proposals, new.weights, new.means, new.latent, new.cholesky, new.scaling, logs, table)
+    return m, gain
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, new, work, log_norm, logs, table):
+    """Propose, and accept or not: the proposal used and whether the state changed.
+
+    `kind` is SINGLE, WHOLE or PAIR. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
     """
-    weights, means, latent, cholesky, scaling = state
-    new_weights, new_means, new_latent, new_cholesky, new_scaling = scratch
-    n_components = means.shape[0]
-    m = rng.integers(0, proposals.alpha.shape[0])
-    new_weights[:], new_means[:], new_latent[:] = weights, means, latent
-    new_cholesky[:], new_scaling[:] = cholesky, scaling
-    if whole:
-        if not propose_whole(
-            rng, prior, proposals, m, new_weights, new_means, new_latent, new_cholesky, new_scaling, work
-        ):
-            return m, False
-        gain = log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, logs, table)
-        gain -= log_proposal(
-            prior, proposals, new_weights, new_means, new_latent, new_cholesky, new_scaling, logs, table
-        )
+    new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
+    new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
+    if kind == WHOLE:
+        m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
+    elif kind == PAIR:
+        m, gain = propose_pair(rng, prior, proposals, state, new, work, logs, table)
     else:
-        j, k = rng.integers(0, n_components), rng.integers(0, n_components)
-        g = 0 if prior.shared else j
-        a = rng.standard_gamma(proposals.alpha[m, k])
-        new = a / (a + rng.standard_gamma(proposals.alpha[m].sum() - proposals.alpha[m, k]))
-        if not 1e-12 < new < 1.0 - 1e-12 or not draw_part(
-            rng, prior, proposals, m, k, work, new_means[j], new_latent[g], new_cholesky[g], new_scaling[j]
-        ):
-            return m, False
-        # The other weights keep their proportions: K - 2 free ones are scaled.
-        rest = (1.0 - new) / (1.0 - weights[j])
-        for i in range(n_components):
-            new_weights[i] = new if i == j else weights[i] * rest
-        gain = (n_components - 2.0) * math.log(rest)
-        gain += _log_single(prior, proposals, weights[j], means[j], latent[g], cholesky[g], scaling[j])
-        gain -= _log_single(prior, proposals, new, new_means[j], new_latent[g], new_cholesky[g], new_scaling[j])
-    gain += log_posterior_of(features, row_weights, prior, new_weights, new_means, new_latent, new_scaling, log_norm)
+        m, gain = _propose_single(rng, prior, proposals, state, new, work)
+    if gain == -math.inf:
+        return m, False
+    gain += log_posterior_of(features, row_weights, prior, new.weights, new.means, new.latent, new.scaling, log_norm)
     if math.isnan(log_likelihood):
-        log_likelihood = _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm)
-    gain -= _log_prior(prior, weights, means, latent) + log_likelihood
+        log_likelihood = _log_likelihood(
+            features, row_weights, prior, state.weights, state.means, state.scaling, log_norm
+        )
+    gain -= _log_prior(prior, state.weights, state.means, state.latent) + log_likelihood
     if not math.log(rng.random()) < gain:
         return m, False
-    weights[:], means[:], latent[:] = new_weights, new_means, new_latent
-    cholesky[:], scaling[:] = new_cholesky, new_scaling
+    state.weights[:], state.means[:], state.latent[:] = new.weights, new.means, new.latent
+    state.cholesky[:], state.scaling[:] = new.cholesky, new.scaling
     return m, True

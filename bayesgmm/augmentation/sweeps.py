@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_prior_component, draw_weights, update_covariance, update_mean
-from bayesgmm.augmentation.jumps import MAX_WHOLE, jump
+from bayesgmm.augmentation.jumps import MAX_WHOLE, PAIR, SINGLE, WHOLE, jump
 from bayesgmm.kernels import log_normalizers
 
-__all__ = ["Allocation", "ChainState", "new_allocation", "sweep_many"]
+__all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
+
+TALLY = 9  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -129,7 +131,7 @@ def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihoo
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, jump_every,
-               share_whole, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+               shares, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -140,10 +142,11 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, jump_every, share_whole : Proposals, int, float
-        A jump is tried every so many sweeps, unless there are no proposals; this share of them of whole mixtures.
-    tally : (7,) added to: covariances proposed, accepted; sweeps undone for fractional weights; single components
-        proposed, accepted; whole mixtures proposed, accepted
+    proposals, jump_every, shares : Proposals, int, (3,)
+        A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of one component,
+        of the whole mixture, of two components.
+    tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
+        of jump, in the order of `shares`, proposed and accepted
     used : (M,) added to: jumps made by each proposal
     """
     n_components, d = state.means.shape
@@ -158,8 +161,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     before = _copy(state)
     scratch = _copy(state)
     logs = np.empty((n_components, n_components))
-    whole_too = n_components <= MAX_WHOLE
-    table = np.empty(1 << n_components if whole_too else 0)
+    table = np.empty(1 << min(n_components, MAX_WHOLE))
     n_sweeps = first
     for s in range(out_weights.shape[0]):
         for _ in range(thin):
@@ -181,12 +183,13 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 _restore(state, before)
                 changed, log_likelihood = True, math.nan
             if jumps:
-                whole = whole_too and rng.random() < share_whole
-                m, moved = jump(rng, features, row_weights, prior, proposals, whole, log_likelihood, state, scratch,
+                u = rng.random()
+                kind = SINGLE if u < shares[0] else (WHOLE if u < shares[0] + shares[1] else PAIR)
+                m, moved = jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, scratch,
                                 matrices, log_norm, logs, table)  # fmt: skip
-                tally[3 + 2 * whole] += 1.0
+                tally[3 + 2 * kind] += 1.0
                 if moved:
-                    tally[4 + 2 * whole] += 1.0
+                    tally[4 + 2 * kind] += 1.0
                     used[m] += 1
                     changed = True
             if changed:

@@ -6,26 +6,29 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_data import CompletePrior, complete_prior
+from bayesgmm.augmentation.jumps import MAX_WHOLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
-from bayesgmm.augmentation.sweeps import ChainState, new_allocation, sweep_many
+from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
 
-__all__ = ["ChainDraws", "GibbsProblem", "run_chains"]
+__all__ = ["JUMP_EVERY", "ChainDraws", "GibbsProblem", "Jumps", "Sweeps", "run_chains", "start_state"]
 
 Array = NDArray[np.float64]
 
 # Work of one compiled call, in multiply-adds: about a tenth of a second.
 _WORK_A_CALL = 1e8
 JUMP_EVERY = 4
+_RAREST = 0.05  # share of the least successful kind of jump
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class ChainDraws:
 
     sample: Sample
     state: ChainState
-    tally: Array  # covariances proposed, accepted; sweeps undone; single jumps tried, made; whole jumps tried, made
+    tally: Array  # (TALLY,) see `sweep_many`
     used: NDArray[np.int64]  # (M,) jumps made by each proposal
 
 
@@ -74,28 +77,65 @@ def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:
     return ChainState(*(np.array(a, dtype=float, order="C") for a in state))
 
 
+@dataclass(frozen=True, eq=False)
+class Jumps:
+    """What jumps propose, and the probability of each kind: one component, the whole mixture, two components."""
+
+    proposals: Proposals
+    shares: Array  # (3,)
+
+    @classmethod
+    def none(cls, n_components: int, n_features: int) -> Jumps:
+        return cls(no_proposals(n_components, n_features), np.array([1.0, 0.0, 0.0]))
+
+    @classmethod
+    def after(cls, proposals: Proposals, done: Sequence[ChainDraws]) -> Jumps:
+        """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
+        tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
+        k = proposals.alpha.shape[1]
+        possible = np.array([True, k <= MAX_WHOLE, k > 2])
+        accepted = np.where(possible, (tally[4::2] + 1.0) / (tally[3::2] + 2.0), 0.0)
+        shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
+        return cls(proposals, shares / shares.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Sweeps:
+    """What a chain does from one step to the next: a sweep of the posterior, and a jump now and then.
+
+    `refresh` is the share of the rows behind a covariance that a proposal replaces.
+    """
+
+    problem: GibbsProblem
+    refresh: float
+    jumps: Jumps
+    sweeps_a_step: ClassVar[int] = 1
+
+    def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
+                out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
+        """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
+        p, jumps = self.problem, self.jumps
+        sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
+                   jumps.proposals, JUMP_EVERY, jumps.shares, *out, tally, used)  # fmt: skip
+
+
 def run_chains(
-    problem: GibbsProblem,
+    sweeps: Sweeps,
     starts: Sequence[ChainState],
     seeds: Sequence[np.random.SeedSequence],
     *,
     draws: int,
     thin: int,
     cores: int,
-    refresh: float = 1.0,
-    proposals: Proposals | None = None,
-    share_whole: float = 0.5,
     report: Callable[[int, int, int], None] = lambda chain, finished, divergences: None,
 ) -> tuple[list[ChainDraws], bool]:
-    """One chain from each start, `thin` sweeps a draw; and whether the run was interrupted.
-
-    `refresh` is the share of the rows behind a covariance that a proposal replaces.
+    """One chain from each start, `thin` steps a draw; and whether the run was interrupted.
 
     An interrupted run gives the draws that every chain has made. The starts are not changed.
     """
+    problem = sweeps.problem
     k, d = starts[0].means.shape
-    moves = proposals if proposals is not None else no_proposals(k, d)
-    work = problem.sweep_work(k) * thin
+    work = problem.sweep_work(k) * thin * sweeps.sweeps_a_step
     step = int(np.clip(_WORK_A_CALL // work, 1, draws))
     stop = threading.Event()
     made = np.zeros(len(starts), dtype=int)
@@ -105,16 +145,13 @@ def run_chains(
         state = ChainState(*(a.copy() for a in starts[i]))
         out = [np.empty((draws, *a.shape)) for a in state[:4]]
         allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
-        tally = np.zeros(7)
-        used = np.zeros(len(moves.alpha), dtype=np.int64)
+        tally = np.zeros(TALLY)
+        used = np.zeros(len(sweeps.jumps.proposals.alpha), dtype=np.int64)
         for first in range(0, draws, step):
             if stop.is_set():
                 break
             part = slice(first, min(first + step, draws))
-            sweep_many(
-                rng, first * thin, thin, problem.features, problem.table.weights, problem.packed, refresh, state,
-                allocation, moves, JUMP_EVERY, share_whole, *(o[part] for o in out), tally, used,
-            )  # fmt: skip
+            sweeps.advance(rng, first * thin, thin, state, allocation, [o[part] for o in out], tally, used)
             made[i] = part.stop
             report(i, part.stop, 0)
         return ChainDraws(Sample(*out), state, tally, used)

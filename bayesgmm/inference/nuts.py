@@ -24,7 +24,15 @@ from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
 
-__all__ = ["MODE_WINDOW", "NEGLIGIBLE", "available_cores", "negligible_starts", "sample_nuts", "starting_modes"]
+__all__ = [
+    "MODE_WINDOW",
+    "NEGLIGIBLE",
+    "available_cores",
+    "collect_draws",
+    "negligible_starts",
+    "sample_nuts",
+    "starting_modes",
+]
 
 Array = NDArray[np.float64]
 
@@ -95,7 +103,7 @@ def sample_nuts(
     if not done:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
     seconds = time.perf_counter() - began
-    return _collect([jobs[i] for i in done], [r for r in results if r is not None], chosen[done], modes, seconds,
+    return collect_draws([jobs[i] for i in done], [r for r in results if r is not None], chosen[done], modes, seconds,
                     interrupted)  # fmt: skip
 
 
@@ -137,7 +145,7 @@ def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
     raise InputError("the posterior is not finite around its mode; check the prior against the data.")
 
 
-def _collect(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
+def collect_draws(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
              modes: list[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
     length = min(len(r.draws) for r in results)
     unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=True)]

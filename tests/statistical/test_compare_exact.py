@@ -92,7 +92,7 @@ def test_occupied_components(name: str, k: int) -> None:
     occupied = (draw_occupancy(comparison.fits[k].posterior_).counts > 0).sum(axis=-1)
     for j, (p, q) in enumerate(zip(shown, truth, strict=True), start=1):
         with np.errstate(divide="ignore"):
-            value, relative = log_mean(np.log((occupied == j).astype(float)))
+            value, relative, *_ = log_mean(np.log((occupied == j).astype(float)))
         # A state of probability q that was hardly met has an error of its own: that of independent draws.
         error = max(p * relative if p > 0.0 else 0.0, np.sqrt(q * (1.0 - q) / occupied.size))
         assert p == pytest.approx(np.exp(value) if p > 0.0 else 0.0, abs=1e-12)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.mixis import sample_leave_one_out, sample_leave_one_out_gibbs
-from bayesgmm.kfold import refit_repair
+from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
+from bayesgmm.inference.mixis import sample_leave_one_out
+from bayesgmm.kfold import HeldOut, kfold_elpd, refit_repair
 from bayesgmm.loo import LooResult, Repair, loo
 from bayesgmm.mixis import leave_one_out_scores, mixis_repair, posterior_draws
 from bayesgmm.prior import ResolvedPrior
@@ -123,6 +124,28 @@ def test_sweeps_and_nuts_agree() -> None:
     (a, se_a), (b, se_b) = (all_rows(method, "galaxies", 2) for method in (mixis, mixis_gibbs))
     assert (np.abs(a - b) < 4.0 * np.hypot(se_a, se_b)).all()
     assert np.hypot(se_a, se_b).max() < 0.1
+
+
+@pytest.mark.parametrize(("name", "k"), [("galaxies", 2), ("rounded", 3)])
+def test_refits_from_draws_of_the_posterior_are_exact(name: str, k: int) -> None:
+    """Rows one by one, and two at once, by sweeps that start from the posterior of all rows."""
+    (table, prior), posterior = problem(name), posterior_draws(fitted(name, k)[0])
+
+    def refit(without: Table) -> Draws:
+        rows = np.flatnonzero(without.weights == 0.0)
+        return refit_gibbs(
+            without, FULL, prior, posterior, table.weights, draws=4000, random_seed=7,
+            judge=lambda found: HeldOut.of(table, FULL, found, rows),
+        )  # fmt: skip
+
+    rows = np.array([0, 4, 10])
+    alone = kfold_elpd(refit, table, FULL, rows, np.arange(3))
+    truth = exact(name, k).log_loo[rows]
+    assert alone.ok and (np.abs(alone.elpd_i - truth) < np.minimum(4.0 * alone.mcse_i, 0.1)).all(), (alone, truth)
+    together = kfold_elpd(refit, table, FULL, rows[:2], np.zeros(2, dtype=np.int64))
+    by_oracle = kfold_elpd(lambda t: gibbs_without(t, prior, k), table, FULL, rows[:2], np.zeros(2, dtype=np.int64))
+    error = np.hypot(together.mcse_i, by_oracle.mcse_i)
+    assert (np.abs(together.elpd_i - by_oracle.elpd_i) < 4.0 * error).all() and error.max() < 0.1
 
 
 @pytest.mark.parametrize(("name", "k"), [("galaxies", 3), pytest.param("two", 4, marks=pytest.mark.slow)])

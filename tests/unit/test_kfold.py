@@ -86,10 +86,10 @@ def test_repair_leaves_rows_out_one_by_one_or_in_groups() -> None:
 
 
 def test_a_refit_that_did_not_converge_repairs_nothing() -> None:
-    result, errors = refit_repair(NormalMean(n_draws=40), problem(), FULL)(np.array([2]), np.zeros(1))
+    result, errors = refit_repair(NormalMean(n_draws=20), problem(), FULL)(np.array([2]), np.zeros(1))
     assert np.isfinite(result).all() and np.isnan(errors).all()
     assert "1 of the refits did not converge" in str(
-        kfold_elpd(NormalMean(n_draws=40), problem(), FULL, np.array([2]), np.array([0]))
+        kfold_elpd(NormalMean(n_draws=20), problem(), FULL, np.array([2]), np.array([0]))
     )
 
 

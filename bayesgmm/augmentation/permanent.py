@@ -1,0 +1,49 @@
+"""The permanent of a small matrix, and sums, on the log scale."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+__all__ = ["add_log", "log_permanent"]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_permanent(logs, table):
+    """Log permanent of exp(logs) (K, K); `table` is scratch of length 2^K. Entries of `logs` are overwritten."""
+    k = logs.shape[0]
+    scale = 0.0
+    for i in range(k):
+        highest = logs[i, 0]
+        for j in range(1, k):
+            highest = max(highest, logs[i, j])
+        scale += highest
+        for j in range(k):
+            logs[i, j] = math.exp(logs[i, j] - highest)
+    # table[S]: permanent of the first |S| rows on the columns S.
+    table[:] = 0.0
+    table[0] = 1.0
+    for subset in range((1 << k) - 1):
+        value = table[subset]
+        if value == 0.0:
+            continue
+        row = 0
+        s = subset
+        while s:
+            row += 1
+            s &= s - 1
+        for j in range(k):
+            if not subset >> j & 1:
+                table[subset | 1 << j] += value * logs[row, j]
+    return scale + math.log(table[(1 << k) - 1]) if table[(1 << k) - 1] > 0.0 else -math.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_log(highest, total, value):
+    """A running log-sum-exp as (highest, total)."""
+    if value == -math.inf:
+        return highest, total
+    if value > highest:
+        return value, (total * math.exp(highest - value) if total > 0.0 else 0.0) + 1.0
+    return highest, total + math.exp(value - highest)

@@ -1,0 +1,120 @@
+"""Gibbs chains in rounds, each longer than the last and with jumps fitted to the draws before it, until one passes.
+
+Within a round proposals are fixed, and only the last round is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.augmentation.proposals import Sample, fit_proposals
+from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.draws import Draws
+from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
+from bayesgmm.inference.exploration import samples_by_mode
+from bayesgmm.progress import sampling_progress
+
+__all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
+
+Array = NDArray[np.float64]
+
+_LONGEST_STEP = 4.0  # times, from one round to the next
+_SHORTEST_STEP = 1.25
+_HOPE = 2.0  # times as much as is allowed: proposals get better
+_MODES = 10  # groups of draws that proposals are fitted to
+_MAX_PROPOSALS = 16
+_USEFUL = 3  # jumps that an older proposal must have made to be kept
+_REFRESH = (1.0, 0.25, 0.1, 0.04, 0.015)
+_TRIAL = 60  # sweeps
+_ACCEPTED = 0.2
+
+
+class Judgement(Protocol):
+    """What a round is judged by: label-invariant quantities (chains, draws), whether they pass the gate, and if not
+    how many times as long a run would, as far as that can be told."""
+
+    @property
+    def ok(self) -> bool: ...
+
+    @property
+    def shortfall(self) -> float: ...
+
+    @property
+    def values(self) -> Mapping[str, Array]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round of chains."""
+
+    chains: list[ChainDraws]
+    thin: int  # steps a draw
+    number: int
+    interrupted: bool
+
+
+def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.SeedSequence) -> float:
+    """The largest share of a covariance's rows to replace at a time that is accepted often enough, by short trials."""
+    if not problem.structure.correlated:
+        return 1.0
+    none = Jumps.none(*start.means.shape)
+    for share in _REFRESH:
+        (trial,), _ = run_chains(Sweeps(problem, share, none), [start], [seed], draws=_TRIAL, thin=1, cores=1)
+        if trial.tally[1] > _ACCEPTED * trial.tally[0]:
+            break
+    return share
+
+
+def sample_in_rounds(
+    sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
+    collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
+    progressbar: bool, name: str,
+) -> Draws:  # fmt: skip
+    """Rounds of chains from `states` until `judge` is content with what `collect` makes of one.
+
+    Parameters
+    ----------
+    sweeps : Sweeps
+        What chains do; their jumps are replaced by ones fitted to `library`, and then to draws.
+    library : sequence of Sample
+        Draws of each mode that is known.
+    max_work : float
+        Work of the longest round, in multiply-adds; the first is made whatever it costs.
+    """
+    k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
+    thin, number, done = 1, 1, list[ChainDraws]()
+    while True:
+        if k > 1:
+            sweeps = replace(sweeps, jumps=Jumps.after(fit_proposals(library, problem.packed), done))
+        label = f"{name}, {thin * sweeps.sweeps_a_step} sweeps a draw"
+        with sampling_progress(progressbar, chains, draws, label) as report:
+            done, interrupted = run_chains(
+                sweeps, states, root.spawn(chains), draws=draws, thin=thin, cores=cores, report=report
+            )
+        result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted))
+        judgement = judge(result)
+        allowed = max_work / (thin * draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step)
+        last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
+        if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
+            return result
+        if k > 1:
+            library = _renewed(problem, library, done, judgement.values)
+        states = [c.state for c in done]
+        wanted = float(np.clip(judgement.shortfall, 1.5, _LONGEST_STEP))
+        thin, number = math.ceil(thin * min(wanted, allowed)), number + 1
+
+
+def _renewed(
+    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], values: Mapping[str, Array]
+) -> list[Sample]:
+    """The draws of the last round, by mode, and what older proposals have proved useful; of too few draws, the old."""
+    used = np.sum([c.used for c in done], axis=0)
+    older = [library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL]
+    fresh = samples_by_mode(problem, done, values, _MODES)
+    return fresh + older[: _MAX_PROPOSALS - len(fresh)] or list(library)
