@@ -12,23 +12,19 @@ Yao, Y., Vehtari, A., Simpson, D., Gelman, A. (2018). Yes, but did it work? ICML
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.density import Density
 from bayesgmm.errors import InputError
-from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.log_posterior import split
 from bayesgmm.params import inverse_cholesky
+from bayesgmm.streaming import add_log_likelihoods
+from bayesgmm.threads import over_threads
 
-__all__ = ["PARETO_K_MAX", "ImportanceWeights", "log_likelihoods", "over_threads", "resample", "smooth_weights"]
+__all__ = ["PARETO_K_MAX", "ImportanceWeights", "log_likelihoods", "resample", "smooth_weights"]
 
 Array = NDArray[np.float64]
 
@@ -129,30 +125,10 @@ def log_likelihoods(
     features, row_weights = split(density.ints, density.floats)[1:3]
     diagonal = density.structure.diagonal
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
-    scaling, out = inverse_cholesky(cholesky), np.empty(len(weights))
+    scaling, out = inverse_cholesky(cholesky), np.zeros(len(weights))
 
     def work(s: slice) -> None:
-        _log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], diagonal, out[s])
+        add_log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], diagonal, out[s])
 
     over_threads(work, len(weights), cores)
     return np.where(np.isnan(out), -np.inf, out)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _log_likelihoods(features, row_weights, log_weights, means, scaling, diagonal, out):
-    log_norm = np.empty(log_weights.shape[1])
-    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
-    for s in range(log_weights.shape[0]):
-        log_normalizers(log_weights[s], scaling[s], log_norm)
-        out[s] = mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
-                              none, none2, none3, none, none2)  # fmt: skip
-
-
-def over_threads(work: Callable[[slice], Any], n_items: int, cores: int | None = None) -> list[Any]:
-    """Results of `work` on equal slices of `n_items`, one a thread; None is every processor."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, min(cores or available, n_items))
-    edges = np.linspace(0, n_items, threads + 1).astype(int)
-    slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, slices))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -24,6 +23,7 @@ from bayesgmm.prior import MixturePrior
 from bayesgmm.ranking import Label
 from bayesgmm.secondary import secondary_scores
 from bayesgmm.structure import get_structure
+from bayesgmm.threads import available_cores
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM
@@ -220,7 +220,7 @@ def _share(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:
     from joblib import effective_n_jobs
 
     at_once = min(effective_n_jobs(n_jobs), n_fits)
-    return cores if cores is not None or at_once <= 1 else max(1, (os.cpu_count() or 1) // at_once)
+    return cores if cores is not None or at_once <= 1 else max(1, available_cores() // at_once)
 
 
 def _numbers(n_components: Any) -> list[int]:

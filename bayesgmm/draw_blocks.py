@@ -7,9 +7,7 @@ components of a cluster, so that whatever is said of components can be said of c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
@@ -17,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.threads import over_threads
 
 __all__ = ["BLOCK_BYTES", "RowBlock", "as_merge", "blocks_of_draws", "blocks_of_rows", "responsibilities_of_draws"]
 
@@ -70,14 +69,11 @@ def responsibilities_of_draws(
     n_draws = len(weights)
     out = np.empty((n_draws, features.shape[1], weights.shape[1]))
     density = np.empty((0, 0)) if log_density is None else log_density
-    edges = np.linspace(0, n_draws, min(os.cpu_count() or 1, n_draws) + 1).astype(int)
 
-    def work(a: int, b: int) -> None:
-        part = density[a:b] if len(density) else density
-        _fill(features, weights[a:b], means[a:b], scaling[a:b], diagonal, out[a:b], part)
+    def work(s: slice) -> None:
+        _fill(features, weights[s], means[s], scaling[s], diagonal, out[s], density[s] if len(density) else density)
 
-    with ThreadPoolExecutor(len(edges) - 1) as pool:
-        list(pool.map(work, edges[:-1], edges[1:]))
+    over_threads(work, n_draws)
     return out
 
 

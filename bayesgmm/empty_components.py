@@ -28,7 +28,7 @@ from bayesgmm.data import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.prior import ResolvedPrior, log_probability_empty
-from bayesgmm.streaming import _over_threads
+from bayesgmm.threads import over_threads
 from bayesgmm.tree import posterior_arrays, read_draws
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def log_empty_probability(
     def work(s: slice) -> None:
         _log_empty(features, used, weights[s], means[s], scaling[s], diagonal, out[s])
 
-    _over_threads(work, len(weights))
+    over_threads(work, len(weights))
     return out
 
 

@@ -33,9 +33,9 @@ from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.proposal import fit_proposal
 from bayesgmm.relabel import relabel
-from bayesgmm.streaming import _over_threads
 from bayesgmm.structure import Structure
 from bayesgmm.symmetric import permuted_log_density, relevant_permutations
+from bayesgmm.threads import over_threads
 from bayesgmm.tree import posterior_arrays, read_draws
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _method(proposal: str, k: int, n_permutations: int, omega: float, weighted: 
 def log_posterior_of(density: Density, x: Array) -> Array:
     """(S,) log posterior density of flat vectors (S, n_dim), over threads."""
     x, out = np.ascontiguousarray(x), np.empty(len(x))
-    _over_threads(lambda s: _log_posteriors(x[s], density.ints, density.floats, out[s]), len(x))
+    over_threads(lambda s: _log_posteriors(x[s], density.ints, density.floats, out[s]), len(x))
     return out
 
 

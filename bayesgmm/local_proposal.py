@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
 
-from bayesgmm.approximation import over_threads
 from bayesgmm.decoupled import from_affine, log_prior_of_decoupled, to_affine
 from bayesgmm.density import Density
 from bayesgmm.proposal import Proposal
+from bayesgmm.threads import over_threads
 
 __all__ = ["LocalProposal", "Mixtures", "Part"]
 

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.merging_core import THRESHOLD, merge_draws
-from bayesgmm.streaming import _over_threads
+from bayesgmm.threads import over_threads
 from bayesgmm.tree import observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     used = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MAX_ROWS)).round().astype(np.int64))
     features = np.ascontiguousarray(a.to_model(rows[used]).T)
     counts = np.empty_like(a.weights)
-    _over_threads(
+    over_threads(
         lambda s: _counts(features, weight[used], a.weights[s], a.means[s], a.scaling[s], a.diagonal, counts[s]),
         len(counts),
     )

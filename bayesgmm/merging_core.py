@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.streaming import _over_threads
+from bayesgmm.threads import over_threads
 
 __all__ = ["THRESHOLD", "merge_draws"]
 
@@ -57,7 +57,7 @@ def merge_draws(
     w, m, c = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, covariances))
     counted = np.ones(w.shape, dtype=bool) if occupied is None else np.ascontiguousarray(occupied)
     out = np.empty(w.shape, dtype=np.int64)
-    _over_threads(lambda s: _merge(w[s], m[s], c[s], counted[s], threshold, out[s]), len(w))
+    over_threads(lambda s: _merge(w[s], m[s], c[s], counted[s], threshold, out[s]), len(w))
     return out
 
 

@@ -17,7 +17,7 @@ from scipy.special import gammaln
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.augmentation.complete_data import complete_prior
+from bayesgmm.augmentation.complete_prior import complete_prior
 from bayesgmm.augmentation.jumps import MAX_WHOLE, log_posterior_of, log_proposal, propose_whole
 from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
 from bayesgmm.bridge import BridgeEstimate, bridge

@@ -14,7 +14,6 @@ Dahl, Johnson, Müller (2022), Journal of Computational and Graphical Statistics
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from bayesgmm.threads import available_cores
 
 __all__ = ["SearchResult", "search_partition"]
 
@@ -276,7 +277,7 @@ def search_partition(
     def work(k: int) -> tuple[float, bool]:
         return _run(begin[k], zt, share, most, max_clusters, f, generators[k], MAX_SWEEPS, zealous)
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(begin))) as pool:
+    with ThreadPoolExecutor(min(available_cores(), len(begin))) as pool:
         ends = list(pool.map(work, range(len(begin))))
     losses = np.array([loss for loss, _ in ends])
     best = int(np.flatnonzero(losses <= losses.min() + _TIE)[0])

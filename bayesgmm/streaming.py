@@ -7,18 +7,19 @@ interpreter lock.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.threads import over_threads
 
-__all__ = ["mean_responsibilities", "pointwise_log_density", "predictive_log_density", "total_log_likelihood"]
+__all__ = [
+    "add_log_likelihoods", "mean_responsibilities", "pointwise_log_density", "predictive_log_density",
+    "total_log_likelihood",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -26,12 +27,12 @@ _ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are h
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_log_likelihoods(features, row_weights, weights, means, scaling, diagonal, out):
+def add_log_likelihoods(features, row_weights, log_weights, means, scaling, diagonal, out):
     """out[s] += weighted log-likelihood of the rows under draw s."""
-    log_norm = np.empty(weights.shape[1])
+    log_norm = np.empty(log_weights.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
-    for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+    for s in range(log_weights.shape[0]):
+        log_normalizers(log_weights[s], scaling[s], log_norm)
         out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
                                none, none2, none3, none, none2)  # fmt: skip
 
@@ -83,14 +84,6 @@ def _predictive(features, weights, means, scaling, diagonal, highest, total):
                 highest[n] = v
 
 
-def _over_threads(work: Callable[[slice], Any], n_draws: int) -> list[Any]:
-    threads = min(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1, n_draws)
-    edges = np.linspace(0, n_draws, threads + 1).astype(int)
-    slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, slices))
-
-
 def _feature_major(rows: Array) -> Array:
     return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
 
@@ -121,7 +114,7 @@ def pointwise_log_density(
     """
     features = _feature_major(rows)
     out = np.empty((len(weights), features.shape[1]))
-    _over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], diagonal, out[s]), len(weights))
+    over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], diagonal, out[s]), len(weights))
     return out
 
 
@@ -137,7 +130,7 @@ def mean_responsibilities(
             _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
             return total
 
-        total = np.sum(_over_threads(work, len(weights)), axis=0)
+        total = np.sum(over_threads(work, len(weights)), axis=0)
         out[where] = total / total.sum(axis=1, keepdims=True)
     return out
 
@@ -158,18 +151,18 @@ def _predictive_of_block(features: Array, weights: Array, means: Array, scaling:
         _predictive(features, weights[s], means[s], scaling[s], diagonal, highest, total)
         return highest + np.log(total)
 
-    return np.logaddexp.reduce(_over_threads(work, len(weights)), axis=0) - np.log(len(weights))
+    return np.logaddexp.reduce(over_threads(work, len(weights)), axis=0) - np.log(len(weights))
 
 
 def total_log_likelihood(
     rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
 ) -> Array:
     """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
-    out = np.zeros(len(weights))
+    log_weights, out = np.log(weights), np.zeros(len(weights))
     for where, features in _blocks(rows):
 
         def work(s: slice, where: slice = where, features: Array = features) -> None:
-            _add_log_likelihoods(features, row_weights[where], weights[s], means[s], scaling[s], diagonal, out[s])
+            add_log_likelihoods(features, row_weights[where], log_weights[s], means[s], scaling[s], diagonal, out[s])
 
-        _over_threads(work, len(weights))
+        over_threads(work, len(weights))
     return out

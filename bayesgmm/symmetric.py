@@ -26,7 +26,7 @@ from scipy.special import logsumexp
 from bayesgmm.density import Density
 from bayesgmm.log_posterior import split
 from bayesgmm.proposal import Proposal
-from bayesgmm.streaming import _over_threads
+from bayesgmm.threads import over_threads
 
 __all__ = ["permuted_log_density", "relevant_permutations"]
 
@@ -65,7 +65,7 @@ def permuted_log_density(
             values = _permuted(proposal, density, weights[s], means[s], latent[s], order)
             total[s], first[s] = logsumexp(values, axis=1), values[:, 0]
 
-    _over_threads(work, n_draws)
+    over_threads(work, n_draws)
     return total, first
 
 

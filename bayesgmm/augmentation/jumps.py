@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesgmm.augmentation.complete_data import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.pair_jumps import propose_pair
 from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import gammaln, multigammaln, psi
 
-from bayesgmm.augmentation.complete_data import (
+from bayesgmm.augmentation.complete_prior import (
     CompletePrior,
     draw_prior_component,
-    invert,
     log_prior_covariance,
     log_prior_mean,
-    rounding_removed,
 )
+from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.params import inverse_cholesky
 
 __all__ = [

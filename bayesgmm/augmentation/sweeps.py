@@ -1,8 +1,8 @@
 """Gibbs sweeps over the allocations and the parameters of a mixture, with jumps between modes now and then.
 
 One sweep: allocate every row (`allocation`), then draw weights, means and covariances given the allocation
-(`complete_data`). The order mean, covariance, mean makes the move of the parameters reversible, which fractional row
-weights need.
+(`complete_data`, `covariances`). The order mean, covariance, mean makes the move of the parameters reversible, which
+fractional row weights need.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.allocation import allocation_pass
-from bayesgmm.augmentation.complete_data import draw_prior_component, draw_weights, update_covariance, update_mean
+from bayesgmm.augmentation.complete_data import draw_weights, update_mean
+from bayesgmm.augmentation.complete_prior import draw_prior_component
+from bayesgmm.augmentation.covariances import update_covariance
 from bayesgmm.augmentation.jumps import MAX_WHOLE, PAIR, SINGLE, WHOLE, jump
 from bayesgmm.kernels import log_normalizers
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.augmentation.complete_data import CompletePrior, complete_prior
+from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
 from bayesgmm.augmentation.jumps import MAX_WHOLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many

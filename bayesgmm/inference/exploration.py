@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.augmentation.complete_data import draw_prior_component
+from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
 from bayesgmm.inference.empty_modes import empty_modes

@@ -20,11 +20,11 @@ from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, scout_starts
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
-from bayesgmm.inference.nuts import available_cores
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
+from bayesgmm.threads import available_cores
 
 __all__ = ["MAX_WORK", "sample_gibbs"]
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.approximation import ImportanceWeights, log_likelihoods, over_threads, resample, smooth_weights
+from bayesgmm.approximation import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.data import Table
 from bayesgmm.decoupled import value_and_gradient
 from bayesgmm.density import Density
@@ -35,6 +35,7 @@ from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
+from bayesgmm.threads import over_threads
 
 __all__ = ["affordable_batches", "as_draws", "decoupled_hessian", "laplace_part", "sample_laplace", "weigh"]
 

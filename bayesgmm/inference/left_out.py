@@ -32,13 +32,13 @@ from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jump
 from bayesgmm.inference.exploration import samples_by_mode
 from bayesgmm.inference.gibbs import MAX_WORK
 from bayesgmm.inference.mixis import checked_shares
-from bayesgmm.inference.nuts import available_cores
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
+from bayesgmm.threads import available_cores
 
 __all__ = ["refit_gibbs", "sample_leave_one_out_gibbs"]
 

@@ -13,11 +13,12 @@ from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference._nutpie import Chain, run_chains
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.nuts import MODE_WINDOW, available_cores, collect_draws, jittered_start, starting_modes
+from bayesgmm.inference.nuts import MODE_WINDOW, collect_draws, jittered_start, starting_modes
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
+from bayesgmm.threads import available_cores
 
 __all__ = ["checked_shares", "sample_leave_one_out"]
 

@@ -6,7 +6,6 @@ with several modes shows as disagreement between chains rather than passing unse
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 
@@ -23,11 +22,11 @@ from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
+from bayesgmm.threads import available_cores
 
 __all__ = [
     "MODE_WINDOW",
     "NEGLIGIBLE",
-    "available_cores",
     "collect_draws",
     "negligible_starts",
     "sample_nuts",
@@ -39,11 +38,6 @@ Array = NDArray[np.float64]
 MODE_WINDOW = 10.0
 # Below the best mode by more than this, a mode holds under a thousandth of its weight.
 NEGLIGIBLE = float(np.log(1000.0))
-
-
-def available_cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def sample_nuts(

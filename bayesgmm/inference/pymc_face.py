@@ -14,11 +14,12 @@ from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.inference.modes import find_modes, modes_table
-from bayesgmm.inference.nuts import MODE_WINDOW, available_cores, starting_modes
+from bayesgmm.inference.nuts import MODE_WINDOW, starting_modes
 from bayesgmm.model import model_from_numbers
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
+from bayesgmm.threads import available_cores
 
 __all__ = ["initial_values", "sample_pymc"]
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
-from bayesgmm.augmentation.complete_data import complete_prior, draw_prior_component, log_prior_covariance
+from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
 from bayesgmm.augmentation.jumps import log_posterior_of
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposals import (

@@ -17,7 +17,7 @@ LAYERS = {
         "density", "draw_blocks", "draws", "em", "em_problem", "em_result", "em_steps", "errors", "input_checks",
         "kernels", "local_proposal", "log_posterior", "option_checks", "params", "partition_loss",
         "partition_search", "prior", "priors", "progress", "proposal", "read", "relabel", "resolution", "scalars",
-        "search", "spikes", "starts", "streaming", "structure", "tables", "triangular",
+        "search", "spikes", "starts", "streaming", "structure", "tables", "threads", "triangular",
     },
     "model": {
         "inference", "likelihood_op", "model",
