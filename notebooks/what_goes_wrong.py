@@ -195,9 +195,8 @@ plt.show()
 #    the posterior as far as Laplace's approximation can tell.
 # 2. *Proposals*: to the draws of each scout a mixture is fitted, one part for each component: a Dirichlet for the
 #    weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a component is empty.
-# 3. *Jumps*: every few sweeps a whole mixture, one component, or two are proposed from there and accepted by
-#    Metropolis and Hastings; two at a time can split a cluster and merge two others. The density of a whole mixture is
-#    summed over all K! orders.
+# 3. *Jumps*: every few sweeps a whole mixture, or one component, is proposed from there and accepted by
+#    Metropolis and Hastings. The density of a whole mixture is summed over all K! orders.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
 #    and the next round is longer. Within a round the proposals are fixed; only the last round is kept.
 #

@@ -59,7 +59,6 @@ class Proposals(NamedTuple):
     constant: Array  # (M, G) log normaliser of the covariance's density
     log_dirichlet: Array  # (M,) log normaliser of all weights
     log_beta: Array  # (M, K) log normaliser of one weight
-    log_trinomial: Array  # (M, K, K) log normaliser of two weights
     empty: NDArray[np.bool_]  # (M, K) the component follows the prior
 
 
@@ -68,7 +67,7 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
     k, d = n_components, n_features
     none = np.empty((0, k))
     return Proposals(none, np.empty((0, k, d)), none, none, none, np.empty((0, k, d, d)), none, np.empty(0), none,
-                     np.empty((0, k, k)), np.empty((0, k), dtype=bool))  # fmt: skip
+                     np.empty((0, k), dtype=bool))  # fmt: skip
 
 
 def fit_proposals(samples: Sequence[Sample], prior: CompletePrior) -> Proposals:
@@ -95,14 +94,9 @@ def _fit(sample: Sample, prior: CompletePrior) -> tuple[Array, ...]:
         shape[j], root[j], constant[j] = _fit_covariance(scaling[:, j], prior)
     others = alpha.sum() - alpha
     log_beta = gammaln(alpha.sum()) - gammaln(alpha) - gammaln(np.maximum(others, 1e-300))
-    pairs = np.maximum(alpha.sum() - alpha[:, None] - alpha, 1e-300)
-    log_trinomial = gammaln(alpha.sum()) - gammaln(alpha)[:, None] - gammaln(alpha) - gammaln(pairs)
     log_dirichlet = gammaln(alpha.sum()) - gammaln(alpha).sum()
     mean_constant = 0.5 * d * (np.log(kappa) - _LOG_2PI)
-    return (
-        alpha, loc, kappa, mean_constant, shape, root, constant, log_dirichlet, log_beta, log_trinomial,
-        np.zeros(k, dtype=bool),
-    )  # fmt: skip
+    return alpha, loc, kappa, mean_constant, shape, root, constant, log_dirichlet, log_beta, np.zeros(k, dtype=bool)
 
 
 def _fit_covariance(scaling: Array, prior: CompletePrior) -> tuple[float, Array, float]:

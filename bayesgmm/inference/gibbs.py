@@ -106,10 +106,9 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
     share = tally[4::2] / np.maximum(tally[3::2], 1.0)
-    kinds = ("components", "whole mixtures", "pairs of components")
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(3) if tally[3 + 2 * i] > 0]
+    kinds = ("components", "whole mixtures")
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(2) if tally[3 + 2 * i] > 0]
     if made:
-        listed = made[0] if len(made) == 1 else f"{', '.join(made[:-1])} and {made[-1]}"
-        method += f"; jumps between modes: {listed} accepted"
+        method += f"; jumps between modes: {' and '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
     return Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method)
