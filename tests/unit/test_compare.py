@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 import warnings
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.candidate import score_candidate
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.cli_compare import as_record, as_text, parse_components
 from bayesgmm.comparison import Comparison, comparison_table
@@ -160,6 +163,15 @@ def test_failed_fit_stays_in_the_table_and_out_of_the_ranking(comparison: Compar
     assert "K = 2 failed its convergence gate and is not ranked: Chains disagree." in str(
         Comparison(comparison.fits, candidates)
     )
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_only_a_fit_that_takes_part_is_repaired(comparison: Comparison, ok: bool) -> None:
+    fit, asked = copy(comparison.fits[2]), []
+    fit.diagnose = lambda: SimpleNamespace(ok=ok, verdict="Chains disagree.")
+    fit.loo = lambda *, repair: asked.append(repair) or comparison.fits[2].loo(repair=repair)
+    assert score_candidate(fit, seconds=0.0).converged is ok
+    assert asked == [ok]
 
 
 def test_several_structures(rows: pd.DataFrame) -> None:
