@@ -22,7 +22,7 @@ from bayesgmm.augmentation.complete_prior import log_prior_covariance
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.log_posterior import log_sd_prior
 
-__all__ = ["update_covariance"]
+__all__ = ["draw_inverse_wishart", "update_covariance"]
 
 _RICH = 4.0  # rows, besides two for each column, from which proposals follow the rows alone
 _LITTLE = 0.01  # of a row's worth of sum of squares
@@ -117,7 +117,7 @@ def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scal
         if made:
             invert(inverse, proposal)
     else:
-        made = _inverse_wishart(rng, nu, root, matrix, spare, proposal)
+        made = draw_inverse_wishart(rng, nu, root, matrix, spare, proposal)
         if made:
             invert(proposal, inverse)
     before = root
@@ -134,7 +134,7 @@ def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scal
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _inverse_wishart(rng, nu, root, triangle, inverse, out):
+def draw_inverse_wishart(rng, nu, root, triangle, inverse, out):
     """out = Cholesky factor of a draw from the inverse-Wishart(nu, root root'); False where it is not finite."""
     d = root.shape[0]
     # V'V is Wishart(nu, I) for this lower-triangular V, so root V^-1 is the Cholesky factor of an inverse-Wishart.

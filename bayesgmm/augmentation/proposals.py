@@ -24,6 +24,7 @@ from bayesgmm.augmentation.complete_prior import (
     log_prior_covariance,
     log_prior_mean,
 )
+from bayesgmm.augmentation.covariances import draw_inverse_wishart
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.params import inverse_cholesky
 
@@ -246,22 +247,7 @@ def draw_covariance(rng, prior, proposals, m, g, work, latent, cholesky, scaling
             scaling[i, i] = 1.0 / cholesky[i, i]
             latent[i, i] = math.sqrt(v - prior.floor[i])
         return True
-    bartlett, inverse = work[0], work[1]
-    for i in range(d):
-        for j in range(i):
-            bartlett[i, j] = rng.standard_normal()
-            bartlett[j, i] = 0.0
-        bartlett[i, i] = math.sqrt(2.0 * rng.standard_gamma(0.5 * (nu - (d - 1.0 - i))))
-        if not bartlett[i, i] > 0.0:
-            return False
-    invert(bartlett, inverse)
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for a in range(j, i + 1):
-                total += root[i, a] * inverse[a, j]
-            cholesky[i, j] = total
-            if j < i:
-                cholesky[j, i] = 0.0
+    if not draw_inverse_wishart(rng, nu, root, work[0], work[1], cholesky):
+        return False
     invert(cholesky, scaling)
     return rounding_removed(cholesky, prior.floor, work[0], latent)
