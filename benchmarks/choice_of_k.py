@@ -1,7 +1,8 @@
 """How often each rule finds the number of clusters: a simulation study.
 
     python benchmarks/choice_of_k.py [--repeats 20] [--scenarios gamma-1 t-2] [--rows 300] [--largest 5] [--out k.csv]
-        [--draws 1000] [--keep folder] [--cores 1]
+        [--draws 1000] [--structures full tied]
+        [--keep folder] [--cores 1]
         [--write docs/choice_of_k.md]
 
 Scenarios, each in d = 1, 2 and 5 columns (gamma-1, gamma-2, gamma-5, ...): one cluster, separated, overlapping, unequal
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import bayesgmm as bg
 
 RULES = ("density", "evidence", "clusters", "bic", "sklearn", "argmax_loo")
-FIELDS = ("scenario", "repeat", "truth", *RULES, "all_converged", "seconds")
+FIELDS = ("scenario", "repeat", "truth", *RULES, "all_converged", "seconds", "structures")
 DIMENSIONS = (1, 2, 5)
 LABELS = {
     "density": "density", "evidence": "evidence", "clusters": "clusters", "bic": "BIC", "sklearn": "sklearn",
@@ -99,7 +100,7 @@ KINDS: dict[str, tuple[int, Callable[[np.random.Generator, int, int], Rows]]] = 
 }  # fmt: skip
 
 
-def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) -> dict[str, int | float | bool]:
+def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) -> dict[str, int | float | str]:
     """The number that each rule gives."""
     from sklearn.mixture import BayesianGaussianMixture
 
@@ -107,8 +108,9 @@ def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) 
 
     began = time.perf_counter()
     found = bg.compare_components(
-        X, range(1, options.largest + 1), draws=options.draws, random_seed=seed, cores=options.cores, progressbar=False
-    )
+        X, range(1, options.largest + 1), covariance_type=options.structures, draws=options.draws, random_seed=seed,
+        cores=options.cores, progressbar=False,
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     table, said = found.table, found.recommendation
     if kept is not None:
@@ -120,11 +122,12 @@ def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) 
         "density": said.n_components,
         "evidence": -1 if said.most_probable is None else int(table.at[said.most_probable, "n_components"]),
         "clusters": said.n_clusters,
-        "bic": int(table["bic"].idxmin()),
+        "bic": int(table.at[table["bic"].idxmin(), "n_components"]),
         "sklearn": int((sparse.weights_ > 1.0 / len(X)).sum()),
-        "argmax_loo": int(used["elpd_loo"].idxmax()),
+        "argmax_loo": int(table.at[used["elpd_loo"].idxmax(), "n_components"]),
         "all_converged": bool(table["converged"].all()),
         "seconds": round(seconds, 1),
+        "structures": " ".join(options.structures),
     }
 
 
@@ -132,8 +135,9 @@ def keep(found: bg.Comparison, X: Rows, path: Path) -> None:
     """The table as JSON, and the rows and 200 draws of every fit as ``w<K>``, ``m<K>``, ``c<K>``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found.table.to_json(path.with_suffix(".json"), orient="index")
-    arrays = {"X": X, **{f"elpd{k}": c.loo.elpd_i for k, c in found.candidates.items() if c.loo is not None}}
-    for k, fit in found.fits.items():
+    arrays = {"X": X, **{f"elpd{k}": c.loo.elpd_i for k, c in found.candidates.items() if c.loo}}
+    for label, fit in found.fits.items():
+        k = str(label).replace(" ", "_")
         draws = fit.posterior_["posterior"].to_dataset().stack(draw_=("chain", "draw")).transpose("draw_", ...)
         some = np.linspace(0, draws.sizes["draw_"] - 1, 200).round().astype(int)
         for name, short in (("weights", "w"), ("means", "m"), ("covariances", "c")):
@@ -150,6 +154,7 @@ def main() -> None:
     parser.add_argument("--scenarios", nargs="*", default=names, choices=names)
     parser.add_argument("--out", type=Path, default=Path("choice_of_k.csv"))
     parser.add_argument("--draws", type=int, default=1000, help="of each chain")
+    parser.add_argument("--structures", nargs="+", default=["full"])
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--merge", type=Path, nargs="*", default=[])
     parser.add_argument("--write", type=Path)
