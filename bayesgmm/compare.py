@@ -63,7 +63,7 @@ def compare_components(
     n_components : int or iterable of int
         Numbers of components K to fit.
     covariance_type : str or sequence of str
-        One structure, or several to compare.
+        One structure, or several to compare. With one component "tied" is "full", and is fitted once.
     prior, standardize, sample_weight, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
@@ -116,7 +116,7 @@ def compare_components(
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
-    pairs = [(k, structure) for k in numbers for structure in structures]
+    pairs = _pairs(numbers, structures)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     options |= {"cores": _share(cores, n_jobs, len(pairs))}
 
@@ -234,6 +234,16 @@ def _numbers(n_components: Any) -> list[int]:
     if not numbers or not whole:
         raise InputError(f"n_components={n_components!r} must be integers of at least 1, such as range(1, 7).")
     return sorted({int(k) for k in numbers})
+
+
+def _pairs(numbers: list[int], structures: list[str]) -> list[tuple[int, str]]:
+    """Every number with every structure, each model once.
+
+    >>> _pairs([1, 2], ["full", "tied"])
+    [(1, 'full'), (2, 'full'), (2, 'tied')]
+    """
+    twice = (1, "tied") if "full" in structures else None
+    return [pair for k in numbers for structure in structures if (pair := (k, structure)) != twice]
 
 
 def _structures(covariance_type: Any) -> list[str]:
