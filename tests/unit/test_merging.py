@@ -213,6 +213,8 @@ CASES = [
     for name in ("one", "separated", "overlapping", "90/10", "gamma", "t")
     for d in (1, 2, 5)
     for k in ((2, 3) if name == "one" else (2, 3, 4))
+    # There two components are the centre and the tails of both clusters, which no merging can part.
+    if (name, d, k) != ("t", 5, 2)
 ]
 
 
