@@ -234,14 +234,17 @@ sets in which each rule gives the truth. Reproduce this page with
 
 ```
 python benchmarks/choice_of_k.py --rows {options.rows} --largest {options.largest} --draws {options.draws} \\
-    --write docs/choice_of_k.md
+    --out benchmarks/choice_of_k.csv --write docs/choice_of_k.md
 ```
 
 The rules: *clusters*, our number of clusters (the components of the recommended density, merged); *density*, our number
 of components by elpd; *evidence*, the largest p(K | y); *BIC* of our EM with full covariances, which is mclust's rule
 with one structure; *sklearn*, components of `BayesianGaussianMixture` with a weight above 1 / n; *elpd*, the largest
-elpd_loo. Best shares are bold. Against the best of the other rules *clusters* is {said} of {len(stands)} scenarios (a
-difference of more than two standard errors, on the same data sets, counts).
+elpd_loo. Best shares are bold.
+
+Against the best of the other rules *clusters* is {said}
+of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts. Rows with few
+data sets say little.
 
 {chr(10).join(lines)}
 
