@@ -20,7 +20,7 @@ def available_cores() -> int:
 def over_threads(work: Callable[[slice], Any], n_items: int, cores: int | None = None) -> list[Any]:
     """Results of `work` on equal slices of `n_items`, one a thread; None is every processor.
 
-    >>> over_threads(lambda s: s.stop - s.start, 5, cores=2)
+    >>> over_threads(lambda s: int(s.stop - s.start), 5, cores=2)
     [2, 3]
     """
     threads = max(1, min(cores or available_cores(), n_items))

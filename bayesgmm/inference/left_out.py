@@ -23,12 +23,12 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.augmentation.proposals import Sample, fit_proposals
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
-from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, start_state
+from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import samples_by_mode
 from bayesgmm.inference.gibbs import MAX_WORK
 from bayesgmm.inference.mixis import checked_shares
@@ -48,6 +48,7 @@ _MODES = 10  # groups of draws that proposals are fitted to
 _SPREAD_ROWS = 20  # whose densities tell modes apart, beside those of the rows in question
 _MIXIS_WORK = MAX_WORK / 4.0
 _REFIT_WORK = MAX_WORK / 20.0  # of each
+_INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
 
 
 def sample_leave_one_out_gibbs(
@@ -140,11 +141,19 @@ def _sample(
     if posterior.shape[2] > 1:
         chain = ChainDraws(sample, states[0], np.zeros(TALLY), np.zeros(0, dtype=np.int64))
         library = samples_by_mode(problem, [chain], {str(i): d for i, d in enumerate(density.T)}, _MODES)
-    refresh = choose_refresh(problem, states[0], root.spawn(1)[0])
+    jumps = Jumps.after(fit_proposals(library, problem.packed), []) if library else Jumps.none(*states[0].means.shape)
+    transition = sweeps(problem, choose_refresh(problem, states[0], root.spawn(1)[0]), jumps)
+    cores = min(cores or available_cores(), chains)
+    # Without the rows the posterior is another: the first sweeps are not kept.
+    begun, interrupted = run_chains(
+        transition, states, root.spawn(chains), draws=max(1, draws // 5), thin=1, cores=cores
+    )
+    if interrupted:
+        raise KeyboardInterrupt(_INTERRUPTED)
     return sample_in_rounds(
-        sweeps(problem, refresh, Jumps.none(*states[0].means.shape)), states, library, root, judge=judge,
-        collect=lambda done: _collect(done, time.perf_counter() - began), draws=draws,
-        cores=min(cores or available_cores(), chains), max_work=max_work, progressbar=False, name="Leave-one-out",
+        transition, [chain.state for chain in begun], library, root, judge=judge, draws=draws, cores=cores,
+        collect=lambda done: _collect(done, time.perf_counter() - began), max_work=max_work, progressbar=False,
+        name="Leave-one-out",
     )  # fmt: skip
 
 
@@ -205,11 +214,11 @@ def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocati
 
 
 def _collect(done: Round, seconds: float) -> Draws:
+    if done.interrupted:  # half a run is no use to a score
+        raise KeyboardInterrupt(_INTERRUPTED)
     weights, means, _, cholesky = (np.stack(parts) for parts in zip(*(c.sample for c in done.chains), strict=True))
-    if weights.shape[1] == 0:
-        raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
     c, s, k, d = means.shape
     cholesky = np.broadcast_to(cholesky, (c, s, k, d, d)).copy()
     method = f"Gibbs sampling with {done.thin} sweeps a draw, round {done.number}"
     return Draws(weights, means, cholesky, np.full((c, s), np.nan), {}, np.zeros(c, dtype=np.int64), pd.DataFrame(),
-                 seconds, done.interrupted, method)  # fmt: skip
+                 seconds, False, method)  # fmt: skip

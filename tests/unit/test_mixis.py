@@ -294,6 +294,19 @@ def test_runs_go_on_until_the_judge_is_content() -> None:
     assert len(lengths) == 1
 
 
+def test_an_interrupted_run_gives_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, prior = prepare_table(ROWS, resolution=None), MixturePrior(resolution=None)
+    posterior = replace(
+        point_draws(np.zeros((4, 9))), means=np.zeros((4, 9, 1, 2)), cholesky=np.tile(np.eye(2), (4, 9, 1, 1, 1))
+    )  # fmt: skip
+    monkeypatch.setattr("bayesgmm.inference.left_out.run_chains", lambda *_, **__: ([], True))
+    with pytest.raises(KeyboardInterrupt, match="the fit itself is complete"):
+        sample_leave_one_out_gibbs(
+            table, get_structure("diag"), prior.resolve(table), posterior, np.zeros(25),
+            judge=lambda draws, log_shares: pytest.fail("nothing to judge"),
+        )  # fmt: skip
+
+
 def test_shares_are_checked() -> None:
     table, prior = prepare_table(ROWS), MixturePrior()
     for shares in (np.zeros(3), np.full(25, -np.inf), np.full(25, np.nan)):
