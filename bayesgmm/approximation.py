@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.density import Density
 from bayesgmm.errors import InputError
-from bayesgmm.log_posterior import split
+from bayesgmm.packed import split
 from bayesgmm.params import inverse_cholesky
 from bayesgmm.streaming import add_log_likelihoods
 from bayesgmm.threads import over_threads

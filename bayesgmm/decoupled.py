@@ -22,7 +22,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.density import Density
-from bayesgmm.log_posterior import log_posterior_gradient, split
+from bayesgmm.log_posterior import log_posterior_gradient
+from bayesgmm.packed import split
 from bayesgmm.triangular import invert_lower
 
 __all__ = ["from_affine", "log_posterior_decoupled", "log_prior_of_decoupled", "to_affine", "value_and_gradient"]

@@ -26,8 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from bayesgmm.coordinates import unpack_draws
 from bayesgmm.data import Table
-from bayesgmm.log_posterior import log_posterior_gradient, log_prior_draws, split, unpack_draws
+from bayesgmm.log_posterior import log_posterior_gradient
+from bayesgmm.log_prior import log_prior_draws
+from bayesgmm.packed import split
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure

@@ -7,7 +7,8 @@ leave-one-out scores need no draws x rows numbers at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,11 +23,12 @@ from bayesgmm.tree import observed_rows, posterior_arrays
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Score", "log_likelihood_blocks", "log_mean", "log_ratio", "sum_and_se"]
+__all__ = ["SCORE_MCSE", "RowScores", "Score", "log_likelihood_blocks", "log_mean", "log_ratio", "sum_and_se"]
 
 Array = NDArray[np.float64]
 
-SCORE_R_HAT, SCORE_ESS = 1.05, 100.0
+SCORE_MCSE = 0.1  # of a row's score, above which the next repair is tried
+_SCORE_R_HAT, _SCORE_ESS = 1.05, 100.0
 _BLOCK_BYTES = 40_000_000
 
 
@@ -106,7 +108,43 @@ class Score(NamedTuple):
     @property
     def converged(self) -> bool:
         """Whether chains agree, so that the error can be believed."""
-        return math.isfinite(self.value) and self.r_hat < SCORE_R_HAT and self.ess > SCORE_ESS
+        return math.isfinite(self.value) and self.r_hat < _SCORE_R_HAT and self.ess > _SCORE_ESS
+
+
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """Scores of M rows from one run of a sampler; also what the run may be judged by.
+
+    Attributes
+    ----------
+    elpd_i, mcse_i : arrays (M,)
+        By row: log predictive density times the weight of the row, and its Monte Carlo error.
+    converged_i : bool array (M,)
+        Whether chains agree on the row's score, so that its error can be believed (`Score`).
+    values : dict of arrays (C, S)
+        What was averaged, under every draw.
+    """
+
+    elpd_i: Array
+    mcse_i: Array
+    converged_i: NDArray[np.bool_]
+    values: dict[str, Array] = field(repr=False)
+
+    @staticmethod
+    def columns(scores: Sequence[Score]) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """The first three attributes."""
+        elpd_i, mcse_i = np.array([score[:2] for score in scores]).T
+        return elpd_i, mcse_i, np.array([score.converged for score in scores])
+
+    @property
+    def ok(self) -> bool:
+        """Whether every score is known to within the error that LOO asks for."""
+        return bool((self.converged_i & (self.mcse_i <= SCORE_MCSE)).all())
+
+    @property
+    def shortfall(self) -> float:
+        """Roughly how many times as long a run would do; infinite where chains disagree."""
+        return float((self.mcse_i.max() / SCORE_MCSE) ** 2) if self.converged_i.all() else math.inf
 
 
 def log_mean(log_values: Array) -> Score:

@@ -217,7 +217,7 @@ class FittedMixture:
 
     def _gibbs_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
         from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
-        from bayesgmm.kfold import HeldOut
+        from bayesgmm.kfold import held_out_scores
         from bayesgmm.mixis import leave_one_out_scores, posterior_draws
 
         table, structure, draws = self.table_, self._structure, posterior_draws(self.posterior_)
@@ -228,7 +228,7 @@ class FittedMixture:
             rows = np.flatnonzero((without.weights == 0.0) & (table.weights > 0.0))
             return refit_gibbs(
                 without, structure, self.prior_, draws, table.weights,
-                judge=lambda found: HeldOut.of(table, structure, found, rows), **options,
+                judge=lambda found: held_out_scores(table, structure, found, rows), **options,
             )  # fmt: skip
 
         return left_out, refit

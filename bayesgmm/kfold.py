@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.elpd import Score, log_mean, sum_and_se
+from bayesgmm.elpd import RowScores, log_mean, sum_and_se
 from bayesgmm.errors import InputError
-from bayesgmm.loo import MCSE_MAX, Repair
+from bayesgmm.loo import Repair
 from bayesgmm.option_checks import check_count
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 
-__all__ = ["HeldOut", "KFoldResult", "Refit", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
+__all__ = ["KFoldResult", "Refit", "held_out_scores", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -122,50 +122,19 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
         draws = refit(replace(table, weights=weights))
         for start in range(0, len(held_out), _BLOCK_ROWS):
             block = held_out[start : start + _BLOCK_ROWS]
-            found = HeldOut.of(table, structure, draws, rows[block])
-            elpd_i[block], mcse_i[block] = np.array([score[:2] for score in found.scores]).T
-            ok_i[block] = [score.converged for score in found.scores]
+            found = held_out_scores(table, structure, draws, rows[block])
+            elpd_i[block], mcse_i[block], ok_i[block] = found.elpd_i, found.mcse_i, found.converged_i
     elpd, se = sum_and_se(elpd_i)
     return KFoldResult(elpd, se, rows, elpd_i, mcse_i, folds, ok_i)
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Scores of rows under draws that have not seen them; also what such draws may be judged by.
-
-    Attributes
-    ----------
-    scores : list of Score
-        Log predictive density times the weight, a row each.
-    values : dict of arrays (C, S)
-        The same under every draw.
-    """
-
-    scores: list[Score]
-    values: dict[str, Array]
-
-    @classmethod
-    def of(cls, table: Table, structure: Structure, draws: Draws, rows: IntArray) -> HeldOut:
-        """Of some rows, with the weights of `table`, from draws on the model's scale."""
-        standardized = (table.values[rows] - table.center) / table.scale
-        density = pointwise_log_density(standardized, *draws.flat(), diagonal=structure.diagonal)
-        values = (density - float(np.log(table.scale).sum())) * table.weights[rows]
-        by_row = {
-            str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)
-        }
-        return cls([log_mean(v) for v in by_row.values()], by_row)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every score is known to within the error that LOO asks for."""
-        return all(score.converged and score.mcse <= MCSE_MAX for score in self.scores)
-
-    @property
-    def shortfall(self) -> float:
-        """Roughly how many times as long a run would do; infinite where chains disagree."""
-        if not all(score.converged for score in self.scores):
-            return math.inf
-        return (max(score.mcse for score in self.scores) / MCSE_MAX) ** 2
+def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:
+    """Log predictive density of some rows, with the weights of `table`, from draws that have not seen them."""
+    standardized = (table.values[rows] - table.center) / table.scale
+    density = pointwise_log_density(standardized, *draws.flat(), diagonal=structure.diagonal)
+    values = (density - float(np.log(table.scale).sum())) * table.weights[rows]
+    by_row = {str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)}
+    return RowScores(*RowScores.columns([log_mean(v) for v in by_row.values()]), by_row)
 
 
 def kfold(

@@ -1,8 +1,4 @@
-"""The compiled posterior: log density, gradient and unpacking of a flat vector; see `bayesgmm.density`.
-
-A problem is packed into one integer header and one flat array of floats, so that the same compiled function
-serves Python and, as a C callback, the sampler, for every N, D, K, structure and prior.
-"""
+"""The compiled posterior: log density and gradient of a flat vector; see `bayesgmm.density`."""
 
 from __future__ import annotations
 
@@ -13,172 +9,13 @@ from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bayesgmm.coordinates import unpack_point
 from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.triangular import invert_lower
+from bayesgmm.log_prior import log_sd_prior
+from bayesgmm.packed import CORRELATED, FAMILY, N_SD, D, G, K, leave_one_out_offsets, split
+from bayesgmm.triangular import invert_lower, multiply_lower
 
-__all__ = [
-    "leave_one_out_offsets", "log_posterior_callback", "log_posterior_gradient", "log_prior_draws", "log_sd_prior",
-    "split", "unpack_draws",
-]  # fmt: skip
-
-# Positions in the integer header; the (D, D) cell table follows.
-_N, _D, _K, _G, _CELLS, _N_SD, _CORRELATED, _FAMILY, _HEADER = range(9)
-
-_LOG_SQRT_2_OVER_PI = 0.5 * math.log(2.0 / math.pi)
-_LOG_2_OVER_PI = math.log(2.0 / math.pi)
-_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-_LOG_2 = math.log(2.0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_sd_prior(family, a, b, s):
-    """Log density of a component sd s > 0 (before rounding), and its derivative by log s.
-
-    `family` is `ScaleFamily.code` and (a, b) are its hyperparameters.
-    """
-    variance = s * s
-    if family == 0:
-        value = _LOG_SQRT_2_OVER_PI - math.log(a) - 0.5 * variance / (a * a)
-        slope = -variance / (a * a)
-    elif family == 1:
-        q = variance / (a * a)
-        value = _LOG_2_OVER_PI - math.log(a) - math.log1p(q)
-        slope = -2.0 * q / (1.0 + q)
-    elif family == 2:
-        value = math.log(a) - a * s
-        slope = -a * s
-    elif family == 3:
-        z = (math.log(s) - a) / b
-        value = -math.log(s) - math.log(b) - _LOG_SQRT_2PI - 0.5 * z * z
-        slope = -1.0 - z / b
-    else:
-        value = a * math.log(b) - math.lgamma(a) - (2.0 * a + 1.0) * math.log(s) - b / variance + _LOG_2
-        slope = -(2.0 * a + 1.0) + 2.0 * b / variance
-    return value, slope
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def split(ints, floats):
-    """Views of the packed problem, in the order in which `Density.build` wrote them."""
-    n, d, k, g = ints[_N], ints[_D], ints[_K], ints[_G]
-    c, s = ints[_CELLS], ints[_N_SD]
-    sizes = (d * n, n, k * d, g * d * d, g * d * d, k * d, g * c, k - 1, k - 1, d, d, 2 * s, d, 3, g * d * d)
-    cells = ints[_HEADER : _HEADER + d * d].reshape(d, d)
-    o = 0
-    features = floats[o : o + sizes[0]].reshape(d, n)
-    o += sizes[0]
-    row_weights = floats[o : o + sizes[1]]
-    o += sizes[1]
-    mean_ref = floats[o : o + sizes[2]].reshape(k, d)
-    o += sizes[2]
-    chol_ref = floats[o : o + sizes[3]].reshape(g, d, d)
-    o += sizes[3]
-    inv_ref = floats[o : o + sizes[4]].reshape(g, d, d)
-    o += sizes[4]
-    mean_step = floats[o : o + sizes[5]].reshape(k, d)
-    o += sizes[5]
-    cell_step = floats[o : o + sizes[6]].reshape(g, c)
-    o += sizes[6]
-    stick_ref = floats[o : o + sizes[7]]
-    o += sizes[7]
-    stick_step = floats[o : o + sizes[8]]
-    o += sizes[8]
-    mean_loc = floats[o : o + sizes[9]]
-    o += sizes[9]
-    mean_scale = floats[o : o + sizes[10]]
-    o += sizes[10]
-    sd_prior = floats[o : o + sizes[11]].reshape(2, s)
-    o += sizes[11]
-    floor = floats[o : o + sizes[12]]
-    o += sizes[12]
-    constants = floats[o : o + sizes[13]]
-    o += sizes[13]
-    latent_ref = floats[o : o + sizes[14]].reshape(g, d, d)
-    return (
-        cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-        stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants, latent_ref,
-    )  # fmt: skip
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_rounding(latent, floor, cholesky):
-    """cholesky = lower factor of latent latent' + diag(floor); latent itself where nothing was rounded."""
-    d = latent.shape[0]
-    if floor.max() == 0.0:
-        cholesky[:] = latent
-        return
-    for i in range(d):
-        for j in range(i + 1):
-            total = floor[i] if i == j else 0.0
-            for m in range(j + 1):
-                total += latent[i, m] * latent[j, m]
-            for m in range(j):
-                total -= cholesky[i, m] * cholesky[j, m]
-            cholesky[i, j] = math.sqrt(total) if i == j else total / cholesky[j, j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _unpack(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
-            log_weights, fractions, means, factors, latent, cholesky):  # fmt: skip
-    """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
-    n_components, d = mean_ref.shape
-    n_matrices = chol_ref.shape[0]
-    o = 0
-    remaining = 0.0
-    for k in range(n_components - 1):
-        u = stick_ref[k] + stick_step[k] * x[o + k]
-        tail = math.log1p(math.exp(-abs(u)))
-        fractions[k, 0] = min(u, 0.0) - tail
-        fractions[k, 1] = -max(u, 0.0) - tail
-        log_weights[k] = remaining + fractions[k, 0]
-        remaining += fractions[k, 1]
-    log_weights[n_components - 1] = remaining
-    o += n_components - 1
-    for k in range(n_components):
-        ref = chol_ref[k if n_matrices > 1 else 0]
-        for i in range(d):
-            total = mean_ref[k, i]
-            for j in range(i + 1):
-                total += ref[i, j] * (mean_step[k, j] * x[o + j])
-            means[k, i] = total
-        o += d
-    for g in range(n_matrices):
-        for i in range(d):
-            for j in range(i + 1):
-                c = cells[i, j]
-                if c < 0:
-                    factors[g, i, j] = 0.0
-                elif i == j:
-                    factors[g, i, j] = math.exp(cell_step[g, c] * x[o + c])
-                else:
-                    factors[g, i, j] = cell_step[g, c] * x[o + c]
-        for i in range(d):
-            for j in range(i + 1):
-                total = 0.0
-                for m in range(j, i + 1):
-                    total += latent_ref[g, i, m] * factors[g, m, j]
-                latent[g, i, j] = total
-        _add_rounding(latent[g], floor, cholesky[g])
-        o += cell_step.shape[1]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _multiply_lower(a, b, out):
-    """out = a b for lower-triangular a and b; the upper triangle of out is left alone."""
-    d = a.shape[0]
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(j, i + 1):
-                total += a[i, m] * b[m, j]
-            out[i, j] = total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def leave_one_out_offsets(ints, floats):
-    """(N,) log shares of the rows of a problem from `Density.leaving_one_out`; length 0 for a plain posterior."""
-    marked = ints.shape[0] > _HEADER + ints[_D] * ints[_D]
-    return floats[floats.shape[0] - (ints[_N] if marked else 0) :]
+__all__ = ["log_posterior_callback", "log_posterior_gradient"]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -214,9 +51,9 @@ def log_posterior_gradient(x, grad, ints, floats):
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
      stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
      latent_ref) = split(ints, floats)  # fmt: skip
-    d, n_components, n_matrices = ints[_D], ints[_K], ints[_G]
-    n_sd, family = ints[_N_SD], ints[_FAMILY]
-    correlated = ints[_CORRELATED] != 0
+    d, n_components, n_matrices = ints[D], ints[K], ints[G]
+    n_sd, family = ints[N_SD], ints[FAMILY]
+    correlated = ints[CORRELATED] != 0
     eta, concentration, value = constants[0], constants[1], constants[2]
 
     vectors = np.empty((5, n_components))
@@ -234,21 +71,21 @@ def log_posterior_gradient(x, grad, ints, floats):
     latent = spare[5 * n_matrices : 6 * n_matrices]
     whitened_ref = spare[6 * n_matrices : 7 * n_matrices]  # scaling times the reference factor of M
     product, turned = spare[7 * n_matrices], spare[7 * n_matrices + 1]
-    _unpack(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
-            log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
+    unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+                 log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
     rounded = floor.max() > 0.0
 
     # `inverse` is scaling times the reference factor of the means, T^-1 when nothing was rounded.
     if rounded:
         invert_lower(cholesky, scaling[:n_matrices])
         for g in range(n_matrices):
-            _multiply_lower(scaling[g], chol_ref[g], inverse[g])
-            _multiply_lower(scaling[g], latent_ref[g], whitened_ref[g])
+            multiply_lower(scaling[g], chol_ref[g], inverse[g])
+            multiply_lower(scaling[g], latent_ref[g], whitened_ref[g])
     else:
         invert_lower(factors, inverse)
         whitened_ref[:] = inverse
         for g in range(n_matrices):
-            _multiply_lower(inverse[g], inv_ref[g], scaling[g])
+            multiply_lower(inverse[g], inv_ref[g], scaling[g])
     for k in range(n_matrices, n_components):
         scaling[k] = scaling[0]
     log_normalizers(log_weights, scaling, log_norm)
@@ -294,7 +131,7 @@ def log_posterior_gradient(x, grad, ints, floats):
                 outers[k, j, i] = outers[k, i, j]
         right = outers[k]
         if rounded:
-            _multiply_lower(scaling[k], latent[g], product)
+            multiply_lower(scaling[k], latent[g], product)
             for i in range(d):
                 for j in range(d):
                     total = 0.0
@@ -351,56 +188,6 @@ def log_posterior_gradient(x, grad, ints, floats):
     if math.isnan(value):
         return -math.inf
     return value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
-    """Flat draws (S, n) -> weights (S, K), means (S, K, D), factors with and before rounding (S, K, D, D)."""
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
-    n_components, d = mean_ref.shape
-    n_matrices = chol_ref.shape[0]
-    log_weights = np.empty(n_components)
-    fractions = np.empty((n_components, 2))
-    work = np.zeros((3, n_matrices, d, d))
-    factors, before, after = work[0], work[1], work[2]
-    for s in range(draws.shape[0]):
-        _unpack(draws[s], cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
-                log_weights, fractions, means[s], factors, before, after)  # fmt: skip
-        for k in range(n_components):
-            weights[s, k] = math.exp(log_weights[k])
-            cholesky[s, k] = after[k if n_matrices > 1 else 0]
-            latent[s, k] = before[k if n_matrices > 1 else 0]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_prior_draws(weights, means, latent, ints, floats, out):
-    """Log prior density of each draw with respect to weights, means, sds and correlations."""
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
-    d, n_components, n_matrices = ints[_D], ints[_K], ints[_G]
-    n_sd, family, correlated = ints[_N_SD], ints[_FAMILY], ints[_CORRELATED] != 0
-    eta, concentration = constants[0], constants[1]
-    for s in range(weights.shape[0]):
-        value = 0.0
-        for k in range(n_components):
-            if concentration != 1.0:
-                value += (concentration - 1.0) * math.log(weights[s, k])
-            for i in range(d):
-                z = (means[s, k, i] - mean_loc[i]) / mean_scale[i]
-                value -= 0.5 * z * z + math.log(mean_scale[i]) + _LOG_SQRT_2PI
-        for g in range(n_matrices):
-            for i in range(n_sd):
-                square = 0.0
-                for j in range(i + 1):
-                    square += latent[s, g, i, j] * latent[s, g, i, j]
-                sd = math.sqrt(square)
-                value += log_sd_prior(family, sd_prior[0, i], sd_prior[1, i], sd)[0]
-                if correlated and i > 0:
-                    value += (2.0 * eta - 3.0 + d - i) * math.log(latent[s, g, i, i] / sd)
-        out[s] = value
 
 
 @intrinsic

@@ -21,20 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayesgmm.elpd import log_likelihood_blocks, sum_and_se
+from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, sum_and_se
 from bayesgmm.errors import InputError
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MCSE_MAX", "REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold"]
+__all__ = ["REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Repair = Callable[[IntArray, Array], tuple[Array, Array]]
 
 REPAIR_K = 0.5  # Pareto k from which the weights have no variance
-MCSE_MAX = 0.1  # of a repaired row's score, above which the next repair is tried
 _MIN_DRAWS = 25  # PSIS fits the tail to a fifth of the draws, five at least
 
 
@@ -198,13 +197,13 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         scores, errors = (np.asarray(a, dtype=np.float64) for a in repair(rows, elpd_i[rows]))
         if scores.shape != rows.shape or errors.shape != rows.shape:
             raise InputError(f"the repair {name!r} must give one score and one error for each of {len(rows)} rows.")
-        repaired = np.isfinite(scores) & (errors <= MCSE_MAX)
+        repaired = np.isfinite(scores) & (errors <= SCORE_MCSE)
         better = (method_i[rows] == "PSIS") | (errors < np.nan_to_num(mcse_i[rows], nan=math.inf))
         kept = repaired | (~ok_i[rows] & np.isfinite(scores) & better)
         elpd_i[rows[kept]], mcse_i[rows[kept]], method_i[rows[kept]] = scores[kept], errors[kept], name
         ok_i[rows[repaired]], open_i[rows[repaired]] = True, False
     if repairs:  # what PSIS says of a row that none could repair is worth no more than what they were to reach
-        mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, MCSE_MAX), mcse_i)
+        mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, SCORE_MCSE), mcse_i)
     elpd, se = sum_and_se(elpd_i)
     names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
     return LooResult(

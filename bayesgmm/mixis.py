@@ -15,9 +15,8 @@ sampler of q will do here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +26,8 @@ from scipy.special import logsumexp
 
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.elpd import log_ratio
-from bayesgmm.loo import MCSE_MAX, Repair
+from bayesgmm.elpd import SCORE_MCSE, RowScores, log_ratio
+from bayesgmm.loo import Repair
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 from bayesgmm.tree import posterior_arrays
@@ -43,36 +42,16 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class MixisResult:
-    """Leave-one-out densities from one run.
+class MixisResult(RowScores):
+    """Leave-one-out densities log p(y_i | y_-i) of M rows from one run; `values` has log R besides.
 
     Attributes
     ----------
-    elpd_i, mcse_i : arrays (M,)
-        log p(y_i | y_-i) of each row, and its Monte Carlo error.
-    converged_i : bool array (M,)
-        Whether chains agree on the row's score, so that its error can be believed (`bayesgmm.elpd.Score`).
     share_i : array (M,)
         Share of the draws that are of the row's own leave-one-out posterior.
-    values : dict of arrays (C, S)
-        log R and the log density of each row.
     """
 
-    elpd_i: Array
-    mcse_i: Array
-    converged_i: NDArray[np.bool_]
     share_i: Array
-    values: dict[str, Array] = field(repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every score is known to within the error that LOO asks for."""
-        return bool((self.converged_i & (self.mcse_i <= MCSE_MAX)).all())
-
-    @property
-    def shortfall(self) -> float:
-        """Roughly how many times as long a run would do; infinite where chains disagree."""
-        return float((self.mcse_i.max() / MCSE_MAX) ** 2) if self.converged_i.all() else math.inf
 
     def __str__(self) -> str:
         m = len(self.elpd_i)
@@ -123,8 +102,7 @@ def mixis(log_likelihood: Array, log_shares: Array, *, names: Sequence[object] |
         scores.append(log_ratio(-log_r, -own - log_r))
         share_i[i] = np.exp(log_left[..., i] - log_r).mean()
         values[f"log_density[{name}]"] = own
-    elpd_i, mcse_i = np.array([score[:2] for score in scores]).T
-    return MixisResult(elpd_i, mcse_i, np.array([score.converged for score in scores]), share_i, values)
+    return MixisResult(*RowScores.columns(scores), values, share_i)
 
 
 def leave_one_out_scores(table: Table, structure: Structure, draws: Draws, log_shares: Array) -> MixisResult:
@@ -171,7 +149,7 @@ def mixis_repair(table: Table, structure: Structure, sample: Callable[[Array], D
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
         scores, errors = elpd_i.copy(), np.full(len(rows), np.nan)
         for _ in range(rounds):
-            open_ = np.flatnonzero(~(errors <= MCSE_MAX))
+            open_ = np.flatnonzero(~(errors <= SCORE_MCSE))
             if len(open_) == 0:
                 break
             log_shares = np.full(table.n_rows, -np.inf)

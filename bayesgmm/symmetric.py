@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayesgmm.density import Density
-from bayesgmm.log_posterior import split
+from bayesgmm.packed import split
 from bayesgmm.proposal import Proposal
 from bayesgmm.threads import over_threads
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["State", "cholesky_and_inverse", "invert_lower", "state_of"]
+__all__ = ["State", "cholesky_and_inverse", "invert_lower", "multiply_lower", "state_of"]
 
 Array = NDArray[np.float64]
 
@@ -94,3 +94,17 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
                 trace += inverse[k, i, j] * inverse[k, i, j]
         bound = min(bound, 1.0 / trace)
     return bound
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply_lower(a, b, out):
+    """out = a b for lower-triangular a and b (D, D)."""
+    d = a.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(j, i + 1):
+                total += a[i, m] * b[m, j]
+            out[i, j] = total
+            if j < i:
+                out[j, i] = 0.0

@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 
 from bayesgmm.augmentation.matrices import factor, invert
-from bayesgmm.log_posterior import log_sd_prior
+from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
 

@@ -20,7 +20,8 @@ from numba import njit
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
-from bayesgmm.log_posterior import log_sd_prior
+from bayesgmm.log_prior import log_sd_prior
+from bayesgmm.triangular import multiply_lower
 
 __all__ = ["draw_inverse_wishart", "update_covariance"]
 
@@ -145,14 +146,7 @@ def draw_inverse_wishart(rng, nu, root, triangle, inverse, out):
         if not triangle[i, i] > 0.0:
             return False
     invert(triangle, inverse)
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(j, i + 1):
-                total += root[i, m] * inverse[m, j]
-            out[i, j] = total
-            if j < i:
-                out[j, i] = 0.0
+    multiply_lower(root, inverse, out)
     return True
 
 

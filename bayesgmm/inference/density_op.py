@@ -22,14 +22,14 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm import block_math, decoupled, kernels, log_posterior, triangular
+from bayesgmm import block_math, coordinates, decoupled, kernels, log_posterior, log_prior, packed, triangular
 from bayesgmm.decoupled import log_posterior_decoupled
 from bayesgmm.density import Density
 
 __all__ = ["LogPosterior", "MinibatchLogPosterior", "log_posterior_of"]
 
 # PyTensor caches compiled graphs under this number: they are compiled anew when the kernels change.
-_MODULES = (block_math, decoupled, kernels, log_posterior, triangular)
+_MODULES = (block_math, coordinates, decoupled, kernels, log_posterior, log_prior, packed, triangular)
 _SOURCES = (*(module.__file__ for module in _MODULES), __file__)
 _VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(str(p)).read_bytes() for p in _SOURCES)).digest()[:6])
 

@@ -21,7 +21,7 @@ from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
 from bayesgmm.inference.mixis import sample_leave_one_out
-from bayesgmm.kfold import HeldOut, kfold_elpd, refit_repair
+from bayesgmm.kfold import held_out_scores, kfold_elpd, refit_repair
 from bayesgmm.loo import LooResult, Repair, loo
 from bayesgmm.mixis import leave_one_out_scores, mixis_repair, posterior_draws
 from bayesgmm.prior import ResolvedPrior
@@ -135,7 +135,7 @@ def test_refits_from_draws_of_the_posterior_are_exact(name: str, k: int) -> None
         rows = np.flatnonzero(without.weights == 0.0)
         return refit_gibbs(
             without, FULL, prior, posterior, table.weights, draws=4000, random_seed=7,
-            judge=lambda found: HeldOut.of(table, FULL, found, rows),
+            judge=lambda found: held_out_scores(table, FULL, found, rows),
         )  # fmt: skip
 
     rows = np.array([0, 4, 10])

@@ -27,8 +27,10 @@ from scipy.integrate import dblquad, quad
 from bayesgmm.approximation import log_likelihoods
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
-from bayesgmm.log_posterior import log_posterior_callback, log_sd_prior, split
+from bayesgmm.log_posterior import log_posterior_callback
+from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.model import build_model
+from bayesgmm.packed import split
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import MixturePrior, lkj_log_constant
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal

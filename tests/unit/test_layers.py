@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 
 LAYERS = {
     "numerics": {
-        "acceleration", "approximation", "augmentation", "block_math", "criteria", "data", "decoupled", "delimited",
-        "density", "draw_blocks", "draws", "em", "em_problem", "em_result", "em_steps", "errors", "input_checks",
-        "kernels", "local_proposal", "log_posterior", "option_checks", "params", "partition_loss",
-        "partition_search", "prior", "priors", "progress", "proposal", "read", "relabel", "resolution", "scalars",
-        "search", "spikes", "starts", "streaming", "structure", "tables", "threads", "triangular",
+        "acceleration", "approximation", "augmentation", "block_math", "coordinates", "criteria", "data",
+        "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
+        "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior",
+        "option_checks", "packed", "params", "partition_loss", "partition_search", "prior", "priors",
+        "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spikes", "starts",
+        "streaming", "structure", "tables", "threads", "triangular",
     },
     "model": {
         "inference", "likelihood_op", "model",

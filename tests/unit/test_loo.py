@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from test_waic import TRUTH, matrix, tree
 
 import bayesgmm as bg
-from bayesgmm.elpd import log_likelihood_blocks, log_mean, log_ratio
+from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, log_mean, log_ratio
 from bayesgmm.errors import InputError
-from bayesgmm.loo import MCSE_MAX, REPAIR_K, LooResult, loo, pareto_k_threshold
+from bayesgmm.loo import REPAIR_K, LooResult, loo, pareto_k_threshold
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -116,7 +116,7 @@ def test_a_repair_takes_over_the_rows_it_is_given() -> None:
     assert np.isfinite(after.mcse) and "39 of 40 rows by PSIS; 1 by MixIS" in str(after)
 
 
-@pytest.mark.parametrize("error", [np.nan, 5 * MCSE_MAX])
+@pytest.mark.parametrize("error", [np.nan, 5 * SCORE_MCSE])
 def test_what_a_repair_cannot_settle_goes_down_the_ladder(error: float) -> None:
     def vague(rows: IntArray, _: Array) -> tuple[Array, Array]:
         return np.full(len(rows), -25.0), np.full(len(rows), error)
@@ -148,7 +148,7 @@ def test_doubtful_rows_are_repaired_but_trusted_without() -> None:
     assert repaired.counts == {"PSIS": 1, "MixIS": 1} and repaired.elpd_i[0] == -9.0
     failed = loo(data, repairs={"MixIS": lambda rows, _: (np.full(len(rows), -9.0), np.full(len(rows), np.nan))})
     assert failed.ok and failed.elpd == plain.elpd and failed.counts == {"PSIS": 2}
-    assert plain.mcse_i[0] < MCSE_MAX == failed.mcse_i[0] and failed.mcse_i[1] == plain.mcse_i[1]
+    assert plain.mcse_i[0] < SCORE_MCSE == failed.mcse_i[0] and failed.mcse_i[1] == plain.mcse_i[1]
 
 
 def test_a_repair_must_answer_for_every_row() -> None:
