@@ -28,7 +28,7 @@ from bayesgmm.threads import available_cores
 
 __all__ = ["MAX_WORK", "sample_gibbs"]
 
-MAX_WORK = 2.5e11  # multiply-adds of all chains in the last round: about a minute and a half on two cores
+MAX_WORK = 6e11  # multiply-adds of all chains in the last round: about a minute on two cores
 _NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
 
 

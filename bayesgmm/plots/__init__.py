@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bayesgmm.plots.assignment import plot_assignment, plot_entropy_split, plot_uncertainty_map
+from bayesgmm.plots.assignment import plot_assignment
 from bayesgmm.plots.clusters import plot_clusters
 from bayesgmm.plots.comparison import plot_comparison
 from bayesgmm.plots.diagnostics import plot_diagnostics
 from bayesgmm.plots.elbo import plot_elbo
+from bayesgmm.plots.entropy import plot_entropy_split
 from bayesgmm.plots.partition import plot_coclustering, plot_credible_ball
+from bayesgmm.plots.uncertainty_map import plot_uncertainty_map
 
 __all__ = [
     "plot_assignment", "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball",

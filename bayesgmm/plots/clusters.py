@@ -11,7 +11,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.plots.legend import add_legend
 from bayesgmm.plots.panels import density_panel, marker_area, pair_panel
 from bayesgmm.plots.scene import Scene, choose_features
-from bayesgmm.plots.style import STYLE, axis_label, quiet_axes, verdict_note, write_note
+from bayesgmm.plots.style import STYLE, axis_label, quiet_axes, write_verdict
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM
@@ -124,9 +124,7 @@ def draw_clusters(
         axes.set_xlabel(axis_label(scene.feature_names[columns[0]], 50), parse_math=False)
         quiet_axes(axes)
     add_legend(target if own else None, legend_at, scene, columns, levels, n_draws, ci_prob)
-    note = verdict_note(scene.diagnosis)
-    if note:
-        write_note(target if own else np.ravel(axes)[0], *note)
+    write_verdict(target if own else np.ravel(axes)[0], scene.diagnosis)
     return axes
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["add_legend", "clusters_caption"]
+__all__ = ["add_component_legend", "add_legend", "clusters_caption"]
 
 
 def add_legend(
@@ -110,3 +110,11 @@ def clusters_caption(
     else:
         text = rows + ellipses + (f"Diagonal: {densities[0].lower()}{densities[1:]}." if len(columns) > 2 else "")
     return text.strip() + (f" Shown: {'; '.join(omitted)}." if omitted else "")
+
+
+def add_component_legend(figure: Figure, n: int, what: str = "component") -> None:
+    """Colours of the components, below a figure."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=component_style(k)[0], linewidth=0, label=f"{what} {k}") for k in range(n)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(n, 6), handlelength=1.2)

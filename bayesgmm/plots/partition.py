@@ -14,20 +14,10 @@ from bayesgmm.errors import InputError
 from bayesgmm.option_checks import check_count
 from bayesgmm.partition import Partition
 from bayesgmm.partition_loss import partition_distances
-from bayesgmm.plots.assignment import add_component_legend, two_columns
+from bayesgmm.plots.legend import add_component_legend
 from bayesgmm.plots.panels import marker_area
-from bayesgmm.plots.scene import Scene, check_fitted
-from bayesgmm.plots.style import (
-    INK,
-    MUTED,
-    STYLE,
-    axis_label,
-    component_style,
-    quiet_axes,
-    title,
-    verdict_note,
-    write_note,
-)
+from bayesgmm.plots.scene import Scene, check_fitted, two_columns
+from bayesgmm.plots.style import INK, MUTED, STYLE, axis_label, component_style, quiet_axes, title, write_verdict
 from bayesgmm.posterior_partition import partition as partition_of
 
 if TYPE_CHECKING:
@@ -103,9 +93,7 @@ def plot_coclustering(fit: BayesianGMM, *, max_rows: int = 1000, ax: Axes | None
         title(target, f"{100 * float(np.mean((off > 0.05) & (off < 0.95))):.0f} % of the pairs are uncertain")
         if own:
             add_component_legend(figure, scene.n_components)
-        note = verdict_note(scene.diagnosis)
-        if note:
-            write_note(target.figure if own else target, *note)
+        write_verdict(target.figure if own else target, scene.diagnosis)
     return target
 
 
@@ -178,9 +166,7 @@ def plot_credible_ball(
             f"{'black' if len(values) > _RASTER_ROWS else 'ringed'} rows are elsewhere than in the estimate"
         )
         figure.supxlabel(text, fontsize=8.5, color=MUTED)
-        note = verdict_note(scene.diagnosis)
-        if note:
-            write_note(figure, *note)
+        write_verdict(figure, scene.diagnosis)
     return axes.ravel()[: len(panels)]
 
 

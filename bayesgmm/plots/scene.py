@@ -121,10 +121,7 @@ def choose_features(scene: Scene, features: Sequence[str] | str | None) -> list[
     if features is None:
         if len(known) <= MAX_FEATURES:
             return list(range(len(known)))
-        weights, means = scene.weights.mean(axis=0), scene.means.mean(axis=0)
-        between = weights @ (means - weights @ means) ** 2  # (D,)
-        within = weights @ scene.covariances.mean(axis=0).diagonal(axis1=1, axis2=2)
-        return sorted(np.argsort(-between / within, kind="stable")[:MAX_FEATURES].tolist())
+        return _most_different(scene, MAX_FEATURES)
     names = [features] if isinstance(features, str) else list(features)
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -132,3 +129,23 @@ def choose_features(scene: Scene, features: Sequence[str] | str | None) -> list[
     if not names or len(set(names)) < len(names):
         raise InputError("features must name at least one column, and none of them twice.")
     return [known.index(name) for name in names]
+
+
+def two_columns(scene: Scene, features: Sequence[str] | None) -> list[int]:
+    """Two columns to show: those named, or the two along which components differ most."""
+    if len(scene.feature_names) < 2:
+        raise InputError("a plane takes two columns, and the fit has one; use plot_clusters for its density.")
+    if features is None:
+        return _most_different(scene, 2)
+    columns = choose_features(scene, features)
+    if len(columns) != 2:
+        raise InputError(f"features must name two columns, got {len(columns)}.")
+    return columns
+
+
+def _most_different(scene: Scene, n: int) -> list[int]:
+    """The `n` columns along which the components differ most, in their order."""
+    weights, means = scene.weights.mean(axis=0), scene.means.mean(axis=0)
+    between = weights @ (means - weights @ means) ** 2  # (D,)
+    within = weights @ scene.covariances.mean(axis=0).diagonal(axis1=1, axis2=2)
+    return sorted(np.argsort(-between / within, kind="stable")[:n].tolist())

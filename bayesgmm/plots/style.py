@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALARM", "CAUTION", "CHAIN_COLOURS", "INK", "MUTED", "STYLE", "axis_label", "component_style", "instead",
     "quiet_axes", "title", "verdict_note", "wrap_to", "write_note",
+    "write_verdict",
 ]  # fmt: skip
 
 INK, MUTED, ALARM, CAUTION = "#222222", "#6b6b6b", "#b00020", "#8a5a00"
@@ -112,3 +113,10 @@ def write_note(target: Figure | Axes, text: str, colour: str, size: float = 9.0)
     else:
         wrapped = wrap_to(text, 0.96 * target.get_figwidth(), size)
         target.suptitle(wrapped, color=colour, fontsize=size, x=0.02, ha="left", parse_math=False)
+
+
+def write_verdict(target: Figure | Axes, diagnosis: Diagnosis) -> None:
+    """`write_note` of the `verdict_note`, if there is one."""
+    note = verdict_note(diagnosis)
+    if note:
+        write_note(target, *note)
