@@ -196,9 +196,12 @@ plt.show()
 # 2. *Proposals*: to the draws of each scout a mixture is fitted, one part for each component: a Dirichlet for the
 #    weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a component is empty.
 # 3. *Jumps*: every few sweeps a whole mixture, or one component, is proposed from there and accepted by
-#    Metropolis and Hastings. The density of a whole mixture is summed over all K! orders.
+#    Metropolis and Hastings; or a component is put at a row, rather one that the mixture fits badly. The density of a
+#    whole mixture is summed over all K! orders.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
-#    and the next round is longer. Within a round the proposals are fixed; only the last round is kept.
+#    and the next round is longer. Within a round the proposals are fixed; only the last round is kept. The first
+#    is not short either: a component that could hold a single outlier finds it after many sweeps, and until then
+#    chains agree.
 #
 # The default goes the same way where a longer run of NUTS does not pass the gate either. Old Faithful, K = 3: here
 # plain NUTS fails openly, and a mode with an empty component is small but matters.

@@ -1,12 +1,14 @@
 """Jumps between modes: Metropolis moves of the posterior itself, proposed by `bayesgmm.augmentation.proposals`.
 
-Two moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
-drawn from all fitted components pooled, moves a component from one cluster to another. The posterior does not know the
-order of components, so the density of a whole mixture is symmetrised over it; since the parts of a proposal are
-independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they are in use,
-so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
+Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
+drawn from all fitted components pooled, moves a component from one cluster to another. One component is put at a row,
+rather one that the mixture fits badly, its covariance from the prior: an empty component finds a single outlier in many
+columns only after thousands of sweeps, and too few draws have it for proposals to be fitted to it. The posterior does
+not know the order of components, so the density of a whole mixture is symmetrised over it; since the parts of a
+proposal are independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they
+are in use, so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
 
-Two more were tried and gave no more effective draws a sweep on iris, Old Faithful, three overlapping clusters and
+Two more moves were tried and gave no more effective draws a sweep on iris, Old Faithful, three overlapping clusters and
 20,000 rows, K = 5: two components replaced by two fitted ones that suit the rest, which splits one cluster and merges
 two (Jain and Neal 2004), accepted in 1 to 9 % of the tries; and the joint weight of two components divided anew with
 their joint mean and covariance kept (Richardson and Green 1997), accepted in 16 to 32 %.
@@ -19,7 +21,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
     draw_covariance,
@@ -31,10 +33,13 @@ from bayesgmm.augmentation.proposals import (
 )
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
-__all__ = ["MAX_WHOLE", "SINGLE", "WHOLE", "jump", "log_posterior_of", "log_proposal", "propose_whole"]
+__all__ = [
+    "ANCHORED", "MAX_WHOLE", "SINGLE", "WHOLE", "jump", "log_anchored", "log_posterior_of", "log_proposal",
+    "propose_anchored", "propose_whole",
+]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-SINGLE, WHOLE = range(2)  # what a jump replaces
+SINGLE, WHOLE, ANCHORED = range(3)  # what a jump replaces: a component, the mixture, a component by one at a row
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -128,6 +133,15 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _give_weight(weights, j, weight, out):
+    """The weight of component j changed, the others in proportion: the log Jacobian, of the K - 2 that are scaled."""
+    rest = (1.0 - weight) / (1.0 - weights[j])
+    for i in range(weights.shape[0]):
+        out[i] = weight if i == j else weights[i] * rest
+    return (weights.shape[0] - 2.0) * math.log(rest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _propose_single(rng, prior, proposals, state, new, work):
     """Replace one component in `new`: the proposal used, and log q(old) - log q(new), -inf where there is no move."""
     n_components = len(state.weights)
@@ -140,16 +154,65 @@ def _propose_single(rng, prior, proposals, state, new, work):
         rng, prior, proposals, m, k, work, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j]
     ):
         return m, -math.inf
-    # The other weights keep their proportions: K - 2 free ones are scaled.
-    rest = (1.0 - weight) / (1.0 - state.weights[j])
-    for i in range(n_components):
-        new.weights[i] = weight if i == j else state.weights[i] * rest
-    gain = (n_components - 2.0) * math.log(rest)
+    gain = _give_weight(state.weights, j, weight, new.weights)
     gain += _log_single(
         prior, proposals, state.weights[j], state.means[j], state.latent[g], state.cholesky[g], state.scaling[j]
     )
     gain -= _log_single(prior, proposals, weight, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j])
     return m, gain
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_anchored(features, row_weights, prior, proposals, n_components, weight, mean, latent, scaling):
+    """Log density of one component as `propose_anchored` draws it, constants aside."""
+    n_rows = features.shape[1]
+    log_norm, density, none = np.empty(1), np.empty(n_rows), np.empty((0, 0))
+    log_normalizers(np.zeros(1), scaling.reshape(1, *scaling.shape), log_norm)
+    mixture_pass(features, row_weights, log_norm, mean.reshape(1, -1), scaling.reshape(1, *scaling.shape),
+                 not prior.correlated, np.empty(0), none, np.empty((0, 0, 0)), density, none)  # fmt: skip
+    density += proposals.log_anchor
+    highest = density.max()
+    at_rows = highest + math.log(np.exp(density - highest).sum())
+    highest, total = add_log(-math.inf, 0.0, at_rows)
+    highest, total = add_log(highest, total, log_prior_mean(prior, mean))
+    a, b = prior.concentration + 1.0, (n_components - 1.0) * prior.concentration + n_rows
+    value = highest + math.log(total) + (a - 1.0) * math.log(weight) + (b - 1.0) * math.log1p(-weight)
+    return value if prior.shared else value + log_prior_covariance(prior, latent)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def propose_anchored(rng, features, row_weights, prior, proposals, state, new, work):
+    """Replace one component in `new` by one from the prior, its mean at a row or not: log q(old) - log q(new)."""
+    n_components, d = state.means.shape
+    j = rng.integers(0, n_components)
+    g = 0 if prior.shared else j
+    draw_prior_component(
+        rng, prior, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j], work[0], not prior.shared
+    )
+    if rng.random() < 0.5:
+        u, row = rng.random(), 0
+        while row < features.shape[1] - 1:
+            u -= math.exp(proposals.log_anchor[row])
+            if u < 0.0:
+                break
+            row += 1
+        noise = work[0, 0]
+        for i in range(d):
+            noise[i] = rng.standard_normal()
+        for i in range(d):
+            new.means[j, i] = features[i, row]
+            for m in range(i + 1):
+                new.means[j, i] += new.cholesky[g, i, m] * noise[m]
+    a = rng.standard_gamma(prior.concentration + 1.0)
+    weight = a / (a + rng.standard_gamma((n_components - 1.0) * prior.concentration + features.shape[1]))
+    if not 1e-12 < weight < 1.0 - 1e-12:
+        return -math.inf
+    gain = _give_weight(state.weights, j, weight, new.weights)
+    gain += log_anchored(features, row_weights, prior, proposals, n_components, state.weights[j], state.means[j],
+                          state.latent[g], state.scaling[j])  # fmt: skip
+    gain -= log_anchored(features, row_weights, prior, proposals, n_components, weight, new.means[j], new.latent[g],
+                          new.scaling[j])  # fmt: skip
+    return gain
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,15 +230,18 @@ def _propose_mixture(rng, prior, proposals, state, new, work, logs, table):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, new, work, log_norm, logs, table):
-    """Propose, and accept or not: the proposal used and whether the state changed.
+    """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
 
-    `kind` is SINGLE or WHOLE. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `kind` is SINGLE, WHOLE or ANCHORED. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
     """
     new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
     new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
+    m = -1
     if kind == WHOLE:
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
+    elif kind == ANCHORED:
+        gain = propose_anchored(rng, features, row_weights, prior, proposals, state, new, work)
     else:
         m, gain = _propose_single(rng, prior, proposals, state, new, work)
     if gain == -math.inf:

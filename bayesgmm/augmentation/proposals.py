@@ -61,6 +61,7 @@ class Proposals(NamedTuple):
     log_dirichlet: Array  # (M,) log normaliser of all weights
     log_beta: Array  # (M, K) log normaliser of one weight
     empty: NDArray[np.bool_]  # (M, K) the component follows the prior
+    log_anchor: Array  # (N,) log probability that a component is proposed at a row; length 0 for nowhere
 
 
 def no_proposals(n_components: int, n_features: int) -> Proposals:
@@ -68,13 +69,14 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
     k, d = n_components, n_features
     none = np.empty((0, k))
     return Proposals(none, np.empty((0, k, d)), none, none, none, np.empty((0, k, d, d)), none, np.empty(0), none,
-                     np.empty((0, k), dtype=bool))  # fmt: skip
+                     np.empty((0, k), dtype=bool), np.empty(0))  # fmt: skip
 
 
-def fit_proposals(samples: Sequence[Sample], prior: CompletePrior) -> Proposals:
+def fit_proposals(samples: Sequence[Sample], prior: CompletePrior, log_anchor: Array | None = None) -> Proposals:
     """One proposal for each sample, by moments and, for the covariances, maximum likelihood."""
     fitted = [_fit(sample, prior) for sample in samples]
-    proposals = Proposals(*(np.ascontiguousarray(np.stack(part)) for part in zip(*fitted, strict=True)))
+    parts = (np.ascontiguousarray(np.stack(part)) for part in zip(*fitted, strict=True))
+    proposals = Proposals._make([*parts, np.empty(0) if log_anchor is None else log_anchor])
     for m, sample in enumerate(samples):
         _mark_empty(prior, proposals, m, sample, inverse_cholesky(sample.cholesky))
     return proposals

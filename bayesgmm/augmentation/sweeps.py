@@ -18,14 +18,14 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import MAX_WHOLE, SINGLE, WHOLE, jump
+from bayesgmm.augmentation.jumps import ANCHORED, MAX_WHOLE, SINGLE, WHOLE, jump
 from bayesgmm.kernels import log_normalizers
 
 __all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 7  # numbers that `sweep_many` counts
+TALLY = 9  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -144,9 +144,9 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, jump_every, shares : Proposals, int, (2,)
-        A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of one component
-        and of the whole mixture.
+    proposals, jump_every, shares : Proposals, int, (3,)
+        A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
+        the order of `bayesgmm.augmentation.jumps`.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
         of jump, in the order of `shares`, proposed and accepted
     used : (M,) added to: jumps made by each proposal
@@ -185,13 +185,15 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 _restore(state, before)
                 changed, log_likelihood = True, math.nan
             if jumps:
-                kind = SINGLE if rng.random() < shares[0] else WHOLE
+                u = rng.random()
+                kind = SINGLE if u < shares[0] else WHOLE if u < shares[0] + shares[1] else ANCHORED
                 m, moved = jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, scratch,
                                 matrices, log_norm, logs, table)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
                 if moved:
                     tally[4 + 2 * kind] += 1.0
-                    used[m] += 1
+                    if m >= 0:
+                        used[m] += 1
                     changed = True
             if changed:
                 allocation.component[:] = -1

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 4
-_RAREST = 0.05  # share of the least successful kind of jump
+_RAREST = 0.2  # share of the least successful kind of jump
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +79,21 @@ def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:
 
 @dataclass(frozen=True, eq=False)
 class Jumps:
-    """What jumps propose, and the probability of each kind: one component, the whole mixture."""
+    """What jumps propose, and the probability of each kind, in the order of `bayesgmm.augmentation.jumps`."""
 
     proposals: Proposals
-    shares: Array  # (2,)
+    shares: Array  # (3,)
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
-        return cls(no_proposals(n_components, n_features), np.array([1.0, 0.0]))
+        return cls(no_proposals(n_components, n_features), np.array([1.0, 0.0, 0.0]))
 
     @classmethod
     def after(cls, proposals: Proposals, done: Sequence[ChainDraws]) -> Jumps:
         """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, k <= MAX_WHOLE])
+        possible = np.array([True, k <= MAX_WHOLE, len(proposals.log_anchor) > 0])
         accepted = np.where(possible, (tally[4::2] + 1.0) / (tally[3::2] + 2.0), 0.0)
         shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
         return cls(proposals, shares / shares.sum())

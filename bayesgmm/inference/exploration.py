@@ -15,14 +15,15 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component
-from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
+from bayesgmm.streaming import pointwise_log_density
 
-__all__ = ["in_one_order", "samples_by_mode", "scout_starts"]
+__all__ = ["in_one_order", "proposals_of", "samples_by_mode", "scout_starts"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +31,8 @@ _MAX_SCOUTS_AT_K = 4
 _POOL = 2400  # draws that are sorted by mode
 _SAMPLE = 200  # draws that a proposal is fitted to
 _LEAST = 15
+_ANCHOR_DRAWS, _ANCHOR_NUMBERS = 40, 4_000_000
+_MOST_ANCHORED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
 def scout_starts(
@@ -97,3 +100,21 @@ def samples_by_mode(
         label = KMeans(n_modes, n_init=1, random_state=0, max_iter=50).fit_predict(table)
     groups = [index[label == g] for g in range(n_modes)]
     return [in_one_order(problem, Sample(*(a[i] for a in pooled))) for i in groups if len(i) >= _LEAST]
+
+
+def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
+    """What jumps propose: mixtures fitted to draws of each mode, and components at rows of low density under them."""
+    table, each = problem.table, min(_ANCHOR_DRAWS, max(1, _ANCHOR_NUMBERS // problem.table.n_rows))
+    each = max(1, each // len(library))
+    k, d = library[0].means.shape[1:]
+    log_density = np.zeros(table.n_rows)
+    for sample in library:
+        some = np.linspace(0, len(sample.weights) - 1, each).round().astype(np.int64)
+        scaling = np.broadcast_to(inverse_cholesky(sample.cholesky[some]), (each, k, d, d))
+        log_density += pointwise_log_density(
+            table.standardized, sample.weights[some], sample.means[some], np.ascontiguousarray(scaling),
+            diagonal=problem.structure.diagonal,
+        ).mean(axis=0)  # fmt: skip
+    log_density /= len(library)
+    odds = np.exp(np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_ANCHORED))
+    return fit_proposals(library, problem.packed, np.log(odds / odds.sum()))

@@ -29,6 +29,9 @@ from bayesgmm.threads import available_cores
 __all__ = ["MAX_WORK", "sample_gibbs"]
 
 MAX_WORK = 6e11  # multiply-adds of all chains in the last round: about a minute on two cores
+# Of the first: half a second on two cores. A shorter run can agree on a part of the posterior, since a component of a
+# few rows in many columns takes thousands of sweeps to find the places where it fits them closely.
+_LEAST_WORK = 5e9
 _NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
 
 
@@ -88,7 +91,7 @@ def sample_gibbs(
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
-        cores=cores, max_work=max_work, progressbar=progressbar, name="Gibbs",
+        cores=cores, max_work=max_work, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
     )  # fmt: skip
 
 
@@ -106,9 +109,9 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
     share = tally[4::2] / np.maximum(tally[3::2], 1.0)
-    kinds = ("components", "whole mixtures")
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(2) if tally[3 + 2 * i] > 0]
+    kinds = ("components", "whole mixtures", "components put at a row")
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(3) if tally[3 + 2 * i] > 0]
     if made:
-        method += f"; jumps between modes: {' and '.join(made)} accepted"
+        method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
     return Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method)

@@ -23,13 +23,13 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from bayesgmm.augmentation.proposals import Sample, fit_proposals
+from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import samples_by_mode
+from bayesgmm.inference.exploration import proposals_of, samples_by_mode
 from bayesgmm.inference.gibbs import MAX_WORK
 from bayesgmm.inference.mixis import checked_shares
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
@@ -141,7 +141,7 @@ def _sample(
     if posterior.shape[2] > 1:
         chain = ChainDraws(sample, states[0], np.zeros(TALLY), np.zeros(0, dtype=np.int64))
         library = samples_by_mode(problem, [chain], {str(i): d for i, d in enumerate(density.T)}, _MODES)
-    jumps = Jumps.after(fit_proposals(library, problem.packed), []) if library else Jumps.none(*states[0].means.shape)
+    jumps = Jumps.after(proposals_of(problem, library), []) if library else Jumps.none(*states[0].means.shape)
     transition = sweeps(problem, choose_refresh(problem, states[0], root.spawn(1)[0]), jumps)
     cores = min(cores or available_cores(), chains)
     # Without the rows the posterior is another: the first sweeps are not kept.

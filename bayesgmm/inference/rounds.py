@@ -13,11 +13,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.augmentation.proposals import Sample, fit_proposals
+from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
-from bayesgmm.inference.exploration import samples_by_mode
+from bayesgmm.inference.exploration import proposals_of, samples_by_mode
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
@@ -74,7 +74,7 @@ def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.See
 def sample_in_rounds(
     sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
     collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
-    progressbar: bool, name: str,
+    least_work: float = 0.0, progressbar: bool, name: str,
 ) -> Draws:  # fmt: skip
     """Rounds of chains from `states` until `judge` is content with what `collect` makes of one.
 
@@ -84,14 +84,15 @@ def sample_in_rounds(
         What chains do; their jumps are replaced by ones fitted to `library`, and then to draws.
     library : sequence of Sample
         Draws of each mode that is known.
-    max_work : float
-        Work of the longest round, in multiply-adds; the first is made whatever it costs.
+    least_work, max_work : float
+        Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
-    thin, number, done = 1, 1, list[ChainDraws]()
+    work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
+    thin, number, done = max(1, int(min(least_work, max_work) / work)), 1, list[ChainDraws]()
     while True:
         if k > 1:
-            sweeps = replace(sweeps, jumps=Jumps.after(fit_proposals(library, problem.packed), done))
+            sweeps = replace(sweeps, jumps=Jumps.after(proposals_of(problem, library), done))
         label = f"{name}, {thin * sweeps.sweeps_a_step} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(
@@ -99,7 +100,7 @@ def sample_in_rounds(
             )
         result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted))
         judgement = judge(result)
-        allowed = max_work / (thin * draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step)
+        allowed = max_work / (thin * work)
         last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
         if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result

@@ -7,12 +7,13 @@ import math
 
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
-from bayesgmm.augmentation.jumps import log_posterior_of
+from bayesgmm.augmentation.jumps import log_anchored, log_posterior_of, propose_anchored
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposals import (
     Sample,
@@ -20,11 +21,15 @@ from bayesgmm.augmentation.proposals import (
     log_covariance,
     log_determinant,
     log_part,
+    log_prior_part,
     no_proposals,
 )
 from bayesgmm.augmentation.sweeps import TALLY, ChainState, new_allocation, sweep_many
+from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
+from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.exploration import in_one_order, proposals_of
 from bayesgmm.kernels import log_normalizers
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
@@ -113,11 +118,11 @@ def geweke(
     proposals = no_proposals(K, D)
     if jumps:
         halves = [Sample(*(a[i::2][:300] for a in independent)) for i in range(2)]
-        proposals = fit_proposals(halves, packed)
+        proposals = fit_proposals(halves, packed, np.log([0.1, 0.2, 0.3, 0.4]))
         proposals.empty[1] = False
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    tally, kinds = np.zeros(TALLY), np.array([0.5, 0.5])
+    tally, kinds = np.zeros(TALLY), np.array([0.4, 0.3, 0.3])
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
@@ -125,7 +130,7 @@ def geweke(
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        assert tally[4] > 20 and (tally[6] > 8 or structure == "tied")
+        assert tally[4] > 20 and tally[8] > 20 and (tally[6] > 8 or structure == "tied")
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
     return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)
@@ -150,6 +155,85 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
 def test_matrices_proposed_nearby_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
     z = geweke(structure, family, step, jumps=False, refresh=0.3)
     assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "tied"])
+def test_density_of_components_put_at_rows(structure: str) -> None:
+    """Its ratio to the prior is bounded, so their mean over proposals shows that one is the density of the other."""
+    rng = np.random.default_rng(4)
+    table, struct, prior = problem(structure, "lognormal", 0.6)
+    packed = complete_prior(prior, struct)
+    draws = prior_draws(packed, struct, 1, rng)
+    scaling = np.broadcast_to(inverse_cholesky(draws.cholesky[0]), (K, D, D)).copy()
+    state = ChainState(*(a[0] for a in draws), scaling)
+    log_anchor = np.log(rng.dirichlet(np.ones(N)))
+    proposals = no_proposals(K, D)._replace(log_anchor=log_anchor)
+    features, ones = np.ascontiguousarray(table.standardized.T), np.ones(N)
+    shares, gains = [], []
+    for _ in range(4000):
+        new = ChainState(*(a.copy() for a in state))
+        gain = propose_anchored(rng, features, ones, packed, proposals, state, new, np.zeros((5, D, D)))
+        j = int(np.flatnonzero((new.means != state.means).any(axis=1))[0])
+        g = 0 if struct.shared else j
+        values = [
+            log_anchored(features, ones, packed, proposals, K, s.weights[j], s.means[j], s.latent[g], s.scaling[j])
+            for s in (state, new)
+        ]
+        gains.append(gain - (values[0] - values[1]))
+        weight = new.weights[j]
+        part = packed.concentration * math.log(weight) + (packed.concentration + N - 1.0) * math.log1p(-weight)
+        shares.append(math.exp(log_prior_part(packed, new.means[j], new.latent[g]) + part - values[1]))
+    assert np.abs(gains).max() < 1e-9  # with two components nothing is scaled
+    assert abs(np.mean(shares) - 0.5) < 4.0 * np.std(shares) / math.sqrt(len(shares)) < 0.02
+
+
+def test_a_component_finds_an_outlier_that_no_proposal_was_fitted_to() -> None:
+    """An outlier in five columns, two components: without components put at rows chains stay where they started."""
+    rows = np.random.default_rng(0).normal(size=(80, 5))
+    rows[0] = 6.0 / math.sqrt(5.0)
+    table = prepare_table(rows)
+    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    z = table.standardized
+    means = np.stack([z.mean(axis=0), z[5]])
+    together = MixtureParams(np.array([0.97, 0.03]), means, np.stack([np.cov(z.T), np.eye(5)]), "full")
+    apart = MixtureParams(
+        np.array([0.97, 0.03]),
+        np.stack([z[1:].mean(axis=0), z[0]]),
+        np.stack([np.cov(z[1:].T), 0.3 * np.eye(5)]),
+        "full",
+    )
+    starts = [start_state(problem, start) for start in (together, apart) * 2]
+    seeds = np.random.SeedSequence(1).spawn(8)
+    scouts, _ = run_chains(Sweeps(problem, 1.0, Jumps.none(2, 5)), starts, seeds[:4], draws=300, thin=1, cores=1)
+    library = [in_one_order(problem, Sample(*(a[100:] for a in scouts[0].sample)))]  # has not seen it apart
+    proposals = proposals_of(problem, library)
+    assert proposals.log_anchor.argmax() == 0
+
+    def apart_under(shares: list[float]) -> np.ndarray:
+        """Whether the outlier and a usual row are apart, (chains, draws)."""
+        jumps = Jumps(proposals, np.array(shares))
+        done, _ = run_chains(
+            Sweeps(problem, 1.0, jumps), [c.state for c in scouts], seeds[4:], draws=600, thin=10, cores=1
+        )
+        apart = []
+        for chain in done:
+            draws = zip(chain.sample.weights, chain.sample.means, chain.sample.cholesky, strict=True)
+            apart.append([1.0 - np.prod(responsibilities(z[:2], *draw), axis=0).sum() for draw in draws])
+        return np.array(apart)
+
+    with_anchors, without = apart_under([0.4, 0.3, 0.3]), apart_under([0.5, 0.5, 0.0])
+    assert array_stats.ess(with_anchors, method="mean") > 60 > 20 > array_stats.ess(without, method="mean")
+    assert r_hat(with_anchors) < 1.03 < 1.1 < r_hat(without)
+
+
+def responsibilities(rows, weights, means, cholesky) -> np.ndarray:
+    """(N, K)"""
+    logs = np.column_stack([
+        math.log(w) + stats.multivariate_normal(m, factor @ factor.T).logpdf(rows)
+        for w, m, factor in zip(weights, means, cholesky, strict=True)
+    ])  # fmt: skip
+    p = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
 
 
 def test_permanent_is_the_sum_over_orders() -> None:
