@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.errors import InputError
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
@@ -54,8 +55,11 @@ def find_modes(
 ) -> list[Mode]:
     """Distinct posterior modes reached from the candidates (model's scale), best first.
 
-    Candidates that start too far below the best mode to end near it are left out. The matrices are small:
-    one thread beats the several that BLAS would start.
+    Candidates that start too far below the best mode to end near it are left out. So are those from which the search
+    runs into singular covariances: the density of a component has no upper bound where it closes in on a plane through
+    about as many rows as there are columns, though hardly any probability is there. If no other is left, the first of
+    them is returned as it came, as a mode that was not reached. The matrices are small: one thread beats the several
+    that BLAS would start.
     """
     with threadpool_limits(1, user_api="blas"):
         return _find_modes(table, structure, prior, candidates, max_rounds)
@@ -65,6 +69,7 @@ def _find_modes(
     table: Table, structure: Structure, prior: ResolvedPrior, candidates: Sequence[MixtureParams], max_rounds: int
 ) -> list[Mode]:
     found: list[tuple[MixtureParams, Density, bool, int]] = []
+    singular = list[MixtureParams]()
     best = -math.inf
     for candidate in candidates:
         start = _admissible(candidate, prior, structure)
@@ -72,7 +77,11 @@ def _find_modes(
             common = found[0][1]
             if common.value_and_gradient(common.pack(start))[0] < best - _FAR_BELOW - common.n_dim:
                 continue
-        params, converged, last = _maximise(table, structure, prior, start, max_rounds)
+        try:
+            params, converged, last = _maximise(table, structure, prior, start, max_rounds)
+        except InputError:
+            singular.append(start)
+            continue
         params = params.permute(np.argsort(-params.weights, kind="stable"))
         for index, (other, density, was_converged, count) in enumerate(found):
             if _same(params, other):
@@ -82,6 +91,8 @@ def _find_modes(
             found.append((params, Density.build(table, structure, prior, params, memory=last), converged, 1))
             common = found[0][1]
             best = max(best, common.value_and_gradient(common.pack(params))[0])
+    if not found:
+        found = [(singular[0], Density.build(table, structure, prior, singular[0]), False, len(singular))]
     common = found[0][1]
     modes = [
         Mode(params, density, common.value_and_gradient(common.pack(params))[0], _laplace(density), count, ok)
@@ -133,7 +144,7 @@ def _maximise(
 ) -> tuple[MixtureParams, bool, Density | None]:
     """Maximum of the posterior near `start`, and a density whose memory is free.
 
-    Each round takes the coordinates of where the last one ended.
+    Each round takes the coordinates of where the last one ended. `InputError` where a covariance becomes singular.
     """
     params, density = start, None
     for _ in range(max_rounds):

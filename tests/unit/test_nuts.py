@@ -12,6 +12,8 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.density import Density
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.errors import InputError
 from bayesgmm.inference import _nutpie, modes, nuts
 from bayesgmm.params import MixtureParams
 from bayesgmm.structure import get_structure
@@ -48,6 +50,23 @@ def test_mode_is_a_maximum_and_duplicates_are_dropped(problem) -> None:
     rng = np.random.default_rng(0)
     assert all(found[0].density.value_and_gradient(0.3 * rng.normal(size=len(origin)))[0] < value for _ in range(20))
     assert np.linalg.eigvalsh(-modes.hessian(found[0].density, origin)).min() > 0
+
+
+def test_a_search_that_runs_into_singular_covariances_is_no_mode() -> None:
+    """A component of about as many rows as columns can close in on a plane through them; EM finds one here."""
+    rng = np.random.default_rng(6002)
+    rng.integers(1, size=250)
+    table, structure = bg.prepare_table(rng.normal(size=(250, 5))), get_structure("full")
+    prior = bg.MixturePrior().resolve(table)
+    _, candidates = fit_em_candidates(table, 2, structure=structure, n_init=8, random_seed=6002)
+    spike = next(c for c in candidates if 6.0 < 250 * c.weights.min() < 7.0)
+    with pytest.raises(InputError):
+        modes._maximise(table, structure, prior, spike, 8)
+    found = modes.find_modes(table, structure, prior, [spike, *candidates[:2]])
+    assert all(m.converged and np.isfinite(m.log_evidence) for m in found)
+    assert min(np.linalg.eigvalsh(m.params.covariances).min() for m in found) > 1e-4
+    (alone,) = modes.find_modes(table, structure, prior, [spike])
+    assert not alone.converged and alone.n_starts == 1
 
 
 def test_modes_are_found_with_one_copy_of_the_rows(problem, monkeypatch: pytest.MonkeyPatch) -> None:
