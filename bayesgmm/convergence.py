@@ -37,7 +37,8 @@ def convergence_table(values: Mapping[str, Array], *, negligible: Mapping[str, f
     values : mapping of str to array (chains, draws)
         With one chain, R-hat compares its two halves.
     negligible : mapping of str to float, optional
-        By name, a standard deviation so small that the quantity counts as constant.
+        By name, a standard deviation so small that the quantity counts as constant; infinite for one that need not
+        be judged.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def convergence_table(values: Mapping[str, Array], *, negligible: Mapping[str, f
             rows.append({**row, "ok": False, "note": f"fewer than {MIN_DRAWS} draws a chain"})
             continue
         if np.ptp(x) <= _ROUNDING * np.abs(x).max() or row["sd"] <= negligible.get(name, 0.0):
-            rows.append({**row, "ok": True, "note": "constant"})
+            decided = negligible.get(name, 0.0) == np.inf and row["sd"] > 0.0
+            rows.append({**row, "ok": True, "note": "decided" if decided else "constant"})
             continue
         with np.errstate(all="ignore"):
             row["r_hat"] = r_hat(x)

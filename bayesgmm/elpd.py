@@ -122,7 +122,7 @@ class RowScores:
     converged_i : bool array (M,)
         Whether chains agree on the row's score, so that its error can be believed (`Score`).
     values : dict of arrays (C, S)
-        What was averaged, under every draw.
+        Log densities under every draw, by which chains are compared.
     """
 
     elpd_i: Array
@@ -133,7 +133,7 @@ class RowScores:
     @staticmethod
     def columns(scores: Sequence[Score]) -> tuple[Array, Array, NDArray[np.bool_]]:
         """The first three attributes."""
-        elpd_i, mcse_i = np.array([score[:2] for score in scores]).T
+        elpd_i, mcse_i = np.array([score[:2] for score in scores]).reshape(-1, 2).T
         return elpd_i, mcse_i, np.array([score.converged for score in scores])
 
     @property

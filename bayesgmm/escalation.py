@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -208,8 +209,9 @@ def _empty_components(request: Request) -> str | None:
         return None
     best = find_modes(request.table, request.structure, request.prior, request.candidates[:4])[0]
     found = empty_modes(request.table, request.structure, request.prior, k, random_seed=request.random_seed)
-    share, n_empty = max((share_of(mode, best.log_evidence), mode.n_empty) for mode in found)
-    if not share > SHARE_THAT_MATTERS:
+    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found if not isnan(mode.log_evidence)]
+    share, n_empty = max(shares, default=(0.0, 0))
+    if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
         return None
     return (
         f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {share:.0%} "

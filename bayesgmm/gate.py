@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.convergence import ESS_MIN, convergence_table
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.invariants import NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
+from bayesgmm.invariants import DECIDED, NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
 from bayesgmm.streaming import total_log_likelihood
 from bayesgmm.structure import Structure
 
@@ -68,6 +68,13 @@ def judge_draws(draws: Draws, table: Table, structure: Structure) -> Gate:
 
 
 def gate_table(values: dict[str, Array]) -> pd.DataFrame:
-    """Table (a) of label-invariant quantities; probabilities that hardly vary count as constant."""
+    """Table (a) of label-invariant quantities; probabilities that hardly vary count as constant.
+
+    A pair of rows that is together, or apart, with a probability below 1 % is decided: R-hat and ESS would ask for many
+    visits to a rare event, to know a small probability to a few percent of itself.
+    """
     negligible = {name: NEGLIGIBLE_PROBABILITY for name in values if name.split("[")[0] in PROBABILITIES}
+    for name, x in values.items():
+        if name.startswith("co_clustering[") and min(x.mean(), 1.0 - x.mean()) < DECIDED:
+            negligible[name] = np.inf
     return convergence_table(values, negligible=negligible)

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.triangular import cholesky_and_inverse
 
-__all__ = ["NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
+__all__ = ["DECIDED", "NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 PROBABILITIES = ("sorted_weights", "sum_squared_weights", "classification_entropy", "co_clustering")
 NEGLIGIBLE_PROBABILITY = 1e-6  # a standard deviation below which a probability counts as constant
+DECIDED = 0.01  # probability below which it does not matter that a pair may be together, or apart
 _PILOT_DRAWS = 60
 
 

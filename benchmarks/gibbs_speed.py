@@ -9,14 +9,14 @@ in one process. The bar: a sweep takes less than 1.5 times an E-step from 1,000 
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 from kernel_speed import seconds
 
 import bayesgmm as bg
-from bayesgmm.augmentation.proposals import fit_proposals
-from bayesgmm.inference.chains import GibbsProblem, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order
+from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.exploration import in_one_order, proposals_of
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams
 from bayesgmm.structure import get_structure
@@ -38,11 +38,13 @@ def main() -> None:
         state = start_state(problem, MixtureParams(np.full(k, 1.0 / k), means, covariances, "full"))
         n_sweeps = ROWS // n
         options = {"draws": n_sweeps, "thin": 1, "cores": 1}
-        (warm,), _ = run_chains(problem, [state], np.random.SeedSequence(1).spawn(1), **options)
-        proposals = fit_proposals([in_one_order(problem, warm.sample)], problem.packed)
+        alone = Sweeps(problem, 1.0, Jumps.none(k, d))
+        (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
+        jumps = Jumps.after(proposals_of(problem, [in_one_order(problem, warm.sample)]), [])
+        jumping = replace(alone, jumps=jumps)
 
-        def sweeps(problem=problem, state=state, options=options, proposals=proposals) -> None:
-            run_chains(problem, [state], np.random.SeedSequence(2).spawn(1), proposals=proposals, **options)
+        def sweeps(jumping=jumping, state=state, options=options) -> None:
+            run_chains(jumping, [state], np.random.SeedSequence(2).spawn(1), **options)
 
         log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
         log_normalizers(np.log(state.weights), state.scaling, log_norm)

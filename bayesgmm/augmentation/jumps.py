@@ -1,4 +1,4 @@
-"""Jumps between modes: Metropolis moves of the posterior itself, proposed by `bayesgmm.augmentation.proposals`.
+"""Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
 Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
 drawn from all fitted components pooled, moves a component from one cluster to another. One component is put at a row,
@@ -186,6 +186,8 @@ def propose_anchored(rng, features, row_weights, prior, proposals, state, new, w
     n_components, d = state.means.shape
     j = rng.integers(0, n_components)
     g = 0 if prior.shared else j
+    if proposals.log_anchor.shape[0] != features.shape[1] or not 1e-12 < state.weights[j] < 1.0 - 1e-12:
+        return -math.inf
     draw_prior_component(
         rng, prior, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j], work[0], not prior.shared
     )
@@ -209,9 +211,9 @@ def propose_anchored(rng, features, row_weights, prior, proposals, state, new, w
         return -math.inf
     gain = _give_weight(state.weights, j, weight, new.weights)
     gain += log_anchored(features, row_weights, prior, proposals, n_components, state.weights[j], state.means[j],
-                          state.latent[g], state.scaling[j])  # fmt: skip
+                         state.latent[g], state.scaling[j])  # fmt: skip
     gain -= log_anchored(features, row_weights, prior, proposals, n_components, weight, new.means[j], new.latent[g],
-                          new.scaling[j])  # fmt: skip
+                         new.scaling[j])  # fmt: skip
     return gain
 
 

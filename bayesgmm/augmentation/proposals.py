@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
 from scipy.special import gammaln, multigammaln, psi
 
@@ -49,7 +50,7 @@ class Sample(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """M fitted mixtures."""
+    """M fitted mixtures, and rows at which a component may be put."""
 
     alpha: Array  # (M, K)
     loc: Array  # (M, K, D)
@@ -61,7 +62,7 @@ class Proposals(NamedTuple):
     log_dirichlet: Array  # (M,) log normaliser of all weights
     log_beta: Array  # (M, K) log normaliser of one weight
     empty: NDArray[np.bool_]  # (M, K) the component follows the prior
-    log_anchor: Array  # (N,) log probability that a component is proposed at a row; length 0 for nowhere
+    log_anchor: Array  # (N,) log probability of a row, where a component is put at one; length 0 for none
 
 
 def no_proposals(n_components: int, n_features: int) -> Proposals:
@@ -73,7 +74,7 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
 
 
 def fit_proposals(samples: Sequence[Sample], prior: CompletePrior, log_anchor: Array | None = None) -> Proposals:
-    """One proposal for each sample, by moments and, for the covariances, maximum likelihood."""
+    """One proposal for each sample, by moments and, for the covariances, maximum likelihood; `Proposals.log_anchor`."""
     fitted = [_fit(sample, prior) for sample in samples]
     parts = (np.ascontiguousarray(np.stack(part)) for part in zip(*fitted, strict=True))
     proposals = Proposals._make([*parts, np.empty(0) if log_anchor is None else log_anchor])
@@ -107,10 +108,12 @@ def _fit_covariance(scaling: Array, prior: CompletePrior) -> tuple[float, Array,
     d = scaling.shape[1]
     log_diag = np.log(np.diagonal(scaling, axis1=1, axis2=2))  # (S, D)
     if prior.correlated:
-        precision = np.einsum("sai,saj->ij", scaling, scaling) / len(scaling)
-        nu = _wishart_df(np.linalg.slogdet(precision)[1] - 2.0 * log_diag.sum(axis=1).mean(), d)
+        # The mean precision is P = R'R, and its inverse U'U: no product is formed, since draws may be nearly singular.
+        r = np.linalg.qr(scaling.reshape(-1, d) / math.sqrt(len(scaling)), mode="r")
+        u = np.linalg.qr(solve_triangular(r, np.eye(d)).T, mode="r")
+        nu = _wishart_df(2.0 * float(np.log(np.abs(np.diag(r))).sum() - log_diag.sum(axis=1).mean()), d)
         shape = max(_WIDEN * nu, d + 0.1)
-        root = np.linalg.cholesky(shape * np.linalg.inv(precision))
+        root = math.sqrt(shape) * (u * np.sign(np.diag(u))[:, None]).T
         return shape, root, _log_iw_constant(shape, np.diag(root))
     precisions = np.square(scaling[:, range(d), range(d)]).mean(axis=0)
     gap = np.log(precisions) - 2.0 * log_diag.mean(axis=0)

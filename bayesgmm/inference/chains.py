@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 4
-_RAREST = 0.2  # share of the least successful kind of jump
+_RAREST = 0.2  # share of the least successful kind of jump, before they are made to add up
 
 
 @dataclass(frozen=True, eq=False)

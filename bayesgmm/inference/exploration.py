@@ -1,4 +1,4 @@
-"""Finding the modes that jumps lead to: short chains from many places, and draws sorted by mode.
+"""Finding what jumps lead to: short chains from many places, draws sorted by mode, rows that fit badly.
 
 A posterior with more components than the data hold has modes in which components are empty; no EM fit with K
 components starts there. So scouts start at the modes with K components and at those with fewer, filled up by
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
@@ -112,9 +113,9 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
         some = np.linspace(0, len(sample.weights) - 1, each).round().astype(np.int64)
         scaling = np.broadcast_to(inverse_cholesky(sample.cholesky[some]), (each, k, d, d))
         log_density += pointwise_log_density(
-            table.standardized, sample.weights[some], sample.means[some], np.ascontiguousarray(scaling),
+            problem.features.T, sample.weights[some], sample.means[some], np.ascontiguousarray(scaling),
             diagonal=problem.structure.diagonal,
         ).mean(axis=0)  # fmt: skip
     log_density /= len(library)
-    odds = np.exp(np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_ANCHORED))
-    return fit_proposals(library, problem.packed, np.log(odds / odds.sum()))
+    odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_ANCHORED)
+    return fit_proposals(library, problem.packed, odds - logsumexp(odds))

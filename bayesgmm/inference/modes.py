@@ -57,9 +57,9 @@ def find_modes(
 
     Candidates that start too far below the best mode to end near it are left out. So are those from which the search
     runs into singular covariances: the density of a component has no upper bound where it closes in on a plane through
-    about as many rows as there are columns, though hardly any probability is there. If no other is left, the first of
-    them is returned as it came, as a mode that was not reached. The matrices are small: one thread beats the several
-    that BLAS would start.
+    about as many rows as there are columns, though hardly any probability is there. If no other is left, the start of
+    the first is returned, as a mode that was not reached and has no evidence. The matrices are small: one thread beats
+    the several that BLAS would start.
     """
     with threadpool_limits(1, user_api="blas"):
         return _find_modes(table, structure, prior, candidates, max_rounds)
@@ -92,7 +92,10 @@ def _find_modes(
             common = found[0][1]
             best = max(best, common.value_and_gradient(common.pack(params))[0])
     if not found:
-        found = [(singular[0], Density.build(table, structure, prior, singular[0]), False, len(singular))]
+        start = singular[0].permute(np.argsort(-singular[0].weights, kind="stable"))
+        density = Density.build(table, structure, prior, start)
+        value = density.value_and_gradient(np.zeros(density.n_dim))[0]
+        return [Mode(start, density, value, math.nan, len(singular), False)]
     common = found[0][1]
     modes = [
         Mode(params, density, common.value_and_gradient(common.pack(params))[0], _laplace(density), count, ok)

@@ -89,7 +89,8 @@ def sample_in_rounds(
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
     work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
-    thin, number, done = max(1, int(min(least_work, max_work) / work)), 1, list[ChainDraws]()
+    first = int(min(least_work, max_work) / work) if k > 1 else 1
+    thin, number, done = max(1, first), 1, list[ChainDraws]()
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=Jumps.after(proposals_of(problem, library), done))

@@ -17,7 +17,7 @@ from bayesgmm.tree import observed_rows, posterior_arrays, read_draws
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["MAX_FEATURES", "MAX_ROWS", "Scene", "check_fitted", "choose_features", "row_probabilities"]
+__all__ = ["MAX_FEATURES", "MAX_ROWS", "Scene", "check_fitted", "choose_features", "row_probabilities", "two_columns"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARM", "CAUTION", "CHAIN_COLOURS", "INK", "MUTED", "STYLE", "axis_label", "component_style", "instead",
-    "quiet_axes", "title", "verdict_note", "wrap_to", "write_note",
-    "write_verdict",
+    "quiet_axes", "title", "verdict_note", "wrap_to", "write_note", "write_verdict",
 ]  # fmt: skip
 
 INK, MUTED, ALARM, CAUTION = "#222222", "#6b6b6b", "#b00020", "#8a5a00"

@@ -264,6 +264,19 @@ def test_fitted_covariance_densities_are_scipys() -> None:
     assert both == pytest.approx(ours + normal, abs=1e-9)
 
 
+def test_proposals_of_nearly_singular_covariances() -> None:
+    """A component that closes in on a plane through its rows: precisions up to 1e18 beside 1."""
+    rng = np.random.default_rng(5)
+    table, struct, prior = problem("full", "lognormal", d=3)
+    packed = complete_prior(prior, struct)
+    cholesky = np.tril(rng.normal(size=(200, 1, 3, 3)), -1) + np.diag([1.0, 1.0, 0.0])
+    cholesky[:, 0, 2, 2] = 10.0 ** rng.uniform(-9, -3, size=200)
+    fitted = fit_proposals([Sample(np.ones((200, 1)), rng.normal(size=(200, 1, 3)), cholesky, cholesky)], packed)
+    scaling = inverse_cholesky(cholesky[:, 0])
+    whitened = np.einsum("sij,jk->sik", scaling, fitted.root[0, 0]) / math.sqrt(fitted.shape[0, 0] * 200)
+    np.testing.assert_allclose(np.einsum("sij,sik->jk", whitened, whitened), np.eye(3), atol=1e-5)
+
+
 def test_fitted_variance_densities_are_scipys() -> None:
     rng = np.random.default_rng(3)
     for name, n_variances in (("diag", 2), ("spherical", 1)):
