@@ -250,8 +250,7 @@ that are compared; *sklearn*, components of `BayesianGaussianMixture` with a wei
 elpd_loo. Best shares are bold.
 
 Against the best of the other rules *clusters* is {said}
-of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts. Rows with few
-data sets say little.
+of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts.
 
 {chr(10).join(lines)}
 
