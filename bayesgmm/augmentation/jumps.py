@@ -34,8 +34,8 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "ANCHORED", "MAX_WHOLE", "SINGLE", "WHOLE", "jump", "log_anchored", "log_posterior_of", "log_proposal",
-    "propose_anchored", "propose_whole",
+    "ANCHORED", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
+    "log_proposal", "propose_anchored", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
@@ -133,7 +133,7 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _give_weight(weights, j, weight, out):
+def give_weight(weights, j, weight, out):
     """The weight of component j changed, the others in proportion: the log Jacobian, of the K - 2 that are scaled."""
     rest = (1.0 - weight) / (1.0 - weights[j])
     for i in range(weights.shape[0]):
@@ -154,7 +154,7 @@ def _propose_single(rng, prior, proposals, state, new, work):
         rng, prior, proposals, m, k, work, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j]
     ):
         return m, -math.inf
-    gain = _give_weight(state.weights, j, weight, new.weights)
+    gain = give_weight(state.weights, j, weight, new.weights)
     gain += _log_single(
         prior, proposals, state.weights[j], state.means[j], state.latent[g], state.cholesky[g], state.scaling[j]
     )
@@ -209,7 +209,7 @@ def propose_anchored(rng, features, row_weights, prior, proposals, state, new, w
     weight = a / (a + rng.standard_gamma((n_components - 1.0) * prior.concentration + features.shape[1]))
     if not 1e-12 < weight < 1.0 - 1e-12:
         return -math.inf
-    gain = _give_weight(state.weights, j, weight, new.weights)
+    gain = give_weight(state.weights, j, weight, new.weights)
     gain += log_anchored(features, row_weights, prior, proposals, n_components, state.weights[j], state.means[j],
                          state.latent[g], state.scaling[j])  # fmt: skip
     gain -= log_anchored(features, row_weights, prior, proposals, n_components, weight, new.means[j], new.latent[g],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
-from bayesgmm.augmentation.jumps import log_anchored, log_posterior_of, propose_anchored
+from bayesgmm.augmentation.jumps import give_weight, log_anchored, log_posterior_of, propose_anchored
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposals import (
     Sample,
@@ -30,6 +31,7 @@ from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, proposals_of
+from bayesgmm.inference.rounds import sample_in_rounds
 from bayesgmm.kernels import log_normalizers
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
@@ -151,6 +153,24 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_jacobian_of_one_weight_changed(k: int) -> None:
+    """That of (free weights, new weight) -> (new free weights, old weight), by central differences."""
+    weights = np.random.default_rng(k).dirichlet(np.ones(k))
+    new = np.empty(k)
+
+    def exchanged(x: np.ndarray) -> np.ndarray:
+        full = np.append(x[:-1], 1.0 - x[:-1].sum())
+        give_weight(full, 0, x[-1], new)
+        return np.append(new[:-1], full[0])
+
+    at, h = np.append(weights[:-1], 0.37), 1e-6
+    columns = [(exchanged(at + h * e) - exchanged(at - h * e)) / (2.0 * h) for e in np.eye(k)]
+    log_det = np.linalg.slogdet(np.array(columns))[1]
+    assert give_weight(weights, 0, 0.37, new) == pytest.approx(log_det, abs=1e-6)
+    assert new.sum() == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("structure", "family", "step"), [("full", "lognormal", 0.6), ("tied", "inversegamma", 0.0)])
 def test_matrices_proposed_nearby_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
     z = geweke(structure, family, step, jumps=False, refresh=0.3)
@@ -224,6 +244,21 @@ def test_a_component_finds_an_outlier_that_no_proposal_was_fitted_to() -> None:
     with_anchors, without = apart_under([0.4, 0.3, 0.3]), apart_under([0.5, 0.5, 0.0])
     assert array_stats.ess(with_anchors, method="mean") > 60 > 20 > array_stats.ess(without, method="mean")
     assert r_hat(with_anchors) < 1.03 < 1.1 < r_hat(without)
+
+
+def test_the_first_round_has_the_work_that_is_asked_for() -> None:
+    table, struct, prior = problem("diag", "lognormal")
+    given = GibbsProblem.build(table, struct, prior)
+    covariances = np.stack([np.eye(D)] * K)
+    state = start_state(given, MixtureParams(np.full(K, 0.5), table.standardized[:K], covariances, "diag"))
+    library, rounds = [prior_draws(given.packed, struct, 50, np.random.default_rng(0))], []
+    for least in (0.0, 7.5 * given.sweep_work(K) * 2 * 10, 1e30):
+        sample_in_rounds(
+            Sweeps(given, 1.0, Jumps.none(K, D)), [state, state], library, np.random.SeedSequence(0),
+            collect=rounds.append, judge=lambda _: SimpleNamespace(ok=True), draws=10, cores=1, least_work=least,
+            max_work=20.0 * given.sweep_work(K) * 2 * 10, progressbar=False, name="",
+        )  # fmt: skip
+    assert [r.thin for r in rounds] == [1, 7, 20]
 
 
 def responsibilities(rows, weights, means, cholesky) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.convergence import convergence_table, group_chains, r_hat
+from bayesgmm.gate import gate_table
 
 
 def autoregressive(n_chains, n_draws, phi, seed=0):
@@ -58,6 +59,18 @@ def test_chains_stuck_at_different_constants_fail():
     assert not table["ok"].any()
     assert table["r_hat"].iloc[0] > 1.1
     assert group_chains(x[None]) == [[0], [1]]
+
+
+def test_a_decided_pair_is_not_judged_but_a_chain_apart_is():
+    rare = np.ones((4, 500))
+    rare[0, 40:55] = 0.0  # apart for a while in one chain: 0.75 % of the draws
+    often = rare.copy()
+    often[0, :25] = 0.0  # 2 %
+    alone = np.ones((4, 500))
+    alone[0] = 1e-3
+    table = gate_table({f"co_clustering[{i}, 9]": x for i, x in enumerate((rare, often, alone))} | {"ll": rare})
+    assert table["ok"].tolist() == [True, False, False, False]
+    assert table["note"].tolist() == ["decided", "", "", ""]
 
 
 def test_one_chain_compares_its_halves():
