@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.joint import log_joint, propose_joint
 from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
     draw_covariance,
@@ -34,12 +35,13 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "ANCHORED", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
+    "ANCHORED", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
     "log_proposal", "propose_anchored", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-SINGLE, WHOLE, ANCHORED = range(3)  # what a jump replaces: a component, the mixture, a component by one at a row
+# What a jump replaces: a component, the mixture by independent parts, a component by one at a row, the mixture jointly.
+SINGLE, WHOLE, ANCHORED, JOINT = range(4)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -231,7 +233,20 @@ def _propose_mixture(rng, prior, proposals, state, new, work, logs, table):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, new, work, log_norm, logs, table):
+def _propose_together(rng, prior, proposals, joint, state, new, work):
+    """Replace all of `new` by a normal proposal; returns as `_propose_single`."""
+    m, made = propose_joint(
+        rng, prior, proposals, joint, new.weights, new.means, new.latent, new.cholesky, new.scaling, work
+    )
+    if not made:
+        return m, -math.inf
+    gain = log_joint(prior, proposals, joint, state.weights, state.means, state.latent, state.cholesky, state.scaling)
+    return m, gain - log_joint(prior, proposals, joint, new.weights, new.means, new.latent, new.cholesky, new.scaling)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state, new, work, log_norm, logs,
+         table):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
 
     `kind` is SINGLE, WHOLE or ANCHORED. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
@@ -242,6 +257,8 @@ def jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, sta
     m = -1
     if kind == WHOLE:
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
+    elif kind == JOINT:
+        m, gain = _propose_together(rng, prior, proposals, joint, state, new, work)
     elif kind == ANCHORED:
         gain = propose_anchored(rng, features, row_weights, prior, proposals, state, new, work)
     else:

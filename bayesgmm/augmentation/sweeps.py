@@ -18,14 +18,15 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import ANCHORED, MAX_WHOLE, SINGLE, WHOLE, jump
+from bayesgmm.augmentation.jumps import JOINT, MAX_WHOLE, SINGLE, jump
+from bayesgmm.augmentation.walks import walk
 from bayesgmm.kernels import log_normalizers
 
 __all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 9  # numbers that `sweep_many` counts
+TALLY = 13  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -132,8 +133,8 @@ def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihoo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, jump_every,
-               shares, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, jump_every,
+               shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -165,6 +166,8 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     logs = np.empty((n_components, n_components))
     table = np.empty(1 << min(n_components, MAX_WHOLE))
     n_sweeps = first
+    group, n_walked = np.zeros((4, d + 1, d + 1)), features.shape[1] if walk_steps > 0 else 0
+    reference, rest = np.empty(n_walked), np.empty(n_walked)
     for s in range(out_weights.shape[0]):
         for _ in range(thin):
             if fractional:
@@ -176,6 +179,10 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             _draw_parameters(
                 rng, prior, refresh, allocation.counts, totals, raws, state, centres, scatter, matrices, vectors, tally
             )
+            walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
+            if walks and not fractional:
+                walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
+                     reference, rest, tally[11:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             ratio, log_likelihood = _allocate(rng, features, row_weights, prior, state, log_norm, jumps, allocation)
             n_sweeps += 1
@@ -184,10 +191,18 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 tally[2] += 1.0
                 _restore(state, before)
                 changed, log_likelihood = True, math.nan
+            if walks and fractional:
+                walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
+                     reference, rest, tally[11:])  # fmt: skip
+                changed, log_likelihood = True, math.nan
             if jumps:
                 u = rng.random()
-                kind = SINGLE if u < shares[0] else WHOLE if u < shares[0] + shares[1] else ANCHORED
-                m, moved = jump(rng, features, row_weights, prior, proposals, kind, log_likelihood, state, scratch,
+                kind = SINGLE
+                for i in range(JOINT):
+                    u -= shares[i]
+                    if u >= 0.0:
+                        kind = i + 1
+                m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state, scratch,
                                 matrices, log_norm, logs, table)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
                 if moved:

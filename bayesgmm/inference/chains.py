@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
+from bayesgmm.augmentation.joint import Joint, fit_joint, no_joint
 from bayesgmm.augmentation.jumps import MAX_WHOLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many
@@ -28,7 +29,7 @@ Array = NDArray[np.float64]
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 4
-_RAREST = 0.2  # share of the least successful kind of jump, before they are made to add up
+_RAREST = 0.15  # share of the least successful kind of jump, before they are made to add up
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +83,24 @@ class Jumps:
     """What jumps propose, and the probability of each kind, in the order of `bayesgmm.augmentation.jumps`."""
 
     proposals: Proposals
-    shares: Array  # (3,)
+    joint: Joint
+    shares: Array  # (4,)
+    walk_steps: int = 0
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
-        return cls(no_proposals(n_components, n_features), np.array([1.0, 0.0, 0.0]))
+        k, d = n_components, n_features
+        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0, 0.0]))
 
     @classmethod
-    def after(cls, proposals: Proposals, done: Sequence[ChainDraws]) -> Jumps:
+    def after(cls, proposals: Proposals, joint: Joint, done: Sequence[ChainDraws], walk_steps: int = 0) -> Jumps:
         """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, k <= MAX_WHOLE, len(proposals.log_anchor) > 0])
-        accepted = np.where(possible, (tally[4::2] + 1.0) / (tally[3::2] + 2.0), 0.0)
+        possible = np.array([True, k <= MAX_WHOLE, len(proposals.log_anchor) > 0, len(joint.part) > 0 and k <= MAX_WHOLE])
+        accepted = np.where(possible, (tally[4:12:2] + 1.0) / (tally[3:11:2] + 2.0), 0.0)
         shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
-        return cls(proposals, shares / shares.sum())
+        return cls(proposals, joint, shares / shares.sum(), walk_steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +120,7 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, JUMP_EVERY, jumps.shares, *out, tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.walk_steps, *out, tally, used)  # fmt: skip
 
 
 def run_chains(

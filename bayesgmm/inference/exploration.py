@@ -16,39 +16,55 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component
+from bayesgmm.augmentation.joint import fit_joint
 from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
-from bayesgmm.inference.chains import ChainDraws, GibbsProblem
+from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
+from bayesgmm.starts import CUTS, from_labels
 from bayesgmm.streaming import pointwise_log_density
 
-__all__ = ["in_one_order", "proposals_of", "samples_by_mode", "scout_starts"]
+__all__ = ["in_one_order", "jumps_of", "proposals_of", "samples_by_mode", "scout_starts"]
 
 Array = NDArray[np.float64]
 
-_MAX_SCOUTS_AT_K = 4
-_POOL = 2400  # draws that are sorted by mode
-_SAMPLE = 200  # draws that a proposal is fitted to
+_MAX_SCOUTS_AT_K = 6
+_MOST_CUTS, _CUTS_WORK = 12, 4e6  # of one sweep of all
+_POOL = 4000  # draws that are sorted by mode
+_SAMPLE = 1000  # draws that a proposal is fitted to
 _LEAST = 15
 _ANCHOR_DRAWS, _ANCHOR_NUMBERS = 40, 4_000_000
+_WALK_STEPS, _WALK_ROWS = 16, 4000
 _MOST_ANCHORED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
 def scout_starts(
     problem: GibbsProblem, modes: Sequence[Mode], random_seed: int | None
 ) -> tuple[list[MixtureParams], Array]:
-    """Where scouts start, and the Laplace evidence (M,) there, NaN where there is none.
+    """Where scouts start, and the Laplace evidence (M,) there, NaN where there is none and -inf where none is known.
 
-    The best few modes, then those with 1, 2, ..., K - 1 components empty.
+    The best few modes, those with 1, 2, ..., K - 1 components empty, and, where that takes little work, cuts of the
+    rows: maxima of the likelihood are not all the modes that a posterior of many components has.
     """
     modes = modes[:_MAX_SCOUTS_AT_K]
     k = modes[0].params.n_components
     rng = np.random.default_rng(random_seed)
     empty = empty_modes(problem.table, problem.structure, problem.prior, k, random_seed=random_seed)
+    n_cuts = int(min(_MOST_CUTS, _CUTS_WORK // problem.sweep_work(k))) if k > 1 else 0
     starts = [m.params for m in modes] + [_filled_up(problem, m.params, k, rng) for m in empty]
-    return starts, np.array([m.log_evidence for m in modes] + [m.log_evidence for m in empty])
+    starts += [_cut(problem, ("random points", "k-means++")[i % 2], k, rng) for i in range(n_cuts)]
+    return starts, np.array([m.log_evidence for m in (*modes, *empty)] + n_cuts * [-np.inf])
+
+
+def _cut(problem: GibbsProblem, method: str, k: int, rng: np.random.Generator) -> MixtureParams:
+    """The mixture that a random cut of the rows suggests."""
+    table, structure = problem.table, problem.structure
+    labels = CUTS[method](table.standardized, table.weights, k, rng)
+    state = from_labels(problem.features, table.weights, labels, k, structure, 1e-6)
+    covariances = state.covariances + np.diag(problem.prior.rounding(structure))
+    return MixtureParams(state.weights, state.means, covariances, structure.name)
 
 
 def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.random.Generator) -> MixtureParams:
@@ -119,3 +135,11 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     log_density /= len(library)
     odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_ANCHORED)
     return fit_proposals(library, problem.packed, odds - logsumexp(odds))
+
+
+def jumps_of(problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = ()) -> Jumps:
+    """Jumps fitted to draws of each mode, each kind as often as it was accepted in the chains so far."""
+    proposals = proposals_of(problem, library)
+    joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
+    walk_steps = _WALK_STEPS if problem.table.n_rows >= _WALK_ROWS else 0
+    return Jumps.after(proposals, joint, done, walk_steps)

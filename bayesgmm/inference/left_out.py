@@ -29,7 +29,7 @@ from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import proposals_of, samples_by_mode
+from bayesgmm.inference.exploration import jumps_of, samples_by_mode
 from bayesgmm.inference.gibbs import MAX_WORK
 from bayesgmm.inference.mixis import checked_shares
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
@@ -141,7 +141,7 @@ def _sample(
     if posterior.shape[2] > 1:
         chain = ChainDraws(sample, states[0], np.zeros(TALLY), np.zeros(0, dtype=np.int64))
         library = samples_by_mode(problem, [chain], {str(i): d for i, d in enumerate(density.T)}, _MODES)
-    jumps = Jumps.after(proposals_of(problem, library), []) if library else Jumps.none(*states[0].means.shape)
+    jumps = jumps_of(problem, library) if library else Jumps.none(*states[0].means.shape)
     transition = sweeps(problem, choose_refresh(problem, states[0], root.spawn(1)[0]), jumps)
     cores = min(cores or available_cores(), chains)
     # Without the rows the posterior is another: the first sweeps are not kept.
@@ -183,12 +183,13 @@ class _LeavingOneOut(Sweeps):
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         p, jumps = self.problem, self.jumps
         _step_many(rng, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.shares, self.rows, self.log_shares, *out, tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, jumps.shares, jumps.walk_steps, self.rows, self.log_shares, *out,
+                   tally, used)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, kinds, rows, log_shares,
-               out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, kinds, walk_steps,
+               rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
     """`thin` steps for each draw; `rows` (M,) may be left out, with `log_shares` (M,). The rest is of `sweep_many`."""
     weights = row_weights.copy()
     open_features, open_weights = features[:, rows].copy(), row_weights[rows]
@@ -208,8 +209,8 @@ def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocati
             weights[rows[j]] = 0.0
             allocation.component[:] = -1
             sweep_many(rng, 0, JUMP_EVERY, features, weights, prior, refresh, state, allocation, proposals,
-                       JUMP_EVERY, kinds, out_weights[s : s + 1], out_means[s : s + 1], out_latent[s : s + 1],
-                       out_cholesky[s : s + 1], tally, used)  # fmt: skip
+                       joint, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1], out_means[s : s + 1],
+                       out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
             weights[rows[j]] = open_weights[j]
 
 

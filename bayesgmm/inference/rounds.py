@@ -17,7 +17,7 @@ from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
-from bayesgmm.inference.exploration import proposals_of, samples_by_mode
+from bayesgmm.inference.exploration import jumps_of, samples_by_mode
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
@@ -93,7 +93,7 @@ def sample_in_rounds(
     thin, number, done = max(1, first), 1, list[ChainDraws]()
     while True:
         if k > 1:
-            sweeps = replace(sweeps, jumps=Jumps.after(proposals_of(problem, library), done))
+            sweeps = replace(sweeps, jumps=jumps_of(problem, library, done))
         label = f"{name}, {thin * sweeps.sweeps_a_step} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(

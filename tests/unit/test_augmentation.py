@@ -14,6 +14,7 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
+from bayesgmm.augmentation.joint import fit_joint, no_joint
 from bayesgmm.augmentation.jumps import give_weight, log_anchored, log_posterior_of, propose_anchored
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposals import (
@@ -103,7 +104,7 @@ def batch_error(values: np.ndarray) -> np.ndarray:
 
 
 def geweke(
-    structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0,
+    structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, walk_steps: int = 0,
     n_iter: int = 6000, seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
@@ -117,22 +118,27 @@ def geweke(
     scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (K, D, D)).copy()
     state = ChainState(*(a[0].copy() for a in start), scaling)
     allocation = new_allocation(K, D, n, False)
-    proposals = no_proposals(K, D)
+    proposals, joint = no_proposals(K, D), no_joint(K, D)
     if jumps:
-        halves = [Sample(*(a[i::2][:300] for a in independent)) for i in range(2)]
+        halves = [Sample(*(a[i::3][:300] for a in independent)) for i in range(3)]
         proposals = fit_proposals(halves, packed, np.log([0.1, 0.2, 0.3, 0.4]))
-        proposals.empty[1] = False
+        proposals.empty[:] = [[True, True], [False, False], [False, True]]
+        joint = fit_joint(halves, packed, proposals, 100.0)
+        assert len(joint.part) == (0 if struct.shared else 2)
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    tally, kinds = np.zeros(TALLY), np.array([0.4, 0.3, 0.3])
+    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.3, 0.2])
+    if not len(joint.part):
+        kinds[-1], kinds[0] = 0.0, 0.4
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, 1, kinds,
+            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, 1, kinds, walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
         assert tally[4] > 20 and tally[8] > 20 and (tally[6] > 8 or structure == "tied")
+        assert tally[10] > 8 or structure == "tied", tally
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
     return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)
@@ -150,6 +156,15 @@ def geweke(
 def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: str, step: float, jumps: bool) -> None:
     slow = structure == "tied" and family == "exponential"  # it stays in the tail of its prior for long
     z = geweke(structure, family, step, jumps=jumps, n_iter=24_000 if slow else 6000)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize(
+    ("structure", "family", "step"),
+    [("full", "lognormal", 0.6), ("tied", "lognormal", 0.0), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6)],
+)  # fmt: skip
+def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
+    z = geweke(structure, family, step, jumps=False, walk_steps=4)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
@@ -231,7 +246,7 @@ def test_a_component_finds_an_outlier_that_no_proposal_was_fitted_to() -> None:
 
     def apart_under(shares: list[float]) -> np.ndarray:
         """Whether the outlier and a usual row are apart, (chains, draws)."""
-        jumps = Jumps(proposals, np.array(shares))
+        jumps = Jumps(proposals, no_joint(2, 5), np.array(shares))
         done, _ = run_chains(
             Sweeps(problem, 1.0, jumps), [c.state for c in scouts], seeds[4:], draws=600, thin=10, cores=1
         )
@@ -241,7 +256,7 @@ def test_a_component_finds_an_outlier_that_no_proposal_was_fitted_to() -> None:
             apart.append([1.0 - np.prod(responsibilities(z[:2], *draw), axis=0).sum() for draw in draws])
         return np.array(apart)
 
-    with_anchors, without = apart_under([0.4, 0.3, 0.3]), apart_under([0.5, 0.5, 0.0])
+    with_anchors, without = apart_under([0.4, 0.3, 0.3, 0.0]), apart_under([0.5, 0.5, 0.0, 0.0])
     assert array_stats.ess(with_anchors, method="mean") > 60 > 20 > array_stats.ess(without, method="mean")
     assert r_hat(with_anchors) < 1.03 < 1.1 < r_hat(without)
 
