@@ -29,6 +29,7 @@ import bayesgmm as bg
 from bayesgmm.empty_components import log_empty_probability
 from bayesgmm.tree import posterior_arrays
 
+REFERENCE = Path(__file__).parents[1] / "tests" / "reference" / "em"
 SEEDS = (1, 2)
 TOLERANCE = 4.0  # standard errors
 
@@ -52,6 +53,7 @@ def data_sets() -> dict[str, np.ndarray]:
         "faithful": faithful,
         "eruptions": faithful[:, :1],
         "galaxies": np.asarray(bg.datasets.load_galaxies()),
+        "galaxies, uncorrected": np.loadtxt(REFERENCE / "galaxies_MASS.csv", skiprows=1, ndmin=2),
         "tight clusters": blobs(np.array([[-1.0, -1], [1, 1], [-1, 1]]), 0.02, 300, rng),
         "10 columns, 4 clusters": blobs(3 * rng.standard_normal((4, 10)), 1.0, 500, rng),
         "weights 95/5": blobs(np.array([[0.0, 0], [3, 3]]), 1.0, 400, rng, [0.95, 0.05]),

@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.filling import propose_filling
 from bayesgmm.augmentation.joint import log_joint, propose_joint
 from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
@@ -35,13 +36,13 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "ANCHORED", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
+    "ANCHORED", "FILLING", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
     "log_proposal", "propose_anchored", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
 # What a jump replaces: a component, the mixture by independent parts, a component by one at a row, the mixture jointly.
-SINGLE, WHOLE, ANCHORED, JOINT = range(4)
+SINGLE, WHOLE, ANCHORED, JOINT, FILLING = range(5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -259,6 +260,8 @@ def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likeliho
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
     elif kind == JOINT:
         m, gain = _propose_together(rng, prior, proposals, joint, state, new, work)
+    elif kind == FILLING:
+        gain = propose_filling(rng, features, row_weights, prior, proposals.log_anchor, state, new, work)
     elif kind == ANCHORED:
         gain = propose_anchored(rng, features, row_weights, prior, proposals, state, new, work)
     else:

@@ -18,7 +18,7 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import JOINT, MAX_WHOLE, SINGLE, jump
+from bayesgmm.augmentation.jumps import FILLING, MAX_WHOLE, SINGLE, jump
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.kernels import log_normalizers
 
@@ -26,7 +26,7 @@ __all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 13  # numbers that `sweep_many` counts
+TALLY = 15  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -182,7 +182,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
             if walks and not fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[11:])  # fmt: skip
+                     reference, rest, tally[13:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             ratio, log_likelihood = _allocate(rng, features, row_weights, prior, state, log_norm, jumps, allocation)
             n_sweeps += 1
@@ -193,12 +193,12 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[11:])  # fmt: skip
+                     reference, rest, tally[13:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             if jumps:
                 u = rng.random()
                 kind = SINGLE
-                for i in range(JOINT):
+                for i in range(FILLING):
                     u -= shares[i]
                     if u >= 0.0:
                         kind = i + 1

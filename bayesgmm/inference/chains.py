@@ -84,21 +84,22 @@ class Jumps:
 
     proposals: Proposals
     joint: Joint
-    shares: Array  # (4,)
+    shares: Array  # (5,)
     walk_steps: int = 0
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0, 0.0]))
+        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0, 0.0, 0.0]))
 
     @classmethod
     def after(cls, proposals: Proposals, joint: Joint, done: Sequence[ChainDraws], walk_steps: int = 0) -> Jumps:
         """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, k <= MAX_WHOLE, len(proposals.log_anchor) > 0, len(joint.part) > 0 and k <= MAX_WHOLE])
-        accepted = np.where(possible, (tally[4:12:2] + 1.0) / (tally[3:11:2] + 2.0), 0.0)
+        anchors = len(proposals.log_anchor) > 0
+        possible = np.array([True, k <= MAX_WHOLE, anchors, len(joint.part) > 0 and k <= MAX_WHOLE, anchors])
+        accepted = np.where(possible, (tally[4:14:2] + 1.0) / (tally[3:13:2] + 2.0), 0.0)
         shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
         return cls(proposals, joint, shares / shares.sum(), walk_steps)
 

@@ -28,7 +28,7 @@ from bayesgmm.threads import available_cores
 
 __all__ = ["MAX_WORK", "sample_gibbs"]
 
-MAX_WORK = 6e11  # multiply-adds of all chains in the last round: about a minute on two cores
+MAX_WORK = 1e12  # multiply-adds of all chains in the last round: less than two minutes on two cores
 # Of the first: half a second on two cores. A shorter run can agree on a part of the posterior, since a component of a
 # few rows in many columns takes thousands of sweeps to find the places where it fits them closely.
 _LEAST_WORK = 5e9
@@ -109,8 +109,9 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
     share = tally[4::2] / np.maximum(tally[3::2], 1.0)
-    kinds = ("components", "whole mixtures", "components put at a row", "whole mixtures proposed jointly", "walks")
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(5) if tally[3 + 2 * i] > 0]
+    kinds = ("components", "whole mixtures", "components put at a row", "whole mixtures proposed jointly",
+             "components vacated or filled", "steps of walks")
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(6) if tally[3 + 2 * i] > 0]
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)

@@ -30,7 +30,6 @@ from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import jumps_of, samples_by_mode
-from bayesgmm.inference.gibbs import MAX_WORK
 from bayesgmm.inference.mixis import checked_shares
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
 from bayesgmm.kernels import log_normalizers, mixture_pass
@@ -46,8 +45,8 @@ Array = NDArray[np.float64]
 
 _MODES = 10  # groups of draws that proposals are fitted to
 _SPREAD_ROWS = 20  # whose densities tell modes apart, beside those of the rows in question
-_MIXIS_WORK = MAX_WORK / 4.0
-_REFIT_WORK = MAX_WORK / 20.0  # of each
+_MIXIS_WORK = 1.5e11  # see `bayesgmm.inference.gibbs.MAX_WORK`
+_REFIT_WORK = 3e10  # of each
 _INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
 
 

@@ -127,9 +127,9 @@ def geweke(
         assert len(joint.part) == (0 if struct.shared else 2)
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.3, 0.2])
+    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.25, 0.2, 0.2, 0.15])
     if not len(joint.part):
-        kinds[-1], kinds[0] = 0.0, 0.4
+        kinds[3], kinds[0] = 0.0, 0.4
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
@@ -137,8 +137,9 @@ def geweke(
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        assert tally[4] > 20 and tally[8] > 20 and (tally[6] > 8 or structure == "tied")
-        assert tally[10] > 8 or structure == "tied", tally
+        assert tally[4] > 20 and tally[8] > 20 and (tally[6] > 3 or structure == "tied")
+        assert tally[10] > 3 or structure == "tied", tally
+        assert tally[12] > 8, tally
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
     return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)
@@ -256,7 +257,7 @@ def test_a_component_finds_an_outlier_that_no_proposal_was_fitted_to() -> None:
             apart.append([1.0 - np.prod(responsibilities(z[:2], *draw), axis=0).sum() for draw in draws])
         return np.array(apart)
 
-    with_anchors, without = apart_under([0.4, 0.3, 0.3, 0.0]), apart_under([0.5, 0.5, 0.0, 0.0])
+    with_anchors, without = apart_under([0.4, 0.3, 0.3, 0.0, 0.0]), apart_under([0.5, 0.5, 0.0, 0.0, 0.0])
     assert array_stats.ess(with_anchors, method="mean") > 60 > 20 > array_stats.ess(without, method="mean")
     assert r_hat(with_anchors) < 1.03 < 1.1 < r_hat(without)
 
