@@ -13,135 +13,17 @@ nothing is summed over K! orders; components that hold few rows are summed over,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
-from scipy.special import gammaln
 
-from bayesgmm.augmentation.complete_prior import CompletePrior
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.permanent import add_log, log_permanent
-from bayesgmm.augmentation.proposals import (
-    Proposals,
-    Sample,
-    draw_part,
-    log_determinant,
-    log_part,
-    log_prior_part,
-)
-from bayesgmm.params import inverse_cholesky
+from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_part, log_prior_part
 
-__all__ = ["Joint", "fit_joint", "log_joint", "no_joint", "propose_joint"]
+__all__ = ["log_joint", "propose_joint"]
 
-Array = NDArray[np.float64]
-
-_LARGE_ROWS = 4.0  # of a component that is proposed with the others
-_MOST_PARAMETERS = 1.0  # a draw
-_WIDEN = 1.1
-_LEAST_SHRINK = 0.02
 _LOG_2 = math.log(2.0)
-
-
-class Joint(NamedTuple):
-    """J normal proposals; components in the order of the reference, the G that hold rows first."""
-
-    part: NDArray[np.int64]  # (J,) the proposal whose parts the others are
-    order: NDArray[np.int64]  # (J, K) its components, those of the normal first
-    n_large: NDArray[np.int64]  # (J,)
-    log_weight: Array  # (J, K) mean log weight
-    means: Array  # (J, K, D) reference
-    cholesky: Array  # (J, K, D, D)
-    scaling: Array  # (J, K, D, D)
-    spread: Array  # (J, K, 1 + D + C) sds of a component's log weight and coordinates
-    centre: Array  # (J, P)
-    root: Array  # (J, P, P) Cholesky factor of the covariance
-    inverse: Array  # (J, P, P) its inverse
-    n_dim: NDArray[np.int64]  # (J,)
-    constant: Array  # (J,)
-
-
-def _cells(prior: CompletePrior, d: int) -> int:
-    if prior.correlated:
-        return d * (d + 1) // 2
-    return 1 if prior.one_sd else d
-
-
-def no_joint(n_components: int, n_features: int) -> Joint:
-    """J = 0."""
-    k, d = n_components, n_features
-    i, a = np.empty(0, dtype=np.int64), np.empty((0, k))
-    square, p = np.empty((0, k, d, d)), np.empty((0, 0))
-    return Joint(i, np.empty((0, k), dtype=np.int64), i, a, np.empty((0, k, d)), square, square, np.empty((0, k, 0)), p,
-                 np.empty((0, 0, 0)), np.empty((0, 0, 0)), i, np.empty(0))  # fmt: skip
-
-
-def fit_joint(samples: Sequence[Sample], prior: CompletePrior, proposals: Proposals, n_rows: float) -> Joint:
-    """A normal proposal for each sample that has draws enough; `proposals` are those fitted to the same samples."""
-    k, d = samples[0].means.shape[1:]
-    if prior.shared or k == 1:
-        return no_joint(k, d)
-    fitted = [f for m, sample in enumerate(samples) if (f := _fit(sample, prior, proposals, m, n_rows)) is not None]
-    if not fitted:
-        return no_joint(k, d)
-    p = max(len(f[8]) for f in fitted)
-    columns = [list(c) for c in zip(*fitted, strict=True)]
-    for i in (8, 9, 10):
-        columns[i] = [np.pad(a, [(0, p - len(a))] * a.ndim) for a in columns[i]]
-    return Joint._make(np.ascontiguousarray(np.stack(c)) for c in columns)
-
-
-def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_rows: float):  # noqa: ANN202
-    s, k, d = sample.means.shape
-    weight = sample.weights.mean(axis=0)
-    large = (weight * n_rows >= _LARGE_ROWS) & ~proposals.empty[m]
-    g = int(large.sum())
-    c = _cells(prior, d)
-    n_dim = g - 1 + g * (d + c)
-    if g < 1 or n_dim > _MOST_PARAMETERS * s:
-        return None
-    order = np.argsort(~large, kind="stable")
-    log_w = np.log(sample.weights[:, order])
-    means = sample.means.mean(axis=0)[order]
-    cholesky = np.linalg.cholesky((sample.cholesky @ sample.cholesky.mT).mean(axis=0))[order]
-    scaling = inverse_cholesky(cholesky)
-    x = np.einsum("kij,skj->ski", scaling, sample.means[:, order] - means)
-    t = scaling @ sample.cholesky[:, order]
-    log_diagonal = np.log(np.diagonal(t, axis1=2, axis2=3))
-    if prior.correlated:
-        i, j = np.tril_indices(d)
-        cells = t[:, :, i, j]
-        cells[:, :, i == j] = log_diagonal
-    else:
-        cells = log_diagonal[:, :, :c]
-    own = np.concatenate([log_w[:, :, None], x, cells], axis=2)  # (S, K, 1 + D + C)
-    xi = np.concatenate([log_w[:, : g - 1] - log_w[:, g - 1 : g], own[:, :g, 1:].reshape(s, -1)], axis=1)
-    root = np.linalg.cholesky(_WIDEN * _shrunk_covariance(xi))
-    log_scale = np.log(np.diagonal(cholesky[:g], axis1=1, axis2=2))  # (G, D)
-    constant = -np.log(np.diag(root)).sum() - 0.5 * n_dim * math.log(2.0 * math.pi)
-    constant -= log_scale.sum()  # of the means
-    if prior.correlated:
-        constant -= (np.arange(1, d + 1) * log_scale).sum()  # of T -> L, row by row
-    if g < k:
-        alpha = proposals.alpha[m][order]
-        constant += gammaln(alpha.sum()) - gammaln(alpha[g:]).sum() - gammaln(alpha[:g].sum())
-    return (
-        np.int64(m), order.astype(np.int64), np.int64(g), log_w.mean(axis=0), means, cholesky, scaling,
-        own.std(axis=0) + 1e-9, xi.mean(axis=0), root, inverse_cholesky(root), np.int64(n_dim), np.float64(constant),
-    )  # fmt: skip
-
-
-def _shrunk_covariance(x: Array) -> Array:
-    """Covariance of draws (S, P), correlations shrunk by how well they are known (Schaefer and Strimmer 2005)."""
-    sd = x.std(axis=0) + 1e-9
-    correlation = (x - x.mean(axis=0)).T @ (x - x.mean(axis=0)) / len(x) / np.outer(sd, sd)
-    off = correlation - np.diag(np.diag(correlation))
-    variance = np.square(1.0 - np.square(off)) / len(x)
-    known = np.square(off).sum()
-    shrink = min(1.0, (variance.sum() - len(sd) / len(x)) / known) if known > 0.0 else 1.0
-    return np.outer(sd, sd) * ((1.0 - max(shrink, _LEAST_SHRINK)) * off + np.eye(len(sd)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -226,7 +108,6 @@ def _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scali
             _own_coordinates(prior, joint, q, k, means[j], cholesky[j], own[k, j])
             z = (math.log(weights[j]) - joint.log_weight[q, k]) / joint.spread[q, k, 0]
             total = z * z
-            start = 0
             for i in range(c):
                 centre = joint.centre[q, n_large - 1 + k * c + i]
                 z = (own[k, j, i] - centre) / joint.spread[q, k, 1 + i]
@@ -354,8 +235,8 @@ def propose_joint(rng, prior, proposals, joint, weights, means, latent, cholesky
             for i in range(d):
                 for j in range(i + 1):
                     value = 0.0
-                    for l in range(j, i + 1):
-                        value += joint.cholesky[q, k, i, l] * t[l, j]
+                    for n in range(j, i + 1):
+                        value += joint.cholesky[q, k, i, n] * t[n, j]
                     cholesky[k, i, j] = value
         else:
             for i in range(d):
@@ -373,7 +254,9 @@ def propose_joint(rng, prior, proposals, joint, weights, means, latent, cholesky
             return m, False
         invert(cholesky[k], scaling[k])
     for k in range(n_large, n_components):
-        if not draw_part(rng, prior, proposals, m, joint.order[q, k], work, means[k], latent[k], cholesky[k], scaling[k]):
+        if not draw_part(
+            rng, prior, proposals, m, joint.order[q, k], work, means[k], latent[k], cholesky[k], scaling[k]
+        ):
             return m, False
     own = np.empty((n_components, n_components, c))
     order = np.empty(n_components, dtype=np.int64)

@@ -36,8 +36,8 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "ANCHORED", "FILLING", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored", "log_posterior_of",
-    "log_proposal", "propose_anchored", "propose_whole",
+    "ANCHORED", "FILLING", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored",
+    "log_posterior_of", "log_proposal", "propose_anchored", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K

@@ -202,8 +202,8 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                     u -= shares[i]
                     if u >= 0.0:
                         kind = i + 1
-                m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state, scratch,
-                                matrices, log_norm, logs, table)  # fmt: skip
+                m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
+                                scratch, matrices, log_norm, logs, table)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
                 if moved:
                     tally[4 + 2 * kind] += 1.0

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
-from bayesgmm.augmentation.joint import Joint, fit_joint, no_joint
+from bayesgmm.augmentation.joint_fit import Joint, no_joint
 from bayesgmm.augmentation.jumps import MAX_WHOLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many
@@ -121,7 +121,8 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.walk_steps, *out, tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.walk_steps, *out, tally,
+                   used)  # fmt: skip
 
 
 def run_chains(

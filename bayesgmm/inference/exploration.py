@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component
-from bayesgmm.augmentation.joint import fit_joint
+from bayesgmm.augmentation.joint_fit import fit_joint
 from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import empty_modes
@@ -52,10 +52,11 @@ def scout_starts(
     k = modes[0].params.n_components
     rng = np.random.default_rng(random_seed)
     empty = empty_modes(problem.table, problem.structure, problem.prior, k, random_seed=random_seed)
+    known = [m.log_evidence for m in modes] + [m.log_evidence for m in empty]
     n_cuts = int(min(_MOST_CUTS, _CUTS_WORK // problem.sweep_work(k))) if k > 1 else 0
     starts = [m.params for m in modes] + [_filled_up(problem, m.params, k, rng) for m in empty]
     starts += [_cut(problem, ("random points", "k-means++")[i % 2], k, rng) for i in range(n_cuts)]
-    return starts, np.array([m.log_evidence for m in (*modes, *empty)] + n_cuts * [-np.inf])
+    return starts, np.array(known + n_cuts * [-np.inf])
 
 
 def _cut(problem: GibbsProblem, method: str, k: int, rng: np.random.Generator) -> MixtureParams:

@@ -109,8 +109,14 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
     share = tally[4::2] / np.maximum(tally[3::2], 1.0)
-    kinds = ("components", "whole mixtures", "components put at a row", "whole mixtures proposed jointly",
-             "components vacated or filled", "steps of walks")
+    kinds = (
+        "components",
+        "whole mixtures",
+        "components put at a row",
+        "whole mixtures proposed jointly",
+        "components vacated or filled",
+        "steps of walks",
+    )
     made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(6) if tally[3 + 2 * i] > 0]
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"

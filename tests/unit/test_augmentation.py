@@ -14,7 +14,7 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
-from bayesgmm.augmentation.joint import fit_joint, no_joint
+from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
 from bayesgmm.augmentation.jumps import give_weight, log_anchored, log_posterior_of, propose_anchored
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposals import (
@@ -162,7 +162,10 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
 
 @pytest.mark.parametrize(
     ("structure", "family", "step"),
-    [("full", "lognormal", 0.6), ("tied", "lognormal", 0.0), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6)],
+    [
+        ("full", "lognormal", 0.6), ("tied", "lognormal", 0.0), ("diag", "inversegamma", 0.0),
+        ("spherical", "lognormal", 0.6),
+    ],
 )  # fmt: skip
 def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
     z = geweke(structure, family, step, jumps=False, walk_steps=4)

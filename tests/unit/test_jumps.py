@@ -1,0 +1,197 @@
+"""Jumps and walks: what the joint distribution test of test_augmentation.py rests on, and what they are good for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+import bayesgmm as bg
+from bayesgmm.augmentation.complete_prior import complete_prior
+from bayesgmm.augmentation.filling import _exchange_row
+from bayesgmm.augmentation.joint import _assign
+from bayesgmm.augmentation.joint_fit import _shrunk_covariance
+from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.augmentation.walks import walk
+from bayesgmm.data import prepare_table
+from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.exploration import in_one_order, jumps_of, scout_starts
+from bayesgmm.inference.modes import find_modes
+from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.structure import get_structure
+
+
+def given(structure: str, n: int = 60, d: int = 2, k: int = 3, step: float = 0.1, seed: int = 0):
+    """A problem and a state of it."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n, d)) + 1.5 * rng.integers(0, 2, size=(n, 1))
+    table, struct = prepare_table(rows, standardize=False), get_structure(structure)
+    problem = GibbsProblem.build(table, struct, bg.MixturePrior(resolution=step).resolve(table))
+    a = rng.normal(size=(k, d, 2 * d))
+    covariances = struct.project(a @ a.mT, np.ones(k)) + 0.3 * np.eye(d)
+    params = MixtureParams(rng.dirichlet(np.ones(k) * 5), rng.normal(size=(k, d)), covariances, struct.name)
+    return problem, start_state(problem, params)
+
+
+def copy(state: ChainState) -> ChainState:
+    return ChainState(*(a.copy() for a in state))
+
+
+def joint_moments(state: ChainState, structure) -> tuple[float, np.ndarray, np.ndarray]:
+    """Weight, mean and covariance (as far as the structure has it) of all components together."""
+    k = len(state.weights)
+    covariances = np.broadcast_to(state.cholesky @ state.cholesky.mT, (k, *state.cholesky.shape[1:]))
+    mean = state.weights @ state.means
+    off = state.means - mean
+    total = np.einsum("k,kij->ij", state.weights, covariances + off[:, :, None] * off[:, None, :])
+    if structure.one_sd:
+        total = np.trace(total)
+    elif structure.diagonal:
+        total = np.diag(total)
+    return state.weights.sum(), mean, total
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
+    problem, state = given(structure)
+    start, tally = copy(state), np.zeros(2)
+    n, k, d = problem.table.n_rows, 3, 2
+    scratch = copy(state), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)), np.empty(k), np.empty(n), np.empty(n)
+    new, *rest = scratch
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        walk(rng, problem.features, problem.table.weights, problem.packed, 5, state, new, *rest, tally)
+    assert tally[0] == 200 and 20 < tally[1] < 180
+    assert all(not np.array_equal(a, b) for a, b in zip(start.means, state.means, strict=True))
+    for before, after in zip(
+        joint_moments(start, problem.structure), joint_moments(state, problem.structure), strict=True
+    ):
+        if structure == "tied" and np.ndim(after) == 2:
+            continue  # the covariance is not moved, so only the means compensate
+        np.testing.assert_allclose(after, before, rtol=1e-8, atol=1e-10)
+    g = problem.structure.n_matrices(k)
+    np.testing.assert_allclose(state.scaling[:g] @ state.cholesky, np.broadcast_to(np.eye(d), (g, d, d)), atol=1e-9)
+    floor = np.diag(problem.packed.floor)
+    np.testing.assert_allclose(state.latent @ state.latent.mT + floor, state.cholesky @ state.cholesky.mT, atol=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+def test_a_row_lost_and_gained_leaves_the_host_as_it_was(structure: str) -> None:
+    problem, state = given(structure)
+    d, c = 2, 0.05
+    new, work = copy(state), np.zeros((5, d, d))
+    lost = _exchange_row(problem.packed, problem.features, 7, c, False, 1, state, new, work)
+    back = copy(new)
+    gained = _exchange_row(problem.packed, problem.features, 7, c, True, 1, new, back, work)
+    assert lost == pytest.approx(-gained) and lost > 0.0
+    for name in ("means", "cholesky", "latent", "scaling"):
+        np.testing.assert_allclose(getattr(back, name), getattr(state, name), atol=1e-9)
+    # The host's own mean and scatter are those of its rows: one row's worth of them is y and (y - mean)(y - mean)'.
+    y = problem.features[:, 7]
+    np.testing.assert_allclose(state.means[1], (1 - c) * new.means[1] + c * y)
+    if structure == "full":
+        off = y - new.means[1]
+        covariance = (1 - c) * (new.cholesky[1] @ new.cholesky[1].T + c * np.outer(off, off))
+        np.testing.assert_allclose(covariance, state.cholesky[1] @ state.cholesky[1].T, atol=1e-10)
+
+
+def test_jacobian_of_a_row_lost() -> None:
+    """That of (mean, covariance) -> without a row, by central differences."""
+    problem, state = given("full")
+    cells, c, h = np.tril_indices(2), 0.05, 1e-6
+
+    def lost(x: np.ndarray) -> np.ndarray:
+        old, new = copy(state), copy(state)
+        covariance = np.zeros((2, 2))
+        covariance[cells] = x[2:]
+        covariance = covariance + np.tril(covariance, -1).T
+        old.means[0], old.cholesky[0] = x[:2], np.linalg.cholesky(covariance)
+        _exchange_row(problem.packed, problem.features, 7, c, False, 0, old, new, np.zeros((5, 2, 2)))
+        return np.concatenate([new.means[0], (new.cholesky[0] @ new.cholesky[0].T)[cells]])
+
+    at = np.concatenate([state.means[0], (state.cholesky[0] @ state.cholesky[0].T)[cells]])
+    columns = [(lost(at + h * e) - lost(at - h * e)) / (2.0 * h) for e in np.eye(len(at))]
+    log_det = np.linalg.slogdet(np.array(columns))[1]
+    new = copy(state)
+    ours = _exchange_row(problem.packed, problem.features, 7, c, False, 0, state, new, np.zeros((5, 2, 2)))
+    assert ours == pytest.approx(log_det, abs=1e-6)
+
+
+@pytest.mark.parametrize(("n_large", "k"), [(1, 3), (3, 3), (2, 5), (5, 6)])
+def test_assignment_is_the_cheapest(n_large: int, k: int) -> None:
+    rng = np.random.default_rng(k)
+    for _ in range(20):
+        cost = rng.normal(size=(n_large, k))
+        order = np.empty(k, dtype=np.int64)
+        assert _assign(cost, n_large, np.empty(1 << k), np.empty(1 << k, dtype=np.int64), order)
+        assert sorted(order) == list(range(k))
+        rows, columns = linear_sum_assignment(cost)
+        assert order[:n_large].tolist() == columns.tolist()
+        brute = min(sum(cost[i, p[i]] for i in range(n_large)) for p in itertools.permutations(range(k), n_large))
+        assert cost[np.arange(n_large), order[:n_large]].sum() == pytest.approx(brute)
+
+
+def test_correlations_are_shrunk_by_how_well_they_are_known() -> None:
+    rng = np.random.default_rng(0)
+    independent = rng.normal(size=(200, 100)) * np.arange(1, 101)
+    ours = _shrunk_covariance(independent)
+    off = ours - np.diag(np.diag(ours))
+    assert np.abs(off / np.outer(np.arange(1, 101), np.arange(1, 101))).max() < 0.05
+    np.testing.assert_allclose(np.sqrt(np.diag(ours)), independent.std(axis=0), rtol=1e-6)
+    together = rng.normal(size=(2000, 3)) @ np.array([[1.0, 0, 0], [2.0, 1, 0], [0.5, 0.3, 1]]).T
+    np.testing.assert_allclose(_shrunk_covariance(together), np.cov(together.T), rtol=0.06)
+
+
+def test_overlapping_components_are_proposed_together() -> None:
+    """Where components depend on each other, mixtures of independent parts are hardly ever accepted."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(400, 4)) + 1.1 * np.eye(4)[:3][rng.integers(0, 3, 400)] * np.array([2.0, 2.0, 2.0, 1.0])
+    table, structure = prepare_table(rows), get_structure("diag")
+    problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
+    em = bg.fit_em(table.standardized, 3, covariance_type="diag", random_seed=0)
+    alone = Sweeps(problem, 1.0, Jumps.none(3, 4))
+    seeds = np.random.SeedSequence(0).spawn(2)
+    (found,), _ = run_chains(alone, [start_state(problem, em.params)], seeds[:1], draws=1500, thin=4, cores=1)
+    jumps = jumps_of(problem, [in_one_order(problem, found.sample)])
+    assert len(jumps.joint.part) == 1 and jumps.walk_steps == 0
+    jumping = replace(alone, jumps=replace(jumps, shares=np.array([0.0, 0.5, 0.0, 0.5, 0.0])))
+    (chain,), _ = run_chains(jumping, [found.state], seeds[1:], draws=1500, thin=4, cores=1)
+    apart, together = chain.tally[6] / chain.tally[5], chain.tally[10] / chain.tally[9]
+    assert together > 0.3 and together > 3.0 * apart
+
+
+def test_large_tables_get_walks() -> None:
+    rng = np.random.default_rng(0)
+    table = prepare_table(rng.normal(size=(4000, 1)))
+    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    params = MixtureParams(np.array([0.5, 0.5]), np.array([[-0.5], [0.5]]), np.ones((2, 1, 1)), "full")
+    alone = Sweeps(problem, 1.0, Jumps.none(2, 1))
+    seed = np.random.SeedSequence(0).spawn(1)
+    (found,), _ = run_chains(alone, [start_state(problem, params)], seed, draws=50, thin=1, cores=1)
+    assert jumps_of(problem, [in_one_order(problem, found.sample)]).walk_steps > 0
+
+
+def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
+    table = prepare_table(np.asarray(bg.datasets.load_faithful()))
+    structure = get_structure("full")
+    problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
+    em = bg.fit_em(table.standardized, 3, random_seed=0)
+    modes = find_modes(table, structure, problem.prior, [em.params])
+    starts, evidence = scout_starts(problem, modes, 1)
+    assert len(starts) == len(evidence) and np.sum(np.isneginf(evidence)) == 12
+    assert not np.isneginf(evidence[0])
+    for start in starts:
+        assert start.n_components == 3 and math.isclose(start.weights.sum(), 1.0)
+        np.linalg.cholesky(start.covariances)
+    scaling = inverse_cholesky(np.linalg.cholesky(starts[-1].covariances))
+    assert np.isfinite(scaling).all()
+
+
+def test_prior_of_jumps_is_shared_with_sweeps() -> None:
+    problem, _ = given("full")
+    again = complete_prior(problem.prior, problem.structure)
+    np.testing.assert_array_equal(again.scale, problem.packed.scale)
