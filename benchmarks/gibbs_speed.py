@@ -16,7 +16,7 @@ from kernel_speed import seconds
 
 import bayesgmm as bg
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order, proposals_of
+from bayesgmm.inference.exploration import in_one_order, jumps_of
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams
 from bayesgmm.structure import get_structure
@@ -40,7 +40,7 @@ def main() -> None:
         options = {"draws": n_sweeps, "thin": 1, "cores": 1}
         alone = Sweeps(problem, 1.0, Jumps.none(k, d))
         (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
-        jumps = Jumps.after(proposals_of(problem, [in_one_order(problem, warm.sample)]), [])
+        jumps = jumps_of(problem, [in_one_order(problem, warm.sample)])
         jumping = replace(alone, jumps=jumps)
 
         def sweeps(jumping=jumping, state=state, options=options) -> None:

@@ -190,14 +190,18 @@ plt.show()
 #
 # Sweeps alone stay in a mode for long. So there are jumps, in four steps:
 #
-# 1. *Scouts*: short chains from the best full modes and from the best modes with K − 1, K − 2, …, 1 components,
-#    filled up by components from the prior. All of them teach the proposals; the chains go on from those that hold
-#    the posterior as far as Laplace's approximation can tell.
+# 1. *Scouts*: short chains from the best full modes, from the best modes with K − 1, K − 2, …, 1 components, filled
+#    up by components from the prior, and from random cuts of the rows, since the modes of the posterior are not all
+#    near maxima of the likelihood. All of them teach the proposals; the chains go on from those that hold the
+#    posterior as far as Laplace's approximation can tell.
 # 2. *Proposals*: to the draws of each scout a mixture is fitted, one part for each component: a Dirichlet for the
 #    weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a component is empty.
+#    Where components overlap they depend on each other, so those that hold rows also get one normal together.
 # 3. *Jumps*: every few sweeps a whole mixture, or one component, is proposed from there and accepted by
-#    Metropolis and Hastings; or a component is put at a row, rather one that the mixture fits badly. The density of a
-#    whole mixture is summed over all K! orders.
+#    Metropolis and Hastings. Or a component is put at a row, rather one that the mixture fits badly; or a row leaves
+#    its component for a vacant one, or returns, and its host changes with it. The density of a whole mixture is summed
+#    over all K! orders. In tables of thousands of rows pairs of components also walk with the allocations integrated
+#    out, since rows change hands slowly there.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
 #    and the next round is longer. Within a round the proposals are fixed; only the last round is kept. The first
 #    is not short either: a component that could hold a single outlier finds it after many sweeps, and until then

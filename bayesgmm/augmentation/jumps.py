@@ -1,12 +1,13 @@
 """Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
-Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave. One component at a time,
-drawn from all fitted components pooled, moves a component from one cluster to another. One component is put at a row,
-rather one that the mixture fits badly, its covariance from the prior: an empty component finds a single outlier in many
-columns only after thousands of sweeps, and too few draws have it for proposals to be fitted to it. The posterior does
-not know the order of components, so the density of a whole mixture is symmetrised over it; since the parts of a
-proposal are independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are fixed while they
-are in use, so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
+Five moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts,
+or jointly (`joint`). One component at a time, drawn from all fitted components pooled, moves a component from one
+cluster to another. One component is put at a row, rather one that the mixture fits badly, its covariance from the
+prior: an empty component finds a single outlier in many columns only after thousands of sweeps, and too few draws have
+it for proposals to be fitted to it. And a row leaves its component for a vacant one, or returns (`filling`). The
+posterior does not know the order of components, so the density of a whole mixture is symmetrised over it; since the
+parts of a proposal are independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are
+fixed while they are in use, so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
 
 Two more moves were tried and gave no more effective draws a sweep on iris, Old Faithful, three overlapping clusters and
 20,000 rows, K = 5: two components replaced by two fitted ones that suit the rest, which splits one cluster and merges

@@ -36,7 +36,7 @@ _POOL = 4000  # draws that are sorted by mode
 _SAMPLE = 1000  # draws that a proposal is fitted to
 _LEAST = 15
 _ANCHOR_DRAWS, _ANCHOR_NUMBERS = 40, 4_000_000
-_WALK_STEPS, _WALK_ROWS = 16, 4000
+_WALK_STEPS, _WALK_ROWS = 16, 4000  # steps after every few sweeps, from so many rows
 _MOST_ANCHORED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
@@ -139,8 +139,11 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
 
 
 def jumps_of(problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = ()) -> Jumps:
-    """Jumps fitted to draws of each mode, each kind as often as it was accepted in the chains so far."""
+    """Jumps fitted to draws of each mode, each kind as often as it was accepted in the chains so far.
+
+    Walks, which cost more than sweeps, only in tables of many rows and after a round that did not do.
+    """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    walk_steps = _WALK_STEPS if problem.table.n_rows >= _WALK_ROWS else 0
+    walk_steps = _WALK_STEPS if done and problem.table.n_rows >= _WALK_ROWS else 0
     return Jumps.after(proposals, joint, done, walk_steps)

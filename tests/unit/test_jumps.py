@@ -172,7 +172,9 @@ def test_large_tables_get_walks() -> None:
     alone = Sweeps(problem, 1.0, Jumps.none(2, 1))
     seed = np.random.SeedSequence(0).spawn(1)
     (found,), _ = run_chains(alone, [start_state(problem, params)], seed, draws=50, thin=1, cores=1)
-    assert jumps_of(problem, [in_one_order(problem, found.sample)]).walk_steps > 0
+    library = [in_one_order(problem, found.sample)]
+    assert jumps_of(problem, library).walk_steps == 0  # not in the first round
+    assert jumps_of(problem, library, [found]).walk_steps > 0
 
 
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
