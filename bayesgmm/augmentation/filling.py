@@ -139,6 +139,8 @@ def propose_filling(rng, features, row_weights, prior, log_anchor, state, new, w
     """Change a component and its host in `new`: log q(old) - log q(new), the Jacobian included; -inf for no move."""
     n_components, d = state.means.shape
     n_rows = features.shape[1]
+    if log_anchor.shape[0] != n_rows or n_components == 1:
+        return -math.inf
     a = _draw_vacant(rng, n_rows, state)
     g = 0 if prior.shared else a
     filling = rng.random() < 0.5

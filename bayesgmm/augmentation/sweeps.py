@@ -134,7 +134,8 @@ def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihoo
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, jump_every,
-               shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+               shares, fill_between, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
+               used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -145,11 +146,15 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, jump_every, shares : Proposals, int, (3,)
+    proposals, joint, jump_every, shares : Proposals, Joint, int, (5,)
         A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
         the order of `bayesgmm.augmentation.jumps`.
+    fill_between : bool
+        Try a filling halfway between jumps, too.
+    walk_steps : int
+        Steps of a walk as often as there are jumps; 0 for none.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
-        of jump, in the order of `shares`, proposed and accepted
+        of jump, in the order of `shares`, and for steps of walks, proposed and accepted
     used : (M,) added to: jumps made by each proposal
     """
     n_components, d = state.means.shape
@@ -183,7 +188,8 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             if walks and not fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
                      reference, rest, tally[13:])  # fmt: skip
-            jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
+            between = fill_between and n_sweeps % jump_every == jump_every // 2
+            jumps = proposals.alpha.shape[0] > 0 and (between or n_sweeps % jump_every == 0)
             ratio, log_likelihood = _allocate(rng, features, row_weights, prior, state, log_norm, jumps, allocation)
             n_sweeps += 1
             changed = False
@@ -197,8 +203,8 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 changed, log_likelihood = True, math.nan
             if jumps:
                 u = rng.random()
-                kind = SINGLE
-                for i in range(FILLING):
+                kind = FILLING if between else SINGLE
+                for i in range(0 if between else FILLING):
                     u -= shares[i]
                     if u >= 0.0:
                         kind = i + 1

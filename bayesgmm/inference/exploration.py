@@ -8,6 +8,7 @@ components from the prior.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,12 +139,14 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     return fit_proposals(library, problem.packed, odds - logsumexp(odds))
 
 
-def jumps_of(problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = ()) -> Jumps:
-    """Jumps fitted to draws of each mode, each kind as often as it was accepted in the chains so far.
+def jumps_of(
+    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = (), number: int = 1
+) -> Jumps:
+    """Jumps fitted to draws of each mode, for a round of this number; each kind as often as it was accepted before.
 
-    Walks, which cost more than sweeps, only in tables of many rows and after a round that did not do.
+    After a round that did not do, walks, which cost more than sweeps, in tables of many rows; after two, more fillings.
     """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    walk_steps = _WALK_STEPS if done and problem.table.n_rows >= _WALK_ROWS else 0
-    return Jumps.after(proposals, joint, done, walk_steps)
+    walk_steps = _WALK_STEPS if number > 1 and problem.table.n_rows >= _WALK_ROWS else 0
+    return replace(Jumps.after(proposals, joint, done), fill_between=number > 2, walk_steps=walk_steps)

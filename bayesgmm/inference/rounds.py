@@ -93,7 +93,7 @@ def sample_in_rounds(
     thin, number, done = max(1, first), 1, list[ChainDraws]()
     while True:
         if k > 1:
-            sweeps = replace(sweeps, jumps=jumps_of(problem, library, done))
+            sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
         label = f"{name}, {thin * sweeps.sweeps_a_step} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(

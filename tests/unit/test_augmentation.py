@@ -133,8 +133,8 @@ def geweke(
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, 1, kinds, walk_steps,
-            *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
+            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, 1, kinds, False,
+            walk_steps, *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
         assert tally[4] > 20 and tally[8] > 20 and (tally[6] > 3 or structure == "tied")

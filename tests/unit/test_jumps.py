@@ -164,7 +164,7 @@ def test_overlapping_components_are_proposed_together() -> None:
     assert together > 0.3 and together > 3.0 * apart
 
 
-def test_large_tables_get_walks() -> None:
+def test_large_tables_get_walks_and_hard_ones_more_fillings() -> None:
     rng = np.random.default_rng(0)
     table = prepare_table(rng.normal(size=(4000, 1)))
     problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
@@ -173,8 +173,9 @@ def test_large_tables_get_walks() -> None:
     seed = np.random.SeedSequence(0).spawn(1)
     (found,), _ = run_chains(alone, [start_state(problem, params)], seed, draws=50, thin=1, cores=1)
     library = [in_one_order(problem, found.sample)]
-    assert jumps_of(problem, library).walk_steps == 0  # not in the first round
-    assert jumps_of(problem, library, [found]).walk_steps > 0
+    first, second, third = (jumps_of(problem, library, [found], number) for number in (1, 2, 3))
+    assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
+    assert not first.fill_between and not second.fill_between and third.fill_between
 
 
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
