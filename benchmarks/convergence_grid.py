@@ -1,13 +1,13 @@
 """Does every K converge? Data sets, K = 1..6, structures, two seeds; the table goes to docs/evidence.md.
 
-    python benchmarks/convergence_grid.py --results grid.jsonl [--sets iris wine13] [--structures full,diag]
-        [--components 1,2,3,4,5,6] [--plain] [--pymc 4] [--write docs/evidence.md]
+    python benchmarks/convergence_grid.py --results benchmarks/convergence_grid.jsonl [--sets iris wine13]
+        [--structures full,diag] [--components 1,2,3,4,5,6] [--beside plain|pymc] [--write docs/evidence.md]
 
 A cell passes when the gate passes (R-hat < 1.01, bulk and tail ESS > 400, no divergences) from both seeds and they
 agree within Monte Carlo error (|z| < 4) on log-likelihood, sorted weights and occupied components. Results are
-appended to the file as they come, and cells that it holds already are not run again. `--plain` also runs NUTS without
-escalation; `--pymc n` also runs PyMC's NUTS on the `build_model` face for the first n cells with K > 1 (a minute or
-more each).
+appended to the file as they come, and cells that it holds already are not run again. `--beside` runs no new cells, but
+beside those that are there NUTS without escalation (`plain`) or PyMC's NUTS on the `build_model` face (`pymc`, a minute
+or more each).
 """
 
 from __future__ import annotations
@@ -103,15 +103,13 @@ def agree(a: dict[str, list[float]], b: dict[str, list[float]]) -> float:
     return float(max(z))
 
 
-def cell(rows: np.ndarray, k: int, structure: str, plain: bool, pymc: bool) -> dict[str, Any]:
+def cell(rows: np.ndarray, k: int, structure: str) -> dict[str, Any]:
     runs = [run(rows, k, structure, seed) for seed in SEEDS]
-    out: dict[str, Any] = {"runs": runs, "z": agree(runs[0]["summary"], runs[1]["summary"])}
-    out["passed"] = bool(all(r["ok"] for r in runs) and out["z"] < TOLERANCE)
-    if plain:
-        out["plain"] = run(rows, k, structure, SEEDS[0], escalate=False)
-    if pymc:
-        out["pymc"] = run(rows, k, structure, SEEDS[0], escalate=False, sampler="pymc")
-    return out
+    z = agree(runs[0]["summary"], runs[1]["summary"])
+    return {"runs": runs, "z": z, "passed": bool(all(r["ok"] for r in runs) and z < TOLERANCE)}
+
+
+BESIDE = {"plain": {"escalate": False}, "pymc": {"escalate": False, "sampler": "pymc"}}
 
 
 def how(run: dict[str, Any]) -> str:
@@ -122,30 +120,25 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     """The table, with how many cells passed."""
     passed = sum(r["passed"] for r in records)
     seconds = np.array([max(run["seconds"] for run in r["runs"]) for r in records])
-    plain = [r["plain"]["ok"] for r in records if "plain" in r]
-    # Plain NUTS may pass its gate and yet sample a part of the posterior: compare it with the cell's own answer.
-    same = [
-        r["plain"]["ok"] and agree(r["plain"]["summary"], r["runs"][0]["summary"]) < TOLERANCE
-        for r in records
-        if "plain" in r and r["passed"]
-    ]
-    pymc = [r["pymc"]["ok"] for r in records if "pymc" in r]
     lines = [
         "# Evidence", "", "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
         f"**{passed} of {len(records)} cells pass**; seconds a fit (the slower seed): median {np.median(seconds):.1f}, "
         f"90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}.", "",
     ]  # fmt: skip
-    if plain:
-        lines += [
-            f"NUTS without escalation passes the gate in {sum(plain)} of {len(plain)} cells; of the cells that pass, "
-            f"it gives the same posterior in {sum(same)} of {len(same)}: elsewhere it fails, or its chains agree on a "
-            "part of the posterior.", "",
-        ]  # fmt: skip
-    if pymc:
-        lines += [f"PyMC's NUTS on `build_model` passes the gate in {sum(pymc)} of {len(pymc)} cells tried.", ""]
+    for key, name in (("plain", "NUTS without escalation"), ("pymc", "PyMC's NUTS on `build_model`")):
+        tried = [r for r in records if key in r]
+        # Its gate may pass though its chains agree on a part of the posterior only: compare with the cell's own answer.
+        same = [agree(r[key]["summary"], r["runs"][0]["summary"]) < TOLERANCE for r in tried if r["passed"]]
+        passed_too = [r[key]["ok"] for r in tried if r["passed"]]
+        if tried:
+            lines += [
+                f"{name} was run on {len(tried)} cells; its gate passes in {sum(r[key]["ok"] for r in tried)}. Of the "
+                f"{len(same)} that pass here it passes and gives the same posterior in "
+                f"{sum(x and y for x, y in zip(same, passed_too, strict=True))}.", "",
+            ]  # fmt: skip
     lines += [
-        "| data | structure | K | passed | largest z | R-hat | ESS | seconds | sampler | plain NUTS |",
-        "|" + " --- |" * 10,
+        "| data | structure | K | passed | largest z | R-hat | ESS | seconds | sampler | plain NUTS | PyMC |",
+        "|" + " --- |" * 11,
     ]
     for r in records:
         runs = r["runs"]
@@ -153,7 +146,7 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
             r["set"], r["structure"], str(r["k"]), "yes" if r["passed"] else "**no**", f"{r['z']:.1f}",
             f"{max(x['r_hat'] for x in runs):.3f}", f"{min(x['ess'] for x in runs):.0f}",
             f"{max(x['seconds'] for x in runs):.1f}", ", ".join(how(x) for x in runs),
-            "" if "plain" not in r else "passes" if r["plain"]["ok"] else "fails",
+            *("" if key not in r else "passes" if r[key]["ok"] else "fails" for key in BESIDE),
         ]  # fmt: skip
         lines.append("| " + " | ".join(line) + " |")
     failed = [r for r in records if not r["passed"]]
@@ -167,14 +160,24 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def run_beside(
+    sets: dict[str, np.ndarray], records: list[dict[str, Any]], wanted: set[tuple[str, str, int]], key: str, path: Path
+) -> None:
+    """Another sampler on cells that have been run, added to their records."""
+    for r in records:
+        if (r["set"], r["structure"], r["k"]) in wanted and key not in r:
+            r[key] = run(sets[r["set"]], r["k"], r["structure"], SEEDS[0], **BESIDE[key])
+            path.write_text("".join(json.dumps(x) + "\n" for x in records))
+            print(key, r["set"], r["structure"], r["k"], r[key]["ok"], round(r[key]["seconds"], 1), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--sets", nargs="*")
     parser.add_argument("--structures", default="full,diag")
     parser.add_argument("--components", default="1,2,3,4,5,6")
-    parser.add_argument("--plain", action="store_true")
-    parser.add_argument("--pymc", type=int, default=0)
+    parser.add_argument("--beside", choices=list(BESIDE))
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
     sets = data_sets()
@@ -182,15 +185,18 @@ def main() -> None:
     records = (
         [json.loads(line) for line in arguments.results.read_text().splitlines()] if arguments.results.exists() else []
     )
+    if arguments.beside:
+        wanted = {(n, s, int(k)) for n in names for s in arguments.structures.split(",")
+                  for k in arguments.components.split(",")}  # fmt: skip
+        run_beside(sets, records, wanted, arguments.beside, arguments.results)
+        names = []
     done = {(r["set"], r["structure"], r["k"]) for r in records}
     for structure in arguments.structures.split(","):
         for k in map(int, arguments.components.split(",")):
             for name in names:
                 if (name, structure, k) in done:
                     continue
-                pymc = k > 1 and sum("pymc" in r for r in records) < arguments.pymc
-                record = {"set": name, "structure": structure, "k": k}
-                record |= cell(sets[name], k, structure, arguments.plain, pymc)
+                record = {"set": name, "structure": structure, "k": k} | cell(sets[name], k, structure)
                 records.append(record)
                 with arguments.results.open("a") as file:
                     file.write(json.dumps(record) + "\n")
