@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.joint_fit import fit_joint
 from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
-from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps
+from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
@@ -27,7 +27,7 @@ from bayesgmm.relabel import relabel
 from bayesgmm.starts import CUTS, from_labels
 from bayesgmm.streaming import pointwise_log_density
 
-__all__ = ["in_one_order", "jumps_of", "proposals_of", "samples_by_mode", "scout_starts"]
+__all__ = ["in_one_order", "jumps_of", "proposals_of", "relative_work", "samples_by_mode", "scout_starts"]
 
 Array = NDArray[np.float64]
 
@@ -148,5 +148,15 @@ def jumps_of(
     """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    walk_steps = _WALK_STEPS if number > 1 and problem.table.n_rows >= _WALK_ROWS else 0
+    walk_steps = _walk_steps(problem, number)
     return replace(Jumps.after(proposals, joint, done), fill_between=number > 2, walk_steps=walk_steps)
+
+
+def _walk_steps(problem: GibbsProblem, number: int) -> int:
+    return _WALK_STEPS if number > 1 and problem.table.n_rows >= _WALK_ROWS else 0
+
+
+def relative_work(problem: GibbsProblem, n_components: int, number: int) -> float:
+    """Work of a sweep in a round of this number, walks included, relative to that of a sweep alone."""
+    steps = _walk_steps(problem, number)
+    return 1.0 + (2.0 * steps / n_components + 1.0) / JUMP_EVERY if steps else 1.0

@@ -17,7 +17,7 @@ from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
-from bayesgmm.inference.exploration import jumps_of, samples_by_mode
+from bayesgmm.inference.exploration import jumps_of, relative_work, samples_by_mode
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
@@ -101,7 +101,7 @@ def sample_in_rounds(
             )
         result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted))
         judgement = judge(result)
-        allowed = max_work / (thin * work)
+        allowed = max_work / (thin * work * relative_work(problem, k, number + 1))
         last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
         if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result

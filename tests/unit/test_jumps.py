@@ -19,7 +19,7 @@ from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order, jumps_of, scout_starts
+from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
@@ -175,6 +175,7 @@ def test_large_tables_get_walks_and_hard_ones_more_fillings() -> None:
     library = [in_one_order(problem, found.sample)]
     first, second, third = (jumps_of(problem, library, [found], number) for number in (1, 2, 3))
     assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
+    assert relative_work(problem, 2, 1) == 1.0 and relative_work(problem, 2, 2) == 1.0 + (second.walk_steps + 1.0) / 4.0
     assert not first.fill_between and not second.fill_between and third.fill_between
 
 
