@@ -158,6 +158,11 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
                 (x["verdict"] for x in r["runs"] if not x["ok"]), f"both seeds pass and differ, z = {r['z']:.0f}"
             )
             lines.append(f"- {r['set']}, {r['structure']}, K = {r['k']}: {said}")
+    there = {(r["set"], r["structure"], r["k"]) for r in records}
+    wanted = [(name, s, k) for name in data_sets() for s in ("full", "diag") for k in range(1, 7)]
+    missing = [f"{name}, {s}, K = {k}" for name, s, k in wanted if (name, s, k) not in there]
+    if missing:
+        lines += ["", "Not run with the present code: " + "; ".join(missing) + "."]
     path.write_text("\n".join(lines) + "\n")
 
 
