@@ -84,7 +84,7 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
     order = np.argsort(~large, kind="stable")
     log_w = np.log(sample.weights[:, order])
     means = sample.means.mean(axis=0)[order]
-    cholesky = np.linalg.cholesky((sample.cholesky @ sample.cholesky.mT).mean(axis=0))[order]
+    cholesky = _mean_factor(sample.cholesky[:, order])
     scaling = inverse_cholesky(cholesky)
     x = np.einsum("kij,skj->ski", scaling, sample.means[:, order] - means)
     t = scaling @ sample.cholesky[:, order]
@@ -96,6 +96,8 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
     else:
         cells = log_diagonal[:, :, :c]
     own = np.concatenate([log_w[:, :, None], x, cells], axis=2)  # (S, K, 1 + D + C)
+    if not np.isfinite(own).all():
+        return None
     xi = np.concatenate([log_w[:, : g - 1] - log_w[:, g - 1 : g], own[:, :g, 1:].reshape(s, -1)], axis=1)
     root = np.linalg.cholesky(_WIDEN * _shrunk_covariance(xi))
     log_scale = np.log(np.diagonal(cholesky[:g], axis1=1, axis2=2))  # (G, D)
@@ -110,6 +112,14 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
         np.int64(m), order.astype(np.int64), np.int64(g), log_w.mean(axis=0), means, cholesky, scaling,
         own.std(axis=0) + 1e-9, xi.mean(axis=0), root, inverse_cholesky(root), np.int64(n_dim), np.float64(constant),
     )  # fmt: skip
+
+
+def _mean_factor(cholesky: Array) -> Array:
+    """Cholesky factors (K, D, D) of mean covariances; draws (S, K, D, D) may be nearly singular, so no product of them."""
+    s, k, d, _ = cholesky.shape
+    stacked = cholesky.transpose(1, 0, 3, 2).reshape(k, s * d, d) / math.sqrt(s)
+    root = np.linalg.qr(stacked, mode="r")  # R'R is the mean of L L'
+    return (root * np.sign(np.diagonal(root, axis1=1, axis2=2))[:, :, None]).mT
 
 
 def _shrunk_covariance(x: Array) -> Array:

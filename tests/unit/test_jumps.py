@@ -14,7 +14,8 @@ import bayesgmm as bg
 from bayesgmm.augmentation.complete_prior import complete_prior
 from bayesgmm.augmentation.filling import _exchange_row
 from bayesgmm.augmentation.joint import _assign
-from bayesgmm.augmentation.joint_fit import _shrunk_covariance
+from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
+from bayesgmm.augmentation.proposals import Sample, fit_proposals
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
@@ -144,6 +145,23 @@ def test_correlations_are_shrunk_by_how_well_they_are_known() -> None:
     np.testing.assert_allclose(np.sqrt(np.diag(ours)), independent.std(axis=0), rtol=1e-6)
     together = rng.normal(size=(2000, 3)) @ np.array([[1.0, 0, 0], [2.0, 1, 0], [0.5, 0.3, 1]]).T
     np.testing.assert_allclose(_shrunk_covariance(together), np.cov(together.T), rtol=0.06)
+
+
+def test_joint_proposals_of_nearly_singular_covariances() -> None:
+    """Components that close in on a plane: sds down to 1e-9 of the others, whose squares are lost beside 1."""
+    rng = np.random.default_rng(5)
+    problem, _ = given("full", d=3)
+    cholesky = np.tril(rng.normal(size=(400, 3, 3, 3)), -1) + np.diag([1.0, 1.0, 0.0])
+    cholesky[..., 2, 2] = 10.0 ** rng.uniform(-9, -8, size=(400, 3))
+    cholesky[:, :, 2, :2] = [1.0, 1.0]  # the same plane in every draw
+    weights = rng.dirichlet(np.full(3, 20.0), size=400)
+    sample = Sample(weights, rng.normal(size=(400, 3, 3)), cholesky, cholesky)
+    factors = _mean_factor(cholesky)
+    np.testing.assert_allclose(factors @ factors.mT, (cholesky @ cholesky.mT).mean(axis=0), atol=1e-12)
+    proposals = fit_proposals([sample], problem.packed)
+    proposals.empty[:] = False
+    joint = fit_joint([sample], problem.packed, proposals, 60.0)
+    assert all(np.isfinite(part).all() for part in joint)
 
 
 def test_overlapping_components_are_proposed_together() -> None:
