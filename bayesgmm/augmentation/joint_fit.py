@@ -115,7 +115,7 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
 
 
 def _mean_factor(cholesky: Array) -> Array:
-    """Cholesky factors (K, D, D) of mean covariances; draws (S, K, D, D) may be nearly singular, so no product of them."""
+    """Factors (K, D, D) of mean covariances; draws (S, K, D, D) may be nearly singular, so no product of them."""
     s, k, d, _ = cholesky.shape
     stacked = cholesky.transpose(1, 0, 3, 2).reshape(k, s * d, d) / math.sqrt(s)
     root = np.linalg.qr(stacked, mode="r")  # R'R is the mean of L L'

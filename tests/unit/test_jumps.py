@@ -151,9 +151,8 @@ def test_joint_proposals_of_nearly_singular_covariances() -> None:
     """Components that close in on a plane: sds down to 1e-9 of the others, whose squares are lost beside 1."""
     rng = np.random.default_rng(5)
     problem, _ = given("full", d=3)
-    cholesky = np.tril(rng.normal(size=(400, 3, 3, 3)), -1) + np.diag([1.0, 1.0, 0.0])
-    cholesky[..., 2, 2] = 10.0 ** rng.uniform(-9, -8, size=(400, 3))
-    cholesky[:, :, 2, :2] = [1.0, 1.0]  # the same plane in every draw
+    cholesky = np.tile(np.array([[1.0, 0, 0], [0.5, 1, 0], [1, 1, 0]]), (400, 3, 1, 1))  # one plane in every draw
+    cholesky[..., 2, 2] = 10.0 ** rng.uniform(-10, -9, size=(400, 3))
     weights = rng.dirichlet(np.full(3, 20.0), size=400)
     sample = Sample(weights, rng.normal(size=(400, 3, 3)), cholesky, cholesky)
     factors = _mean_factor(cholesky)
