@@ -18,35 +18,11 @@ import math
 import numpy as np
 from numba import njit
 
+from bayesgmm.augmentation.anchors import draw_place, log_at_rows, mean_at_row
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
-from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = ["propose_filling"]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _at_rows(features, row_weights, prior, log_anchor, mean, scaling, density):
-    """density[i] = log_anchor[i] + log N(y_i; mean, covariance); the log of their sum."""
-    log_norm, none = np.empty(1), np.empty((0, 0))
-    log_normalizers(np.zeros(1), scaling.reshape(1, *scaling.shape), log_norm)
-    mixture_pass(features, row_weights, log_norm, mean.reshape(1, -1), scaling.reshape(1, *scaling.shape),
-                 not prior.correlated, np.empty(0), none, np.empty((0, 0, 0)), density, none)  # fmt: skip
-    density += log_anchor
-    highest = density.max()
-    return highest + math.log(np.exp(density - highest).sum())
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _draw_place(rng, log_weight, log_total):
-    """A place, with probability exp(log_weight - log_total)."""
-    u, row = rng.random(), 0
-    while row < log_weight.shape[0] - 1:
-        u -= math.exp(log_weight[row] - log_total)
-        if u < 0.0:
-            break
-        row += 1
-    return row
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,7 +113,7 @@ def _log_hosts(features, row, a, state, out):
 @njit(cache=True, nogil=True, error_model="numpy")
 def propose_filling(rng, features, row_weights, prior, log_anchor, state, new, work):
     """Change a component and its host in `new`: log q(old) - log q(new), the Jacobian included; -inf for no move."""
-    n_components, d = state.means.shape
+    n_components = state.means.shape[0]
     n_rows = features.shape[1]
     if log_anchor.shape[0] != n_rows or n_components == 1:
         return -math.inf
@@ -147,13 +123,13 @@ def propose_filling(rng, features, row_weights, prior, log_anchor, state, new, w
     density = np.empty(n_rows)
     row = 0
     if filling:
-        row = _draw_place(rng, log_anchor, 0.0)
+        row = draw_place(rng, log_anchor, 0.0)
     else:
-        total = _at_rows(features, row_weights, prior, log_anchor, state.means[a], state.scaling[a], density)
-        row = _draw_place(rng, density, total)
+        total = log_at_rows(features, row_weights, prior, log_anchor, state.means[a], state.scaling[a], density)
+        row = draw_place(rng, density, total)
     hosts = np.empty(n_components)
     _log_hosts(features, row, a, state, hosts)
-    h = _draw_place(rng, hosts, 0.0)
+    h = draw_place(rng, hosts, 0.0)
     both = state.weights[a] + state.weights[h]
     if h == a or not both * n_rows > 2.0:
         return -math.inf
@@ -163,13 +139,7 @@ def propose_filling(rng, features, row_weights, prior, log_anchor, state, new, w
         rng, prior, new.means[a], new.latent[g], new.cholesky[g], new.scaling[a], work[0], not prior.shared
     )
     if filling:
-        noise = work[0, 0]
-        for i in range(d):
-            noise[i] = rng.standard_normal()
-        for i in range(d):
-            new.means[a, i] = features[i, row]
-            for m in range(i + 1):
-                new.means[a, i] += new.cholesky[g, i, m] * noise[m]
+        mean_at_row(rng, features, row, new.cholesky[g], work[0, 0], new.means[a])
     # Share of the joint weight: beta(e0 + 1, b) where the component holds the row, beta(e0, b + 1) where it is vacant.
     b = both * n_rows + prior.concentration
     first = rng.standard_gamma(prior.concentration + (1.0 if filling else 0.0))
@@ -188,7 +158,7 @@ def propose_filling(rng, features, row_weights, prior, log_anchor, state, new, w
     filled, vacant = (new, state) if filling else (state, new)
     s_filled, s_vacant = (share, old_share) if filling else (old_share, share)
     if filling:
-        total = _at_rows(features, row_weights, prior, log_anchor, new.means[a], new.scaling[a], density)
+        total = log_at_rows(features, row_weights, prior, log_anchor, new.means[a], new.scaling[a], density)
     e0 = prior.concentration
     log_filled = total + e0 * math.log(s_filled) + (b - 1.0) * math.log1p(-s_filled)
     log_filled -= math.lgamma(e0 + 1.0) + math.lgamma(b)

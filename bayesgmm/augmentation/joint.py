@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.matrices import invert, rounding_removed
-from bayesgmm.augmentation.permanent import add_log, log_permanent
+from bayesgmm.augmentation.permanent import add_log, log_permanent, size
 from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_part, log_prior_part
 
 __all__ = ["log_joint", "propose_joint"]
@@ -62,11 +62,7 @@ def _assign(cost, n_large, best, choice, out):
         value = best[subset]
         if value == math.inf:
             continue
-        row = 0
-        s = subset
-        while s:
-            row += 1
-            s &= s - 1
+        row = size(subset)
         if row >= n_large:
             continue
         for j in range(k):
@@ -77,11 +73,7 @@ def _assign(cost, n_large, best, choice, out):
                     choice[other] = j
     at, least = 0, math.inf
     for subset in range(full):
-        row = 0
-        s = subset
-        while s:
-            row += 1
-            s &= s - 1
+        row = size(subset)
         if row == n_large and best[subset] < least:
             at, least = subset, best[subset]
     if least == math.inf:

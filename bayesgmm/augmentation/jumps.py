@@ -22,6 +22,7 @@ import math
 import numpy as np
 from numba import njit
 
+from bayesgmm.augmentation.anchors import draw_place, log_at_rows, mean_at_row
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.filling import propose_filling
 from bayesgmm.augmentation.joint import log_joint, propose_joint
@@ -170,13 +171,7 @@ def _propose_single(rng, prior, proposals, state, new, work):
 def log_anchored(features, row_weights, prior, proposals, n_components, weight, mean, latent, scaling):
     """Log density of one component as `propose_anchored` draws it, constants aside."""
     n_rows = features.shape[1]
-    log_norm, density, none = np.empty(1), np.empty(n_rows), np.empty((0, 0))
-    log_normalizers(np.zeros(1), scaling.reshape(1, *scaling.shape), log_norm)
-    mixture_pass(features, row_weights, log_norm, mean.reshape(1, -1), scaling.reshape(1, *scaling.shape),
-                 not prior.correlated, np.empty(0), none, np.empty((0, 0, 0)), density, none)  # fmt: skip
-    density += proposals.log_anchor
-    highest = density.max()
-    at_rows = highest + math.log(np.exp(density - highest).sum())
+    at_rows = log_at_rows(features, row_weights, prior, proposals.log_anchor, mean, scaling, np.empty(n_rows))
     highest, total = add_log(-math.inf, 0.0, at_rows)
     highest, total = add_log(highest, total, log_prior_mean(prior, mean))
     a, b = prior.concentration + 1.0, (n_components - 1.0) * prior.concentration + n_rows
@@ -187,7 +182,7 @@ def log_anchored(features, row_weights, prior, proposals, n_components, weight, 
 @njit(cache=True, nogil=True, error_model="numpy")
 def propose_anchored(rng, features, row_weights, prior, proposals, state, new, work):
     """Replace one component in `new` by one from the prior, its mean at a row or not: log q(old) - log q(new)."""
-    n_components, d = state.means.shape
+    n_components = state.means.shape[0]
     j = rng.integers(0, n_components)
     g = 0 if prior.shared else j
     if proposals.log_anchor.shape[0] != features.shape[1] or not 1e-12 < state.weights[j] < 1.0 - 1e-12:
@@ -196,19 +191,8 @@ def propose_anchored(rng, features, row_weights, prior, proposals, state, new, w
         rng, prior, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j], work[0], not prior.shared
     )
     if rng.random() < 0.5:
-        u, row = rng.random(), 0
-        while row < features.shape[1] - 1:
-            u -= math.exp(proposals.log_anchor[row])
-            if u < 0.0:
-                break
-            row += 1
-        noise = work[0, 0]
-        for i in range(d):
-            noise[i] = rng.standard_normal()
-        for i in range(d):
-            new.means[j, i] = features[i, row]
-            for m in range(i + 1):
-                new.means[j, i] += new.cholesky[g, i, m] * noise[m]
+        row = draw_place(rng, proposals.log_anchor, 0.0)
+        mean_at_row(rng, features, row, new.cholesky[g], work[0, 0], new.means[j])
     a = rng.standard_gamma(prior.concentration + 1.0)
     weight = a / (a + rng.standard_gamma((n_components - 1.0) * prior.concentration + features.shape[1]))
     if not 1e-12 < weight < 1.0 - 1e-12:

@@ -6,7 +6,17 @@ import math
 
 from numba import njit
 
-__all__ = ["add_log", "log_permanent"]
+__all__ = ["add_log", "log_permanent", "size"]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def size(subset):
+    """Number of bits of a set of columns."""
+    n = 0
+    while subset:
+        n += 1
+        subset &= subset - 1
+    return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -28,11 +38,7 @@ def log_permanent(logs, table):
         value = table[subset]
         if value == 0.0:
             continue
-        row = 0
-        s = subset
-        while s:
-            row += 1
-            s &= s - 1
+        row = size(subset)
         for j in range(k):
             if not subset >> j & 1:
                 table[subset | 1 << j] += value * logs[row, j]
