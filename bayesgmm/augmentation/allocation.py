@@ -125,6 +125,7 @@ def allocation_pass(
     scaling,
     diagonal,
     want_likelihood,
+    watched,
     counts,
     sums,
     outers,
@@ -133,7 +134,8 @@ def allocation_pass(
 ):
     """Draw every row's component and sum over the rows of each.
 
-    Returns a log acceptance ratio, 0 for whole weights, and the log-likelihood of the mixture, if wanted.
+    Returns a log acceptance ratio, 0 for whole weights, the log-likelihood of the mixture, if wanted, and the component
+    of one row.
 
     Parameters
     ----------
@@ -141,6 +143,8 @@ def allocation_pass(
     features, row_weights, log_norm, means, scaling, diagonal
         As in `bayesgmm.kernels.mixture_pass`.
     want_likelihood : bool
+    watched : int
+        A row whose component is returned; -1 for none.
     counts, sums, outers : (K,), (K, D), (K, D, D) outputs
         Weight of the rows drawn for each component, and sums of their y and y y' (lower triangle).
     component, log_r : (N,) in and out, or length 0 when all weights are whole
@@ -158,7 +162,7 @@ def allocation_pass(
     counts[:] = 0.0
     sums[:] = 0.0
     outers[:] = 0.0
-    ratio, log_likelihood = 0.0, 0.0
+    ratio, log_likelihood, place = 0.0, 0.0, -1
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
@@ -173,4 +177,6 @@ def allocation_pass(
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r)
         for k in range(n_components):
             counts[k] += _add_rows(y[k], allocated[k], n, diagonal, chosen, centred, sums[k], outers[k])
-    return ratio, log_likelihood
+            if start <= watched < start + n and allocated[k, watched - start] > 0.0:
+                place = k
+    return ratio, log_likelihood, place

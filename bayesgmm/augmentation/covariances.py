@@ -23,7 +23,7 @@ from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.triangular import multiply_lower
 
-__all__ = ["draw_inverse_wishart", "update_covariance"]
+__all__ = ["before_data", "draw_inverse_wishart", "update_covariance"]
 
 _RICH = 4.0  # rows, besides two for each column, from which proposals follow the rows alone
 _LITTLE = 0.01  # of a row's worth of sum of squares
@@ -54,11 +54,44 @@ def _log_correction_variance(prior, j, shape, scale, variance, floor):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _scale_before_data(rng, usual, square, n, rich):
+def _usual_scale(usual, square, n, rich):
     """Scale of the proposal of one variance before the data; `square` is the sum of squares of its `n` rows."""
-    if rich:
-        return min(usual, _LITTLE * square / n)
-    return usual * math.exp(-_SHRUNK * rng.standard_exponential()) if rng.random() < 0.5 else usual
+    return min(usual, _LITTLE * square / n) if rich else usual
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale_before_data(rng, usual, square, n, rich):
+    """The same, shrunk at random in half of the cases that are not rich."""
+    scale = _usual_scale(usual, square, n, rich)
+    return scale if rich or rng.random() >= 0.5 else scale * math.exp(-_SHRUNK * rng.standard_exponential())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _degrees_before_data(prior, n, d):
+    """Degrees of freedom of the proposal of a matrix before the data, and whether it follows the rows alone."""
+    rich = n >= _RICH + 2.0 * d
+    return 0.0 if rich else 2.0 * prior.shape + d - 1.0, rich
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def before_data(prior, n, scatter):
+    """What a proposal given `n` rows has before the data: degrees of freedom (for variances, the shape), and scales."""
+    d = scatter.shape[0]
+    scale = np.empty(d)
+    if prior.correlated:
+        nu, rich = _degrees_before_data(prior, n, d)
+        for i in range(d):
+            scale[i] = _usual_scale(prior.scale[i], scatter[i, i], n, rich)
+        return nu, scale
+    rows = n * d if prior.one_sd else n
+    rich = rows >= _RICH
+    total = 0.0
+    for i in range(d):
+        total += scatter[i, i]
+    for i in range(d):
+        square = total if prior.one_sd else scatter[i, i]
+        scale[i] = _usual_scale(prior.scale[0 if prior.one_sd else i], square, rows, rich)
+    return 0.0 if rich else prior.shape, scale
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -103,8 +136,7 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
 def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling):
     d = scatter.shape[0]
     matrix, root, spare, proposal, inverse = work[0], work[1], work[2], work[3], work[4]
-    rich = n >= _RICH + 2.0 * d
-    nu0 = 0.0 if rich else 2.0 * prior.shape + d - 1.0
+    nu0, rich = _degrees_before_data(prior, n, d)
     scale = np.empty(d)
     for i in range(d):
         scale[i] = _scale_before_data(rng, prior.scale[i], scatter[i, i], n, rich)

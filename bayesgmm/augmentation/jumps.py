@@ -1,13 +1,11 @@
 """Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
-Five moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts,
+Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts,
 or jointly (`joint`). One component at a time, drawn from all fitted components pooled, moves a component from one
-cluster to another. One component is put at a row, rather one that the mixture fits badly, its covariance from the
-prior: an empty component finds a single outlier in many columns only after thousands of sweeps, and too few draws have
-it for proposals to be fitted to it. And a row leaves its component for a vacant one, or returns (`filling`). The
-posterior does not know the order of components, so the density of a whole mixture is symmetrised over it; since the
-parts of a proposal are independent, the sum over all K! orders is the permanent of a (K, K) matrix. Proposals are
-fixed while they are in use, so the chain keeps the posterior as its distribution (Tierney 1994, independence chains).
+cluster to another. The posterior does not know the order of components, so the density of a whole mixture is
+symmetrised over it; since the parts of a proposal are independent, the sum over all K! orders is the permanent of a (K,
+K) matrix. Proposals are fixed while they are in use, so the chain keeps the posterior as its distribution (Tierney
+1994, independence chains).
 
 Two more moves were tried and gave no more effective draws a sweep on iris, Old Faithful, three overlapping clusters and
 20,000 rows, K = 5: two components replaced by two fitted ones that suit the rest, which splits one cluster and merges
@@ -22,9 +20,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesgmm.augmentation.anchors import draw_place, log_at_rows, mean_at_row
-from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
-from bayesgmm.augmentation.filling import propose_filling
+from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.joint import log_joint, propose_joint
 from bayesgmm.augmentation.permanent import add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
@@ -38,13 +34,12 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "ANCHORED", "FILLING", "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_anchored",
-    "log_posterior_of", "log_proposal", "propose_anchored", "propose_whole",
+    "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_posterior_of", "log_proposal", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-# What a jump replaces: a component, the mixture by independent parts, a component by one at a row, the mixture jointly.
-SINGLE, WHOLE, ANCHORED, JOINT, FILLING = range(5)
+# What a jump replaces: a component, the mixture by independent parts, the mixture jointly.
+SINGLE, WHOLE, JOINT = range(3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -168,44 +163,6 @@ def _propose_single(rng, prior, proposals, state, new, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_anchored(features, row_weights, prior, proposals, n_components, weight, mean, latent, scaling):
-    """Log density of one component as `propose_anchored` draws it, constants aside."""
-    n_rows = features.shape[1]
-    at_rows = log_at_rows(features, row_weights, prior, proposals.log_anchor, mean, scaling, np.empty(n_rows))
-    highest, total = add_log(-math.inf, 0.0, at_rows)
-    highest, total = add_log(highest, total, log_prior_mean(prior, mean))
-    a, b = prior.concentration + 1.0, (n_components - 1.0) * prior.concentration + n_rows
-    value = highest + math.log(total) + (a - 1.0) * math.log(weight) + (b - 1.0) * math.log1p(-weight)
-    return value if prior.shared else value + log_prior_covariance(prior, latent)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def propose_anchored(rng, features, row_weights, prior, proposals, state, new, work):
-    """Replace one component in `new` by one from the prior, its mean at a row or not: log q(old) - log q(new)."""
-    n_components = state.means.shape[0]
-    j = rng.integers(0, n_components)
-    g = 0 if prior.shared else j
-    if proposals.log_anchor.shape[0] != features.shape[1] or not 1e-12 < state.weights[j] < 1.0 - 1e-12:
-        return -math.inf
-    draw_prior_component(
-        rng, prior, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j], work[0], not prior.shared
-    )
-    if rng.random() < 0.5:
-        row = draw_place(rng, proposals.log_anchor, 0.0)
-        mean_at_row(rng, features, row, new.cholesky[g], work[0, 0], new.means[j])
-    a = rng.standard_gamma(prior.concentration + 1.0)
-    weight = a / (a + rng.standard_gamma((n_components - 1.0) * prior.concentration + features.shape[1]))
-    if not 1e-12 < weight < 1.0 - 1e-12:
-        return -math.inf
-    gain = give_weight(state.weights, j, weight, new.weights)
-    gain += log_anchored(features, row_weights, prior, proposals, n_components, state.weights[j], state.means[j],
-                         state.latent[g], state.scaling[j])  # fmt: skip
-    gain -= log_anchored(features, row_weights, prior, proposals, n_components, weight, new.means[j], new.latent[g],
-                         new.scaling[j])  # fmt: skip
-    return gain
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _propose_mixture(rng, prior, proposals, state, new, work, logs, table):
     """Replace all of `new`; returns as `_propose_single`."""
     m = rng.integers(0, len(proposals.alpha))
@@ -235,7 +192,7 @@ def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likeliho
          table):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
 
-    `kind` is SINGLE, WHOLE or ANCHORED. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `kind` is SINGLE, WHOLE or JOINT. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
     """
     new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
@@ -245,10 +202,6 @@ def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likeliho
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
     elif kind == JOINT:
         m, gain = _propose_together(rng, prior, proposals, joint, state, new, work)
-    elif kind == FILLING:
-        gain = propose_filling(rng, features, row_weights, prior, proposals.log_anchor, state, new, work)
-    elif kind == ANCHORED:
-        gain = propose_anchored(rng, features, row_weights, prior, proposals, state, new, work)
     else:
         m, gain = _propose_single(rng, prior, proposals, state, new, work)
     if gain == -math.inf:

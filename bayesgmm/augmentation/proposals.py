@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """M fitted mixtures, and rows at which a component may be put."""
+    """M fitted mixtures, and how likely rows are moved alone (`lone_rows`)."""
 
     alpha: Array  # (M, K)
     loc: Array  # (M, K, D)
@@ -62,7 +62,7 @@ class Proposals(NamedTuple):
     log_dirichlet: Array  # (M,) log normaliser of all weights
     log_beta: Array  # (M, K) log normaliser of one weight
     empty: NDArray[np.bool_]  # (M, K) the component follows the prior
-    log_anchor: Array  # (N,) log probability of a row, where a component is put at one; length 0 for none
+    rows: Array  # (N,) cumulated probability to move a row alone; length 0 for all alike
 
 
 def no_proposals(n_components: int, n_features: int) -> Proposals:
@@ -73,11 +73,11 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
                      np.empty((0, k), dtype=bool), np.empty(0))  # fmt: skip
 
 
-def fit_proposals(samples: Sequence[Sample], prior: CompletePrior, log_anchor: Array | None = None) -> Proposals:
-    """One proposal for each sample, by moments and, for the covariances, maximum likelihood; `Proposals.log_anchor`."""
+def fit_proposals(samples: Sequence[Sample], prior: CompletePrior, rows: Array | None = None) -> Proposals:
+    """One proposal for each sample, by moments and, for the covariances, maximum likelihood; `Proposals.rows`."""
     fitted = [_fit(sample, prior) for sample in samples]
     parts = (np.ascontiguousarray(np.stack(part)) for part in zip(*fitted, strict=True))
-    proposals = Proposals._make([*parts, np.empty(0) if log_anchor is None else log_anchor])
+    proposals = Proposals._make([*parts, np.empty(0) if rows is None else rows])
     for m, sample in enumerate(samples):
         _mark_empty(prior, proposals, m, sample, inverse_cholesky(sample.cholesky))
     return proposals

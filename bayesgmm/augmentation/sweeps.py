@@ -1,8 +1,8 @@
 """Gibbs sweeps over the allocations and the parameters of a mixture, with jumps between modes now and then.
 
-One sweep: allocate every row (`allocation`), then draw weights, means and covariances given the allocation
-(`complete_data`, `covariances`). The order mean, covariance, mean makes the move of the parameters reversible, which
-fractional row weights need.
+One sweep: allocate every row (`allocation`), move one of them to a vacant component or out of one (`lone_rows`), then
+draw weights, means and covariances given the allocation (`complete_data`, `covariances`). The order mean, covariance,
+mean makes the move of the parameters reversible, which fractional row weights need.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import FILLING, MAX_WHOLE, SINGLE, jump
+from bayesgmm.augmentation.jumps import JOINT, MAX_WHOLE, SINGLE, jump
+from bayesgmm.augmentation.lone_rows import move_row
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.kernels import log_normalizers
 
@@ -26,7 +27,7 @@ __all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 15  # numbers that `sweep_many` counts
+TALLY = 13  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -125,17 +126,24 @@ def _draw_parameters(rng, prior, refresh, counts, totals, raws, state, centres, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, allocation):
+def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     counts, sums, outers, component, log_r = allocation
     return allocation_pass(rng, features, row_weights, log_norm, state.means, state.scaling, not prior.correlated,
-                           want_likelihood, counts, sums, outers, component, log_r)  # fmt: skip
+                           want_likelihood, watched, counts, sums, outers, component, log_r)  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _watch(rng, row_weights, rows):
+    """A row that may move alone, its probability as in `Proposals.rows`; -1 where its weight is not 1."""
+    n = row_weights.shape[0]
+    row = min(np.searchsorted(rows, rng.random()), n - 1) if len(rows) == n else rng.integers(0, n)
+    return row if row_weights[row] == 1.0 else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, jump_every,
-               shares, fill_between, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
-               used):  # fmt: skip
+               shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -146,15 +154,13 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint, jump_every, shares : Proposals, Joint, int, (5,)
+    proposals, joint, jump_every, shares : Proposals, Joint, int, (3,)
         A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
         the order of `bayesgmm.augmentation.jumps`.
-    fill_between : bool
-        Try a filling halfway between jumps, too.
     walk_steps : int
         Steps of a walk as often as there are jumps; 0 for none.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
-        of jump, in the order of `shares`, and for steps of walks, proposed and accepted
+        of jump, in the order of `shares`, for rows moved alone, and for steps of walks, proposed and accepted
     used : (M,) added to: jumps made by each proposal
     """
     n_components, d = state.means.shape
@@ -164,8 +170,11 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     scatter = np.zeros((n_components + 1, d, d))
     log_norm = np.empty(n_components)
     centres, totals, raws = np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
+    y = np.empty(d)
+    moves = n_components > 1 and not fractional
+    place, watched = -1, _watch(rng, row_weights, proposals.rows) if moves else -1
     if first == 0:
-        _allocate(rng, features, row_weights, prior, state, log_norm, False, allocation)
+        _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, False, watched, allocation)
     before = _copy(state)
     scratch = _copy(state)
     logs = np.empty((n_components, n_components))
@@ -181,16 +190,23 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 centres[k] = state.means[k]
                 g = 0 if prior.shared else k
                 _unwhiten(state.cholesky[g], allocation.sums[k], allocation.outers[k], matrices[0], totals[k], raws[k])
+            if place >= 0:
+                for i in range(d):
+                    y[i] = features[i, watched]
+                move_row(rng, y, place, prior, allocation.counts, centres, totals, raws, state, scratch, matrices,
+                         tally[9:])  # fmt: skip
             _draw_parameters(
                 rng, prior, refresh, allocation.counts, totals, raws, state, centres, scatter, matrices, vectors, tally
             )
             walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
             if walks and not fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[13:])  # fmt: skip
-            between = fill_between and n_sweeps % jump_every == jump_every // 2
-            jumps = proposals.alpha.shape[0] > 0 and (between or n_sweeps % jump_every == 0)
-            ratio, log_likelihood = _allocate(rng, features, row_weights, prior, state, log_norm, jumps, allocation)
+                     reference, rest, tally[11:])  # fmt: skip
+            jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
+            watched = _watch(rng, row_weights, proposals.rows) if moves else -1
+            ratio, log_likelihood, place = _allocate(
+                rng, features, row_weights, prior, state, log_norm, jumps, watched, allocation
+            )
             n_sweeps += 1
             changed = False
             if fractional and not math.log(rng.random()) < ratio:
@@ -199,12 +215,11 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[13:])  # fmt: skip
+                     reference, rest, tally[11:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             if jumps:
-                u = rng.random()
-                kind = FILLING if between else SINGLE
-                for i in range(0 if between else FILLING):
+                u, kind = rng.random(), SINGLE
+                for i in range(JOINT):
                     u -= shares[i]
                     if u >= 0.0:
                         kind = i + 1
@@ -218,7 +233,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                     changed = True
             if changed:
                 allocation.component[:] = -1
-                _allocate(rng, features, row_weights, prior, state, log_norm, False, allocation)
+                _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, False, watched, allocation)
         out_weights[s] = state.weights
         out_means[s] = state.means
         out_latent[s] = state.latent

@@ -84,23 +84,21 @@ class Jumps:
 
     proposals: Proposals
     joint: Joint
-    shares: Array  # (5,)
-    fill_between: bool = False  # another filling between jumps
+    shares: Array  # (3,)
     walk_steps: int = 0
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0, 0.0, 0.0]))
+        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0]))
 
     @classmethod
     def after(cls, proposals: Proposals, joint: Joint, done: Sequence[ChainDraws]) -> Jumps:
         """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        anchors = len(proposals.log_anchor) > 0
-        possible = np.array([True, k <= MAX_WHOLE, anchors, len(joint.part) > 0 and k <= MAX_WHOLE, anchors])
-        accepted = np.where(possible, (tally[4:14:2] + 1.0) / (tally[3:13:2] + 2.0), 0.0)
+        possible = np.array([True, k <= MAX_WHOLE, len(joint.part) > 0 and k <= MAX_WHOLE])
+        accepted = np.where(possible, (tally[4:10:2] + 1.0) / (tally[3:9:2] + 2.0), 0.0)
         shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
         return cls(proposals, joint, shares / shares.sum())
 
@@ -122,8 +120,8 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.fill_between,
-                   jumps.walk_steps, *out, tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.walk_steps, *out, tally,
+                   used)  # fmt: skip
 
 
 def run_chains(

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import softmax
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
@@ -36,9 +36,9 @@ _MOST_CUTS, _CUTS_WORK = 12, 4e6  # of one sweep of all
 _POOL = 4000  # draws that are sorted by mode
 _SAMPLE = 1000  # draws that a proposal is fitted to
 _LEAST = 15
-_ANCHOR_DRAWS, _ANCHOR_NUMBERS = 40, 4_000_000
+_ROW_DRAWS, _ROW_NUMBERS = 40, 4_000_000
 _WALK_STEPS, _WALK_ROWS = 16, 4000  # steps after every few sweeps, from so many rows
-_MOST_ANCHORED = 5.0  # log of the largest probability of a row, relative to the median row's
+_MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
 def scout_starts(
@@ -122,8 +122,8 @@ def samples_by_mode(
 
 
 def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
-    """What jumps propose: mixtures fitted to draws of each mode, and components at rows of low density under them."""
-    table, each = problem.table, min(_ANCHOR_DRAWS, max(1, _ANCHOR_NUMBERS // problem.table.n_rows))
+    """What jumps propose: mixtures fitted to draws of each mode; and rather rows of low density to move alone."""
+    table, each = problem.table, min(_ROW_DRAWS, max(1, _ROW_NUMBERS // problem.table.n_rows))
     each = max(1, each // len(library))
     k, d = library[0].means.shape[1:]
     log_density = np.zeros(table.n_rows)
@@ -135,8 +135,8 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
             diagonal=problem.structure.diagonal,
         ).mean(axis=0)  # fmt: skip
     log_density /= len(library)
-    odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_ANCHORED)
-    return fit_proposals(library, problem.packed, odds - logsumexp(odds))
+    odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_MOVED)
+    return fit_proposals(library, problem.packed, np.cumsum(softmax(odds)))
 
 
 def jumps_of(
@@ -144,12 +144,11 @@ def jumps_of(
 ) -> Jumps:
     """Jumps fitted to draws of each mode, for a round of this number; each kind as often as it was accepted before.
 
-    After a round that did not do, walks, which cost more than sweeps, in tables of many rows; after two, more fillings.
+    After a round that did not do, walks, which cost more than sweeps, in tables of many rows.
     """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    walk_steps = _walk_steps(problem, number)
-    return replace(Jumps.after(proposals, joint, done), fill_between=number > 2, walk_steps=walk_steps)
+    return replace(Jumps.after(proposals, joint, done), walk_steps=_walk_steps(problem, number))
 
 
 def _walk_steps(problem: GibbsProblem, number: int) -> int:

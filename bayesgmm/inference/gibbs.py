@@ -112,12 +112,11 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     kinds = (
         "components",
         "whole mixtures",
-        "components put at a row",
         "whole mixtures proposed jointly",
-        "components vacated or filled",
+        "rows to a component of their own or back",
         "steps of walks",
     )
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(6) if tally[3 + 2 * i] > 0]
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(len(kinds)) if tally[3 + 2 * i] > 0]
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
