@@ -24,7 +24,7 @@ from bayesgmm.kernels import weigh_block
 __all__ = ["allocation_pass"]
 
 _LARGEST = (1 << 63) - 1
-_FEW = 4  # columns
+_FEW = 14  # columns up to which adding rows of no copies, too, is less work than leaving them out
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
@@ -90,10 +90,10 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
 def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
     """Add the rows of a block with copies in one component to its sums; returns the copies.
 
-    The other rows are left out first, into `chosen` (D + 1, block), where that is less work than adding them.
+    In many columns the other rows are left out first, into `chosen` (D + 1, block).
     """
     n_features = y.shape[0]
-    if n_features < _FEW:
+    if diagonal or n_features < _FEW:
         count = 0.0
         for b in range(n):
             count += copies[b]

@@ -90,12 +90,14 @@ def _recentre(raw, total, n, centre, mean, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_parameters(rng, prior, refresh, counts, totals, raws, state, centres, scatter, matrices, vectors, tally):
-    """New weights, means and covariances given the allocation; `totals`, `raws` are sums about `centres`."""
+def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, centres, scatter, matrices, vectors,
+                     tally):  # fmt: skip
+    """New weights, means and covariances given the allocation, and in two steps means again; `totals`, `raws` are sums
+    about `centres`."""
     weights, means, latent, cholesky, scaling = state
     n_components, shared = means.shape[0], cholesky.shape[0] < means.shape[0]
     draw_weights(rng, counts, prior.concentration, weights)
-    for step in range(2):
+    for step in range(steps):
         scatter[n_components] = 0.0
         for k in range(n_components):
             g, n = 0 if shared else k, counts[k]
@@ -196,7 +198,19 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 move_row(rng, y, place, prior, allocation.counts, centres, totals, raws, state, scratch, matrices,
                          tally[9:])  # fmt: skip
             _draw_parameters(
-                rng, prior, refresh, allocation.counts, totals, raws, state, centres, scatter, matrices, vectors, tally
+                rng,
+                prior,
+                refresh,
+                2 if fractional else 1,
+                allocation.counts,
+                totals,
+                raws,
+                state,
+                centres,
+                scatter,
+                matrices,
+                vectors,
+                tally,
             )
             walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
             if walks and not fractional:

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
-JUMP_EVERY = 4
+JUMP_EVERY = 4  # sweeps, at most often
 _RAREST = 0.15  # share of the least successful kind of jump, before they are made to add up
 
 
@@ -85,6 +85,7 @@ class Jumps:
     proposals: Proposals
     joint: Joint
     shares: Array  # (3,)
+    every: int = JUMP_EVERY  # sweeps
     walk_steps: int = 0
 
     @classmethod
@@ -120,7 +121,7 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, JUMP_EVERY, jumps.shares, jumps.walk_steps, *out, tally,
+                   jumps.proposals, jumps.joint, jumps.every, jumps.shares, jumps.walk_steps, *out, tally,
                    used)  # fmt: skip
 
 

@@ -37,6 +37,7 @@ _POOL = 4000  # draws that are sorted by mode
 _SAMPLE = 1000  # draws that a proposal is fitted to
 _LEAST = 15
 _ROW_DRAWS, _ROW_NUMBERS = 40, 4_000_000
+_JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
 _WALK_STEPS, _WALK_ROWS = 16, 4000  # steps after every few sweeps, from so many rows
 _MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
 
@@ -144,11 +145,12 @@ def jumps_of(
 ) -> Jumps:
     """Jumps fitted to draws of each mode, for a round of this number; each kind as often as it was accepted before.
 
-    After a round that did not do, walks, which cost more than sweeps, in tables of many rows.
+    After a round that did not do, jumps more often, and walks, which cost more than sweeps, in tables of many rows.
     """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    return replace(Jumps.after(proposals, joint, done), walk_steps=_walk_steps(problem, number))
+    every = JUMP_EVERY if number > 1 else _JUMP_EVERY_AT_FIRST
+    return replace(Jumps.after(proposals, joint, done), every=every, walk_steps=_walk_steps(problem, number))
 
 
 def _walk_steps(problem: GibbsProblem, number: int) -> int:

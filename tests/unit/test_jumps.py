@@ -134,9 +134,7 @@ def test_a_host_changes_with_the_scatter_of_its_rows(structure: str, n: int) -> 
         change = (moved(start + e, True) - moved(start - e, True)) / (2.0 * h)
         columns.append([change[c] for c in cells])
     assert np.linalg.slogdet(np.array(columns))[1] == pytest.approx(log_det, abs=1e-6)
-    if (
-        structure == "full" and n == 40
-    ):  # up to a degree of freedom: the scatter with the row
+    if structure == "full" and n == 40:  # up to a degree of freedom: the scatter with the row
         np.testing.assert_allclose(moved(without, True) * 41.0 / 40.0, within, rtol=0.01)
 
 
