@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, scout_starts
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
+from bayesgmm.inference.restarts import chains_that_matter
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
@@ -92,6 +95,7 @@ def sample_gibbs(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
+        matter=partial(chains_that_matter, problem),
     )  # fmt: skip
 
 
@@ -120,4 +124,11 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
-    return Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method)
+    draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method)
+    if not done.restarted:
+        return draws
+    said = (
+        f"{done.restarted} times a chain was found in a mode that by its evidence holds less than e^-25 of the "
+        "posterior, and went on from where another chain was."
+    )
+    return replace(draws, notes=(said,))

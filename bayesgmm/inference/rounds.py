@@ -1,6 +1,7 @@
 """Gibbs chains in rounds, each longer than the last and with jumps fitted to the draws before it, until one passes.
 
-Within a round proposals are fixed, and only the last round is kept.
+Within a round proposals are fixed, and only the last round is kept. A chain found where the posterior is not starts the
+next round where another one is.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Round:
     thin: int  # steps a draw
     number: int
     interrupted: bool
+    restarted: int = 0  # chains, after rounds before this one
 
 
 def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.SeedSequence) -> float:
@@ -75,6 +77,7 @@ def sample_in_rounds(
     sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
     collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
     least_work: float = 0.0, progressbar: bool, name: str,
+    matter: Callable[[Sequence[ChainDraws]], Sequence[int]] = lambda done: range(len(done)),
 ) -> Draws:  # fmt: skip
     """Rounds of chains from `states` until `judge` is content with what `collect` makes of one.
 
@@ -86,11 +89,13 @@ def sample_in_rounds(
         Draws of each mode that is known.
     least_work, max_work : float
         Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
+    matter : callable
+        Takes the chains of a round that disagree; gives those that are where the posterior is.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
     work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
     first = int(min(least_work, max_work) / work) if k > 1 else 1
-    thin, number, done = max(1, first), 1, list[ChainDraws]()
+    thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
@@ -99,15 +104,17 @@ def sample_in_rounds(
             done, interrupted = run_chains(
                 sweeps, states, root.spawn(chains), draws=draws, thin=thin, cores=cores, report=report
             )
-        result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted))
+        result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted, restarted))
         judgement = judge(result)
         allowed = max_work / (thin * work * relative_work(problem, k, number + 1))
         last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
         if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result
+        kept = matter(done) if k > 1 and math.isinf(judgement.shortfall) else range(chains)
+        done, restarted = [done[i] for i in kept], restarted + chains - len(kept)
         if k > 1:
-            library = _renewed(problem, library, done, judgement.values)
-        states = [c.state for c in done]
+            library = _renewed(problem, library, done, {name: v[kept] for name, v in judgement.values.items()})
+        states = [done[i % len(done)].state for i in range(chains)]
         wanted = float(np.clip(judgement.shortfall, 1.5, _LONGEST_STEP))
         thin, number = math.ceil(thin * min(wanted, allowed)), number + 1
 

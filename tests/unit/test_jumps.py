@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from bayesgmm.data import prepare_table
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts
 from bayesgmm.inference.modes import find_modes
+from bayesgmm.inference.restarts import chains_that_matter
+from bayesgmm.inference.rounds import sample_in_rounds
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
 
@@ -231,3 +234,43 @@ def test_prior_of_jumps_is_shared_with_sweeps() -> None:
     problem, _ = given("full")
     again = complete_prior(problem.prior, problem.structure)
     np.testing.assert_array_equal(again.scale, problem.packed.scale)
+
+
+def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
+    """Three tight clusters: one component for two of them is a mode that sweeps do not leave."""
+    rng = np.random.default_rng(0)
+    places = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
+    table = prepare_table(np.repeat(places, 30, axis=0) + 0.3 * rng.normal(size=(90, 2)))
+    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    z = table.standardized
+
+    def start(groups: list[np.ndarray]) -> ChainState:
+        means, covariances = (np.stack([f(z[g].T) for g in groups]) for f in (lambda x: x.mean(axis=1), np.cov))
+        return start_state(problem, MixtureParams(np.full(3, 1 / 3), means, covariances, "full"))
+
+    first, second, third = np.split(np.arange(90), 3)
+    apart = start([first, second, third])
+    relabelled = start([third, first, second])
+    wrong = start([np.r_[first, second], third[:15], third[15:]])
+    alone, states = Sweeps(problem, 1.0, Jumps.none(3, 2)), [apart, relabelled, wrong]
+    seeds = np.random.SeedSequence(0).spawn(3)
+    done, _ = run_chains(alone, states, seeds, draws=200, thin=1, cores=1)
+    assert chains_that_matter(problem, done) == [0, 1]
+    assert chains_that_matter(problem, done[2:]) == [0]
+
+    rounds = []
+    verdicts = iter((math.inf, 1.0))
+    sample_in_rounds(
+        alone, states, [in_one_order(problem, done[2].sample)], np.random.SeedSequence(1), collect=rounds.append,
+        judge=lambda _: SimpleNamespace(
+            ok=len(rounds) == 2, shortfall=next(verdicts), values={"volume": np.stack([_volume(c) for c in done])}
+        ), draws=200, cores=1, max_work=1e10, progressbar=False, name="",
+        matter=lambda chains: chains_that_matter(problem, chains),
+    )  # fmt: skip
+    assert [r.restarted for r in rounds] == [0, 1]
+    wide = [[_volume(c).mean() > _volume(done[0]).mean() + 1.0 for c in r.chains] for r in rounds]
+    assert wide == [[False, False, True], [False, False, False]]
+
+
+def _volume(chain) -> np.ndarray:
+    return np.log(np.diagonal(chain.sample.cholesky, axis1=2, axis2=3)).sum(axis=(1, 2))

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 
 LAYERS = {
     "numerics": {
-        "acceleration", "approximation", "augmentation", "block_math", "coordinates", "criteria", "data",
+        "acceleration", "approximation", "augmentation", "block_math", "bridge", "coordinates", "criteria", "data",
         "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
-        "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior",
+        "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior", "mode_bridge",
         "option_checks", "packed", "params", "partition_loss", "partition_search", "prior", "priors",
         "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spikes", "starts",
         "streaming", "structure", "tables", "threads", "triangular",
@@ -24,10 +24,10 @@ LAYERS = {
         "inference", "likelihood_op", "model",
     },
     "analysis": {
-        "assignment", "bridge", "candidate", "clusterings", "coclustering", "convergence", "credible_ball",
+        "assignment", "candidate", "clusterings", "coclustering", "convergence", "credible_ball",
         "diagnostics",
         "elpd", "empty_components", "evidence", "gate", "highest_density", "invariants", "kfold", "label_draws",
-        "loo", "merging", "merging_core", "mixis", "mode_bridge", "mode_shares",
+        "loo", "merging", "merging_core", "mixis", "mode_shares",
         "occupancy", "outliers", "partition", "posterior", "posterior_partition",
         "predict", "prior_sensitivity", "ranking", "recommend", "secondary", "summary",
         "symmetric", "tree", "verdicts", "waic",
