@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.matrices import invert, rounding_removed
-from bayesgmm.augmentation.permanent import add_log, log_permanent, size
+from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent, size
 from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_part, log_prior_part
 
 __all__ = ["log_joint", "propose_joint"]
@@ -90,8 +90,8 @@ def _assign(cost, n_large, best, choice, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order):
-    """Log density of a mixture under proposal q, and its order in `order`; -inf where it has none."""
+def _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order, least):
+    """Log density of a mixture under proposal q, -inf where it has none or is below `least`; its order in `order`."""
     n_components, d = means.shape
     n_large, c = joint.n_large[q], own.shape[2]
     cost = np.empty((n_large, n_components))
@@ -130,15 +130,6 @@ def _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scali
                 at += 1
             elif i == 0 or not prior.one_sd:
                 value -= _LOG_2 + 2.0 * math.log(cholesky[j, i, i])
-    square = 0.0
-    for i in range(n_dim):
-        xi[i] -= joint.centre[q, i]
-    for i in range(n_dim):
-        total = 0.0
-        for j in range(i + 1):
-            total += joint.inverse[q, i, j] * xi[j]
-        square += total * total
-    value -= 0.5 * square
     n_small = n_components - n_large
     # d(w) = S^(G - 1) d(S) d(p) and prod p = prod w / S^G: one factor S is left of the logarithms of the shares.
     value += math.log(share)
@@ -159,6 +150,15 @@ def _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scali
                     prior, proposals, m, k, means[at], cholesky[at], scaling[at], log_det, log_prior
                 )
         value += log_permanent(logs, best[: 1 << n_small])
+    for i in range(n_dim):
+        xi[i] -= joint.centre[q, i]
+    for i in range(n_dim):
+        total = 0.0
+        for j in range(i + 1):
+            total += joint.inverse[q, i, j] * xi[j]
+        value -= 0.5 * total * total
+        if not value >= least:
+            return -math.inf
     return value
 
 
@@ -170,7 +170,9 @@ def log_joint(prior, proposals, joint, weights, means, latent, cholesky, scaling
     order = np.empty(n_components, dtype=np.int64)
     highest, total = -math.inf, 0.0
     for q in range(joint.part.shape[0]):
-        value = _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order)
+        value = _log_one(
+            prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order, highest - LOST
+        )
         highest, total = add_log(highest, total, value)
     return highest + math.log(total)
 
@@ -252,7 +254,7 @@ def propose_joint(rng, prior, proposals, joint, weights, means, latent, cholesky
             return m, False
     own = np.empty((n_components, n_components, c))
     order = np.empty(n_components, dtype=np.int64)
-    value = _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order)
+    value = _log_one(prior, proposals, joint, q, weights, means, latent, cholesky, scaling, own, order, -math.inf)
     for k in range(n_large):
         if order[k] != k:
             return m, False

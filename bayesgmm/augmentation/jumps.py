@@ -22,7 +22,7 @@ from numba import njit
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.joint import log_joint, propose_joint
-from bayesgmm.augmentation.permanent import add_log, log_permanent
+from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent
 from bayesgmm.augmentation.proposals import (
     draw_covariance,
     draw_part,
@@ -61,9 +61,10 @@ def log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, lo
                 logs[k, j] = (proposals.alpha[m, k] - 1.0) * log_weight[j] + log_part(
                     prior, proposals, m, k, means[j], cholesky[g], scaling[j], log_det[j], log_prior[j]
                 )
-        value = proposals.log_dirichlet[m] + log_permanent(logs, table)
+        value = proposals.log_dirichlet[m]
         if prior.shared:
             value += log_covariance(prior, proposals, m, 0, cholesky[0], scaling[0], log_det[0])
+        value += log_permanent(logs, table, highest - LOST - value)
         highest, total = add_log(highest, total, value)
     return highest + math.log(total)
 

@@ -6,7 +6,10 @@ import math
 
 from numba import njit
 
-__all__ = ["add_log", "log_permanent", "size"]
+__all__ = ["LOST", "add_log", "log_permanent", "size"]
+
+
+LOST = 45.0  # terms so many nats below the largest do not show in a sum
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -20,8 +23,11 @@ def size(subset):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_permanent(logs, table):
-    """Log permanent of exp(logs) (K, K); `table` is scratch of length 2^K. Entries of `logs` are overwritten."""
+def log_permanent(logs, table, least=-math.inf):
+    """Log permanent of exp(logs) (K, K), or -inf where it is surely below `least`.
+
+    `table` is scratch of length 2^K. Entries of `logs` are overwritten.
+    """
     k = logs.shape[0]
     scale = 0.0
     for i in range(k):
@@ -31,6 +37,8 @@ def log_permanent(logs, table):
         scale += highest
         for j in range(k):
             logs[i, j] = math.exp(logs[i, j] - highest)
+    if scale + k * math.log(k) < least:  # no sum over a row exceeds K times its largest entry
+        return -math.inf
     # table[S]: permanent of the first |S| rows on the columns S.
     table[:] = 0.0
     table[0] = 1.0

@@ -179,13 +179,13 @@ def log_covariance(prior, proposals, m, g, cholesky, scaling, log_det):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_mean(proposals, m, k, mean, scaling, log_det):
+def _log_mean(prior, proposals, m, k, mean, scaling, log_det):
     d = mean.shape[0]
     kappa = proposals.kappa[m, k]
     square = 0.0
     for i in range(d):
         total = 0.0
-        for j in range(i + 1):
+        for j in range(0 if prior.correlated else i, i + 1):
             total += scaling[i, j] * (mean[j] - proposals.loc[m, k, j])
         square += total * total
     return proposals.mean_constant[m, k] - log_det - 0.5 * kappa * square
@@ -212,7 +212,7 @@ def log_part(prior, proposals, m, k, mean, cholesky, scaling, log_det, log_prior
     """Log density of a component's mean and, unless it is shared, its covariance; `log_prior` is the prior's."""
     if proposals.empty[m, k]:
         return log_prior
-    value = _log_mean(proposals, m, k, mean, scaling, log_det)
+    value = _log_mean(prior, proposals, m, k, mean, scaling, log_det)
     return value if prior.shared else value + log_covariance(prior, proposals, m, k, cholesky, scaling, log_det)
 
 

@@ -29,7 +29,8 @@ Array = NDArray[np.float64]
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 4  # sweeps, at most often
-_RAREST = 0.15  # share of the least successful kind of jump, before they are made to add up
+_ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
+_RAREST = 0.15  # times as often as the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +96,15 @@ class Jumps:
 
     @classmethod
     def after(cls, proposals: Proposals, joint: Joint, done: Sequence[ChainDraws]) -> Jumps:
-        """Every kind as often as it was accepted in the chains so far; equally often before there are any."""
+        """Kinds that were accepted in the chains so far alike often, others seldom; all alike before there are any.
+
+        Not by how often: most accepted changes of one component are small ones.
+        """
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
         possible = np.array([True, k <= MAX_WHOLE, len(joint.part) > 0 and k <= MAX_WHOLE])
-        accepted = np.where(possible, (tally[4:10:2] + 1.0) / (tally[3:9:2] + 2.0), 0.0)
-        shares = np.where(possible, np.maximum(accepted / accepted.sum(), _RAREST), 0.0)
+        accepted = (tally[4:10:2] + 1.0) / (tally[3:9:2] + 2.0) > _ACCEPTED
+        shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
         return cls(proposals, joint, shares / shares.sum())
 
 

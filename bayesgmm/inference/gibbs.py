@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, scout_starts
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
-from bayesgmm.inference.restarts import chains_that_matter
+from bayesgmm.inference.restarts import Places
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
@@ -95,7 +94,7 @@ def sample_gibbs(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
-        matter=partial(chains_that_matter, problem),
+        places=Places(problem, library, [c.state for c in found]),
     )  # fmt: skip
 
 

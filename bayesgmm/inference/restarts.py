@@ -1,41 +1,95 @@
-"""Chains that sit where the posterior is not: what they found is told from what matters by its evidence.
+"""Which of the places that scouts and chains found hold some of the posterior: told by their evidence.
 
-A chain can start in a mode that holds next to nothing of the posterior, because Laplace's approximation, by which
-starts are chosen, is tens of nats off where components have few rows for their many columns. Sweeps do not leave it.
+Chains start where Laplace's approximation says that the posterior is. That is tens of nats off where components have
+few rows for their many columns, so a chain can start in a mode that holds next to nothing and stay there, and a mode
+that only a scout from a random cut of the rows has found can hold most. Bridge sampling tells, from a few hundred draws
+of each, at the price of as many passes over the rows; it is asked when a first round did not do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
 from bayesgmm.mode_bridge import bridge_by_modes
 
-__all__ = ["chains_that_matter"]
+__all__ = ["Places", "log_evidences"]
+
+Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 25.0  # nats below the best
 _ERRORS = 5.0  # standard errors allowed besides
-_DRAWS = 400  # of each chain
+_DRAWS = 400  # of each place
+_MOST = 10  # places of scouts that are remembered
+_ALIKE = 0.01  # difference of every sorted weight, from one mode found to the same mode found again
 
 
-def chains_that_matter(problem: GibbsProblem, done: Sequence[ChainDraws]) -> list[int]:
-    """The chains whose draws do not lie in modes that hold less than e^-25 of the posterior that all chains found.
+@dataclass(eq=False)
+class Places:
+    """What scouts found, weighed when it is first asked for."""
 
-    By bridge sampling from each chain; one whose evidence cannot be told counts as one that matters.
-    """
+    problem: GibbsProblem
+    samples: Sequence[Sample]  # components in one order
+    states: Sequence[ChainState]
+    _weighed: tuple[Array, Array] | None = field(default=None, init=False)
+
+    def after(self, done: Sequence[ChainDraws]) -> tuple[list[int], list[ChainState], list[Sample]]:
+        """After a round: the chains that are where the posterior is, states to go on from, one for each chain, and the
+        draws of those scouts that found some of it. A chain that is elsewhere goes on from the best place."""
+        if self._weighed is None:
+            self._weighed = log_evidences(self.problem, self.samples)
+        n, at_chains = len(done), log_evidences(self.problem, [c.sample for c in done])
+        values, errors = (np.concatenate(pair) for pair in zip(at_chains, self._weighed, strict=True))
+        matter = _that_matter(values, errors)
+        states = [c.state for c in done] + list(self.states)
+        best = [int(i) for i in np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable") if matter[i]]
+        kept = [i for i in range(n) if matter[i]]
+        lost = [i for i in range(n) if not matter[i]]
+        for place, i in enumerate(lost):
+            states[i] = states[best[place % len(best)]]
+        known = [self.samples[i - n] for i in best if i >= n and not np.isnan(values[i])]
+        return kept, states[:n], _unlike(known)[:_MOST]
+
+
+def log_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple[Array, Array]:
+    """Log evidence of the modes that the draws of each sample lie in, NaN if not to be told, and its standard error."""
     structure, d = problem.structure, problem.table.n_features
-    values, errors = np.full(len(done), np.nan), np.zeros(len(done))
-    for i, chain in enumerate(done):
-        some = np.unique(np.linspace(0, len(chain.sample.weights) - 1, _DRAWS).astype(int))
-        weights, means, *matrices = (a[None, some] for a in chain.sample)
+    values, errors = np.full(len(samples), np.nan), np.zeros(len(samples))
+    for i, sample in enumerate(samples):
+        some = np.unique(np.linspace(0, len(sample.weights) - 1, _DRAWS).astype(int))
+        weights, means, *matrices = (a[None, some] for a in sample)
         latent, cholesky = (np.broadcast_to(a, (*means.shape, d)) for a in matrices)
-        found = bridge_by_modes(weights, means, latent, cholesky, problem.table, structure, problem.prior)
+        try:
+            found = bridge_by_modes(weights, means, latent, cholesky, problem.table, structure, problem.prior)
+        except InputError:  # a density that is not finite
+            continue
         if found is not None and np.isfinite(found.log_value + found.mcse):
             values[i], errors[i] = found.log_value, found.mcse
+    return values, errors
+
+
+def _that_matter(values: Array, errors: Array) -> NDArray[np.bool_]:
+    """Not those that surely hold less than e^-25 of what the best holds."""
     if np.isnan(values).all():
-        return list(range(len(done)))
+        return np.ones(len(values), dtype=bool)
     best = int(np.nanargmax(values))
     low = values + _ERRORS * (errors + errors[best]) < values[best] - _NEGLIGIBLE
-    return np.flatnonzero(~low).tolist()
+    return ~low
+
+
+def _unlike(samples: Sequence[Sample]) -> list[Sample]:
+    """Without those whose components have the weights of a sample before them."""
+    kept, weights = list[Sample](), list[Array]()
+    for sample in samples:
+        w = np.sort(sample.weights, axis=1).mean(axis=0)
+        if all(np.abs(w - other).max() > _ALIKE for other in weights):
+            kept.append(sample)
+            weights.append(w)
+    return kept

@@ -19,6 +19,7 @@ from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
 from bayesgmm.inference.exploration import jumps_of, relative_work, samples_by_mode
+from bayesgmm.inference.restarts import Places
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
@@ -29,7 +30,7 @@ _LONGEST_STEP = 4.0  # times, from one round to the next
 _SHORTEST_STEP = 1.5
 _HOPE = 2.0  # times as much as is allowed: proposals get better
 _MODES = 10  # groups of draws that proposals are fitted to
-_MAX_PROPOSALS = 16
+_MAX_PROPOSALS = 32
 _USEFUL = 3  # jumps that an older proposal must have made to be kept
 _REFRESH = (1.0, 0.25, 0.1, 0.04, 0.015)
 _TRIAL = 60  # sweeps
@@ -77,7 +78,7 @@ def sample_in_rounds(
     sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
     collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
     least_work: float = 0.0, progressbar: bool, name: str,
-    matter: Callable[[Sequence[ChainDraws]], Sequence[int]] = lambda done: range(len(done)),
+    places: Places | None = None,
 ) -> Draws:  # fmt: skip
     """Rounds of chains from `states` until `judge` is content with what `collect` makes of one.
 
@@ -89,13 +90,14 @@ def sample_in_rounds(
         Draws of each mode that is known.
     least_work, max_work : float
         Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
-    matter : callable
-        Takes the chains of a round that disagree; gives those that are where the posterior is.
+    places : Places, optional
+        What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
     work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
     first = int(min(least_work, max_work) / work) if k > 1 else 1
     thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
+    known = list[Sample]()
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
@@ -110,20 +112,26 @@ def sample_in_rounds(
         last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
         if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result
-        kept = matter(done) if k > 1 and math.isinf(judgement.shortfall) else range(chains)
-        done, restarted = [done[i] for i in kept], restarted + chains - len(kept)
+        kept, states = list(range(chains)), [c.state for c in done]
+        if places is not None and k > 1 and (number > 1 or math.isinf(judgement.shortfall)):
+            kept, states, known = places.after(done)
+            restarted += chains - len(kept)
         if k > 1:
-            library = _renewed(problem, library, done, {name: v[kept] for name, v in judgement.values.items()})
-        states = [done[i % len(done)].state for i in range(chains)]
+            fresh = {name: v[kept] for name, v in judgement.values.items()}
+            library = _renewed(problem, library, [done[i] for i in kept], fresh, known)
         wanted = float(np.clip(judgement.shortfall, 1.5, _LONGEST_STEP))
         thin, number = math.ceil(thin * min(wanted, allowed)), number + 1
 
 
 def _renewed(
-    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], values: Mapping[str, Array]
-) -> list[Sample]:
-    """The draws of the last round, by mode, and what older proposals have proved useful; of too few draws, the old."""
-    used = np.sum([c.used for c in done], axis=0)
-    older = [library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL]
-    fresh = samples_by_mode(problem, done, values, _MODES)
-    return fresh + older[: _MAX_PROPOSALS - len(fresh)] or list(library)
+    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], values: Mapping[str, Array],
+    known: Sequence[Sample],
+) -> list[Sample]:  # fmt: skip
+    """The draws of the last round, by mode, those `known`, and older ones that were of use; if too few, the old."""
+    used = np.sum([c.used for c in done], axis=0) if done else np.zeros(len(library))
+    known_too = {id(sample) for sample in known}
+    older = [
+        library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL and id(library[i]) not in known_too
+    ]
+    fresh = [*(samples_by_mode(problem, done, values, _MODES) if done else []), *known]
+    return fresh + older[: max(0, _MAX_PROPOSALS - len(fresh))] or list(library)

@@ -24,7 +24,7 @@ from bayesgmm.data import prepare_table
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.restarts import chains_that_matter
+from bayesgmm.inference.restarts import Places, log_evidences
 from bayesgmm.inference.rounds import sample_in_rounds
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
@@ -255,17 +255,21 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     alone, states = Sweeps(problem, 1.0, Jumps.none(3, 2)), [apart, relabelled, wrong]
     seeds = np.random.SeedSequence(0).spawn(3)
     done, _ = run_chains(alone, states, seeds, draws=200, thin=1, cores=1)
-    assert chains_that_matter(problem, done) == [0, 1]
-    assert chains_that_matter(problem, done[2:]) == [0]
+    values, errors = log_evidences(problem, [c.sample for c in done])
+    assert abs(values[0] - values[1]) < 5.0 * np.hypot(*errors[:2]) + 0.05 and values[2] < values[0] - 40.0
+    scouts = [in_one_order(problem, c.sample) for c in done]
+    kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
+    assert kept == [0] and states_after[0] is done[0].state and states_after[1] in (done[0].state, done[1].state)
+    assert len(known) == 1 and known[0] is scouts[1]
 
     rounds = []
     verdicts = iter((math.inf, 1.0))
     sample_in_rounds(
-        alone, states, [in_one_order(problem, done[2].sample)], np.random.SeedSequence(1), collect=rounds.append,
+        alone, states, [scouts[2]], np.random.SeedSequence(1), collect=rounds.append,
         judge=lambda _: SimpleNamespace(
             ok=len(rounds) == 2, shortfall=next(verdicts), values={"volume": np.stack([_volume(c) for c in done])}
         ), draws=200, cores=1, max_work=1e10, progressbar=False, name="",
-        matter=lambda chains: chains_that_matter(problem, chains),
+        places=Places(problem, scouts, [c.state for c in done]),
     )  # fmt: skip
     assert [r.restarted for r in rounds] == [0, 1]
     wide = [[_volume(c).mean() > _volume(done[0]).mean() + 1.0 for c in r.chains] for r in rounds]
