@@ -198,14 +198,16 @@ plt.show()
 #    weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a component is empty.
 #    Where components overlap they depend on each other, so those that hold rows also get one normal together.
 # 3. *Jumps*: every few sweeps a whole mixture, or one component, is proposed from there and accepted by
-#    Metropolis and Hastings. Or a component is put at a row, rather one that the mixture fits badly; or a row leaves
-#    its component for a vacant one, or returns, and its host changes with it. The density of a whole mixture is summed
-#    over all K! orders. In tables of thousands of rows pairs of components also walk with the allocations integrated
-#    out, since rows change hands slowly there.
+#    Metropolis and Hastings. The density of a whole mixture is summed over all K! orders. In every sweep one row,
+#    rather one that the mixture fits badly, may leave its component for a vacant one or return from there, and the
+#    covariance of its host changes with it. In tables of thousands of rows pairs of components also walk with the
+#    allocations integrated out, since rows change hands slowly there.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
-#    and the next round is longer. Within a round the proposals are fixed; only the last round is kept. The first
-#    is not short either: a component that could hold a single outlier finds it after many sweeps, and until then
-#    chains agree.
+#    and the next round is longer. If they disagree, what scouts and chains found is weighed by bridge sampling: a chain
+#    in a mode that holds less than e⁻²⁵ of the posterior goes on from the best place known, which is said, and the
+#    modes that scouts found stay among the proposals. Within a round the proposals are fixed; only the last round is
+#    kept. The first is not short either: a component that could hold a single outlier finds it after many sweeps, and
+#    until then chains agree.
 #
 # The default goes the same way where a longer run of NUTS does not pass the gate either. Old Faithful, K = 3: here
 # plain NUTS fails openly, and a mode with an empty component is small but matters.

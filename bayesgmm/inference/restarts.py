@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 25.0  # nats below the best
 _ERRORS = 5.0  # standard errors allowed besides
-_DRAWS = 400  # of each place
+_LEAST_DRAWS, _MOST_DRAWS, _WORK = 80, 400, 2e9  # draws of each place, and the work of a pass over the rows for each
 _MOST = 10  # places of scouts that are remembered
 _ALIKE = 0.01  # difference of every sorted weight, from one mode found to the same mode found again
 
@@ -61,9 +61,10 @@ class Places:
 def log_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple[Array, Array]:
     """Log evidence of the modes that the draws of each sample lie in, NaN if not to be told, and its standard error."""
     structure, d = problem.structure, problem.table.n_features
+    n_draws = int(np.clip(_WORK / problem.sweep_work(samples[0].means.shape[1]), _LEAST_DRAWS, _MOST_DRAWS))
     values, errors = np.full(len(samples), np.nan), np.zeros(len(samples))
     for i, sample in enumerate(samples):
-        some = np.unique(np.linspace(0, len(sample.weights) - 1, _DRAWS).astype(int))
+        some = np.unique(np.linspace(0, len(sample.weights) - 1, n_draws).astype(int))
         weights, means, *matrices = (a[None, some] for a in sample)
         latent, cholesky = (np.broadcast_to(a, (*means.shape, d)) for a in matrices)
         try:

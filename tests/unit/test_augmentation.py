@@ -105,20 +105,20 @@ def batch_error(values: np.ndarray) -> np.ndarray:
 
 def geweke(
     structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, walk_steps: int = 0,
-    n_iter: int = 6000, seed: int = 0,
+    n_iter: int = 6000, seed: int = 0, k: int = K,
 ) -> np.ndarray:  # fmt: skip
     """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
-    n = 4 if jumps else N  # few rows, so that proposals fitted to the prior are accepted
+    n = 4 if jumps or k > K else N  # few rows: proposals fitted to the prior are accepted, components are vacant
     table, struct, prior = problem(structure, family, step)
     packed = complete_prior(prior, struct)
     rng = np.random.default_rng(seed)
-    independent = prior_draws(packed, struct, 4000, rng)
+    independent = prior_draws(packed, struct, 4000, rng, k)
     # In the middle of the prior: a chain of this length does not forget a start in its far tail.
     start = Sample(*(a[[_typical(independent)]].copy() for a in independent))
-    scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (K, D, D)).copy()
+    scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (k, D, D)).copy()
     state = ChainState(*(a[0].copy() for a in start), scaling)
-    allocation = new_allocation(K, D, n, False)
-    proposals, joint = no_proposals(K, D), no_joint(K, D)
+    allocation = new_allocation(k, D, n, False)
+    proposals, joint = no_proposals(k, D), no_joint(k, D)
     if jumps:
         halves = [Sample(*(a[i::3][:300] for a in independent)) for i in range(3)]
         proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))
@@ -168,6 +168,19 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
 )  # fmt: skip
 def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
     z = geweke(structure, family, step, jumps=False, walk_steps=4)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize(
+    ("structure", "family", "step"),
+    [
+        ("full", "lognormal", 0.6), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.0),
+        ("tied", "lognormal", 0.0),
+    ],
+)  # fmt: skip
+def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
+    """Of three components, so that hosts and vacant components are chosen among several."""
+    z = geweke(structure, family, step, jumps=False, k=3, n_iter=20_000, seed=1)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 

@@ -13,10 +13,10 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
-from bayesgmm.augmentation.complete_prior import complete_prior
+from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
-from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal
+from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
 from bayesgmm.augmentation.proposals import Sample, fit_proposals
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.augmentation.walks import walk
@@ -141,6 +141,67 @@ def test_a_host_changes_with_the_scatter_of_its_rows(structure: str, n: int) -> 
         np.testing.assert_allclose(moved(without, True) * 41.0 / 40.0, within, rtol=0.01)
 
 
+@pytest.mark.parametrize("others", [[0, 0, 0, 0], [0, 0, 0, 1], [2, 2, 1, 1]])
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_a_row_is_alone_as_often_as_it_should_be(structure: str, others: list[int]) -> None:
+    """One column, three components, the other rows fixed: where the row is, covariances drawn anew from quadrature
+    between moves, against the ratio of the marginal likelihoods, which quadrature gives."""
+    rows = np.array([[-1.0], [-0.6], [0.5], [0.9], [2.2]])
+    table = prepare_table(rows, standardize=False)
+    prior = bg.MixturePrior(
+        mean_loc=0.3, mean_scale=1.5, sd=bg.priors.LogNormal(-0.4, 0.5), concentration=1.4, resolution=0.0
+    ).resolve(table)
+    packed = GibbsProblem.build(table, get_structure(structure), prior).packed
+    log_v, work = np.linspace(-6.0, 5.0, 1500), np.zeros((2, 1, 1))
+    sd = np.exp(0.5 * log_v).reshape(-1, 1, 1)
+
+    def curve(members: np.ndarray) -> np.ndarray:
+        """Density of log v with the rows given."""
+        mean, scatter = members.mean(axis=0), np.full((1, 1), members.var() * len(members))
+        return np.array([
+            log_prior_covariance(packed, s) + t
+            + log_marginal(packed, float(len(members)), mean, scatter, s, 1.0 / s, work)
+            for s, t in zip(sd, log_v, strict=True)
+        ])  # fmt: skip
+
+    groups, log_p = {}, np.zeros(3)
+    for place in range(3):
+        z = np.array([*others, place])
+        for k in range(3):
+            members = rows[z == k]
+            if len(members):
+                groups[place, k] = curve(members)
+                log_p[place] += np.logaddexp.reduce(groups[place, k])
+                log_p[place] -= math.lgamma(1.4) - math.lgamma(1.4 + len(members))
+            else:
+                log_p[place] += np.log(1.0 / (log_v[1] - log_v[0]))  # its prior integrates to 1
+    exact = np.exp(log_p - np.logaddexp.reduce(log_p))
+    rng, place, at, tally = np.random.default_rng(0), 2, [], np.zeros(2)
+    up_to = {key: np.cumsum(np.exp(g - np.logaddexp.reduce(g))) for key, g in groups.items()}
+    state = ChainState(np.full(3, 1 / 3), np.zeros((3, 1)), *(np.ones((3, 1, 1)) for _ in range(3)))
+    new, centres, buffer = copy(state), np.zeros((3, 1)), np.zeros((5, 1, 1))
+    for _ in range(30_000):
+        z = np.array([*others, place])
+        for k in range(3):
+            if (place, k) in up_to:
+                s = sd[min(np.searchsorted(up_to[place, k], rng.random()), 1499)]
+                state.latent[k], state.cholesky[k], state.scaling[k] = s, s, 1.0 / s
+        counts, totals, raws = (
+            np.array([f(rows[z == k]) for k in range(3)])
+            for f in (lambda x: float(len(x)), lambda x: x.sum(axis=0), lambda x: x.T @ x)
+        )
+        centres[:] = 0.0
+        before = counts.copy()
+        move_row(rng, rows[4], place, packed, counts, centres, totals, raws, state, new, buffer, tally)
+        if (counts != before).any():
+            place = int(np.argmax(counts - before))
+        at.append(place)
+    chain = np.array(at)[:, None] == np.arange(3)
+    error = np.array([np.std(b) / 10.0 for b in np.moveaxis(chain.reshape(100, -1, 3).mean(axis=1), 1, 0)])
+    assert tally[1] > 300
+    assert (np.abs(chain.mean(axis=0) - exact) < 4.5 * error + 1e-3).all(), (chain.mean(axis=0), exact)
+
+
 @pytest.mark.parametrize(("n_large", "k"), [(1, 3), (3, 3), (2, 5), (5, 6)])
 def test_assignment_is_the_cheapest(n_large: int, k: int) -> None:
     rng = np.random.default_rng(k)
@@ -261,6 +322,9 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
     assert kept == [0] and states_after[0] is done[0].state and states_after[1] in (done[0].state, done[1].state)
     assert len(known) == 1 and known[0] is scouts[1]
+    broken = scouts[0]._replace(weights=np.zeros_like(scouts[0].weights))  # its evidence cannot be told
+    kept, _, known = Places(problem, [broken], [done[0].state]).after(done[:1])
+    assert kept == [0] and known == []
 
     rounds = []
     verdicts = iter((math.inf, 1.0))
