@@ -44,7 +44,6 @@ __all__ = ["refit_gibbs", "sample_leave_one_out_gibbs"]
 Array = NDArray[np.float64]
 
 _MODES = 10  # groups of draws that proposals are fitted to
-_SPREAD_ROWS = 20  # whose densities tell modes apart, beside those of the rows in question
 _MIXIS_WORK = 1.5e11  # see `bayesgmm.inference.gibbs.MAX_WORK`
 _REFIT_WORK = 3e10  # of each
 _INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
@@ -129,17 +128,16 @@ def _sample(
     """Rounds from draws of the posterior, which `log_ratio` weighs by 1 / p(y_j | theta) (S, M) of the rows."""
     began, root = time.perf_counter(), np.random.SeedSequence(random_seed)
     weights = problem.table.weights if row_weights is None else row_weights
-    spread = np.unique(np.linspace(0, problem.table.n_rows - 1, _SPREAD_ROWS).astype(int))
     density = pointwise_log_density(
-        problem.table.standardized[np.r_[rows, spread]], *posterior.flat(), diagonal=problem.structure.diagonal
+        problem.table.standardized[rows], *posterior.flat(), diagonal=problem.structure.diagonal
     )
-    p = softmax(log_ratio(-density[:, : len(rows)] * weights[rows]))
+    p = softmax(log_ratio(-density * weights[rows]))
     index = np.random.default_rng(root.spawn(1)[0]).choice(len(p), size=chains, p=p)
     sample, states = _states(problem, posterior, index)
     library = []
     if posterior.shape[2] > 1:
         chain = ChainDraws(sample, states[0], np.zeros(TALLY), np.zeros(0, dtype=np.int64))
-        library = samples_by_mode(problem, [chain], {str(i): d for i, d in enumerate(density.T)}, _MODES)
+        library = samples_by_mode(problem, [chain], _MODES)
     jumps = jumps_of(problem, library) if library else Jumps.none(*states[0].means.shape)
     transition = sweeps(problem, choose_refresh(problem, states[0], root.spawn(1)[0]), jumps)
     cores = min(cores or available_cores(), chains)

@@ -7,7 +7,7 @@ next round where another one is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,17 +38,14 @@ _ACCEPTED = 0.2
 
 
 class Judgement(Protocol):
-    """What a round is judged by: label-invariant quantities (chains, draws), whether they pass the gate, and if not
-    how many times as long a run would, as far as that can be told."""
+    """What a round is judged by: whether it passes the gate, and if not how many times as long a run would, as far as
+    that can be told."""
 
     @property
     def ok(self) -> bool: ...
 
     @property
     def shortfall(self) -> float: ...
-
-    @property
-    def values(self) -> Mapping[str, Array]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +114,13 @@ def sample_in_rounds(
             kept, states, known = places.after(done)
             restarted += chains - len(kept)
         if k > 1:
-            fresh = {name: v[kept] for name, v in judgement.values.items()}
-            library = _renewed(problem, library, [done[i] for i in kept], fresh, known)
+            library = _renewed(problem, library, [done[i] for i in kept], known)
         wanted = float(np.clip(judgement.shortfall, 1.5, _LONGEST_STEP))
         thin, number = math.ceil(thin * min(wanted, allowed)), number + 1
 
 
 def _renewed(
-    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], values: Mapping[str, Array],
-    known: Sequence[Sample],
+    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], known: Sequence[Sample]
 ) -> list[Sample]:  # fmt: skip
     """The draws of the last round, by mode, those `known`, and older ones that were of use; if too few, the old."""
     used = np.sum([c.used for c in done], axis=0) if done else np.zeros(len(library))
@@ -133,5 +128,5 @@ def _renewed(
     older = [
         library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL and id(library[i]) not in known_too
     ]
-    fresh = [*(samples_by_mode(problem, done, values, _MODES) if done else []), *known]
+    fresh = [*(samples_by_mode(problem, done, _MODES) if done else []), *known]
     return fresh + older[: max(0, _MAX_PROPOSALS - len(fresh))] or list(library)

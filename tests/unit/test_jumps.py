@@ -331,7 +331,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     sample_in_rounds(
         alone, states, [scouts[2]], np.random.SeedSequence(1), collect=rounds.append,
         judge=lambda _: SimpleNamespace(
-            ok=len(rounds) == 2, shortfall=next(verdicts), values={"volume": np.stack([_volume(c) for c in done])}
+            ok=len(rounds) == 2, shortfall=next(verdicts)
         ), draws=200, cores=1, max_work=1e10, progressbar=False, name="",
         places=Places(problem, scouts, [c.state for c in done]),
     )  # fmt: skip
