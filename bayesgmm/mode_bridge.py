@@ -83,7 +83,7 @@ def bridge_by_modes(
 
 
 def _pooled(a: Array) -> Array:
-    return np.ascontiguousarray(a.reshape(-1, *a.shape[2:]))
+    return np.array(a.reshape(-1, *a.shape[2:]), order="C")  # writable, or all is compiled twice
 
 
 def _by_mode(draws: Sample, table: Table, structure: Structure) -> list[Sample]:

@@ -205,9 +205,7 @@ def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, wo
     """
     n_components, d = centres.shape
     _add_row(y, -1.0, place, counts, centres, totals, raws)
-    n_vacant = 0
-    for k in range(n_components):
-        n_vacant += counts[k] == 0.0
+    n_vacant = (counts == 0.0).sum()
     filling = counts[place] > 0.0
     if n_vacant == 0 or n_vacant == n_components:
         _add_row(y, 1.0, place, counts, centres, totals, raws)

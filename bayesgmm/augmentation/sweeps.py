@@ -232,7 +232,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                      reference, rest, tally[11:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             if jumps:
-                u, kind = rng.random(), SINGLE
+                u, kind = rng.random(), np.int64(SINGLE)  # a literal would be compiled on its own
                 for i in range(JOINT):
                     u -= shares[i]
                     if u >= 0.0:
