@@ -236,7 +236,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 for i in range(JOINT):
                     u -= shares[i]
                     if u >= 0.0:
-                        kind = i + 1
+                        kind = np.int64(i + 1)
                 m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
                                 scratch, matrices, log_norm, logs, table)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
