@@ -24,7 +24,7 @@ from bayesgmm.kernels import weigh_block
 __all__ = ["allocation_pass"]
 
 _LARGEST = (1 << 63) - 1
-_FEW = 14  # columns up to which adding rows of no copies, too, is less work than leaving them out
+_FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
-JUMP_EVERY = 4  # sweeps, at most often
+JUMP_EVERY = 4  # sweeps, after the first round
 _ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
 _RAREST = 0.15  # times as often as the others
 
