@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_prior import complete_prior
 from bayesgmm.augmentation.jumps import MAX_WHOLE, log_posterior_of, log_proposal, propose_whole
-from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
+from bayesgmm.augmentation.proposal_fit import fit_proposals
+from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.bridge import BridgeEstimate, bridge
 from bayesgmm.data import Table
 from bayesgmm.params import inverse_cholesky
@@ -141,11 +142,12 @@ def _evaluate(
 def _log_densities(features, row_weights, prior, proposals, sample, scaling, log_p, log_q):
     n, k, d = sample.means.shape
     logs, table, log_norm = np.empty((k, k)), np.empty(1 << k), np.empty(k)
+    nearest = 0
     for s in range(n):
         weights, means = sample.weights[s], sample.means[s]
         log_p[s] = log_posterior_of(
             features, row_weights, prior, weights, means, sample.latent[s], scaling[s], log_norm
         )
-        log_q[s] = log_proposal(
-            prior, proposals, weights, means, sample.latent[s], sample.cholesky[s], scaling[s], logs, table
+        log_q[s], nearest = log_proposal(
+            prior, proposals, nearest, weights, means, sample.latent[s], sample.cholesky[s], scaling[s], logs, table
         )

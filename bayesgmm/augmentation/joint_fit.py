@@ -22,6 +22,7 @@ _LARGE_ROWS = 4.0  # of a component that is proposed with the others
 _MOST_PARAMETERS = 1.0  # a draw
 _WIDEN = 1.1
 _LEAST_SHRINK = 0.02
+_FURTHEST = 3.0  # times the median squared distance of draws
 
 
 class Joint(NamedTuple):
@@ -35,6 +36,8 @@ class Joint(NamedTuple):
     cholesky: Array  # (J, K, D, D)
     scaling: Array  # (J, K, D, D)
     spread: Array  # (J, K, 1 + D + C) sds of a component's log weight and coordinates
+    log_scale: Array  # (J, K, D) log diagonal of `cholesky`
+    furthest: Array  # (J,) squared distance, in those units, beyond which nothing is proposed
     centre: Array  # (J, P)
     root: Array  # (J, P, P) Cholesky factor of the covariance
     inverse: Array  # (J, P, P) its inverse
@@ -53,8 +56,9 @@ def no_joint(n_components: int, n_features: int) -> Joint:
     k, d = n_components, n_features
     i, a = np.empty(0, dtype=np.int64), np.empty((0, k))
     square, p = np.empty((0, k, d, d)), np.empty((0, 0))
-    return Joint(i, np.empty((0, k), dtype=np.int64), i, a, np.empty((0, k, d)), square, square, np.empty((0, k, 0)), p,
-                 np.empty((0, 0, 0)), np.empty((0, 0, 0)), i, np.empty(0))  # fmt: skip
+    cube = np.empty((0, 0, 0))
+    return Joint(i, np.empty((0, k), dtype=np.int64), i, a, np.empty((0, k, d)), square, square, np.empty((0, k, 0)),
+                 np.empty((0, k, d)), np.empty(0), p, cube, cube, i, np.empty(0))  # fmt: skip
 
 
 def fit_joint(samples: Sequence[Sample], prior: CompletePrior, proposals: Proposals, n_rows: float) -> Joint:
@@ -65,9 +69,9 @@ def fit_joint(samples: Sequence[Sample], prior: CompletePrior, proposals: Propos
     fitted = [f for m, sample in enumerate(samples) if (f := _fit(sample, prior, proposals, m, n_rows)) is not None]
     if not fitted:
         return no_joint(k, d)
-    p = max(len(f[8]) for f in fitted)
+    p = max(len(f[10]) for f in fitted)
     columns = [list(c) for c in zip(*fitted, strict=True)]
-    for i in (8, 9, 10):
+    for i in (10, 11, 12):
         columns[i] = [np.pad(a, [(0, p - len(a))] * a.ndim) for a in columns[i]]
     return Joint._make(np.ascontiguousarray(np.stack(c)) for c in columns)
 
@@ -98,9 +102,12 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
     own = np.concatenate([log_w[:, :, None], x, cells], axis=2)  # (S, K, 1 + D + C)
     if not np.isfinite(own).all():
         return None
+    spread, log_diagonals = own.std(axis=0) + 1e-9, np.log(np.diagonal(cholesky, axis1=1, axis2=2))
+    distances = np.square((own[:, :g] - own[:, :g].mean(axis=0)) / spread[:g]).sum(axis=(1, 2))
+    furthest = np.float64(_FURTHEST * np.median(distances))
     xi = np.concatenate([log_w[:, : g - 1] - log_w[:, g - 1 : g], own[:, :g, 1:].reshape(s, -1)], axis=1)
     root = np.linalg.cholesky(_WIDEN * _shrunk_covariance(xi))
-    log_scale = np.log(np.diagonal(cholesky[:g], axis1=1, axis2=2))  # (G, D)
+    log_scale = log_diagonals[:g]
     constant = -np.log(np.diag(root)).sum() - 0.5 * n_dim * math.log(2.0 * math.pi)
     constant -= log_scale.sum()  # of the means
     if prior.correlated:
@@ -110,7 +117,8 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
         constant += gammaln(alpha.sum()) - gammaln(alpha[g:]).sum() - gammaln(alpha[:g].sum())
     return (
         np.int64(m), order.astype(np.int64), np.int64(g), log_w.mean(axis=0), means, cholesky, scaling,
-        own.std(axis=0) + 1e-9, xi.mean(axis=0), root, inverse_cholesky(root), np.int64(n_dim), np.float64(constant),
+        spread, log_diagonals, furthest, xi.mean(axis=0), root, inverse_cholesky(root), np.int64(n_dim),
+        np.float64(constant),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from bayesgmm.augmentation.proposals import (
     draw_part,
     log_covariance,
     log_determinant,
-    log_part,
+    log_parts,
     log_prior_part,
 )
 from bayesgmm.kernels import log_normalizers, mixture_pass
@@ -43,46 +43,63 @@ SINGLE, WHOLE, JOINT = range(3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_proposal(prior, proposals, weights, means, latent, cholesky, scaling, logs, table):
-    """Log density of a mixture under the symmetrised proposals, up to what no state changes."""
+def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scaling, logs, table):
+    """Log density of a mixture under the symmetrised proposals, up to what no state changes; and the largest of them.
+
+    What lies too far below the largest to show is not summed, so it is quickest to begin with that: `first`.
+    """
     n_proposals, n_components = proposals.alpha.shape
-    per_component = np.empty((3, n_components))
-    log_weight, log_det, log_prior = per_component[0], per_component[1], per_component[2]
+    log_weight, log_det, log_prior = np.empty(n_components), np.empty(n_components), np.empty(n_components)
+    bound, parts = np.empty(n_components), np.arange(n_components)
     for j in range(n_components):
         g = 0 if prior.shared else j
         log_weight[j] = math.log(weights[j])
         log_det[j] = log_determinant(cholesky[g])
         log_prior[j] = log_prior_part(prior, means[j], latent[g])
-    highest, total = -math.inf, 0.0
-    for m in range(n_proposals):
-        for j in range(n_components):
-            g = 0 if prior.shared else j
-            for k in range(n_components):
-                logs[k, j] = (proposals.alpha[m, k] - 1.0) * log_weight[j] + log_part(
-                    prior, proposals, m, k, means[j], cholesky[g], scaling[j], log_det[j], log_prior[j]
-                )
+    highest, total, nearest = -math.inf, 0.0, first
+    for step in range(n_proposals):
+        m = (first + step) % n_proposals
         value = proposals.log_dirichlet[m]
         if prior.shared:
-            value += log_covariance(prior, proposals, m, 0, cholesky[0], scaling[0], log_det[0])
-        value += log_permanent(logs, table, highest - LOST - value)
-        highest, total = add_log(highest, total, value)
-    return highest + math.log(total)
+            value += log_covariance(prior.correlated, prior.one_sd, proposals.shape[m, 0], proposals.root[m, 0],
+                                    proposals.constant[m, 0], scaling[0], log_det[0])  # fmt: skip
+        for k in range(n_components):
+            bound[k] = proposals.highest[m, k] - (log_det[0] if prior.shared else 0.0)
+            if proposals.empty[m, k]:
+                bound[k] = log_prior.max()
+            for j in range(n_components):
+                logs[k, j] = (proposals.alpha[m, k] - 1.0) * log_weight[j]
+            bound[k] += logs[k].max()
+        least = highest - LOST - value
+        if log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bound, least, logs) > -math.inf:
+            value += log_permanent(logs, table, least)
+            if value > highest:
+                nearest = m
+            highest, total = add_log(highest, total, value)
+    return highest + math.log(total), nearest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_single(prior, proposals, weight, mean, latent, cholesky, scaling):
-    """Log density of one component, weight included, under all fitted components pooled, constants aside."""
+def _log_single(prior, proposals, first, j, state):
+    """Log density of component j, weight included, under all fitted components pooled, constants aside."""
+    weights, means, latent, cholesky, scaling = state
     n_proposals, n_components = proposals.alpha.shape
-    log_weight, log_rest = math.log(weight), math.log1p(-weight)
-    log_det, log_prior = log_determinant(cholesky), log_prior_part(prior, mean, latent)
+    g = 0 if prior.shared else j
+    log_weight, log_rest = math.log(weights[j]), math.log1p(-weights[j])
+    log_det, log_prior, none, parts = np.empty(1), np.empty(1), np.empty(0), np.arange(n_components)
+    log_det[0], log_prior[0] = log_determinant(cholesky[g]), log_prior_part(prior, means[j], latent[g])
+    logs = np.empty((n_components, 1))
     highest, total = -math.inf, 0.0
-    for m in range(n_proposals):
+    for step in range(n_proposals):
+        m = (first + step) % n_proposals
         alpha_sum = proposals.alpha[m].sum()
         for k in range(n_components):
             a = proposals.alpha[m, k]
-            value = proposals.log_beta[m, k] + (a - 1.0) * log_weight + (alpha_sum - a - 1.0) * log_rest
-            value += log_part(prior, proposals, m, k, mean, cholesky, scaling, log_det, log_prior)
-            highest, total = add_log(highest, total, value)
+            logs[k, 0] = proposals.log_beta[m, k] + (a - 1.0) * log_weight + (alpha_sum - a - 1.0) * log_rest
+        log_parts(prior, proposals, m, parts, means[j : j + 1], scaling[j : j + 1], log_det, log_prior, none,
+                  highest - LOST, logs)  # fmt: skip
+        for k in range(n_components):
+            highest, total = add_log(highest, total, logs[k, 0])
     return highest + math.log(total)
 
 
@@ -143,7 +160,7 @@ def give_weight(weights, j, weight, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose_single(rng, prior, proposals, state, new, work):
+def _propose_single(rng, prior, proposals, state, new, work, near):
     """Replace one component in `new`: the proposal used, and log q(old) - log q(new), -inf where there is no move."""
     n_components = len(state.weights)
     m = rng.integers(0, len(proposals.alpha))
@@ -156,55 +173,60 @@ def _propose_single(rng, prior, proposals, state, new, work):
     ):
         return m, -math.inf
     gain = give_weight(state.weights, j, weight, new.weights)
-    gain += _log_single(
-        prior, proposals, state.weights[j], state.means[j], state.latent[g], state.cholesky[g], state.scaling[j]
-    )
-    gain -= _log_single(prior, proposals, weight, new.means[j], new.latent[g], new.cholesky[g], new.scaling[j])
+    gain += _log_single(prior, proposals, near[0], j, state)
+    gain -= _log_single(prior, proposals, m, j, new)
     return m, gain
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose_mixture(rng, prior, proposals, state, new, work, logs, table):
+def _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near):
     """Replace all of `new`; returns as `_propose_single`."""
     m = rng.integers(0, len(proposals.alpha))
     if not propose_whole(rng, prior, proposals, m, new.weights, new.means, new.latent, new.cholesky, new.scaling, work):
         return m, -math.inf
-    gain = log_proposal(
-        prior, proposals, state.weights, state.means, state.latent, state.cholesky, state.scaling, logs, table
+    gain, near[0] = log_proposal(
+        prior, proposals, near[0], state.weights, state.means, state.latent, state.cholesky, state.scaling, logs, table
     )
-    gain -= log_proposal(prior, proposals, new.weights, new.means, new.latent, new.cholesky, new.scaling, logs, table)
-    return m, gain
+    way, _ = log_proposal(
+        prior, proposals, m, new.weights, new.means, new.latent, new.cholesky, new.scaling, logs, table
+    )
+    return m, gain - way
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _propose_together(rng, prior, proposals, joint, state, new, work):
+def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     """Replace all of `new` by a normal proposal; returns as `_propose_single`."""
-    m, made = propose_joint(
+    q, made = propose_joint(
         rng, prior, proposals, joint, new.weights, new.means, new.latent, new.cholesky, new.scaling, work
     )
+    m = joint.part[q]
     if not made:
         return m, -math.inf
-    gain = log_joint(prior, proposals, joint, state.weights, state.means, state.latent, state.cholesky, state.scaling)
-    return m, gain - log_joint(prior, proposals, joint, new.weights, new.means, new.latent, new.cholesky, new.scaling)
+    gain, near[1] = log_joint(
+        prior, proposals, joint, near[1], state.weights, state.means, state.latent, state.cholesky, state.scaling
+    )
+    way, _ = log_joint(prior, proposals, joint, q, new.weights, new.means, new.latent, new.cholesky, new.scaling)
+    return m, gain - way
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state, new, work, log_norm, logs,
-         table):  # fmt: skip
+         table, near):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
 
     `kind` is SINGLE, WHOLE or JOINT. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
-    `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,).
+    `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
+    are the proposals nearest to the state, as far as known: of independent parts, and joint.
     """
     new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
     new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
     m = -1
     if kind == WHOLE:
-        m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table)
+        m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     elif kind == JOINT:
-        m, gain = _propose_together(rng, prior, proposals, joint, state, new, work)
+        m, gain = _propose_together(rng, prior, proposals, joint, state, new, work, near)
     else:
-        m, gain = _propose_single(rng, prior, proposals, state, new, work)
+        m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:
         return m, False
     gain += log_posterior_of(features, row_weights, prior, new.weights, new.means, new.latent, new.scaling, log_norm)

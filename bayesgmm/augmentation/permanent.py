@@ -23,7 +23,7 @@ def size(subset):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_permanent(logs, table, least=-math.inf):
+def log_permanent(logs, table, least):
     """Log permanent of exp(logs) (K, K), or -inf where it is surely below `least`.
 
     `table` is scratch of length 2^K. Entries of `logs` are overwritten.

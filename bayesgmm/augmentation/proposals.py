@@ -9,35 +9,22 @@ densities are with respect to weights, means and covariances, normalised, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.optimize import brentq
-from scipy.special import gammaln, multigammaln, psi
 
-from bayesgmm.augmentation.complete_prior import (
-    CompletePrior,
-    draw_prior_component,
-    log_prior_covariance,
-    log_prior_mean,
-)
+from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.covariances import draw_inverse_wishart
 from bayesgmm.augmentation.matrices import invert, rounding_removed
-from bayesgmm.params import inverse_cholesky
 
 __all__ = [
-    "Proposals", "Sample", "draw_covariance", "draw_part", "fit_proposals", "log_covariance", "log_determinant",
-    "log_part", "log_prior_part", "no_proposals",
+    "Proposals", "Sample", "draw_covariance", "draw_part", "log_covariance", "log_determinant", "log_parts",
+    "log_prior_part", "no_proposals",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
-
-_LOG_2PI = math.log(2.0 * math.pi)
-_WIDEN = 0.8  # of the fitted precision, so that tails are no lighter than the posterior's
 
 
 class Sample(NamedTuple):
@@ -59,6 +46,7 @@ class Proposals(NamedTuple):
     shape: Array  # (M, G) degrees of freedom of the inverse-Wishart; twice the shape of the inverse-gammas
     root: Array  # (M, G, D, D) factor of the inverse-Wishart's scale; sqrt(2 b) on the diagonal for inverse-gammas
     constant: Array  # (M, G) log normaliser of the covariance's density
+    highest: Array  # (M, K) largest log density of a mean and its covariance; of the mean whitened, if that is shared
     log_dirichlet: Array  # (M,) log normaliser of all weights
     log_beta: Array  # (M, K) log normaliser of one weight
     empty: NDArray[np.bool_]  # (M, K) the component follows the prior
@@ -69,126 +57,31 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
     """M = 0."""
     k, d = n_components, n_features
     none = np.empty((0, k))
-    return Proposals(none, np.empty((0, k, d)), none, none, none, np.empty((0, k, d, d)), none, np.empty(0), none,
+    return Proposals(none, np.empty((0, k, d)), none, none, none, np.empty((0, k, d, d)), none, none, np.empty(0), none,
                      np.empty((0, k), dtype=bool), np.empty(0))  # fmt: skip
 
 
-def fit_proposals(samples: Sequence[Sample], prior: CompletePrior, rows: Array | None = None) -> Proposals:
-    """One proposal for each sample, by moments and, for the covariances, maximum likelihood; `Proposals.rows`."""
-    fitted = [_fit(sample, prior) for sample in samples]
-    parts = (np.ascontiguousarray(np.stack(part)) for part in zip(*fitted, strict=True))
-    proposals = Proposals._make([*parts, np.empty(0) if rows is None else rows])
-    for m, sample in enumerate(samples):
-        _mark_empty(prior, proposals, m, sample, inverse_cholesky(sample.cholesky))
-    return proposals
-
-
-def _fit(sample: Sample, prior: CompletePrior) -> tuple[Array, ...]:
-    s, k, d = sample.means.shape
-    g = sample.cholesky.shape[1]
-    m, v = sample.weights.mean(axis=0), sample.weights.var(axis=0) + 1e-12
-    total = max(float(np.median(m * (1.0 - m) / v - 1.0)), 1.0)
-    alpha = np.maximum(_WIDEN * m * total, 0.5)
-    loc = sample.means.mean(axis=0)
-    scaling = inverse_cholesky(sample.cholesky)  # (S, G, D, D)
-    whitened = np.einsum("sgij,sgj->sgi", np.broadcast_to(scaling, (s, k, d, d)), sample.means - loc)
-    kappa = _WIDEN * d / np.maximum((whitened**2).sum(axis=2).mean(axis=0), 1e-12)
-    shape, root, constant = np.empty(g), np.zeros((g, d, d)), np.empty(g)
-    for j in range(g):
-        shape[j], root[j], constant[j] = _fit_covariance(scaling[:, j], prior)
-    others = alpha.sum() - alpha
-    log_beta = gammaln(alpha.sum()) - gammaln(alpha) - gammaln(np.maximum(others, 1e-300))
-    log_dirichlet = gammaln(alpha.sum()) - gammaln(alpha).sum()
-    mean_constant = 0.5 * d * (np.log(kappa) - _LOG_2PI)
-    return alpha, loc, kappa, mean_constant, shape, root, constant, log_dirichlet, log_beta, np.zeros(k, dtype=bool)
-
-
-def _fit_covariance(scaling: Array, prior: CompletePrior) -> tuple[float, Array, float]:
-    """Inverse-Wishart, or inverse-gammas, by maximum likelihood from inverse factors (S, D, D), widened."""
-    d = scaling.shape[1]
-    log_diag = np.log(np.diagonal(scaling, axis1=1, axis2=2))  # (S, D)
-    if prior.correlated:
-        # The mean precision is P = R'R, and its inverse U'U: no product is formed, since draws may be nearly singular.
-        r = np.linalg.qr(scaling.reshape(-1, d) / math.sqrt(len(scaling)), mode="r")
-        u = np.linalg.qr(solve_triangular(r, np.eye(d)).T, mode="r")
-        nu = _wishart_df(2.0 * float(np.log(np.abs(np.diag(r))).sum() - log_diag.sum(axis=1).mean()), d)
-        shape = max(_WIDEN * nu, d + 0.1)
-        root = math.sqrt(shape) * (u * np.sign(np.diag(u))[:, None]).T
-        return shape, root, _log_iw_constant(shape, np.diag(root))
-    precisions = np.square(scaling[:, range(d), range(d)]).mean(axis=0)
-    gap = np.log(precisions) - 2.0 * log_diag.mean(axis=0)
-    shape = max(_WIDEN * _wishart_df(float(gap.mean()), 1), 0.5)
-    diagonal = np.sqrt(shape / precisions)
-    n_variances = 1 if prior.one_sd else d
-    return shape, np.diag(diagonal), sum(_log_iw_constant(shape, diagonal[i : i + 1]) for i in range(n_variances))
-
-
-def _wishart_df(gap: float, d: int) -> float:
-    """Degrees of freedom nu that solve log |E P| - E log |P| = d log(nu / 2) - sum_i psi((nu - i) / 2)."""
-    i = np.arange(d)
-
-    def equation(nu: float) -> float:
-        return d * math.log(nu / 2.0) - float(psi((nu - i) / 2.0).sum()) - gap
-
-    low, high = d - 1 + 1e-3, 1e7
-    if equation(low) < 0.0:
-        return low
-    return high if equation(high) > 0.0 else float(brentq(equation, low, high))
-
-
-def _log_iw_constant(nu: float, root_diagonal: Array) -> float:
-    d = len(root_diagonal)
-    log_det = float(np.log(root_diagonal).sum())
-    return float(nu * log_det - 0.5 * nu * d * math.log(2.0) - multigammaln(0.5 * nu, d))
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark_empty(prior, proposals, m, sample, scaling):
-    """Set `empty` where the prior gives a component's draws a higher density than the fit."""
-    for k in range(sample.means.shape[1]):
-        g = 0 if prior.shared else k
-        gain = 0.0
-        for s in range(sample.means.shape[0]):
-            cholesky = sample.cholesky[s, g]
-            log_det = log_determinant(cholesky)
-            gain += log_prior_part(prior, sample.means[s, k], sample.latent[s, g])
-            gain -= log_part(prior, proposals, m, k, sample.means[s, k], cholesky, scaling[s, g], log_det, 0.0)
-        proposals.empty[m, k] = gain > 0.0
+def log_covariance(correlated, one_sd, nu, root, constant, scaling, log_det):
+    """Log density of a covariance under a fitted part; `log_det` is that of its factor, `scaling` the factor's inverse.
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def log_covariance(prior, proposals, m, g, cholesky, scaling, log_det):
-    """Log density of a covariance under one fitted part; `log_det` is that of `cholesky`."""
-    d = cholesky.shape[0]
-    nu = proposals.shape[m, g]
-    root = proposals.root[m, g]
+    Arrays and not records are taken, here and in `log_parts`: handing over a record costs as much as the work.
+    """
+    d = scaling.shape[0]
     trace = 0.0
-    if not prior.correlated:
-        n_variances = 1 if prior.one_sd else d
+    if not correlated:
+        n_variances = 1 if one_sd else d
         for i in range(n_variances):
             r = root[i, i] * scaling[i, i]
             trace += r * r
-        return proposals.constant[m, g] - (nu + 2.0) * log_det * n_variances / d - 0.5 * trace
+        return constant - (nu + 2.0) * log_det * n_variances / d - 0.5 * trace
     for i in range(d):
         for j in range(i + 1):
             total = 0.0
             for a in range(j, i + 1):
                 total += scaling[i, a] * root[a, j]
             trace += total * total
-    return proposals.constant[m, g] - (nu + d + 1.0) * log_det - 0.5 * trace
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _log_mean(prior, proposals, m, k, mean, scaling, log_det):
-    d = mean.shape[0]
-    kappa = proposals.kappa[m, k]
-    square = 0.0
-    for i in range(d):
-        total = 0.0
-        for j in range(0 if prior.correlated else i, i + 1):
-            total += scaling[i, j] * (mean[j] - proposals.loc[m, k, j])
-        square += total * total
-    return proposals.mean_constant[m, k] - log_det - 0.5 * kappa * square
+    return constant - (nu + d + 1.0) * log_det - 0.5 * trace
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -208,17 +101,64 @@ def log_prior_part(prior, mean, latent):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_part(prior, proposals, m, k, mean, cholesky, scaling, log_det, log_prior):
-    """Log density of a component's mean and, unless it is shared, its covariance; `log_prior` is the prior's."""
-    if proposals.empty[m, k]:
-        return log_prior
-    value = _log_mean(prior, proposals, m, k, mean, scaling, log_det)
-    return value if prior.shared else value + log_covariance(prior, proposals, m, k, cholesky, scaling, log_det)
+def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bound, least, logs):
+    """Add to logs[i, j] the log density, under part i of proposal m, of component j: its mean and, unless that is
+    shared, its covariance.
+
+    Parameters
+    ----------
+    parts : (P,) int
+    means, scaling : (J, D), (J, D, D)
+    log_det, log_prior : (J,) log determinants of the factors, and prior densities
+    bound : (P,) or (0,)
+        The largest that each row can have; if given, the rows are those of a permanent that is wanted if it is not
+        surely below `least`, else `least` is what entries that are wanted are not below.
+    least : float
+    logs : (P, J) with the log densities of the weights; -inf where not wanted
+
+    Returns
+    -------
+    float : the sum of the largest of each row, -inf if the permanent is not wanted
+    """
+    d, done, rest = means.shape[1], 0.0, bound.sum()
+    correlated, shared, one_sd = prior.correlated, prior.shared, prior.one_sd
+    for at in range(parts.shape[0]):
+        k, best = parts[at], -math.inf
+        empty, kappa, highest = proposals.empty[m, k], proposals.kappa[m, k], proposals.highest[m, k]
+        together = bound.shape[0] > 0
+        rest -= bound[at] if together else 0.0
+        least_here = least - done - rest if together else least
+        for c in range(means.shape[0]):
+            value = logs[at, c]
+            if empty:
+                value += log_prior[c]
+            else:
+                square = 0.0
+                for i in range(d):
+                    total = 0.0
+                    for j in range(0 if correlated else i, i + 1):
+                        total += scaling[c, i, j] * (means[c, j] - proposals.loc[m, k, j])
+                    square += total * total
+                value -= 0.5 * kappa * square
+                if shared:
+                    value += highest - log_det[c]
+                elif value + highest < least_here:
+                    value = -math.inf
+                else:
+                    value += proposals.mean_constant[m, k] - log_det[c]
+                    value += log_covariance(correlated, one_sd, proposals.shape[m, k], proposals.root[m, k],
+                                            proposals.constant[m, k], scaling[c], log_det[c])  # fmt: skip
+            logs[at, c] = value
+            best = max(best, value)
+        done += best
+        if together and (done == -math.inf or done + rest < least):
+            return -math.inf
+    return done
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw_part(rng, prior, proposals, m, k, work, mean, latent, cholesky, scaling):
-    """Draw what `log_part` is the density of; False where rounding does not allow the covariance."""
+    """Draw what `log_parts` gives the density of; False where rounding does not allow the covariance."""
     if proposals.empty[m, k]:
         draw_prior_component(rng, prior, mean, latent, cholesky, scaling, work[0], not prior.shared)
         return True

@@ -181,6 +181,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     scratch = _copy(state)
     logs = np.empty((n_components, n_components))
     table = np.empty(1 << min(n_components, MAX_WHOLE))
+    near = np.zeros(2, dtype=np.int64)
     n_sweeps = first
     group, n_walked = np.zeros((4, d + 1, d + 1)), features.shape[1] if walk_steps > 0 else 0
     reference, rest = np.empty(n_walked), np.empty(n_walked)
@@ -238,7 +239,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                     if u >= 0.0:
                         kind = np.int64(i + 1)
                 m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
-                                scratch, matrices, log_norm, logs, table)  # fmt: skip
+                                scratch, matrices, log_norm, logs, table, near)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
                 if moved:
                     tally[4 + 2 * kind] += 1.0

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.joint_fit import fit_joint
-from bayesgmm.augmentation.proposals import Proposals, Sample, fit_proposals
+from bayesgmm.augmentation.proposal_fit import fit_proposals
+from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.modes import Mode

@@ -18,12 +18,12 @@ from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_comp
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
 from bayesgmm.augmentation.jumps import give_weight, log_posterior_of
 from bayesgmm.augmentation.permanent import log_permanent
+from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import (
     Sample,
-    fit_proposals,
     log_covariance,
     log_determinant,
-    log_part,
+    log_parts,
     no_proposals,
 )
 from bayesgmm.augmentation.sweeps import TALLY, ChainState, new_allocation, sweep_many
@@ -268,7 +268,11 @@ def test_permanent_is_the_sum_over_orders() -> None:
     for k in (1, 2, 3, 5):
         logs = rng.normal(scale=3.0, size=(k, k)) - 500.0
         brute = np.logaddexp.reduce([logs[range(k), list(p)].sum() for p in itertools.permutations(range(k))])
-        assert log_permanent(logs.copy(), np.empty(1 << k)) == pytest.approx(brute, abs=1e-10)
+        assert log_permanent(logs.copy(), np.empty(1 << k), -math.inf) == pytest.approx(brute, abs=1e-10)
+
+
+def covariance_part(packed, fitted):
+    return packed.correlated, packed.one_sd, fitted.shape[0, 0], fitted.root[0, 0], fitted.constant[0, 0]
 
 
 def test_fitted_covariance_densities_are_scipys() -> None:
@@ -283,12 +287,14 @@ def test_fitted_covariance_densities_are_scipys() -> None:
     assert fitted.shape[0, 0] == pytest.approx(0.8 * 14, rel=0.05)
     scale = fitted.root[0, 0] @ fitted.root[0, 0].T
     at = cholesky[7, 0]
-    ours = log_covariance(packed, fitted, 0, 0, at, inverse_cholesky(at), log_determinant(at))
+    ours = log_covariance(*covariance_part(packed, fitted), inverse_cholesky(at), log_determinant(at))
     assert ours == pytest.approx(stats.invwishart(fitted.shape[0, 0], scale).logpdf(at @ at.T), abs=1e-9)
     mean = np.array([0.3, -0.2, 0.9])
-    both = log_part(packed, fitted, 0, 0, mean, at, inverse_cholesky(at), log_determinant(at), 0.0)
+    log_det, both, first = np.array([log_determinant(at)]), np.zeros((1, 1)), np.zeros(1, dtype=np.int64)
+    scaling = inverse_cholesky(at)[None]
+    log_parts(packed, fitted, 0, first, mean[None], scaling, log_det, log_det, np.empty(0), -math.inf, both)
     normal = stats.multivariate_normal(fitted.loc[0, 0], at @ at.T / fitted.kappa[0, 0]).logpdf(mean)
-    assert both == pytest.approx(ours + normal, abs=1e-9)
+    assert both[0, 0] == pytest.approx(ours + normal, abs=1e-9)
 
 
 def test_proposals_of_nearly_singular_covariances() -> None:
@@ -318,7 +324,7 @@ def test_fitted_variance_densities_are_scipys() -> None:
         a, b = fitted.shape[0, 0] / 2, np.diag(fitted.root[0, 0]) ** 2 / 2
         at = cholesky[5, 0]
         expected = sum(stats.invgamma(a, scale=b[i]).logpdf(v[5, i]) for i in range(n_variances))
-        ours = log_covariance(packed, fitted, 0, 0, at, inverse_cholesky(at), log_determinant(at))
+        ours = log_covariance(*covariance_part(packed, fitted), inverse_cholesky(at), log_determinant(at))
         assert ours == pytest.approx(expected, abs=1e-9)
 
 

@@ -17,7 +17,8 @@ from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covar
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
-from bayesgmm.augmentation.proposals import Sample, fit_proposals
+from bayesgmm.augmentation.proposal_fit import fit_proposals
+from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
