@@ -34,12 +34,14 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "SINGLE", "WHOLE", "give_weight", "jump", "log_posterior_of", "log_proposal", "propose_whole",
+    "JOINT", "MAX_WHOLE", "REGROUP", "SINGLE", "WHOLE", "give_weight", "jump", "log_posterior_of", "log_proposal",
+    "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-# What a jump replaces: a component, the mixture by independent parts, the mixture jointly.
-SINGLE, WHOLE, JOINT = range(3)
+# What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
+# (`regrouping`).
+SINGLE, WHOLE, JOINT, REGROUP = range(4)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

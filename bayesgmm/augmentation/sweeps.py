@@ -18,8 +18,9 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import JOINT, MAX_WHOLE, SINGLE, jump
+from bayesgmm.augmentation.jumps import MAX_WHOLE, REGROUP, SINGLE, jump
 from bayesgmm.augmentation.lone_rows import move_row
+from bayesgmm.augmentation.regrouping import regroup
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.kernels import log_normalizers
 
@@ -27,7 +28,7 @@ __all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 13  # numbers that `sweep_many` counts
+TALLY = 15  # numbers that `sweep_many` counts
 
 
 class ChainState(NamedTuple):
@@ -144,8 +145,9 @@ def _watch(rng, row_weights, rows):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, jump_every,
-               shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally, used):  # fmt: skip
+def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
+               jump_every, shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
+               used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -156,7 +158,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint, jump_every, shares : Proposals, Joint, int, (3,)
+    proposals, joint, groupings, jump_every, shares : Proposals, Joint, Groupings, int, (4,)
         A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
         the order of `bayesgmm.augmentation.jumps`.
     walk_steps : int
@@ -181,7 +183,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     scratch = _copy(state)
     logs = np.empty((n_components, n_components))
     table = np.empty(1 << min(n_components, MAX_WHOLE))
-    near = np.zeros(2, dtype=np.int64)
+    near = np.zeros(3, dtype=np.int64)
     n_sweeps = first
     group, n_walked = np.zeros((4, d + 1, d + 1)), features.shape[1] if walk_steps > 0 else 0
     reference, rest = np.empty(n_walked), np.empty(n_walked)
@@ -197,7 +199,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 for i in range(d):
                     y[i] = features[i, watched]
                 move_row(rng, y, place, prior, allocation.counts, centres, totals, raws, state, scratch, matrices,
-                         tally[9:])  # fmt: skip
+                         tally[11:])  # fmt: skip
             _draw_parameters(
                 rng,
                 prior,
@@ -216,7 +218,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
             if walks and not fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[11:])  # fmt: skip
+                     reference, rest, tally[13:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             watched = _watch(rng, row_weights, proposals.rows) if moves else -1
             ratio, log_likelihood, place = _allocate(
@@ -230,16 +232,20 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
                 walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[11:])  # fmt: skip
+                     reference, rest, tally[13:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             if jumps:
                 u, kind = rng.random(), np.int64(SINGLE)  # a literal would be compiled on its own
-                for i in range(JOINT):
+                for i in range(REGROUP):
                     u -= shares[i]
                     if u >= 0.0:
                         kind = np.int64(i + 1)
-                m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
-                                scratch, matrices, log_norm, logs, table, near)  # fmt: skip
+                if kind == REGROUP:
+                    m, moved = regroup(rng, features, row_weights, prior, groupings, state, scratch, matrices, log_norm,
+                                       table, near[2:])  # fmt: skip
+                else:
+                    m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
+                                    scratch, matrices, log_norm, logs, table, near)  # fmt: skip
                 tally[3 + 2 * kind] += 1.0
                 if moved:
                     tally[4 + 2 * kind] += 1.0

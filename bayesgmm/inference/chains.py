@@ -15,6 +15,7 @@ from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
 from bayesgmm.augmentation.joint_fit import Joint, no_joint
 from bayesgmm.augmentation.jumps import MAX_WHOLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
@@ -85,27 +86,30 @@ class Jumps:
 
     proposals: Proposals
     joint: Joint
-    shares: Array  # (3,)
+    groupings: Groupings
+    shares: Array  # (4,)
     every: int = JUMP_EVERY  # sweeps
     walk_steps: int = 0
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), np.array([1.0, 0.0, 0.0]))
+        return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), np.array([1.0, 0.0, 0.0, 0.0]))
 
     @classmethod
-    def after(cls, proposals: Proposals, joint: Joint, done: Sequence[ChainDraws]) -> Jumps:
+    def after(
+        cls, proposals: Proposals, joint: Joint, groupings: Groupings, done: Sequence[ChainDraws]
+    ) -> Jumps:  # fmt: skip
         """Kinds that were accepted in the chains so far alike often, others seldom; all alike before there are any.
 
         Not by how often: most accepted changes of one component are small ones.
         """
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, k <= MAX_WHOLE, len(joint.part) > 0 and k <= MAX_WHOLE])
-        accepted = (tally[4:10:2] + 1.0) / (tally[3:9:2] + 2.0) > _ACCEPTED
+        possible = np.array([True, *(k <= MAX_WHOLE and n > 0 for n in (1, len(joint.part), len(groupings.r)))])
+        accepted = (tally[4:12:2] + 1.0) / (tally[3:11:2] + 2.0) > _ACCEPTED
         shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
-        return cls(proposals, joint, shares / shares.sum())
+        return cls(proposals, joint, groupings, shares / shares.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +129,8 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, jumps.every, jumps.shares, jumps.walk_steps, *out, tally,
-                   used)  # fmt: skip
+                   jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.shares, jumps.walk_steps, *out,
+                   tally, used)  # fmt: skip
 
 
 def run_chains(

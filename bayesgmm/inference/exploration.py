@@ -20,13 +20,14 @@ from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.joint_fit import fit_joint
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Proposals, Sample
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
 from bayesgmm.starts import CUTS, from_labels
-from bayesgmm.streaming import pointwise_log_density
+from bayesgmm.streaming import mean_responsibilities, pointwise_log_density
 
 __all__ = ["in_one_order", "jumps_of", "proposals_of", "relative_work", "samples_by_mode", "scout_starts"]
 
@@ -41,6 +42,8 @@ _LEAST = 15
 _ROW_DRAWS, _ROW_NUMBERS = 40, 4_000_000
 _JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
 _WALK_STEPS, _WALK_ROWS = 16, 4000  # steps after every few sweeps, from so many rows
+_GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
+_ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
 _MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
@@ -125,11 +128,15 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
 
 def _log_density(problem: GibbsProblem, sample: Sample, rows: Array) -> Array:
     """Of each draw, at each row: (S, N)."""
-    (s, k, d), means = sample.means.shape, np.ascontiguousarray(sample.means)
-    scaling = np.ascontiguousarray(np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d)))
-    return pointwise_log_density(
-        rows, np.ascontiguousarray(sample.weights), means, scaling, diagonal=problem.structure.diagonal
-    )
+    return pointwise_log_density(rows, *_with_scaling(sample), diagonal=problem.structure.diagonal)
+
+
+def _with_scaling(sample: Sample) -> tuple[Array, Array, Array]:
+    """Weights, means and the inverse factors of each component."""
+    s, k, d = sample.means.shape
+    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d))
+    weights, means, scaling = (np.ascontiguousarray(a) for a in (sample.weights, sample.means, scaling))
+    return weights, means, scaling
 
 
 def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
@@ -145,6 +152,21 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     return fit_proposals(library, problem.packed, np.cumsum(softmax(odds)))
 
 
+def groupings_of(problem: GibbsProblem, library: Sequence[Sample]) -> Groupings:
+    """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
+    table, k = problem.table, library[0].means.shape[1]
+    if table.n_rows >= _WALK_ROWS or np.any(table.weights != 1.0):
+        return no_groupings(k)
+    r = np.empty((len(library), table.n_rows, k))
+    for m, sample in enumerate(library):
+        some = np.unique(np.linspace(0, len(sample.weights) - 1, _GROUPED_DRAWS).astype(np.int64))
+        weights, means, scaling = _with_scaling(Sample(*(a[some] for a in sample)))
+        r[m] = mean_responsibilities(table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal)
+    odd = _ODD_ROWS / table.n_rows
+    r = (1.0 - odd) * r + odd / k
+    return Groupings(r, np.log(r))
+
+
 def jumps_of(
     problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = (), number: int = 1
 ) -> Jumps:
@@ -155,7 +177,8 @@ def jumps_of(
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
     every = JUMP_EVERY if number > 1 else _JUMP_EVERY_AT_FIRST
-    return replace(Jumps.after(proposals, joint, done), every=every, walk_steps=_walk_steps(problem, number))
+    jumps = Jumps.after(proposals, joint, groupings_of(problem, library), done)
+    return replace(jumps, every=every, walk_steps=_walk_steps(problem, number))
 
 
 def _walk_steps(problem: GibbsProblem, number: int) -> int:

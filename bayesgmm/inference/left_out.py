@@ -180,13 +180,13 @@ class _LeavingOneOut(Sweeps):
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         p, jumps = self.problem, self.jumps
         _step_many(rng, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, jumps.shares, jumps.walk_steps, self.rows,
+                   jumps.proposals, jumps.joint, jumps.groupings, jumps.shares, jumps.walk_steps, self.rows,
                    self.log_shares, *out, tally, used)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, kinds,
-               walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
+def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
+               kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip
     """`thin` steps for each draw; `rows` (M,) may be left out, with `log_shares` (M,). The rest is of `sweep_many`."""
     weights = row_weights.copy()
@@ -207,7 +207,7 @@ def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocati
             weights[rows[j]] = 0.0
             allocation.component[:] = -1
             sweep_many(rng, 0, JUMP_EVERY, features, weights, prior, refresh, state, allocation, proposals,
-                       joint, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1],
+                       joint, groupings, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1],
                        out_means[s : s + 1], out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
             weights[rows[j]] = open_weights[j]
 

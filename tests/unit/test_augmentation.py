@@ -26,6 +26,7 @@ from bayesgmm.augmentation.proposals import (
     log_parts,
     no_proposals,
 )
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.sweeps import TALLY, ChainState, new_allocation, sweep_many
 from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
@@ -118,27 +119,30 @@ def geweke(
     scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (k, D, D)).copy()
     state = ChainState(*(a[0].copy() for a in start), scaling)
     allocation = new_allocation(k, D, n, False)
-    proposals, joint = no_proposals(k, D), no_joint(k, D)
+    proposals, joint, groupings = no_proposals(k, D), no_joint(k, D), no_groupings(k)
     if jumps:
         halves = [Sample(*(a[i::3][:300] for a in independent)) for i in range(3)]
         proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))
         proposals.empty[:] = [[True, True], [False, False], [False, True]]
         joint = fit_joint(halves, packed, proposals, 100.0)
+        r = rng.dirichlet(np.ones(k), size=(3, n))
+        groupings = Groupings(r, np.log(r))
         assert len(joint.part) == (0 if struct.shared else 2)
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    tally, kinds = np.zeros(TALLY), np.array([0.3, 0.4, 0.3])
+    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3])
     if not len(joint.part):
-        kinds[2], kinds[0] = 0.0, 0.6
+        kinds[2], kinds[0] = 0.0, 0.4
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, 1, kinds, walk_steps,
+            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, groupings, 1, kinds,
+            walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        assert tally[4] > 20 and ((tally[6] > 3 and tally[8] > 3) or structure == "tied"), tally
-    assert tally[10] > 25, tally
+        assert tally[4] > 20 and tally[10] > 20 and ((tally[6] > 3 and tally[8] > 3) or structure == "tied"), tally
+    assert tally[12] > 25, tally
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
     return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)

@@ -256,7 +256,7 @@ def test_overlapping_components_are_proposed_together() -> None:
     (found,), _ = run_chains(alone, [start_state(problem, em.params)], seeds[:1], draws=1500, thin=4, cores=1)
     jumps = jumps_of(problem, [in_one_order(problem, found.sample)])
     assert len(jumps.joint.part) == 1 and jumps.walk_steps == 0
-    jumping = replace(alone, jumps=replace(jumps, shares=np.array([0.0, 0.5, 0.5])))
+    jumping = replace(alone, jumps=replace(jumps, shares=np.array([0.0, 0.5, 0.5, 0.0])))
     (chain,), _ = run_chains(jumping, [found.state], seeds[1:], draws=1500, thin=4, cores=1)
     apart, together = chain.tally[6] / chain.tally[5], chain.tally[8] / chain.tally[7]
     assert together > 0.3 and together > 3.0 * apart
