@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 _MODES = 10
 _LEAST = 25
 _FITTED = 400  # draws that a proposal is fitted to
+_NOWHERE = 700.0  # nats below the posterior: a draw where no proposal is, whose density underflows
 
 
 def bridge_by_modes(
@@ -80,6 +81,7 @@ def bridge_by_modes(
     of_p = float(gammaln(k * e0) - k * gammaln(e0))
     of_q = -math.log(len(proposals.alpha)) - float(gammaln(k + 1))
     shape = (n_chains, -1)
+    log_q = np.maximum(log_q, log_p - _NOWHERE)
     return bridge((log_p + of_p).reshape(shape), (log_q + of_q).reshape(shape), proposed_p + of_p, proposed_q + of_q)
 
 

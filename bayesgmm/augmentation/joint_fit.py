@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from bayesgmm.augmentation.complete_prior import CompletePrior
 from bayesgmm.augmentation.proposals import Proposals, Sample
+from bayesgmm.augmentation.redraws import cells_of
 from bayesgmm.params import inverse_cholesky
 
 __all__ = ["Joint", "fit_joint", "no_joint"]
@@ -45,12 +46,6 @@ class Joint(NamedTuple):
     constant: Array  # (J,)
 
 
-def _cells(prior: CompletePrior, d: int) -> int:
-    if prior.correlated:
-        return d * (d + 1) // 2
-    return 1 if prior.one_sd else d
-
-
 def no_joint(n_components: int, n_features: int) -> Joint:
     """J = 0."""
     k, d = n_components, n_features
@@ -81,7 +76,7 @@ def _fit(sample: Sample, prior: CompletePrior, proposals: Proposals, m: int, n_r
     weight = sample.weights.mean(axis=0)
     large = (weight * n_rows >= _LARGE_ROWS) & ~proposals.empty[m]
     g = int(large.sum())
-    c = _cells(prior, d)
+    c = cells_of(prior, d)
     n_dim = g - 1 + g * (d + c)
     if g < 1 or n_dim > _MOST_PARAMETERS * s:
         return None

@@ -1,11 +1,11 @@
 """Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
-Three moves. The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts,
-or jointly (`joint`). One component at a time, drawn from all fitted components pooled, moves a component from one
-cluster to another. The posterior does not know the order of components, so the density of a whole mixture is
-symmetrised over it; since the parts of a proposal are independent, the sum over all K! orders is the permanent of a (K,
-K) matrix. Proposals are fixed while they are in use, so the chain keeps the posterior as its distribution (Tierney
-1994, independence chains).
+The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts, or jointly
+(`joint`). One component at a time, drawn from all fitted components pooled, or by a merge and a split (`rehosting`),
+moves a component from one cluster to another. The posterior does not know the order of components, so the density of a
+whole mixture is symmetrised over it; since the parts of a proposal are independent, the sum over all K! orders is the
+permanent of a (K, K) matrix. Proposals are fixed while they are in use, so the chain keeps the posterior as its
+distribution (Tierney 1994, independence chains).
 
 Two more moves were tried and gave no more effective draws a sweep on iris, Old Faithful, three overlapping clusters and
 20,000 rows, K = 5: two components replaced by two fitted ones that suit the rest, which splits one cluster and merges
@@ -31,17 +31,19 @@ from bayesgmm.augmentation.proposals import (
     log_parts,
     log_prior_part,
 )
+from bayesgmm.augmentation.rehosting import propose_rehosting
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "REGROUP", "SINGLE", "WHOLE", "give_weight", "jump", "log_posterior_of", "log_proposal",
-    "propose_whole",
+    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "REHOST", "SINGLE", "WHOLE", "give_weight", "jump",
+    "log_posterior_of", "log_proposal", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
 # What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
-# (`regrouping`).
-SINGLE, WHOLE, JOINT, REGROUP = range(4)
+# (`regrouping`); the host of a component.
+SINGLE, WHOLE, JOINT, REGROUP, REHOST = range(5)
+N_KINDS = 5
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -141,7 +143,7 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
     for k in range(n_components):
         weights[k] /= total
     if prior.shared:
-        if not draw_covariance(rng, prior, proposals, m, 0, work, latent[0], cholesky[0], scaling[0]):
+        if not draw_covariance(rng, prior, proposals, m, np.int64(0), work, latent[0], cholesky[0], scaling[0]):
             return False
         for k in range(1, n_components):
             scaling[k] = scaling[0]
@@ -212,11 +214,11 @@ def _propose_together(rng, prior, proposals, joint, state, new, work, near):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state, new, work, log_norm, logs,
-         table, near):  # fmt: skip
+def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
+         log_norm, logs, table, near):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
 
-    `kind` is SINGLE, WHOLE or JOINT. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `kind` is not REGROUP. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
     are the proposals nearest to the state, as far as known: of independent parts, and joint.
     """
@@ -227,6 +229,8 @@ def jump(rng, features, row_weights, prior, proposals, joint, kind, log_likeliho
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     elif kind == JOINT:
         m, gain = _propose_together(rng, prior, proposals, joint, state, new, work, near)
+    elif kind == REHOST:
+        gain = propose_rehosting(rng, prior, redraws, state, new, work)
     else:
         m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:

@@ -254,7 +254,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
             return False
         if filling:
             draw_prior_component(
-                rng, prior, new.means[a], new.latent[a], new.cholesky[a], new.scaling[a], work[0], True
+                rng, prior, new.means[a], new.latent[a], new.cholesky[a], new.scaling[a], work[0], np.bool_(True)
             )
         else:
             new.latent[a], new.cholesky[a], new.scaling[a] = state.latent[a], state.cholesky[a], state.scaling[a]

@@ -239,13 +239,13 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
     scatter, root = np.empty((n_components, d, d)), np.zeros((d, d))
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     _allocate(rng, features, row_weights, log_norm, state.means, state.scaling, prior.correlated, old_place)
-    gain = -_log_given(prior, False, rng, features, old_place, means, scatter, counts, root, state.latent,
-                       state.cholesky, state.scaling, work)  # fmt: skip
+    gain = -_log_given(prior, np.bool_(False), rng, features, old_place, means, scatter, counts, root,
+                       state.latent, state.cholesky, state.scaling, work)  # fmt: skip
     m = rng.integers(0, groupings.r.shape[0])
     for i in range(n_rows):
         place[i] = _pick(rng.random(), groupings.r[m, i]) if row_weights[i] > 0.0 else -1
-    gain += _log_given(prior, True, rng, features, place, means, scatter, counts, root, new.latent, new.cholesky,
-                       new.scaling, work)  # fmt: skip
+    gain += _log_given(prior, np.bool_(True), rng, features, place, means, scatter, counts, root, new.latent,
+                       new.cholesky, new.scaling, work)  # fmt: skip
     if gain == -math.inf:
         return m, False
     back, near[0] = log_grouping(groupings.log_r, near[0], old_place, n_components, table)

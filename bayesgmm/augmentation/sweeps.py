@@ -18,17 +18,19 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import MAX_WHOLE, REGROUP, SINGLE, jump
+from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jump
 from bayesgmm.augmentation.lone_rows import move_row
 from bayesgmm.augmentation.regrouping import regroup
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.kernels import log_normalizers
 
-__all__ = ["TALLY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
+__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "WALK_EVERY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-TALLY = 15  # numbers that `sweep_many` counts
+WALK_EVERY = 2  # jumps
+# Numbers that `sweep_many` counts, and where those of kinds of jumps, of rows moved alone and of walks begin.
+KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_KINDS, 5 + 2 * N_KINDS, 9 + 2 * N_KINDS
 
 
 class ChainState(NamedTuple):
@@ -146,7 +148,7 @@ def _watch(rng, row_weights, rows):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
-               jump_every, shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
+               redraws, jump_every, shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
@@ -158,13 +160,14 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint, groupings, jump_every, shares : Proposals, Joint, Groupings, int, (4,)
+    proposals, joint, groupings, redraws, jump_every, shares : Proposals, Joint, Groupings, Redraws, int, (N_KINDS,)
         A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
         the order of `bayesgmm.augmentation.jumps`.
     walk_steps : int
-        Steps of a walk as often as there are jumps; 0 for none.
+        Steps of a walk, with every `WALK_EVERY`th jump; 0 for none.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
-        of jump, in the order of `shares`, for rows moved alone, and for steps of walks, proposed and accepted
+        of jump, in the order of `shares`, for rows moved alone, for steps of walks, and for pairs drawn anew, proposed
+        and accepted
     used : (M,) added to: jumps made by each proposal
     """
     n_components, d = state.means.shape
@@ -176,9 +179,10 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     centres, totals, raws = np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
     y = np.empty(d)
     moves = n_components > 1 and not fractional
+    no = np.bool_(False)  # a literal would be compiled on its own
     place, watched = -1, _watch(rng, row_weights, proposals.rows) if moves else -1
     if first == 0:
-        _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, False, watched, allocation)
+        _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
     before = _copy(state)
     scratch = _copy(state)
     logs = np.empty((n_components, n_components))
@@ -199,7 +203,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 for i in range(d):
                     y[i] = features[i, watched]
                 move_row(rng, y, place, prior, allocation.counts, centres, totals, raws, state, scratch, matrices,
-                         tally[11:])  # fmt: skip
+                         tally[ROWS:])  # fmt: skip
             _draw_parameters(
                 rng,
                 prior,
@@ -215,10 +219,10 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 vectors,
                 tally,
             )
-            walks = walk_steps > 0 and n_components > 1 and n_sweeps % jump_every == 0
+            walks = walk_steps > 0 and n_components > 1 and n_sweeps % (WALK_EVERY * jump_every) == 0
             if walks and not fractional:
-                walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[13:])  # fmt: skip
+                walk(rng, features, row_weights, prior, redraws, walk_steps, state, scratch, matrices, group, log_norm,
+                     reference, rest, tally[WALKS:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             watched = _watch(rng, row_weights, proposals.rows) if moves else -1
             ratio, log_likelihood, place = _allocate(
@@ -231,12 +235,12 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                 _restore(state, before)
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
-                walk(rng, features, row_weights, prior, walk_steps, state, scratch, matrices, group, log_norm,
-                     reference, rest, tally[13:])  # fmt: skip
+                walk(rng, features, row_weights, prior, redraws, walk_steps, state, scratch, matrices, group, log_norm,
+                     reference, rest, tally[WALKS:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             if jumps:
-                u, kind = rng.random(), np.int64(SINGLE)  # a literal would be compiled on its own
-                for i in range(REGROUP):
+                u, kind = rng.random(), np.int64(SINGLE)
+                for i in range(N_KINDS - 1):
                     u -= shares[i]
                     if u >= 0.0:
                         kind = np.int64(i + 1)
@@ -244,17 +248,17 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
                     m, moved = regroup(rng, features, row_weights, prior, groupings, state, scratch, matrices, log_norm,
                                        table, near[2:])  # fmt: skip
                 else:
-                    m, moved = jump(rng, features, row_weights, prior, proposals, joint, kind, log_likelihood, state,
-                                    scratch, matrices, log_norm, logs, table, near)  # fmt: skip
-                tally[3 + 2 * kind] += 1.0
+                    m, moved = jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log_likelihood,
+                                    state, scratch, matrices, log_norm, logs, table, near)  # fmt: skip
+                tally[KINDS + 2 * kind] += 1.0
                 if moved:
-                    tally[4 + 2 * kind] += 1.0
+                    tally[KINDS + 1 + 2 * kind] += 1.0
                     if m >= 0:
                         used[m] += 1
                     changed = True
             if changed:
                 allocation.component[:] = -1
-                _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, False, watched, allocation)
+                _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
         out_weights[s] = state.weights
         out_means[s] = state.means
         out_latent[s] = state.latent

@@ -9,7 +9,8 @@ once for several steps.
 
 Which pair, and how long a step, is drawn from distributions that depend on the state; they are part of what the steps
 leave invariant: draw the pair given the state, then move the state by Metropolis steps for posterior times probability
-of the pair.
+of the pair. Some of the steps draw the first component anew, or move it in directions fitted to draws
+(`bayesgmm.augmentation.redraws`): small steps alone gave an eighth of the effective draws (20,000 rows, K = 6).
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ import numpy as np
 from numba import njit
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.pair_steps import SHARE, compensate, move_component
 from bayesgmm.augmentation.pairs import draw_pair, log_pair, set_closeness
+from bayesgmm.augmentation.redraws import (
+    cells_of,
+    frame_of,
+    from_frame,
+    given_frame,
+    log_redraw,
+    nudge,
+    redraw,
+    to_frame,
+)
 from bayesgmm.block_math import BLOCK, FAST, exp_block, log_block, whiten
 from bayesgmm.kernels import log_normalizers, weigh_block
 
 __all__ = ["walk"]
 
 _LOG_SIZE = 0.6  # mean of the log of a step's length, in posterior sds of a component whose rows are known
+_LEAST_WEIGHT = 1e-290
+_ANEW, _FITTED = 0.4, 0.8  # shares of the steps: drawn anew, and these and those in fitted directions
 _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
 
 
@@ -114,13 +128,52 @@ def _typical_size(n, weight):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def walk(rng, features, row_weights, prior, steps, state, new, work, group, log_norm, reference, rest, tally):
+def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
+    """A small step of component a and the shares: log Jacobian and ratio of proposals, -inf where there is no step."""
+    noise = rng.standard_normal()
+    log_size = _typical_size(n_rows, state.weights[a]) + noise
+    size = math.exp(log_size)
+    parts = rng.integers(1, 8)
+    if parts & SHARE:
+        logit = math.log(state.weights[a] / state.weights[b]) + 2.0 * size * rng.standard_normal()
+        new.weights[a] = both / (1.0 + math.exp(-logit))
+        new.weights[b] = both / (1.0 + math.exp(logit))
+    if not min(new.weights[a], new.weights[b]) > _LEAST_WEIGHT:
+        return -math.inf
+    back = log_size - _typical_size(n_rows, new.weights[a])
+    gain = move_component(rng, prior, size, parts, a, state, new, group, work)
+    return gain + 0.5 * (noise * noise - back * back)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work):
+    """Component a and the shares drawn anew, or moved in the directions of fitted ones: as `_step`."""
+    gain = -to_frame(prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], frame[1], u[0])
+    old = log_redraw(redraws, given, u[0], logs[0])
+    m = -1
+    if anew:
+        redraw(rng, redraws, given, u[0], u[1])
+    else:
+        m = nudge(rng, redraws, logs[0], old, u[0], u[1])
+    drawn = from_frame(prior, a, b, both, frame[2, 0], frame[0], u[0], new, work[0])
+    if not drawn or not min(new.weights[a], new.weights[b]) > _LEAST_WEIGHT:
+        return -math.inf
+    gain += to_frame(prior, a, b, new.weights, new.means, new.cholesky, frame[2, 0], frame[1], u[0])
+    gain += old - log_redraw(redraws, given, u[0], logs[1])
+    # A nudge is drawn by the probability of the part given u.
+    return gain if anew else gain + logs[1, m] - logs[0, m]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, group, log_norm, reference, rest, tally):
     """`steps` Metropolis steps of a pair of components.
 
     `state` and `new` are a `ChainState`, the second scratch, as are `work` (5, D, D), `group` (4, D + 1, D + 1),
-    `log_norm` (K,), `reference` and `rest` (N,). `tally` (2,) is added to: steps tried, accepted.
+    `log_norm` (K,), `reference` and `rest` (N,). `tally` (4,) is added to: steps tried, accepted; pairs drawn anew,
+    accepted.
     """
     n_components, n_rows = state.means.shape[0], features.shape[1]
+    d = features.shape[0]
     new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
     new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
     close = np.zeros((n_components, n_components))
@@ -134,25 +187,28 @@ def walk(rng, features, row_weights, prior, steps, state, new, work, group, log_
     now = _relative(features, row_weights, log_norm, state.means, state.scaling, diagonal, pair, reference, rest)
     now += _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
     both = state.weights[a] + state.weights[b]
+    frame, u = np.zeros((3, d, d)), np.empty((2, 1 + d + cells_of(prior, d)))
+    logs = np.empty((2, len(redraws.constant)))
+    fitted = len(redraws.constant) > 0 and frame_of(
+        prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], work[0], frame[0]
+    )
+    if fitted:
+        invert(frame[0], frame[1])
+    given = given_frame(redraws, both, frame[2, 0])
     for _ in range(steps):
-        tally[0] += 1.0
-        noise = rng.standard_normal()
-        log_size = _typical_size(n_rows, state.weights[a]) + noise
-        size = math.exp(log_size)
-        parts = rng.integers(1, 8)
-        if parts & SHARE:
-            logit = math.log(state.weights[a] / state.weights[b]) + 2.0 * size * rng.standard_normal()
-            new.weights[a] = both / (1.0 + math.exp(-logit))
-            new.weights[b] = both / (1.0 + math.exp(logit))
-        gain, value = -math.inf, 0.0
-        if min(new.weights[a], new.weights[b]) > 1e-290:
-            gain = math.log(new.weights[a] * new.weights[b] / (state.weights[a] * state.weights[b]))
-            gain += move_component(rng, prior, size, parts, a, state, new, group, work)
+        level = rng.random() if fitted else 1.0
+        anew = level < _ANEW
+        kind = 2 if anew else 0
+        tally[kind] += 1.0
+        if level < _FITTED:
+            gain = _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work)
+        else:
+            gain = _step(rng, n_rows, prior, a, b, both, state, new, group, work)
+        value = 0.0
         if gain > -math.inf:
+            gain += math.log(new.weights[a] * new.weights[b] / (state.weights[a] * state.weights[b]))
             gain += compensate(prior, a, b, state, new, work)
         if gain > -math.inf:
-            back = log_size - _typical_size(n_rows, new.weights[a])
-            gain += 0.5 * (noise * noise - back * back)
             log_normalizers(np.log(new.weights), new.scaling, log_norm)
             value = _relative(features, row_weights, log_norm, new.means, new.scaling, diagonal, pair, reference, rest)
             set_closeness(a, new, close)
@@ -164,4 +220,4 @@ def walk(rng, features, row_weights, prior, steps, state, new, work, group, log_
         _set(b, prior.shared, source, target)
         if accepted:
             now = value
-            tally[1] += 1.0
+            tally[kind + 1] += 1.0

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
 from bayesgmm.augmentation.joint_fit import Joint, no_joint
-from bayesgmm.augmentation.jumps import MAX_WHOLE
+from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, SINGLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
+from bayesgmm.augmentation.redraws import Redraws, no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, new_allocation, sweep_many
+from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, Allocation, ChainState, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky
@@ -29,7 +30,7 @@ Array = NDArray[np.float64]
 
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
-JUMP_EVERY = 4  # sweeps, after the first round
+JUMP_EVERY = 2  # sweeps, after the first round
 _ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
 _RAREST = 0.15  # times as often as the others
 
@@ -87,29 +88,32 @@ class Jumps:
     proposals: Proposals
     joint: Joint
     groupings: Groupings
-    shares: Array  # (4,)
+    redraws: Redraws
+    shares: Array  # (N_KINDS,)
     every: int = JUMP_EVERY  # sweeps
     walk_steps: int = 0
 
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), np.array([1.0, 0.0, 0.0, 0.0]))
+        return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), no_redraws(), np.eye(N_KINDS)[SINGLE])
 
     @classmethod
     def after(
-        cls, proposals: Proposals, joint: Joint, groupings: Groupings, done: Sequence[ChainDraws]
-    ) -> Jumps:  # fmt: skip
+        cls, proposals: Proposals, joint: Joint, groupings: Groupings, redraws: Redraws, done: Sequence[ChainDraws]
+    ) -> Jumps:
         """Kinds that were accepted in the chains so far alike often, others seldom; all alike before there are any.
 
         Not by how often: most accepted changes of one component are small ones.
         """
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, *(k <= MAX_WHOLE and n > 0 for n in (1, len(joint.part), len(groupings.r)))])
-        accepted = (tally[4:12:2] + 1.0) / (tally[3:11:2] + 2.0) > _ACCEPTED
+        whole = [k <= MAX_WHOLE and n > 0 for n in (1, len(joint.part), len(groupings.r))]
+        possible = np.array([True, *whole, k > 2 and len(redraws.constant) > 0])
+        tried, made = tally[KINDS:ROWS:2], tally[KINDS + 1 : ROWS : 2]
+        accepted = (made + 1.0) / (tried + 2.0) > _ACCEPTED
         shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
-        return cls(proposals, joint, groupings, shares / shares.sum())
+        return cls(proposals, joint, groupings, redraws, shares / shares.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +133,8 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.shares, jumps.walk_steps, *out,
-                   tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every, jumps.shares,
+                   jumps.walk_steps, *out, tally, used)  # fmt: skip
 
 
 def run_chains(

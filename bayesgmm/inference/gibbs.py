@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.augmentation.sweeps import KINDS
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order, scout_starts
+from bayesgmm.inference.exploration import in_one_order, scout_starts, unlike
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
 from bayesgmm.inference.restarts import Places
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
@@ -34,6 +35,7 @@ MAX_WORK = 1e12  # multiply-adds of all chains in the last round: less than two 
 # Of the first: half a second on two cores. A shorter run can agree on a part of the posterior, since a component of a
 # few rows in many columns takes thousands of sweeps to find the places where it fits them closely.
 _LEAST_WORK = 5e9
+_SCOUT_WORK, _LEAST_TUNE = 2e10, 100  # of half of the sweeps of all scouts
 _NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
 
 
@@ -63,7 +65,7 @@ def sample_gibbs(
     draws, chains : int
         Draws kept of each chain, thinned as they are made, and number of chains.
     tune : int
-        Sweeps of each scout, and sweeps of each chain before the first round.
+        Half of the sweeps of each scout, fewer in tables of many rows, and so of each chain before the first round.
     cores : int or None
         Chains that run at once; None uses every processor. Draws do not depend on it.
     max_work : float
@@ -83,18 +85,22 @@ def sample_gibbs(
     starts = [start_state(problem, start) for start in scouts]
     refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
     alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))
+    work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
+    tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
     if interrupted:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
     # All of them teach the proposals; chains start where the posterior is, as far as Laplace's approximation can tell.
     near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
-    library = [in_one_order(problem, Sample(*(a[tune:] for a in c.sample))) for c in found]
+    halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
+    modes_found = unlike(problem, halves)
+    library = [in_one_order(problem, halves[i]) for i in modes_found]
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
-        places=Places(problem, library, [c.state for c in found]),
+        places=Places(problem, library, [found[i].state for i in modes_found]),
     )  # fmt: skip
 
 
@@ -111,16 +117,19 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         f"Gibbs sampling with {done.thin} sweeps a draw, round {done.number}; "
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
-    share = tally[4::2] / np.maximum(tally[3::2], 1.0)
+    tried = tally[KINDS::2]
+    share = tally[KINDS + 1 :: 2] / np.maximum(tried, 1.0)
     kinds = (
         "components",
         "whole mixtures",
         "whole mixtures proposed jointly",
         "groupings of all rows",
+        "components moved to another cluster",
         "rows to a component of their own or back",
         "steps of walks",
+        "pairs drawn anew",
     )
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(len(kinds)) if tally[3 + 2 * i] > 0]
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(len(kinds)) if tried[i] > 0]
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)

@@ -45,6 +45,7 @@ Array = NDArray[np.float64]
 
 _MODES = 10  # groups of draws that proposals are fitted to
 _MIXIS_WORK = 1.5e11  # see `bayesgmm.inference.gibbs.MAX_WORK`
+_SWEEPS_A_STEP = 4
 _REFIT_WORK = 3e10  # of each
 _INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
 
@@ -174,19 +175,19 @@ class _LeavingOneOut(Sweeps):
 
     rows: NDArray[np.int64]
     log_shares: Array  # (M,)
-    sweeps_a_step: ClassVar[int] = JUMP_EVERY
+    sweeps_a_step: ClassVar[int] = _SWEEPS_A_STEP
 
     def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         p, jumps = self.problem, self.jumps
         _step_many(rng, thin, p.features, p.table.weights, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, jumps.groupings, jumps.shares, jumps.walk_steps, self.rows,
-                   self.log_shares, *out, tally, used)  # fmt: skip
+                   jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.shares, jumps.walk_steps,
+                   self.rows, self.log_shares, *out, tally, used)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
-               kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
+               redraws, kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip
     """`thin` steps for each draw; `rows` (M,) may be left out, with `log_shares` (M,). The rest is of `sweep_many`."""
     weights = row_weights.copy()
@@ -206,8 +207,8 @@ def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocati
                 j += 1
             weights[rows[j]] = 0.0
             allocation.component[:] = -1
-            sweep_many(rng, 0, JUMP_EVERY, features, weights, prior, refresh, state, allocation, proposals,
-                       joint, groupings, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1],
+            sweep_many(rng, 0, _SWEEPS_A_STEP, features, weights, prior, refresh, state, allocation, proposals,
+                       joint, groupings, redraws, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1],
                        out_means[s : s + 1], out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
             weights[rows[j]] = open_weights[j]
 

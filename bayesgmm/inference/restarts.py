@@ -28,7 +28,6 @@ _NEGLIGIBLE = 25.0  # nats below the best
 _ERRORS = 5.0  # standard errors allowed besides
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 80, 400, 2e9  # draws of each place, and the work of a pass over the rows for each
 _MOST = 10  # places of scouts that are remembered
-_ALIKE = 0.01  # difference of every sorted weight, from one mode found to the same mode found again
 
 
 @dataclass(eq=False)
@@ -36,7 +35,7 @@ class Places:
     """What scouts found, weighed when it is first asked for."""
 
     problem: GibbsProblem
-    samples: Sequence[Sample]  # components in one order
+    samples: Sequence[Sample]  # of unlike places, components in one order
     states: Sequence[ChainState]
     _weighed: tuple[Array, Array] | None = field(default=None, init=False)
 
@@ -55,7 +54,7 @@ class Places:
         for place, i in enumerate(lost):
             states[i] = states[best[place % len(best)]]
         known = [self.samples[i - n] for i in best if i >= n and not np.isnan(values[i])]
-        return kept, states[:n], _unlike(known)[:_MOST]
+        return kept, states[:n], known[:_MOST]
 
 
 def log_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple[Array, Array]:
@@ -83,14 +82,3 @@ def _that_matter(values: Array, errors: Array) -> NDArray[np.bool_]:
     best = int(np.nanargmax(values))
     low = values + _ERRORS * (errors + errors[best]) < values[best] - _NEGLIGIBLE
     return ~low
-
-
-def _unlike(samples: Sequence[Sample]) -> list[Sample]:
-    """Without those whose components have the weights of a sample before them."""
-    kept, weights = list[Sample](), list[Array]()
-    for sample in samples:
-        w = np.sort(sample.weights, axis=1).mean(axis=0)
-        if all(np.abs(w - other).max() > _ALIKE for other in weights):
-            kept.append(sample)
-            weights.append(w)
-    return kept

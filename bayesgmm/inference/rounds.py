@@ -1,7 +1,8 @@
 """Gibbs chains in rounds, each longer than the last and with jumps fitted to the draws before it, until one passes.
 
-Within a round proposals are fixed, and only the last round is kept. A chain found where the posterior is not starts the
-next round where another one is.
+Within a round proposals are fixed. A round whose chains agree, and that is merely short, is kept: the next one goes on
+from it, with better proposals, and the draws of both count. Otherwise only the last round is kept. A chain found where
+the posterior is not starts the next round where another one is.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def sample_in_rounds(
     work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
     first = int(min(least_work, max_work) / work) if k > 1 else 1
     thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
-    known = list[Sample]()
+    known, before, before_thin = list[Sample](), list[ChainDraws](), 0
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
@@ -103,20 +104,44 @@ def sample_in_rounds(
             done, interrupted = run_chains(
                 sweeps, states, root.spawn(chains), draws=draws, thin=thin, cores=cores, report=report
             )
+        if before and not interrupted:
+            done, thin = _together(before, done, before_thin, thin), before_thin + thin
         result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted, restarted))
         judgement = judge(result)
-        allowed = max_work / (thin * work * relative_work(problem, k, number + 1))
-        last = allowed < _LONGEST_STEP  # a long round, made only if there is hope
-        if interrupted or judgement.ok or allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
+        if interrupted or judgement.ok:
+            return result
+        goes_on = 0.0 if math.isinf(judgement.shortfall) else 1.0
+        allowed = goes_on + max_work / (thin * work * relative_work(problem, k, number + 1))
+        last = allowed < goes_on + _LONGEST_STEP  # a long round, made only if there is hope
+        if allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result
         kept, states = list(range(chains)), [c.state for c in done]
         if places is not None and k > 1 and (number > 1 or math.isinf(judgement.shortfall)):
             kept, states, known = places.after(done)
             restarted += chains - len(kept)
+            if len(kept) < chains:
+                goes_on, allowed = 0.0, allowed - goes_on
         if k > 1:
             library = _renewed(problem, library, [done[i] for i in kept], known)
-        wanted = float(np.clip(judgement.shortfall, 1.5, _LONGEST_STEP))
-        thin, number = math.ceil(thin * min(wanted, allowed)), number + 1
+        wanted = float(np.clip(judgement.shortfall, _SHORTEST_STEP, _LONGEST_STEP))
+        before, before_thin = (done, thin) if goes_on else ([], 0)
+        thin, number = max(1, math.ceil(thin * (min(wanted, allowed) - goes_on))), number + 1
+
+
+def _together(
+    before: Sequence[ChainDraws], done: Sequence[ChainDraws], before_thin: int, thin: int
+) -> list[ChainDraws]:  # fmt: skip
+    """Chains that went on: as many draws as one of the two has, of each as many as it has sweeps."""
+    n = len(done[0].sample.weights)
+    n_before = round(n * before_thin / (before_thin + thin))
+    first, second = (np.linspace(0, n - 1, m).round().astype(np.int64) for m in (n_before, n - n_before))
+    return [
+        ChainDraws(
+            Sample(*(np.concatenate([x[first], y[second]]) for x, y in zip(a.sample, b.sample, strict=True))),
+            b.state, a.tally + b.tally, b.used,
+        )
+        for a, b in zip(before, done, strict=True)
+    ]  # fmt: skip
 
 
 def _renewed(

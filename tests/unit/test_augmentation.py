@@ -26,14 +26,16 @@ from bayesgmm.augmentation.proposals import (
     log_parts,
     no_proposals,
 )
+from bayesgmm.augmentation.redraw_fit import fit_redraws
+from bayesgmm.augmentation.redraws import no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.sweeps import TALLY, ChainState, new_allocation, sweep_many
+from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, ChainState, new_allocation, sweep_many
 from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import proposals_of
-from bayesgmm.inference.rounds import sample_in_rounds
+from bayesgmm.inference.rounds import Round, sample_in_rounds
 from bayesgmm.kernels import log_normalizers
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
@@ -123,26 +125,34 @@ def geweke(
     if jumps:
         halves = [Sample(*(a[i::3][:300] for a in independent)) for i in range(3)]
         proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))
-        proposals.empty[:] = [[True, True], [False, False], [False, True]]
+        proposals.empty[:, :2] = [[True, True], [False, False], [False, True]]
         joint = fit_joint(halves, packed, proposals, 100.0)
         r = rng.dirichlet(np.ones(k), size=(3, n))
         groupings = Groupings(r, np.log(r))
         assert len(joint.part) == (0 if struct.shared else 2)
+    redraws = fit_redraws([independent], packed) if walk_steps or jumps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3])
+    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3, 0.0])
     if not len(joint.part):
         kinds[2], kinds[0] = 0.0, 0.4
+    if k > K:
+        kinds[:] = 0.0, 0.0, 0.0, 0.0, 1.0
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, groupings, 1, kinds,
-            walk_steps,
+            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, groupings, redraws, 1,
+            kinds, walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        assert tally[4] > 20 and tally[10] > 20 and ((tally[6] > 3 and tally[8] > 3) or structure == "tied"), tally
-    assert tally[12] > 25, tally
+        single, whole, together, regrouped, rehosted = tally[KINDS + 1 : ROWS : 2]
+        if k == K:
+            assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure == "tied"), tally
+        else:
+            assert rehosted > 100, tally
+    assert tally[ROWS + 1] > 25, tally
+    assert not walk_steps or (tally[WALKS + 1] > 100 and tally[WALKS + 3] > 100), tally
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
     return (ours.mean(axis=0) - theirs.mean(axis=0)) / np.maximum(error, 1e-12)
@@ -185,6 +195,20 @@ def test_walks_keep_the_joint_distribution(structure: str, family: str, step: fl
 def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
     """Of three components, so that hosts and vacant components are chosen among several."""
     z = geweke(structure, family, step, jumps=False, k=3, n_iter=20_000, seed=1)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize(
+    ("structure", "family", "step"),
+    [
+        ("full", "lognormal", 0.6), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6),
+        ("tied", "lognormal", 0.0),
+    ],
+)  # fmt: skip
+def test_components_moved_to_another_cluster_keep_the_joint_distribution(
+    structure: str, family: str, step: float
+) -> None:
+    z = geweke(structure, family, step, jumps=True, k=3, n_iter=10_000, seed=2)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
@@ -255,6 +279,40 @@ def test_the_first_round_has_the_work_that_is_asked_for() -> None:
             max_work=20.0 * given.sweep_work(K) * 2 * 10, progressbar=False, name="",
         )  # fmt: skip
     assert [r.thin for r in rounds] == [1, 7, 20]
+
+
+def test_a_round_that_is_merely_short_is_gone_on_from_and_counts() -> None:
+    table, struct, prior = problem("diag", "lognormal")
+    given = GibbsProblem.build(table, struct, prior)
+    covariances = np.stack([np.eye(D)] * K)
+    state = start_state(given, MixtureParams(np.full(K, 0.5), table.standardized[:K], covariances, "diag"))
+    library, work = [prior_draws(given.packed, struct, 50, np.random.default_rng(0))], given.sweep_work(K) * 2 * 12
+
+    def run(shortfalls: list[float]) -> list[Round]:
+        rounds: list[Round] = []
+
+        def judge(_: Round) -> SimpleNamespace:
+            return SimpleNamespace(ok=len(rounds) > len(shortfalls), shortfall=([*shortfalls, 0.0])[len(rounds) - 1])
+
+        sample_in_rounds(
+            Sweeps(given, 1.0, Jumps.none(K, D)), [state, state], library, np.random.SeedSequence(0),
+            collect=lambda r: rounds.append(r) or r, judge=judge, draws=12, cores=1, least_work=2.0 * work,
+            max_work=100.0 * work, progressbar=False, name="",
+        )  # fmt: skip
+        return rounds
+
+    first, second, third = run([3.0, 1.5])
+    assert [r.thin for r in (first, second, third)] == [2, 6, 9]  # 2 and 4 more, and 3 more
+    for before, after, kept in ((first, second, 4), (second, third, 8)):
+        for a, b in zip(before.chains, after.chains, strict=True):
+            assert len(b.sample.weights) == 12
+            np.testing.assert_array_equal(
+                b.sample.means[:kept], a.sample.means[np.linspace(0, 11, kept).round().astype(int)]
+            )
+            assert b.tally[0] > a.tally[0] and not np.isin(b.sample.means[kept:], a.sample.means).any()
+    first, second = run([math.inf])
+    assert [r.thin for r in (first, second)] == [2, 8]
+    assert not np.isin(second.chains[0].sample.means, first.chains[0].sample.means).any()
 
 
 def responsibilities(rows, weights, means, cholesky) -> np.ndarray:

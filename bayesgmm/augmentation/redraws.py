@@ -1,0 +1,250 @@
+"""Of a pair of components, one drawn anew and the other such that their joint moments are kept.
+
+A surplus component shares the rows of another one in many ways, from a few rows of a large cluster to half of them, and
+a walk (`bayesgmm.augmentation.walks`) gets from one to the next by small steps. Given the joint weight, mean and
+covariance of the two, what is left are the coordinates u of the first in the frame of both,
+
+    logit of its share, L^-1 (mean - joint mean), L^-1 (its factor),   L L' the joint covariance,
+
+the diagonal of the last on the log scale. They are few, and can be proposed from a mixture of t distributions fitted to
+the draws of a round before. What is likely depends on which cluster the pair shares, so their distribution is one given
+v, the joint weight and mean: these stay what they are, so the proposal remains independent of what it replaces. That
+made three in two as many (20,000 rows, K = 6) of the proposals good ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
+from bayesgmm.augmentation.permanent import add_log
+
+__all__ = [
+    "DOF", "Redraws", "cells_of", "frame_of", "from_frame", "given_frame", "log_redraw", "no_redraws", "nudge",
+    "redraw", "to_frame",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+DOF = 5.0
+_NUDGE = 0.45  # median length of a step, in units of a part's scale matrix
+
+
+class Redraws(NamedTuple):
+    """M multivariate t distributions of the P coordinates u, given the V of the frame, v."""
+
+    constant: Array  # (M,) log normaliser
+    centre: Array  # (M, P)
+    slope: Array  # (M, P, V)
+    root: Array  # (M, P, P) Cholesky factor of the scale matrix
+    inverse: Array  # (M, P, P)
+    log_share: Array  # (M,) and of which, given v, relative to the normaliser of
+    frame_centre: Array  # (M, V)
+    frame_inverse: Array  # (M, V, V) inverse factor
+
+
+class Given(NamedTuple):
+    """What depends on v."""
+
+    log_share: Array  # (M,)
+    up_to: Array  # (M,) cumulative shares
+    centre: Array  # (M, P)
+
+
+def no_redraws() -> Redraws:
+    """M = 0."""
+    a, matrix, cube = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    return Redraws(a, matrix, cube, cube, cube, a, matrix, cube)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def given_frame(redraws, both, centre):
+    """The distributions of a pair whose joint weight is `both` and whose joint mean is `centre`."""
+    n_parts, p, n_frame = redraws.slope.shape
+    log_share, up_to, moved = np.empty(n_parts), np.empty(n_parts), redraws.centre.copy()
+    v = np.empty(n_frame)
+    v[0] = math.log(both)
+    v[1:] = centre
+    for m in range(n_parts):
+        distance = 0.0
+        for i in range(n_frame):
+            value = 0.0
+            for j in range(i + 1):
+                value += redraws.frame_inverse[m, i, j] * (v[j] - redraws.frame_centre[m, j])
+            distance += value * value
+        log_share[m] = redraws.log_share[m] - 0.5 * (DOF + n_frame) * math.log1p(distance / DOF)
+        for i in range(p):
+            for j in range(n_frame):
+                moved[m, i] += redraws.slope[m, i, j] * (v[j] - redraws.frame_centre[m, j])
+    log_share -= log_share.max()
+    log_share -= math.log(np.exp(log_share).sum())
+    total = 0.0
+    for m in range(n_parts):
+        total += math.exp(log_share[m])
+        up_to[m] = total
+    return Given(log_share, up_to, moved)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cells_of(prior, d):
+    """Numbers that a component's covariance has of its own."""
+    if prior.shared:
+        return 0
+    if prior.correlated:
+        return d * (d + 1) // 2
+    return 1 if prior.one_sd else d
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
+    """Joint mean of components a and b and `root`, the factor of what a walk keeps of their joint covariance."""
+    d = means.shape[1]
+    share = weights[a] / (weights[a] + weights[b])
+    for i in range(d):
+        centre[i] = means[b, i] + share * (means[a, i] - means[b, i])
+    if prior.shared:
+        root[:] = cholesky[0]
+        return True
+    for i in range(d):
+        for j in range(i + 1):
+            own = other = 0.0
+            for m in range(j + 1):
+                own += cholesky[a, i, m] * cholesky[a, j, m]
+                other += cholesky[b, i, m] * cholesky[b, j, m]
+            between = (means[a, i] - means[b, i]) * (means[a, j] - means[b, j])
+            matrix[i, j] = share * own + (1.0 - share) * (other + share * between)
+    if prior.correlated:
+        return factor(matrix, root)
+    mean = 0.0
+    for i in range(d):
+        mean += matrix[i, i] / d
+    root[:] = 0.0
+    for i in range(d):
+        root[i, i] = math.sqrt(mean if prior.one_sd else matrix[i, i])
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def to_frame(prior, a, b, weights, means, cholesky, centre, inverse, u):
+    """Coordinates u of component a in the frame of a and b, whose inverse factor is `inverse`; and the log of d(mean,
+    covariance) / du, up to what the frame gives."""
+    d = means.shape[1]
+    u[0] = math.log(weights[a] / weights[b])
+    for i in range(d):
+        value = 0.0
+        for j in range(i + 1):
+            value += inverse[i, j] * (means[a, j] - centre[j])
+        u[1 + i] = value
+    at = 1 + d
+    for i in range(d):
+        for j in range(i + 1):
+            if prior.shared or (i != j and not prior.correlated) or (i > 0 and prior.one_sd):
+                continue
+            value = 0.0
+            for m in range(j, i + 1):
+                value += inverse[i, m] * cholesky[a, m, j]
+            u[at] = math.log(value) if i == j else value
+            at += 1
+    return _log_jacobian(prior, d, u)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_jacobian(prior, d, u):
+    value, at = 0.0, 1 + d
+    if prior.shared:
+        return 0.0
+    if not prior.correlated:
+        for i in range(1 if prior.one_sd else d):
+            value += 2.0 * u[at + i]
+        return value
+    for i in range(d):
+        value += (d - i + 1.0) * u[at + i]
+        at += i + 1
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_redraw(redraws, given, u, logs):
+    """Log density of the coordinates u, and in `logs` (M,) that of each part, its share included."""
+    p = len(u)
+    highest, total = -math.inf, 0.0
+    for m in range(len(redraws.constant)):
+        distance = 0.0
+        for i in range(p):
+            value = 0.0
+            for j in range(i + 1):
+                value += redraws.inverse[m, i, j] * (u[j] - given.centre[m, j])
+            distance += value * value
+        log_t = redraws.constant[m] - 0.5 * (DOF + p) * math.log1p(distance / DOF)
+        logs[m] = given.log_share[m] + log_t
+        highest, total = add_log(highest, total, logs[m])
+    return highest + math.log(total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def redraw(rng, redraws, given, u, z):
+    """Draw the coordinates u."""
+    m = min(np.searchsorted(given.up_to, rng.random()), len(given.up_to) - 1)
+    u[:] = given.centre[m]
+    _add_noise(rng, redraws.root[m], math.sqrt(DOF / (2.0 * rng.standard_gamma(0.5 * DOF))), u, z)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nudge(rng, redraws, logs, log_total, u, z):
+    """Move u as the part that it is likely to be of suggests, which is returned; `logs` are as by `log_redraw`."""
+    level, m = rng.random(), 0
+    for n in range(len(logs)):
+        if level >= 0.0:
+            m = n
+        level -= math.exp(logs[n] - log_total)
+    _add_noise(rng, redraws.root[m], _NUDGE * math.exp(0.5 * rng.standard_normal()), u, z)
+    return m
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_noise(rng, root, scale, u, z):
+    for i in range(len(u)):
+        z[i] = rng.standard_normal()
+    for i in range(len(u)):
+        value = 0.0
+        for j in range(i + 1):
+            value += root[i, j] * z[j]
+        u[i] += scale * value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def from_frame(prior, a, b, both, centre, root, u, new, matrix):
+    """Weights of a and b, which add up to `both`, and component a of `new` at u; False where rounding forbids it."""
+    d = new.means.shape[1]
+    new.weights[a] = both / (1.0 + math.exp(-u[0]))
+    new.weights[b] = both / (1.0 + math.exp(u[0]))
+    for i in range(d):
+        value = centre[i]
+        for j in range(i + 1):
+            value += root[i, j] * u[1 + j]
+        new.means[a, i] = value
+    if prior.shared:
+        return True
+    cholesky, at = new.cholesky[a], 1 + d
+    matrix[:] = 0.0
+    for i in range(d):
+        for j in range(i + 1 if prior.correlated else 0):
+            matrix[i, j] = math.exp(u[at]) if i == j else u[at]
+            at += 1
+        if not prior.correlated:
+            matrix[i, i] = math.exp(u[at] if prior.one_sd else u[at + i])
+    for i in range(d):
+        for j in range(i + 1):
+            value = 0.0
+            for n in range(j, i + 1):
+                value += root[i, n] * matrix[n, j]
+            cholesky[i, j] = value
+    if not rounding_removed(cholesky, prior.floor, matrix, new.latent[a]):
+        return False
+    invert(cholesky, new.scaling[a])
+    return True
