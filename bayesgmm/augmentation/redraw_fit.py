@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 
 _MOST_DRAWS = 6000
 _PARTS, _DRAWS_A_COORDINATE = 40, 8
-_MOST_COORDINATES = 30  # a mixture in more is not to be fitted to so many draws
-_TOL, _LEAST_VARIANCE = 1e-3, 1e-3
+_MOST_COORDINATES = 10  # of more, what a mixture fitted to so many draws proposes is not accepted
+_TOL, _MAX_ITER, _LEAST_VARIANCE = 1e-3, 100, 1e-3
 _WIDEN = 1.2
 
 
@@ -46,8 +46,8 @@ def fit_redraws(samples: Sequence[Sample], prior: CompletePrior, seed: int = 0) 
     mean = x.mean(axis=0)
     table = prepare_table((x - mean) / spread, standardize=False, resolution=None)
     em, _ = fit_em_candidates(
-        table, n_parts, structure="full", n_init=1, tol=_TOL, reg_covar=_LEAST_VARIANCE, random_seed=seed,
-        look_further=False,
+        table, n_parts, structure="full", n_init=1, tol=_TOL, max_iter=_MAX_ITER, reg_covar=_LEAST_VARIANCE,
+        random_seed=seed, look_further=False,
     )  # fmt: skip
     centre, covariance = mean + spread * em.params.means, em.params.covariances * np.outer(spread, spread)
     of_u, of_both, of_v = covariance[:, :p, :p], covariance[:, :p, p:], covariance[:, p:, p:]

@@ -21,6 +21,7 @@ from bayesgmm.augmentation.joint_fit import fit_joint
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
+from bayesgmm.augmentation.redraws import no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.sweeps import WALK_EVERY
 from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps
@@ -198,8 +199,11 @@ def jumps_of(
     """
     proposals = proposals_of(problem, library)
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
-    jumps = Jumps.after(proposals, joint, groupings_of(problem, library), fit_redraws(library, problem.packed), done)
-    return replace(jumps, every=_jump_every(problem, number), walk_steps=_walk_steps(problem, number))
+    steps = _walk_steps(problem, number)
+    used = steps > 0 or library[0].means.shape[1] > 2
+    redraws = fit_redraws(library, problem.packed) if used else no_redraws()
+    jumps = Jumps.after(proposals, joint, groupings_of(problem, library), redraws, done)
+    return replace(jumps, every=_jump_every(problem, number), walk_steps=steps)
 
 
 def _jump_every(problem: GibbsProblem, number: int) -> int:

@@ -15,8 +15,9 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
+from bayesgmm.augmentation.joint import log_joint
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
-from bayesgmm.augmentation.jumps import give_weight, log_posterior_of
+from bayesgmm.augmentation.jumps import give_weight, log_posterior_of, log_proposal
 from bayesgmm.augmentation.permanent import log_permanent
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import (
@@ -37,6 +38,7 @@ from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, s
 from bayesgmm.inference.exploration import proposals_of
 from bayesgmm.inference.rounds import Round, sample_in_rounds
 from bayesgmm.kernels import log_normalizers
+from bayesgmm.mode_bridge import bridge_by_modes
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
 
@@ -323,6 +325,39 @@ def responsibilities(rows, weights, means, cholesky) -> np.ndarray:
     ])  # fmt: skip
     p = np.exp(logs - logs.max(axis=1, keepdims=True))
     return p / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "tied"])
+def test_density_of_proposals_does_not_depend_on_where_the_sum_begins(structure: str) -> None:
+    """What is left out for being far is below what double precision shows; `highest` is the density at the mode."""
+    table, struct, prior = problem(structure, "lognormal", 0.6)
+    packed, k = complete_prior(prior, struct), 3
+    rng = np.random.default_rng(3)
+    wide = prior_draws(packed, struct, 900, rng, k)
+    groups = [Sample(*(a[np.argsort(wide.means[:, 0, 0])[i::3]][:200] for a in wide)) for i in range(3)]
+    groups += [Sample(*(a[:150] for a in wide))]
+    proposals = fit_proposals(groups, packed)
+    joint = fit_joint(groups, packed, proposals, 100.0)
+    scaling = np.broadcast_to(inverse_cholesky(wide.cholesky), (900, k, D, D))
+    for s in range(0, 900, 60):
+        state = [np.array(a[s], order="C") for a in (*wide, scaling)]
+        logs, buffer = np.empty((k, k)), np.empty(1 << k)
+        whole = [log_proposal(packed, proposals, first, *state, logs, buffer) for first in range(4)]
+        together = [log_joint(packed, proposals, joint, first, *state) for first in range(len(joint.part))]
+        for found in (whole, together):
+            values = [value for value, _ in found]
+            np.testing.assert_allclose(values, values[0] if found else 0.0, rtol=1e-12, atol=1e-9)
+            assert len({nearest for _, nearest in found}) <= 1
+    assert structure == "tied" or len(joint.part) == 4
+
+
+def test_draws_where_no_proposal_is_do_not_stop_the_evidence() -> None:
+    table, struct, prior = problem("full", "lognormal")
+    drawn = prior_draws(complete_prior(prior, struct), struct, 400, np.random.default_rng(0))
+    weights, means, latent, cholesky = (a.reshape(2, 200, *a.shape[1:]) for a in drawn)
+    means[1, -1] = 1e9
+    found = bridge_by_modes(weights, means, latent, cholesky, table, struct, prior)
+    assert found is not None and np.isfinite(found.log_value)
 
 
 def test_permanent_is_the_sum_over_orders() -> None:

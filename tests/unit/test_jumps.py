@@ -24,7 +24,7 @@ from bayesgmm.augmentation.sweeps import KINDS, ROWS, ChainState
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts
+from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts, unlike
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.restarts import Places, log_evidences
 from bayesgmm.inference.rounds import sample_in_rounds
@@ -324,6 +324,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     done, _ = run_chains(alone, states, seeds, draws=200, thin=1, cores=1)
     values, errors = log_evidences(problem, [c.sample for c in done])
     assert abs(values[0] - values[1]) < 5.0 * np.hypot(*errors[:2]) + 0.05 and values[2] < values[0] - 40.0
+    assert unlike(problem, [c.sample for c in done]) == [0, 2]
     scouts = [in_one_order(problem, c.sample) for c in done]
     kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
     assert kept == [0] and states_after[0] is done[0].state and states_after[1] in (done[0].state, done[1].state)
