@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 import warnings
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,13 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     """The table, with how many cells passed."""
     passed = sum(r["passed"] for r in records)
     seconds = np.array([max(run["seconds"] for run in r["runs"]) for r in records])
+    there = {(r["set"], r["structure"], r["k"]) for r in records}
+    wanted = [(name, s, k) for name in data_sets() for s in ("full", "diag") for k in range(1, 7)]
+    missing = [f"{name}, {s}, K = {k}" for name, s, k in wanted if (name, s, k) not in there]
+    not_run = f", {len(missing)} were not run with the present code" if missing else ""
     lines = [
         "# Evidence", "", "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
-        f"**{passed} of {len(records)} cells pass**; seconds a fit (the slower seed): median {np.median(seconds):.1f}, "
+        f"**{passed} of {len(wanted)} cells pass{not_run}**; seconds a fit (the slower seed): median {np.median(seconds):.1f}, "
         f"90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}. The records of every run, with what the "
         "sampler did, are in `benchmarks/convergence_grid.jsonl`.", "",
     ]  # fmt: skip
@@ -158,11 +163,15 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
                 (x["verdict"] for x in r["runs"] if not x["ok"]), f"both seeds pass and differ, z = {r['z']:.0f}"
             )
             lines.append(f"- {r['set']}, {r['structure']}, K = {r['k']}: {said}")
-    there = {(r["set"], r["structure"], r["k"]) for r in records}
-    wanted = [(name, s, k) for name in data_sets() for s in ("full", "diag") for k in range(1, 7)]
-    missing = [f"{name}, {s}, K = {k}" for name, s, k in wanted if (name, s, k) not in there]
     if missing:
         lines += ["", "Not run with the present code: " + "; ".join(missing) + "."]
+    newest = max(r.get("date", "") for r in records)
+    older = [
+        f"{r['set']}, {r['structure']}, K = {r['k']}" for r in records
+        if r.get("date", "") < newest and "Gibbs" in " ".join(how(x) for x in r["runs"])
+    ]  # fmt: skip
+    if older:
+        lines += ["", f"Gibbs cells run before {newest}, with an earlier sampler: " + "; ".join(older) + "."]
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -203,6 +212,7 @@ def main() -> None:
                 if (name, structure, k) in done:
                     continue
                 record = {"set": name, "structure": structure, "k": k} | cell(sets[name], k, structure)
+                record["date"] = date.today().isoformat()
                 records.append(record)
                 with arguments.results.open("a") as file:
                     file.write(json.dumps(record) + "\n")
