@@ -337,6 +337,7 @@ def test_density_of_proposals_does_not_depend_on_where_the_sum_begins(structure:
     groups = [Sample(*(a[np.argsort(wide.means[:, 0, 0])[i::3]][:200] for a in wide)) for i in range(3)]
     groups += [Sample(*(a[:150] for a in wide))]
     proposals = fit_proposals(groups, packed)
+    proposals.empty[:] = [False, False, True]
     joint = fit_joint(groups, packed, proposals, 100.0)
     scaling = np.broadcast_to(inverse_cholesky(wide.cholesky), (900, k, D, D))
     for s in range(0, 900, 60):
