@@ -128,8 +128,8 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     lines = [
         "# Evidence", "", "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
         f"**{passed} of {len(wanted)} cells pass{not_run}**; seconds a fit (the slower seed): median "
-        f"{np.median(seconds):.1f}, 90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}. The records of every run, with what the "
-        "sampler did, are in `benchmarks/convergence_grid.jsonl`.", "",
+        f"{np.median(seconds):.1f}, 90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}. The records of "
+        "every run, with what the sampler did, are in `benchmarks/convergence_grid.jsonl`.", "",
     ]  # fmt: skip
     for key, name in (("plain", "NUTS without escalation"), ("pymc", "PyMC's NUTS on `build_model`")):
         tried = [r for r in records if key in r]
