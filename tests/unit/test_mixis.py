@@ -286,11 +286,11 @@ def test_runs_go_on_until_the_judge_is_content() -> None:
     assert len(lengths) == 1
     lengths.clear()
     work = GibbsProblem.build(table, structure, prior).sweep_work(1) * 4 * 4 * 50  # of a round with one step a draw
-    run(max_work=1.5 * work)
+    run(max_work=0.6 * work)
     assert [text.split(" with ")[1] for text in lengths] == ["4 sweeps a draw, round 1", "8 sweeps a draw, round 2"]
     lengths.clear()
     Verdict.shortfall = 10.0  # the longest run allowed would not do
-    run(max_work=1.5 * work)
+    run(max_work=0.6 * work)
     assert len(lengths) == 1
 
 
