@@ -21,7 +21,9 @@ from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
 
-__all__ = ["CompletePrior", "complete_prior", "draw_prior_component", "log_prior_covariance", "log_prior_mean"]
+__all__ = [
+    "CompletePrior", "cells_of", "complete_prior", "draw_prior_component", "log_prior_covariance", "log_prior_mean",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -75,6 +77,16 @@ def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
 def _covariance_constant(structure: Structure, n_features: int, n_sd: int, eta: float) -> float:
     """Of the density with respect to S: ds^2 = 2 s ds for each sd, and the normaliser of the LKJ."""
     return -n_sd * math.log(2.0) + (lkj_log_constant(n_features, eta) if structure.correlated else 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cells_of(prior, d):
+    """Numbers that a component's covariance has of its own."""
+    if prior.shared:
+        return 0
+    if prior.correlated:
+        return d * (d + 1) // 2
+    return 1 if prior.one_sd else d
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

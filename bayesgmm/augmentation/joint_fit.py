@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayesgmm.augmentation.complete_prior import CompletePrior
+from bayesgmm.augmentation.complete_prior import CompletePrior, cells_of
 from bayesgmm.augmentation.proposals import Proposals, Sample
-from bayesgmm.augmentation.redraws import cells_of
 from bayesgmm.params import inverse_cholesky
 
 __all__ = ["Joint", "fit_joint", "no_joint"]

@@ -1,7 +1,7 @@
 """Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
 The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts, or jointly
-(`joint`). One component at a time, drawn from all fitted components pooled, or by a merge and a split (`rehosting`),
+(`joint`). One component at a time, drawn from all fitted components pooled, or by a merge and a split (`split_merge`),
 moves a component from one cluster to another. The posterior does not know the order of components, so the density of a
 whole mixture is symmetrised over it; since the parts of a proposal are independent, the sum over all K! orders is the
 permanent of a (K, K) matrix. Proposals are fixed while they are in use, so the chain keeps the posterior as its
@@ -31,18 +31,18 @@ from bayesgmm.augmentation.proposals import (
     log_parts,
     log_prior_part,
 )
-from bayesgmm.augmentation.rehosting import propose_rehosting
+from bayesgmm.augmentation.split_merge import propose_split_merge
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "REHOST", "SINGLE", "WHOLE", "give_weight", "jump",
+    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "SINGLE", "SPLIT_MERGE", "WHOLE", "give_weight", "jump",
     "log_posterior_of", "log_proposal", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
 # What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
-# (`regrouping`); the host of a component.
-SINGLE, WHOLE, JOINT, REGROUP, REHOST = range(5)
+# (`regrouping`); the cluster of a component.
+SINGLE, WHOLE, JOINT, REGROUP, SPLIT_MERGE = range(5)
 N_KINDS = 5
 
 
@@ -229,8 +229,8 @@ def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     elif kind == JOINT:
         m, gain = _propose_together(rng, prior, proposals, joint, state, new, work, near)
-    elif kind == REHOST:
-        gain = propose_rehosting(rng, prior, redraws, state, new, work)
+    elif kind == SPLIT_MERGE:
+        gain = propose_split_merge(rng, prior, redraws, state, new, work)
     else:
         m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:

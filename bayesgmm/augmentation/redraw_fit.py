@@ -10,11 +10,11 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayesgmm.augmentation.complete_prior import CompletePrior
+from bayesgmm.augmentation.complete_prior import CompletePrior, cells_of
 from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.pairs import draw_pair, set_closeness
 from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.redraws import DOF, Redraws, cells_of, frame_of, no_redraws, to_frame
+from bayesgmm.augmentation.redraws import DOF, Redraws, frame_of, no_redraws, to_frame
 from bayesgmm.augmentation.sweeps import ChainState
 from bayesgmm.data import prepare_table
 from bayesgmm.em import fit_em_candidates

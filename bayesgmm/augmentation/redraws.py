@@ -8,8 +8,8 @@ covariance of the two, what is left are the coordinates u of the first in the fr
 
 the diagonal of the last on the log scale. They are few, and can be proposed from a mixture of t distributions fitted to
 the draws of a round before. What is likely depends on which cluster the pair shares, so their distribution is one given
-v, the joint weight and mean: these stay what they are, so the proposal remains independent of what it replaces. That
-made three in two as many (20,000 rows, K = 6) of the proposals good ones.
+v, the joint weight and mean: these stay what they are, so the proposal remains independent of what it replaces. Given
+v, 4.8 % are accepted instead of 2.7 % (20,000 rows, K = 6).
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.augmentation.permanent import add_log
+from bayesgmm.triangular import multiply_lower
 
 __all__ = [
-    "DOF", "Redraws", "cells_of", "frame_of", "from_frame", "given_frame", "log_redraw", "no_redraws", "nudge",
+    "DOF", "LEAST_WEIGHT", "Redraws", "frame_of", "from_frame", "given_frame", "log_redraw", "no_redraws", "nudge",
     "redraw", "to_frame",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 
 DOF = 5.0
+LEAST_WEIGHT = 1e-290
 _NUDGE = 0.45  # median length of a step, in units of a part's scale matrix
 
 
@@ -43,7 +45,7 @@ class Redraws(NamedTuple):
     slope: Array  # (M, P, V)
     root: Array  # (M, P, P) Cholesky factor of the scale matrix
     inverse: Array  # (M, P, P)
-    log_share: Array  # (M,) and of which, given v, relative to the normaliser of
+    log_share: Array  # (M,) log of the share, less the log determinant of the part's scale of v
     frame_centre: Array  # (M, V)
     frame_inverse: Array  # (M, V, V) inverse factor
 
@@ -63,6 +65,18 @@ def no_redraws() -> Redraws:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _distance(inverse, x, centre):
+    """Squared length of inverse (x - centre)."""
+    distance = 0.0
+    for i in range(len(x)):
+        value = 0.0
+        for j in range(i + 1):
+            value += inverse[i, j] * (x[j] - centre[j])
+        distance += value * value
+    return distance
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def given_frame(redraws, both, centre):
     """The distributions of a pair whose joint weight is `both` and whose joint mean is `centre`."""
     n_parts, p, n_frame = redraws.slope.shape
@@ -71,12 +85,7 @@ def given_frame(redraws, both, centre):
     v[0] = math.log(both)
     v[1:] = centre
     for m in range(n_parts):
-        distance = 0.0
-        for i in range(n_frame):
-            value = 0.0
-            for j in range(i + 1):
-                value += redraws.frame_inverse[m, i, j] * (v[j] - redraws.frame_centre[m, j])
-            distance += value * value
+        distance = _distance(redraws.frame_inverse[m], v, redraws.frame_centre[m])
         log_share[m] = redraws.log_share[m] - 0.5 * (DOF + n_frame) * math.log1p(distance / DOF)
         for i in range(p):
             for j in range(n_frame):
@@ -88,16 +97,6 @@ def given_frame(redraws, both, centre):
         total += math.exp(log_share[m])
         up_to[m] = total
     return Given(log_share, up_to, moved)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def cells_of(prior, d):
-    """Numbers that a component's covariance has of its own."""
-    if prior.shared:
-        return 0
-    if prior.correlated:
-        return d * (d + 1) // 2
-    return 1 if prior.one_sd else d
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -174,12 +173,7 @@ def log_redraw(redraws, given, u, logs):
     p = len(u)
     highest, total = -math.inf, 0.0
     for m in range(len(redraws.constant)):
-        distance = 0.0
-        for i in range(p):
-            value = 0.0
-            for j in range(i + 1):
-                value += redraws.inverse[m, i, j] * (u[j] - given.centre[m, j])
-            distance += value * value
+        distance = _distance(redraws.inverse[m], u, given.centre[m])
         log_t = redraws.constant[m] - 0.5 * (DOF + p) * math.log1p(distance / DOF)
         logs[m] = given.log_share[m] + log_t
         highest, total = add_log(highest, total, logs[m])
@@ -219,10 +213,13 @@ def _add_noise(rng, root, scale, u, z):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def from_frame(prior, a, b, both, centre, root, u, new, matrix):
-    """Weights of a and b, which add up to `both`, and component a of `new` at u; False where rounding forbids it."""
+    """Weights of a and b, which add up to `both`, and component a of `new` at u; False where that cannot be: rounding
+    is more than its covariance, or a weight is no number."""
     d = new.means.shape[1]
     new.weights[a] = both / (1.0 + math.exp(-u[0]))
     new.weights[b] = both / (1.0 + math.exp(u[0]))
+    if not min(new.weights[a], new.weights[b]) > LEAST_WEIGHT:
+        return False
     for i in range(d):
         value = centre[i]
         for j in range(i + 1):
@@ -238,12 +235,7 @@ def from_frame(prior, a, b, both, centre, root, u, new, matrix):
             at += 1
         if not prior.correlated:
             matrix[i, i] = math.exp(u[at] if prior.one_sd else u[at + i])
-    for i in range(d):
-        for j in range(i + 1):
-            value = 0.0
-            for n in range(j, i + 1):
-                value += root[i, n] * matrix[n, j]
-            cholesky[i, j] = value
+    multiply_lower(root, matrix, cholesky)
     if not rounding_removed(cholesky, prior.floor, matrix, new.latent[a]):
         return False
     invert(cholesky, new.scaling[a])

@@ -20,12 +20,12 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
+from bayesgmm.augmentation.complete_prior import cells_of, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.pair_steps import SHARE, compensate, move_component
 from bayesgmm.augmentation.pairs import draw_pair, log_pair, set_closeness
 from bayesgmm.augmentation.redraws import (
-    cells_of,
+    LEAST_WEIGHT,
     frame_of,
     from_frame,
     given_frame,
@@ -40,7 +40,6 @@ from bayesgmm.kernels import log_normalizers, weigh_block
 __all__ = ["walk"]
 
 _LOG_SIZE = 0.6  # mean of the log of a step's length, in posterior sds of a component whose rows are known
-_LEAST_WEIGHT = 1e-290
 _ANEW, _FITTED = 0.4, 0.8  # shares of the steps: drawn anew, and these and those in fitted directions
 _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
 
@@ -138,7 +137,7 @@ def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
         logit = math.log(state.weights[a] / state.weights[b]) + 2.0 * size * rng.standard_normal()
         new.weights[a] = both / (1.0 + math.exp(-logit))
         new.weights[b] = both / (1.0 + math.exp(logit))
-    if not min(new.weights[a], new.weights[b]) > _LEAST_WEIGHT:
+    if not min(new.weights[a], new.weights[b]) > LEAST_WEIGHT:
         return -math.inf
     back = log_size - _typical_size(n_rows, new.weights[a])
     gain = move_component(rng, prior, size, parts, a, state, new, group, work)
@@ -156,7 +155,7 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
     else:
         m = nudge(rng, redraws, logs[0], old, u[0], u[1])
     drawn = from_frame(prior, a, b, both, frame[2, 0], frame[0], u[0], new, work[0])
-    if not drawn or not min(new.weights[a], new.weights[b]) > _LEAST_WEIGHT:
+    if not drawn:
         return -math.inf
     gain += to_frame(prior, a, b, new.weights, new.means, new.cholesky, frame[2, 0], frame[1], u[0])
     gain += old - log_redraw(redraws, given, u[0], logs[1])

@@ -45,8 +45,8 @@ Array = NDArray[np.float64]
 
 _MODES = 10  # groups of draws that proposals are fitted to
 _MIXIS_WORK = 1.5e11  # see `bayesgmm.inference.gibbs.MAX_WORK`
-_SWEEPS_A_STEP = 4
 _REFIT_WORK = 3e10  # of each
+_SWEEPS_A_STEP = 4
 _INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
 
 

@@ -148,11 +148,11 @@ def geweke(
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        single, whole, together, regrouped, rehosted = tally[KINDS + 1 : ROWS : 2]
+        single, whole, together, regrouped, moved = tally[KINDS + 1 : ROWS : 2]
         if k == K:
             assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure == "tied"), tally
         else:
-            assert rehosted > 100, tally
+            assert moved > 100, tally
     assert tally[ROWS + 1] > 25, tally
     assert not walk_steps or (tally[WALKS + 1] > 100 and tally[WALKS + 3] > 100), tally
     ours, theirs = statistics_of(out), statistics_of(independent)

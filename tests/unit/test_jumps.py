@@ -13,13 +13,15 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
-from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
+from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
+from bayesgmm.augmentation.redraws import frame_of, to_frame
+from bayesgmm.augmentation.split_merge import _log_frame
 from bayesgmm.augmentation.sweeps import KINDS, ROWS, ChainState
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
@@ -87,6 +89,46 @@ def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
     np.testing.assert_allclose(state.scaling[:g] @ state.cholesky, np.broadcast_to(np.eye(d), (g, d, d)), atol=1e-9)
     floor = np.diag(problem.packed.floor)
     np.testing.assert_allclose(state.latent @ state.latent.mT + floor, state.cholesky @ state.cholesky.mT, atol=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+def test_jacobian_of_a_pair_in_its_frame(structure: str) -> None:
+    """That of (weights, means, covariances) of two components by (joint moments, coordinates), by differences."""
+    problem, state = given(structure)
+    prior, d = problem.packed, 2
+    frame, u = np.zeros((3, d, d)), np.empty(1 + d + cells_of(prior, d))
+    cells = {"full": np.tril_indices(d), "diag": np.diag_indices(d), "spherical": ([0], [0]), "tied": ([], [])}[
+        structure
+    ]
+    g = 1 if structure == "tied" else 2
+
+    def moments(theta: np.ndarray) -> np.ndarray:
+        weights, (means, rest) = theta[:2], np.split(theta[2:], [2 * d])
+        covariances = np.zeros((2, d, d))
+        for k in range(2):
+            covariances[k][cells] = rest[k * len(cells[0]) : (k + 1) * len(cells[0])]
+            covariances[k].T[cells] = covariances[k][cells]
+            if structure == "spherical":
+                covariances[k] = covariances[k, 0, 0] * np.eye(d)
+        cholesky = state.cholesky if structure == "tied" else np.linalg.cholesky(covariances)
+        means = means.reshape(2, d)
+        assert frame_of(prior, 0, 1, weights, means, cholesky, frame[2, 0], np.empty((d, d)), frame[0])
+        inverse = np.linalg.inv(frame[0])
+        jacobian[0] = to_frame(prior, 0, 1, weights, means, cholesky, frame[2, 0], inverse, u)
+        joint = (frame[0] @ frame[0].T)[cells]
+        return np.concatenate([[weights.sum()], frame[2, 0], joint, u])
+
+    jacobian = [0.0]
+    covariances = state.cholesky[:g] @ state.cholesky[:g].mT
+    own = [covariances[k][cells] for k in range(g)] if structure != "tied" else []
+    theta = np.concatenate([state.weights[:2], state.means[:2].ravel(), *own])
+    h = 1e-6 * np.eye(len(theta))
+    differences = np.column_stack([(moments(theta + e) - moments(theta - e)) / 2e-6 for e in h])
+    moments(theta)
+    (a, b), both, n = theta[:2], theta[:2].sum(), d + len(cells[0])
+    ours = math.log(a * b) + _log_frame(prior, both, frame[0]) + jacobian[0] - n * math.log(b / both)
+    ours += {"full": d, "diag": d, "spherical": 1, "tied": 0}[structure] * math.log(2.0)  # constants are left out
+    assert -np.linalg.slogdet(differences)[1] == pytest.approx(ours, abs=1e-6)
 
 
 def _sums(rows: np.ndarray, centre: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

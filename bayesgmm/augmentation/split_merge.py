@@ -14,14 +14,13 @@ import math
 import numpy as np
 from numba import njit
 
+from bayesgmm.augmentation.complete_prior import cells_of
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.pair_steps import compensate
 from bayesgmm.augmentation.pairs import draw_pair, log_pair, set_closeness
-from bayesgmm.augmentation.redraws import cells_of, frame_of, from_frame, given_frame, log_redraw, redraw, to_frame
+from bayesgmm.augmentation.redraws import frame_of, from_frame, given_frame, log_redraw, redraw, to_frame
 
-__all__ = ["propose_rehosting"]
-
-_LEAST_WEIGHT = 1e-290
+__all__ = ["propose_split_merge"]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -49,8 +48,8 @@ def _third(rng, a, b, weights):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def propose_rehosting(rng, prior, redraws, state, new, work):
-    """In `new`, a copy of `state`, move a component to another host: log q(old) - log q(new), -inf for no move."""
+def propose_split_merge(rng, prior, redraws, state, new, work):
+    """In `new`, a copy of `state`, move a component to another cluster: log q(old) - log q(new), -inf for no move."""
     n_components, d = state.means.shape
     close, frame = np.zeros((n_components, n_components)), np.zeros((3, d, d))
     u, logs = np.empty((2, 1 + d + cells_of(prior, d))), np.empty(len(redraws.constant))
@@ -86,8 +85,6 @@ def propose_rehosting(rng, prior, redraws, state, new, work):
     given = given_frame(redraws, both, centre)
     redraw(rng, redraws, given, u[0], u[1])
     if not from_frame(prior, a, c, both, centre, root, u[0], new, work[0]):
-        return -math.inf
-    if not min(new.weights[a], new.weights[c]) > _LEAST_WEIGHT:
         return -math.inf
     gain += to_frame(prior, a, c, new.weights, new.means, new.cholesky, centre, inverse, u[0])
     gain -= log_redraw(redraws, given, u[0], logs)
