@@ -19,9 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State, invert_lower
 
@@ -35,7 +35,7 @@ _LONGEST_STEP = 1.0
 _NOTHING_TO_GAIN = 1e-14
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, shared, out):
     """Coordinates of a mixture relative to the anchor, into out."""
     n_components, n_features = means.shape
@@ -63,7 +63,7 @@ def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, shar
         position += cells.max() + 1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, means, cholesky):
     """The mixture at these coordinates; the inverse of `_pack`."""
     n_components, n_features = means.shape
@@ -97,7 +97,7 @@ def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, mean
                 cholesky[k, i, j] = value
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _newton_step(here, steps, moves, changes, direction):
     """Quasi-Newton step from past points and EM steps (m + 1, P), oldest first, into direction (P,).
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bayesgmm.compiled import compiled
+
 __all__ = ["BLOCK", "FAST", "accumulate", "exp_block", "log_block", "uniform_block", "whiten"]
 
 BLOCK = 256  # rows at a time
@@ -105,7 +107,7 @@ def uniform_block(key, start, out, bits, n):
         out[b] -= 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def whiten(features, start, n, mean, scale, diagonal, centred, y, quadratic):
     """y = scale (x - mean) for rows start..start+n, and the squared norm of y."""
     n_features = features.shape[0]
@@ -156,7 +158,7 @@ def whiten(features, start, n, mean, scale, diagonal, centred, y, quadratic):
             quadratic[b] += yd[b] * yd[b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def accumulate(y, r, n, diagonal, weighted, total, outer):
     """Add sum r y to total and sum r y y' (lower triangle; the diagonal alone if diagonal) to outer."""
     n_features = y.shape[0]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from bayesgmm.compiled import compiled
 from bayesgmm.packed import split
 
 __all__ = ["unpack_draws", "unpack_point"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _add_rounding(latent, floor, cholesky):
     """cholesky = lower factor of latent latent' + diag(floor); latent itself where nothing was rounded."""
     d = latent.shape[0]
@@ -29,7 +29,7 @@ def _add_rounding(latent, floor, cholesky):
             cholesky[i, j] = math.sqrt(total) if i == j else total / cholesky[j, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
                  log_weights, fractions, means, factors, latent, cholesky):  # fmt: skip
     """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
@@ -74,7 +74,7 @@ def unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step,
         o += cell_step.shape[1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
     """Flat draws (S, n) -> weights (S, K), means (S, K, D), factors with and before rounding (S, K, D, D)."""
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,

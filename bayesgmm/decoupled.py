@@ -18,9 +18,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.density import Density
 from bayesgmm.log_posterior import log_posterior_gradient
 from bayesgmm.packed import split
@@ -81,7 +81,7 @@ def log_prior_of_decoupled(density: Density, u: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _cells_to_matrices(vector, cells, cell_step, out):
     """Free cells from the end of a vector -> lower factors (G, D, D), the diagonal exponentiated."""
     n_matrices, n_cells = cell_step.shape
@@ -99,7 +99,7 @@ def _cells_to_matrices(vector, cells, cell_step, out):
         o += n_cells
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _exchange(source, target, cells, mean_step, cell_step, matrix, inverse):
     """One way or back: factor F -> F^-1 and vectors v -> F^-1 v; returns log |F^-1| summed over what it multiplies."""
     n_components, d = mean_step.shape
@@ -130,7 +130,7 @@ def _exchange(source, target, cells, mean_step, cell_step, matrix, inverse):
     return shared_by * log_det, log_det
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_posterior_decoupled(u, grad, ints, floats):
     """`log_posterior_gradient` of decoupled vectors: value with the Jacobian of u -> x, and its gradient."""
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
@@ -192,14 +192,14 @@ def log_posterior_decoupled(u, grad, ints, floats):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _values(draws, ints, floats, out):
     gradient = np.empty(draws.shape[1])
     for s in range(draws.shape[0]):
         out[s] = log_posterior_decoupled(draws[s], gradient, ints, floats)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _to_affine_draws(draws, out, ints, floats):
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
      stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.threads import over_threads
@@ -26,7 +26,7 @@ RowBlock = tuple[slice, Array, Array]
 BLOCK_BYTES = 40_000_000
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _fill(features, weights, means, scaling, diagonal, out, log_density):
     """out[s] = responsibilities (N, K) of draw s; log_density[s] = log density of the rows, or length 0."""
     n_rows = features.shape[1]

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.acceleration import Accelerator
+from bayesgmm.compiled import compiled
 from bayesgmm.input_checks import row_blocks
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.structure import Structure
@@ -194,7 +194,7 @@ def largest_responsibility(features: Array, state: State, structure: Structure) 
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _unwhiten(means, cholesky, counts, sums, outers, new_means, scatter):
     """Means and scatter matrices in the units of the features, from whitened statistics."""
     n_components, n_features = means.shape

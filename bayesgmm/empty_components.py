@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayesgmm.bridge import effective_sample_size
+from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
@@ -152,7 +152,7 @@ def log_empty_probability(
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_empty(features, row_weights, weights, means, scaling, diagonal, out):
     """out[s] = log mean_j prod_i (1 - r_ij)^{a_i}; 1 - r_ij as the sum of the others where r_ij is large."""
     n_rows, n_components = features.shape[1], weights.shape[1]

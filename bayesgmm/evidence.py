@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln, softmax
 
 from bayesgmm.bridge import bridge
+from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.errors import InputError
@@ -272,7 +272,7 @@ def log_posterior_of(density: Density, x: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_posteriors(draws, ints, floats, out):
     """out[s] = log posterior density of draws[s]."""
     gradient = np.empty(draws.shape[1])

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.triangular import cholesky_and_inverse
 
@@ -141,7 +141,7 @@ def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _responsibilities(features, row_weights, weights, means, covariances, diagonal, scaling, log_density, p):
     """Log density of each row and responsibilities under one mixture; NaN if a covariance is not valid."""
     if cholesky_and_inverse(covariances, np.empty(covariances.shape), scaling) < 0.0:
@@ -156,7 +156,7 @@ def _responsibilities(features, row_weights, weights, means, covariances, diagon
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pilot(features, row_weights, weights, means, covariances, diagonal, density, together):
     """Mean log density of each row and mean co-clustering matrix."""
     n_draws, n_components = weights.shape
@@ -172,7 +172,7 @@ def _pilot(features, row_weights, weights, means, covariances, diagonal, density
         together += np.dot(p, p.T) / n_draws
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _stream(
     features, row_weights, weights, means, covariances, diagonal, points, pairs,
     out_density, out_entropy, out_together,

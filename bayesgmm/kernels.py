@@ -19,16 +19,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.block_math import BLOCK, FAST, accumulate, exp_block, log_block, whiten
+from bayesgmm.compiled import compiled
 
 __all__ = ["component_log_densities", "log_normalizers", "mixture_pass", "weigh_block"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_normalizers(log_weights, scaling, out):
     """out[k] = log weight_k + log det scaling_k - D/2 log(2 pi)."""
     n_components, n_features = scaling.shape[0], scaling.shape[1]
@@ -39,7 +39,7 @@ def log_normalizers(log_weights, scaling, out):
         out[k] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred, y, r, highest, total, buffer, bits):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
@@ -71,7 +71,7 @@ def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred,
             total[b] += rk[b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def mixture_pass(
     features, row_weights, log_norm, means, scaling, diagonal,
     counts, sums, outers, log_density, responsibilities,
@@ -140,7 +140,7 @@ def mixture_pass(
     return log_likelihood
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def component_log_densities(features, means, scaling, diagonal, out):
     """out[n, k] = log N(x_n; mean_k, covariance_k), without weights; features (D, N), out (N, K)."""
     n_features, n_rows = features.shape

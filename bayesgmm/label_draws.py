@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.draw_blocks import blocks_of_draws
 from bayesgmm.errors import InputError
 from bayesgmm.tree import PosteriorArrays
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 MAX_LABELS = 400_000_000  # labels held at once
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def categorical(r, u, out):
     """out[s, i] = label with probabilities r[s, i], decided by the uniform number u[s, i]."""
     n_components = r.shape[2]

@@ -21,7 +21,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytensor.tensor as pt
-from numba import njit
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -29,6 +28,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm import kernels, triangular
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.triangular import invert_lower
 
@@ -39,7 +39,7 @@ _SOURCES = (kernels.__file__, triangular.__file__, __file__)
 _VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(p).read_bytes() for p in _SOURCES)).digest()[:6])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diagonal):
     """Weighted log density of each row, and the gradient of their sum by log weights, means and factors."""
     n_rows, d = rows.shape
@@ -71,7 +71,7 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diago
     return density, counts, grad_means, grad_cholesky
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pull_back(cotangent, counts, grad_means, grad_cholesky,
                rows, row_weights, log_weights, means, cholesky, diagonal):  # fmt: skip
     """Gradient of sum cotangent * log density, from the saved one when the cotangent is constant."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bayesgmm.compiled import compiled
 from bayesgmm.coordinates import unpack_point
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.log_prior import log_sd_prior
@@ -18,7 +19,7 @@ from bayesgmm.triangular import invert_lower, multiply_lower
 __all__ = ["log_posterior_callback", "log_posterior_gradient"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _leave_one_out(features, row_weights, offsets, log_norm, means, scaling, diagonal):
     """Row weights a_i (1 - pi_i), and sum_i a_i l_i + log sum_j exp(c_j - a_j l_j), whose gradient they give.
 
@@ -41,7 +42,7 @@ def _leave_one_out(features, row_weights, offsets, log_norm, means, scaling, dia
     return left, value + highest + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_posterior_gradient(x, grad, ints, floats):
     """Log posterior density of the flat vector x, Jacobian and constants included; writes its gradient.
 

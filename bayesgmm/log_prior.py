@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from bayesgmm.compiled import compiled
 from bayesgmm.packed import CORRELATED, FAMILY, N_SD, D, G, K, split
 
 __all__ = ["log_prior_draws", "log_sd_prior"]
@@ -16,7 +15,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_2 = math.log(2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_sd_prior(family, a, b, s):
     """Log density of a component sd s > 0 (before rounding), and its derivative by log s.
 
@@ -43,7 +42,7 @@ def log_sd_prior(family, a, b, s):
     return value, slope
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_prior_draws(weights, means, latent, ints, floats, out):
     """Log prior density of each draw with respect to weights, means, sds and correlations."""
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,

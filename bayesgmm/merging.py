@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.merging_core import THRESHOLD, merge_draws
@@ -182,7 +182,7 @@ def _summarise(labels: IntArray, occupied: NDArray[np.bool_], threshold: float, 
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _counts(features, row_weights, weights, means, scaling, diagonal, out):
     """out[s, k] = weighted number of rows of component k under draw s."""
     d, k = features.shape[0], weights.shape[1]

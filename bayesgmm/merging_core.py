@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.threads import over_threads
 
 __all__ = ["THRESHOLD", "merge_draws"]
@@ -61,7 +61,7 @@ def merge_draws(
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _moments(weights, means, covariances, label, group, mean, covariance):
     """Weight of a group of components; writes its mean (D,) and covariance (D, D)."""
     k, d = means.shape
@@ -84,7 +84,7 @@ def _moments(weights, means, covariances, label, group, mean, covariance):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _solve(matrix, vector):
     """matrix^-1 vector for a positive definite matrix; overwrites both, the answer is in `vector`."""
     d = vector.shape[0]
@@ -104,7 +104,7 @@ def _solve(matrix, vector):
         vector[i] /= matrix[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _misclassified(weights, centre, sd, label, own, other, own_weight):
     """Probability that a row of group `own` is taken for `other`, both mixtures on a line (centre, sd) (K,).
 
@@ -140,7 +140,7 @@ def _misclassified(weights, centre, sd, label, own, other, own_weight):
     return total / own_weight
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _overlap(weights, means, covariances, label, a, b, work):
     """Larger of the two probabilities of misclassification between groups a and b, along Fisher's line."""
     k, d = means.shape
@@ -171,7 +171,7 @@ def _overlap(weights, means, covariances, label, a, b, work):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _merge(weights, means, covariances, occupied, threshold, out):
     """out[s] = cluster of each component of draw s."""
     n_components, d = means.shape[1], means.shape[2]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from sklearn.cluster import KMeans
@@ -22,6 +21,7 @@ from bayesgmm.augmentation.jumps import MAX_WHOLE, log_posterior_of, log_proposa
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.bridge import BridgeEstimate, bridge
+from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.params import inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
@@ -116,7 +116,7 @@ def _in_one_order(draws: Sample, index: NDArray[np.int64], table: Table, structu
     return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw(rng, prior, proposals, out):
     """Fill `out` with draws of the proposals; which of them rounding allows."""
     n, k, d = out.means.shape
@@ -140,7 +140,7 @@ def _evaluate(
     return log_p, log_q
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_densities(features, row_weights, prior, proposals, sample, scaling, log_p, log_q):
     n, k, d = sample.means.shape
     logs, table, log_norm = np.empty((k, k)), np.empty(1 << k), np.empty(k)

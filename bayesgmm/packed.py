@@ -6,7 +6,7 @@ for every N, D, K, structure and prior.
 
 from __future__ import annotations
 
-from numba import njit
+from bayesgmm.compiled import compiled
 
 __all__ = [
     "CELLS", "CORRELATED", "FAMILY", "HEADER", "N_SD", "D", "G", "K", "N", "leave_one_out_offsets", "split",
@@ -16,7 +16,7 @@ __all__ = [
 N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, HEADER = range(9)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def split(ints, floats):
     """Views of the packed problem, in the order in which `Density.build` wrote them."""
     n, d, k, g = ints[N], ints[D], ints[K], ints[G]
@@ -59,7 +59,7 @@ def split(ints, floats):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def leave_one_out_offsets(ints, floats):
     """(N,) log shares of the rows of a problem from `Density.leaving_one_out`; length 0 for a plain posterior."""
     marked = ints.shape[0] > HEADER + ints[D] * ints[D]

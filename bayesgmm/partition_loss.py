@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 
 __all__ = [
@@ -52,7 +52,7 @@ def loss_table(loss: str, n_rows: int) -> Array:
     raise InputError(f"loss={loss!r} is unknown; use 'vi' (variation of information) or 'binder'.")
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _first_appearance(draws, out):
     """Clusters of each row of draws (S, N), values 0..M-1, numbered as they appear; returns the most clusters."""
     most = 0
@@ -74,7 +74,7 @@ def _first_appearance(draws, out):
     return most
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _distances(labels, n_clusters, draws, most, f, out):
     """out[s] = distance of labels (N,) from draws[s] (N,)."""
     counts = np.empty((n_clusters, most), np.int64)

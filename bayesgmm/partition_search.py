@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.threads import available_cores
 
 __all__ = ["SearchResult", "search_partition"]
@@ -55,14 +55,14 @@ class SearchResult:
     at_limit: bool
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _shuffle(order, n, rng):
     for i in range(n - 1, 0, -1):
         j = int(rng.random() * (i + 1))
         order[i], order[j] = order[j], order[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _shift(z, c, counts, sizes, by):
     """Add (or take away) one row, whose draws of the label are z (S,), to cluster c."""
     for s in range(z.shape[0]):
@@ -70,7 +70,7 @@ def _shift(z, c, counts, sizes, by):
     sizes[c] += by
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _cheapest(z, share, counts, sizes, n_open, step, cost):
     """The cluster among 0..n_open-1 in which one more row costs least, and that cost."""
     cost[:n_open] = 0.0
@@ -87,7 +87,7 @@ def _cheapest(z, share, counts, sizes, n_open, step, cost):
     return best, least
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _close(c, labels, counts, sizes, n_clusters):
     """Cluster c is empty: the last one takes its number. Returns how many are left."""
     last = n_clusters - 1
@@ -102,7 +102,7 @@ def _close(c, labels, counts, sizes, n_clusters):
     return last
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _rebuild(labels, zt, counts, sizes):
     counts[:] = 0
     sizes[:] = 0
@@ -114,7 +114,7 @@ def _rebuild(labels, zt, counts, sizes):
     return n_clusters
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _loss(share, counts, sizes, n_clusters, f):
     """Expected loss less the part that depends on the draws alone."""
     total = 0.0
@@ -129,7 +129,7 @@ def _loss(share, counts, sizes, n_clusters, f):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _allocate(items, n_items, labels, zt, share, counts, sizes, n_clusters, step, cost):
     """Place rows that have no cluster, in the order of `items`; returns clusters, and whether the limit was felt."""
     limit = sizes.shape[0]
@@ -144,7 +144,7 @@ def _allocate(items, n_items, labels, zt, share, counts, sizes, n_clusters, step
     return n_clusters, felt
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _sweep(order, labels, zt, share, counts, sizes, n_clusters, step, cost):
     """Move every row to its cheapest cluster; returns clusters, rows moved, and whether the limit was felt."""
     limit = sizes.shape[0]
@@ -169,7 +169,7 @@ def _sweep(order, labels, zt, share, counts, sizes, n_clusters, step, cost):
     return n_clusters, moved, felt
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _run(labels, zt, share, most, limit, f, rng, max_sweeps, zealous):
     """Descend from `labels` (N,), changed in place, -1 where a row has none yet; returns loss and limit felt."""
     n_rows, n_draws = zt.shape

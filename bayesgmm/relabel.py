@@ -24,10 +24,10 @@ from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
@@ -190,7 +190,7 @@ def _alternatives(n_components: int) -> IntArray:
     return swaps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _responsibilities(features, row_weights, weights, means, scaling, diagonal, out):
     """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
     log_norm = np.empty(weights.shape[0])
@@ -201,7 +201,7 @@ def _responsibilities(features, row_weights, weights, means, scaling, diagonal, 
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_likelihoods(features, row_weights, weights, means, scaling, diagonal, out):
     """Weighted log-likelihood of every draw."""
     nowhere = np.empty((0, 0))
@@ -209,7 +209,7 @@ def _log_likelihoods(features, row_weights, weights, means, scaling, diagonal, o
         out[s] = _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, nowhere)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_log_reference, out):
     """out[s, j, l] = -sum_i row_weight_i log Q_ij p_il, p the responsibilities of draw s."""
     p = np.empty((features.shape[1], weights.shape[1]))
@@ -220,7 +220,7 @@ def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_lo
     out *= -1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _reference(features, row_weights, weights, means, scaling, diagonal, order, out):
     """out[i, j] = mean over draws of the responsibility of row i in relabelled component j."""
     n_draws, n_components = weights.shape
@@ -234,7 +234,7 @@ def _reference(features, row_weights, weights, means, scaling, diagonal, order, 
     out /= n_draws
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _ambiguities(costs, order, alternatives, out):
     """One minus the probability of the chosen permutation among itself and the alternatives."""
     n_components = order.shape[1]

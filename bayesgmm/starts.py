@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from bayesgmm.compiled import compiled
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State, state_of
 
@@ -31,7 +31,7 @@ _LLOYD_SWEEPS = 30
 _LEAST_WEIGHT = 1e-3
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _assign(points, centres, labels, distances):
     """Nearest centre of each row and the squared distance to it."""
     for i in range(points.shape[0]):

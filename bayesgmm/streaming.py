@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.threads import over_threads
 
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 _ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are held at once
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def add_log_likelihoods(features, row_weights, log_weights, means, scaling, diagonal, out):
     """out[s] += weighted log-likelihood of the rows under draw s."""
     log_norm = np.empty(log_weights.shape[1])
@@ -37,7 +37,7 @@ def add_log_likelihoods(features, row_weights, log_weights, means, scaling, diag
                                none, none2, none3, none, none2)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pointwise(features, weights, means, scaling, diagonal, out):
     """out[s, n] = log density of row n under draw s."""
     n_components = weights.shape[1]
@@ -49,7 +49,7 @@ def _pointwise(features, weights, means, scaling, diagonal, out):
         mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, out[s], none2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _responsibilities(features, weights, means, scaling, diagonal, total):
     """Add each draw's responsibilities (N, K) to total."""
     n_components, n_rows = weights.shape[1], features.shape[1]
@@ -63,7 +63,7 @@ def _responsibilities(features, weights, means, scaling, diagonal, total):
         total += buffer
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _predictive(features, weights, means, scaling, diagonal, highest, total):
     """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
     n_components, n_rows = weights.shape[1], features.shape[1]

@@ -19,10 +19,10 @@ import math
 from itertools import combinations, permutations, product
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayesgmm.compiled import compiled
 from bayesgmm.density import Density
 from bayesgmm.packed import split
 from bayesgmm.proposal import Proposal
@@ -108,7 +108,7 @@ def _permuted(
     return values[0] if len(values) == 1 else logsumexp(values, axis=0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _quadratics(base, pieces, sticks, log_weights, order, out):
     """out[s, p] = squared norm of base[s] + sum_j pieces[s, j, order[p, j]] + logits of the sticks in that order."""
     n_components, n = order.shape[1], base.shape[1]

@@ -9,8 +9,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from bayesgmm.compiled import compiled
 
 __all__ = ["State", "cholesky_and_inverse", "invert_lower", "multiply_lower", "state_of"]
 
@@ -46,7 +47,7 @@ def state_of(weights: Array, means: Array, covariances: Array, floor: float) -> 
     return State(weights, means, cholesky, scaling), bool((values <= floor).any())
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def invert_lower(lower, out):
     """out[k] = inverse of the lower-triangular lower[k]; both (K, D, D)."""
     n_matrices, n = lower.shape[0], lower.shape[1]
@@ -61,7 +62,7 @@ def invert_lower(lower, out):
                 out[k, j, i] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def cholesky_and_inverse(covariances, cholesky, inverse):
     """Lower factors of covariances (K, D, D) and their inverses.
 
@@ -96,7 +97,7 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
     return bound
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def multiply_lower(a, b, out):
     """out = a b for lower-triangular a and b (D, D)."""
     d = a.shape[0]

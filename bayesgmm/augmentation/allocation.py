@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.block_math import BLOCK, FAST, accumulate, log_block, uniform_block
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import weigh_block
 
 __all__ = ["allocation_pass"]
@@ -27,7 +27,7 @@ _LARGEST = (1 << 63) - 1
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits):
     """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k.
 
@@ -56,7 +56,7 @@ def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits
                 allocated[_pick(rng.random() * total[b], r, b), b] += 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pick(level, r, b):
     """The component in which `level` falls, between 0 and the sum of column b of r."""
     last = r.shape[0] - 1
@@ -68,7 +68,7 @@ def _pick(level, r, b):
     return k
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r):
     """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace."""
     ratio = 0.0
@@ -86,7 +86,7 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
     return ratio
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
     """Add the rows of a block with copies in one component to its sums; returns the copies.
 
@@ -115,7 +115,7 @@ def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def allocation_pass(
     rng,
     features,

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from bayesgmm.augmentation.matrices import factor
+from bayesgmm.compiled import compiled
 
 __all__ = ["draw_weights", "update_mean"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_weights(rng, counts, concentration, out):
     """out ~ Dirichlet(concentration + counts)."""
     total = 0.0
@@ -27,7 +26,7 @@ def draw_weights(rng, counts, concentration, out):
         out[k] /= total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def update_mean(rng, prior, n, total, centre, scaling, matrix, root, vector, mean):
     """mean ~ its conditional, given `n` rows with sum `total` of deviations from `centre`, and the covariance."""
     d = mean.shape[0]

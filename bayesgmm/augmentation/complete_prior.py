@@ -11,12 +11,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 
 from bayesgmm.augmentation.matrices import factor, invert
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
@@ -79,7 +80,7 @@ def _covariance_constant(structure: Structure, n_features: int, n_sd: int, eta: 
     return -n_sd * math.log(2.0) + (lkj_log_constant(n_features, eta) if structure.correlated else 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def cells_of(prior, d):
     """Numbers that a component's covariance has of its own."""
     if prior.shared:
@@ -89,7 +90,7 @@ def cells_of(prior, d):
     return 1 if prior.one_sd else d
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_sd(rng, family, a, b):
     """A component sd (before rounding) from its prior; codes as in `bayesgmm.priors`."""
     if family == 0:
@@ -103,14 +104,14 @@ def _draw_sd(rng, family, a, b):
     return math.sqrt(b / rng.standard_gamma(a))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_log_variances(rng, family, sd, out):
     for s in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[s, j] = 2.0 * math.log(_draw_sd(rng, family, sd[0, j], sd[1, j]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_prior_component(rng, prior, mean, latent, cholesky, scaling, matrix, with_covariance):
     """A component from the prior: its mean and, if wanted, its covariance with and without rounding."""
     d = mean.shape[0]
@@ -141,11 +142,11 @@ def draw_prior_component(rng, prior, mean, latent, cholesky, scaling, matrix, wi
                 total += latent[i, m] * latent[j, m]
             matrix[i, j] = total
     if not factor(matrix, cholesky):
-        cholesky[:] = latent
+        put(cholesky, latent)
     invert(cholesky, scaling)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_prior_mean(prior, mean):
     """Log prior density of one component's mean."""
     value = 0.0
@@ -155,7 +156,7 @@ def log_prior_mean(prior, mean):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_prior_covariance(prior, latent):
     """Log density of S = latent latent', or of its distinct variances when nothing is correlated."""
     d = latent.shape[0]

@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.triangular import multiply_lower
 
@@ -30,7 +31,7 @@ _LITTLE = 0.01  # of a row's worth of sum of squares
 _SHRUNK = 3.0  # mean of the log of the factor by which the scale of a proposal is divided
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_correction(prior, nu, scale, latent, cholesky, scaling):
     """log p(S) - log IW(Sigma; nu, 2 diag(scale)), constants aside."""
     d = latent.shape[0]
@@ -42,7 +43,7 @@ def _log_correction(prior, nu, scale, latent, cholesky, scaling):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_correction_variance(prior, j, shape, scale, variance, floor):
     """log p(v - floor) - log IG(v; shape, scale) of one variance v, constants aside; -inf at or below the floor."""
     latent = variance - floor
@@ -53,27 +54,27 @@ def _log_correction_variance(prior, j, shape, scale, variance, floor):
     return value + (shape + 1.0) * math.log(variance) + scale / variance
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _usual_scale(usual, square, n, rich):
     """Scale of the proposal of one variance before the data; `square` is the sum of squares of its `n` rows."""
     return min(usual, _LITTLE * square / n) if rich else usual
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _scale_before_data(rng, usual, square, n, rich):
     """The same, shrunk at random in half of the cases that are not rich."""
     scale = _usual_scale(usual, square, n, rich)
     return scale if rich or rng.random() >= 0.5 else scale * math.exp(-_SHRUNK * rng.standard_exponential())
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _degrees_before_data(prior, n, d):
     """Degrees of freedom of the proposal of a matrix before the data, and whether it follows the rows alone."""
     rich = n >= _RICH + 2.0 * d
     return 0.0 if rich else 2.0 * prior.shape + d - 1.0, rich
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def before_data(prior, n, scatter):
     """What a proposal given `n` rows has before the data: degrees of freedom (for variances, the shape), and scales."""
     d = scatter.shape[0]
@@ -94,7 +95,7 @@ def before_data(prior, n, scatter):
     return 0.0 if rich else prior.shape, scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling):
     """Propose and accept or not a covariance given `n` rows with sum of squares `scatter` (D, D; lower) about the mean.
 
@@ -132,7 +133,7 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
     return n_variances, accepted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling):
     d = scatter.shape[0]
     matrix, root, spare, proposal, inverse = work[0], work[1], work[2], work[3], work[4]
@@ -160,13 +161,13 @@ def _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scal
     gain -= _log_correction(prior, nu0, scale, latent, cholesky, scaling)
     if not math.log(rng.random()) < gain:
         return 0
-    latent[:] = before
-    cholesky[:] = proposal
-    scaling[:] = inverse
+    put(latent, before)
+    put(cholesky, proposal)
+    put(scaling, inverse)
     return 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_inverse_wishart(rng, nu, root, triangle, inverse, out):
     """out = Cholesky factor of a draw from the inverse-Wishart(nu, root root'); False where it is not finite."""
     d = root.shape[0]
@@ -182,7 +183,7 @@ def draw_inverse_wishart(rng, nu, root, triangle, inverse, out):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _refreshed(rng, times, nu, root, scaling, precision, spare, out):
     """A draw from the inverse-Wishart(nu, root root') near the present covariance: `times` of its nu rows are replaced.
 
@@ -193,7 +194,7 @@ def _refreshed(rng, times, nu, root, scaling, precision, spare, out):
     """
     d = root.shape[0]
     u, x = spare[0], spare[1]
-    out[:] = scaling
+    put(out, scaling)
     for i in range(d):
         for j in range(i + 1):
             total = 0.0

@@ -16,19 +16,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent, size
 from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_parts, log_prior_part
+from bayesgmm.augmentation.state import put
 from bayesgmm.block_math import FAST
+from bayesgmm.compiled import compiled
 
 __all__ = ["log_joint", "propose_joint"]
 
 _LOG_2 = math.log(2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_sizes(weights, cholesky, out):
     """Logarithms of each component's weight and of the diagonal of its factor: (K, 1 + D)."""
     for j in range(out.shape[0]):
@@ -37,7 +38,7 @@ def _log_sizes(weights, cholesky, out):
             out[j, 1 + i] = math.log(cholesky[j, i, i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
     """For each component its coordinates (D + C) relative to component k of reference q, and the sum of their squares
     and of the weight's, in units of their spreads; inf where it is beyond what is proposed. Returns the least."""
@@ -79,7 +80,7 @@ def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
     return least
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _assign(cost, n_large, best, choice, out):
     """out[k] = column of row k of `cost` (G of K rows are read) with the least sum, the others follow; the sum is
     returned."""
@@ -118,7 +119,7 @@ def _assign(cost, n_large, best, choice, out):
     return least
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def _dot(a, b, n):
     total = 0.0
     for i in range(n):
@@ -126,7 +127,7 @@ def _dot(a, b, n):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_one(prior, proposals, joint, q, means, latent, cholesky, scaling, log_sizes, own, order, least):
     """Log density of a mixture under proposal q, -inf where it has none or is below `least`; its order in `order`."""
     n_components, d = means.shape
@@ -177,7 +178,7 @@ def _log_one(prior, proposals, joint, q, means, latent, cholesky, scaling, log_s
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_small(prior, proposals, joint, q, means, latent, cholesky, scaling, log_sizes, order, share):
     """Log density of the components outside the normal, those last in `order`, and of the weight of the others."""
     m, n_large, (n_components, d) = joint.part[q], joint.n_large[q], means.shape
@@ -186,7 +187,8 @@ def _log_small(prior, proposals, joint, q, means, latent, cholesky, scaling, log
     small_means, small_scaling, logs = np.empty((n, d)), np.empty((n, d, d)), np.empty((n, n))
     for j in range(n):
         c = order[n_large + j]
-        small_means[j], small_scaling[j] = means[c], scaling[c]
+        put(small_means[j], means[c])
+        put(small_scaling[j], scaling[c])
         log_det[j], log_prior[j] = log_determinant(cholesky[c]), log_prior_part(prior, means[c], latent[c])
     parts = joint.order[q, n_large:]
     for i in range(n):
@@ -199,7 +201,7 @@ def _log_small(prior, proposals, joint, q, means, latent, cholesky, scaling, log
     return (alpha - 1.0) * math.log(share) + log_permanent(logs, np.empty(1 << n), -math.inf)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_joint(prior, proposals, joint, first, weights, means, latent, cholesky, scaling):
     """Log density of a mixture under the normal proposals, up to what no state changes; and the largest of them, with
     which it is quickest to begin (`first`)."""
@@ -220,7 +222,7 @@ def log_joint(prior, proposals, joint, first, weights, means, latent, cholesky, 
     return highest + math.log(total), nearest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def propose_joint(rng, prior, proposals, joint, weights, means, latent, cholesky, scaling, work):
     """Draw a mixture from one of the proposals; which, and False where it is refused."""
     n_components, d = means.shape

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.joint import log_joint, propose_joint
@@ -32,6 +31,8 @@ from bayesgmm.augmentation.proposals import (
     log_prior_part,
 )
 from bayesgmm.augmentation.split_merge import propose_split_merge
+from bayesgmm.augmentation.state import copy_state, put
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
@@ -46,7 +47,7 @@ SINGLE, WHOLE, JOINT, REGROUP, SPLIT_MERGE = range(5)
 N_KINDS = 5
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scaling, logs, table):
     """Log density of a mixture under the symmetrised proposals, up to what no state changes; and the largest of them.
 
@@ -83,7 +84,7 @@ def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scal
     return highest + math.log(total), nearest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_single(prior, proposals, first, j, state):
     """Log density of component j, weight included, under all fitted components pooled, constants aside."""
     weights, means, latent, cholesky, scaling = state
@@ -107,7 +108,7 @@ def _log_single(prior, proposals, first, j, state):
     return highest + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_prior(prior, weights, means, latent):
     value = 0.0
     for k in range(means.shape[0]):
@@ -117,14 +118,14 @@ def _log_prior(prior, weights, means, latent):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
     log_normalizers(np.log(weights), scaling, log_norm)
     return mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
     """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
     return _log_prior(prior, weights, means, latent) + _log_likelihood(
@@ -132,7 +133,7 @@ def log_posterior_of(features, row_weights, prior, weights, means, latent, scali
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, scaling, work):
     """Draw a whole mixture from proposal m; False where rounding does not allow it."""
     n_components = means.shape[0]
@@ -146,7 +147,7 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
         if not draw_covariance(rng, prior, proposals, m, np.int64(0), work, latent[0], cholesky[0], scaling[0]):
             return False
         for k in range(1, n_components):
-            scaling[k] = scaling[0]
+            put(scaling[k], scaling[0])
     for k in range(n_components):
         g = 0 if prior.shared else k
         if not draw_part(rng, prior, proposals, m, k, work, means[k], latent[g], cholesky[g], scaling[k]):
@@ -154,7 +155,7 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def give_weight(weights, j, weight, out):
     """The weight of component j changed, the others in proportion: the log Jacobian, of the K - 2 that are scaled."""
     rest = (1.0 - weight) / (1.0 - weights[j])
@@ -163,7 +164,7 @@ def give_weight(weights, j, weight, out):
     return (weights.shape[0] - 2.0) * math.log(rest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _propose_single(rng, prior, proposals, state, new, work, near):
     """Replace one component in `new`: the proposal used, and log q(old) - log q(new), -inf where there is no move."""
     n_components = len(state.weights)
@@ -182,7 +183,7 @@ def _propose_single(rng, prior, proposals, state, new, work, near):
     return m, gain
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near):
     """Replace all of `new`; returns as `_propose_single`."""
     m = rng.integers(0, len(proposals.alpha))
@@ -197,7 +198,7 @@ def _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     return m, gain - way
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     """Replace all of `new` by a normal proposal; returns as `_propose_single`."""
     q, made = propose_joint(
@@ -213,7 +214,7 @@ def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     return m, gain - way
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
          log_norm, logs, table, near):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
@@ -222,8 +223,7 @@ def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
     are the proposals nearest to the state, as far as known: of independent parts, and joint.
     """
-    new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
-    new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
+    copy_state(new, state)
     m = -1
     if kind == WHOLE:
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
@@ -243,6 +243,5 @@ def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log
     gain -= _log_prior(prior, state.weights, state.means, state.latent) + log_likelihood
     if not math.log(rng.random()) < gain:
         return m, False
-    state.weights[:], state.means[:], state.latent[:] = new.weights, new.means, new.latent
-    state.cholesky[:], state.scaling[:] = new.cholesky, new.scaling
+    copy_state(state, new)
     return m, True

@@ -18,17 +18,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance
 from bayesgmm.augmentation.covariances import before_data
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 from bayesgmm.triangular import multiply_lower
 
 __all__ = ["log_marginal", "move_row"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _scatter(n, centre, total, raw, y, sign, mean, out):
     """Rows in all, their mean and scatter about it, from sums about `centre`, with (+1) or without (-1) the row y."""
     d = mean.shape[0]
@@ -43,7 +44,7 @@ def _scatter(n, centre, total, raw, y, sign, mean, out):
     return m
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_marginal(prior, n, mean, scatter, cholesky, scaling, work):
     """Log density of `n` rows of a component given its covariance, its mean integrated out; without (2 pi)^(-n D/2).
 
@@ -87,7 +88,7 @@ def log_marginal(prior, n, mean, scatter, cholesky, scaling, work):
     return value - 0.5 * (trace + square)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _stretch(prior, n, without, within, work, out):
     """out = A of the host (D, D; lower), `n` rows without the row: log |d(A Sigma A') / d Sigma|, NaN for no A."""
     d = without.shape[0]
@@ -125,7 +126,7 @@ def _stretch(prior, n, without, within, work, out):
     return log_det
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _stretched(prior, stretch, gain, cholesky, work, latent, out, scaling):
     """out = the factor of A Sigma A', or of A^-1 Sigma A'^-1 when a row is lost; False where rounding forbids it."""
     d = cholesky.shape[0]
@@ -145,7 +146,7 @@ def _stretched(prior, stretch, gain, cholesky, work, latent, out, scaling):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_hosts(y, counts, centres, totals, state, out):
     """Log probability of each component with rows but this one to be the host, by weight and density, their means
     those of their rows."""
@@ -171,7 +172,7 @@ def _log_hosts(y, counts, centres, totals, state, out):
         out[k] -= highest + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _add_row(y, sign, k, counts, centres, totals, raws):
     counts[k] += sign
     for i in range(len(y)):
@@ -183,7 +184,7 @@ def _add_row(y, sign, k, counts, centres, totals, raws):
         totals[k], raws[k] = 0.0, 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_place(rng, log_weight):
     """A place, with probability exp(log_weight)."""
     u, place = rng.random(), 0
@@ -195,7 +196,7 @@ def _draw_place(rng, log_weight):
     return place
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, work, tally):
     """Move row y, of weight 1 and allocated to `place`, to a vacant component or out of one, or not.
 
@@ -225,15 +226,23 @@ def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, wo
         tally[1] += 1.0
         if not prior.shared:
             for k in (h, a):
-                state.latent[k], state.cholesky[k], state.scaling[k] = new.latent[k], new.cholesky[k], new.scaling[k]
+                _copy_covariance(k, k, state, new)
         if filling:
-            centres[a] = y
+            put(centres[a], y)
         _add_row(y, 1.0, to, counts, centres, totals, raws)
     else:
         _add_row(y, 1.0, place, counts, centres, totals, raws)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
+def _copy_covariance(g, k, target, source):
+    """Covariance g and the scaling of component k."""
+    put(target.latent[g], source.latent[g])
+    put(target.cholesky[g], source.cholesky[g])
+    put(target.scaling[k], source.scaling[k])
+
+
+@compiled
 def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, raws, state, new, hosts, work):
     """Propose covariances of host and vacant component in `new`, and accept them or not; sums are without the row."""
     d = y.shape[0]
@@ -243,8 +252,8 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
     _scatter(counts[h], centres[h], totals[h], raws[h], y, 1.0, with_mean, within)
     gh, ga = (0, 0) if prior.shared else (h, a)
     if prior.shared:
-        new.latent[0], new.cholesky[0], new.scaling[h] = state.latent[0], state.cholesky[0], state.scaling[h]
-        new.scaling[a] = state.scaling[a]
+        _copy_covariance(0, h, new, state)
+        put(new.scaling[a], state.scaling[a])
         log_stretch = 0.0
     else:
         log_stretch = _stretch(prior, n, without.copy(), within.copy(), work, stretch)
@@ -257,7 +266,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
                 rng, prior, new.means[a], new.latent[a], new.cholesky[a], new.scaling[a], work[0], np.bool_(True)
             )
         else:
-            new.latent[a], new.cholesky[a], new.scaling[a] = state.latent[a], state.cholesky[a], state.scaling[a]
+            _copy_covariance(a, a, new, state)
     filled, vacant = (new, state) if filling else (state, new)
     alone = log_marginal(prior, 1.0, y, none, filled.cholesky[ga], filled.scaling[a], work)
     alone += log_marginal(prior, n, mean, without, filled.cholesky[gh], filled.scaling[h], work)
@@ -269,8 +278,8 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
         together += log_prior_covariance(prior, vacant.latent[h])
     if filling:  # the host that the way back would choose is so by the covariances then
         scaling = state.scaling[h].copy()
-        state.scaling[h] = new.scaling[h]
+        put(state.scaling[h], new.scaling[h])
         _log_hosts(y, counts, centres, totals, state, hosts)
-        state.scaling[h] = scaling
+        put(state.scaling[h], scaling)
     gain = alone - together + hosts[h] + math.log(n_vacant) - log_stretch
     return math.log(rng.random()) < (gain if filling else -gain)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 
 __all__ = ["factor", "invert", "rounding_removed"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def factor(matrix, out):
     """Lower Cholesky factor of the lower triangle of matrix (D, D); False where it is not positive definite."""
     d = matrix.shape[0]
@@ -30,7 +31,7 @@ def factor(matrix, out):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def invert(lower, out):
     d = lower.shape[0]
     for j in range(d):
@@ -43,12 +44,12 @@ def invert(lower, out):
             out[j, i] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def rounding_removed(cholesky, floor, matrix, latent):
     """latent = factor of cholesky cholesky' - diag(floor); False where that is not positive definite."""
     d = cholesky.shape[0]
     if floor.max() == 0.0:
-        latent[:] = cholesky
+        put(latent, cholesky)
         return True
     for i in range(d):
         for j in range(i + 1):

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
+from bayesgmm.augmentation.state import add, put
+from bayesgmm.compiled import compiled
 
 __all__ = ["MEAN", "SHAPE", "SHARE", "compensate", "move_component"]
 
 SHARE, MEAN, SHAPE = 1, 2, 4  # what a step moves: any of these together
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _exponential(generator, out, term, spare):
     """out = exp(generator), lower triangular but for its last column: Taylor's series of a part of it, squared."""
     d = generator.shape[0]
@@ -33,14 +33,14 @@ def _exponential(generator, out, term, spare):
         term[i, i] = 1.0
     for order in range(1, 16):
         _multiply(term, generator, scale / order, spare)
-        term[:] = spare
-        out += term
+        put(term, spare)
+        add(out, term)
     for _ in range(halvings):
         _multiply(out, out, 1.0, spare)
-        out[:] = spare
+        put(out, spare)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _multiply(a, b, scale, out):
     d = a.shape[0]
     for i in range(d):
@@ -51,7 +51,7 @@ def _multiply(a, b, scale, out):
             out[i, j] = scale * value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def move_component(rng, prior, size, parts, a, old, new, group, work):
     """Component a of `new`, moved from `old`; the log Jacobian with respect to (mean, covariance), -inf for no move.
 
@@ -100,7 +100,7 @@ def move_component(rng, prior, size, parts, a, old, new, group, work):
     return jacobian
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _set_variances(prior, cholesky, latent):
     """The factor without rounding of a diagonal covariance; False where rounding does not allow it."""
     for i in range(cholesky.shape[0]):
@@ -111,7 +111,7 @@ def _set_variances(prior, cholesky, latent):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def compensate(prior, a, b, old, new, work):
     """Component b of `new` such that the joint moments of a and b are those of `old`; log Jacobian, -inf for no move.
 

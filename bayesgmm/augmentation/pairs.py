@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from bayesgmm.compiled import compiled
 
 __all__ = ["draw_pair", "log_pair", "set_closeness"]
 
 _UNIFORM = 0.1  # probability that a pair is any pair, rather than a close one
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _closeness(i, j, state):
     """exp(-d / 4), d the squared distance of two means in units of the component in which it is smaller."""
     first = second = 0.0
@@ -29,7 +29,7 @@ def _closeness(i, j, state):
     return math.exp(-0.25 * min(first, second))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def set_closeness(k, state, close):
     """Row and column k of `close` (K, K), of which the lower triangle is in use."""
     for i in range(close.shape[0]):
@@ -37,7 +37,7 @@ def set_closeness(k, state, close):
             close[max(i, k), min(i, k)] = _closeness(i, k, state)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_pair(rng, state, close):
     """Two components, rather close ones, the one that moves rather the smaller: see `log_pair`."""
     k = close.shape[0]
@@ -58,7 +58,7 @@ def draw_pair(rng, state, close):
     return a, b
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_pair(a, b, state, close):
     """Log probability of the ordered pair."""
     k = close.shape[0]

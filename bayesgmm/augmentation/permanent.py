@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from bayesgmm.compiled import compiled
 
 __all__ = ["LOST", "add_log", "log_permanent", "size"]
 
@@ -12,7 +12,7 @@ __all__ = ["LOST", "add_log", "log_permanent", "size"]
 LOST = 45.0  # terms so many nats below the largest do not show in a sum
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def size(subset):
     """Number of bits of a set of columns."""
     n = 0
@@ -22,7 +22,7 @@ def size(subset):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_permanent(logs, table, least):
     """Log permanent of exp(logs) (K, K), or -inf where it is surely below `least`.
 
@@ -53,7 +53,7 @@ def log_permanent(logs, table, least):
     return scale + math.log(table[(1 << k) - 1]) if table[(1 << k) - 1] > 0.0 else -math.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def add_log(highest, total, value):
     """A running log-sum-exp as (highest, total)."""
     if value == -math.inf:

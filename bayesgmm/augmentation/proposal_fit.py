@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
@@ -14,6 +13,7 @@ from scipy.special import gammaln, multigammaln, psi
 
 from bayesgmm.augmentation.complete_prior import CompletePrior
 from bayesgmm.augmentation.proposals import Proposals, Sample, log_determinant, log_parts, log_prior_part
+from bayesgmm.compiled import compiled
 from bayesgmm.params import inverse_cholesky
 
 __all__ = ["fit_proposals"]
@@ -104,7 +104,7 @@ def _log_iw_constant(nu: float, root_diagonal: Array) -> float:
     return float(nu * log_det - 0.5 * nu * d * math.log(2.0) - multigammaln(0.5 * nu, d))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _mark_empty(prior, proposals, m, sample, scaling):
     """Set `empty` where the prior gives a component's draws a higher density than the fit."""
     log_det, log_prior, none, out, part = np.empty(1), np.empty(1), np.empty(0), np.empty((1, 1)), np.empty(1, np.int64)

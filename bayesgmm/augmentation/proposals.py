@@ -12,12 +12,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.covariances import draw_inverse_wishart
 from bayesgmm.augmentation.matrices import invert, rounding_removed
+from bayesgmm.compiled import compiled
 
 __all__ = [
     "Proposals", "Sample", "draw_covariance", "draw_part", "log_covariance", "log_determinant", "log_parts",
@@ -61,7 +61,7 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
                      np.empty((0, k), dtype=bool), np.empty(0))  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_covariance(correlated, one_sd, nu, root, constant, scaling, log_det):
     """Log density of a covariance under a fitted part; `log_det` is that of its factor, `scaling` the factor's inverse.
 
@@ -84,7 +84,7 @@ def log_covariance(correlated, one_sd, nu, root, constant, scaling, log_det):
     return constant - (nu + d + 1.0) * log_det - 0.5 * trace
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_determinant(cholesky):
     """Log determinant of a triangular matrix."""
     value = 0.0
@@ -93,14 +93,14 @@ def log_determinant(cholesky):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_prior_part(prior, mean, latent):
     """Log prior density of a component's mean and, unless it is shared, its covariance."""
     value = log_prior_mean(prior, mean)
     return value if prior.shared else value + log_prior_covariance(prior, latent)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bound, least, logs):
     """Add to logs[i, j] the log density, under part i of proposal m, of component j: its mean and, unless that is
     shared, its covariance.
@@ -156,7 +156,7 @@ def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bo
     return done
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_part(rng, prior, proposals, m, k, work, mean, latent, cholesky, scaling):
     """Draw what `log_parts` gives the density of; False where rounding does not allow the covariance."""
     if proposals.empty[m, k]:
@@ -176,7 +176,7 @@ def draw_part(rng, prior, proposals, m, k, work, mean, latent, cholesky, scaling
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_covariance(rng, prior, proposals, m, g, work, latent, cholesky, scaling):
     """Draw what `log_covariance` is the density of; False where rounding does not allow it."""
     d = cholesky.shape[0]

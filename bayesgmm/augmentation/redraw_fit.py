@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
@@ -15,7 +14,8 @@ from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.pairs import draw_pair, set_closeness
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraws import DOF, Redraws, frame_of, no_redraws, to_frame
-from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.augmentation.state import ChainState, put
+from bayesgmm.compiled import compiled
 from bayesgmm.data import prepare_table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.params import inverse_cholesky
@@ -77,7 +77,7 @@ def _coordinates(sample: Sample, prior: CompletePrior, n_draws: int, seed: int) 
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _fill(rng, prior, index, weights, means, latent, cholesky, scaling, out):
     k, d = means.shape[1:]
     close, frame = np.zeros((k, k)), np.empty((4, d, d))
@@ -92,4 +92,4 @@ def _fill(rng, prior, index, weights, means, latent, cholesky, scaling, out):
             u, v = out[n, : -1 - d], out[n, -1 - d :]
             to_frame(prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], frame[1], u)
             v[0] = math.log(state.weights[a] + state.weights[b])
-            v[1:] = frame[2, 0]
+            put(v[1:], frame[2, 0])

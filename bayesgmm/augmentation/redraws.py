@@ -18,11 +18,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.augmentation.permanent import add_log
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 from bayesgmm.triangular import multiply_lower
 
 __all__ = [
@@ -64,7 +65,7 @@ def no_redraws() -> Redraws:
     return Redraws(a, matrix, cube, cube, cube, a, matrix, cube)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _distance(inverse, x, centre):
     """Squared length of inverse (x - centre)."""
     distance = 0.0
@@ -76,30 +77,33 @@ def _distance(inverse, x, centre):
     return distance
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def given_frame(redraws, both, centre):
     """The distributions of a pair whose joint weight is `both` and whose joint mean is `centre`."""
     n_parts, p, n_frame = redraws.slope.shape
     log_share, up_to, moved = np.empty(n_parts), np.empty(n_parts), redraws.centre.copy()
     v = np.empty(n_frame)
     v[0] = math.log(both)
-    v[1:] = centre
+    put(v[1:], centre)
     for m in range(n_parts):
         distance = _distance(redraws.frame_inverse[m], v, redraws.frame_centre[m])
         log_share[m] = redraws.log_share[m] - 0.5 * (DOF + n_frame) * math.log1p(distance / DOF)
         for i in range(p):
             for j in range(n_frame):
                 moved[m, i] += redraws.slope[m, i, j] * (v[j] - redraws.frame_centre[m, j])
-    log_share -= log_share.max()
-    log_share -= math.log(np.exp(log_share).sum())
+    highest, total = -math.inf, 0.0
+    for m in range(n_parts):
+        highest, total = add_log(highest, total, log_share[m])
+    log_total = highest + math.log(total)
     total = 0.0
     for m in range(n_parts):
+        log_share[m] -= log_total
         total += math.exp(log_share[m])
         up_to[m] = total
     return Given(log_share, up_to, moved)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
     """Joint mean of components a and b and `root`, the factor of what a walk keeps of their joint covariance."""
     d = means.shape[1]
@@ -107,7 +111,7 @@ def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
     for i in range(d):
         centre[i] = means[b, i] + share * (means[a, i] - means[b, i])
     if prior.shared:
-        root[:] = cholesky[0]
+        put(root, cholesky[0])
         return True
     for i in range(d):
         for j in range(i + 1):
@@ -128,7 +132,7 @@ def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def to_frame(prior, a, b, weights, means, cholesky, centre, inverse, u):
     """Coordinates u of component a in the frame of a and b, whose inverse factor is `inverse`; and the log of d(mean,
     covariance) / du, up to what the frame gives."""
@@ -152,7 +156,7 @@ def to_frame(prior, a, b, weights, means, cholesky, centre, inverse, u):
     return _log_jacobian(prior, d, u)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_jacobian(prior, d, u):
     value, at = 0.0, 1 + d
     if prior.shared:
@@ -167,7 +171,7 @@ def _log_jacobian(prior, d, u):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_redraw(redraws, given, u, logs):
     """Log density of the coordinates u, and in `logs` (M,) that of each part, its share included."""
     p = len(u)
@@ -180,15 +184,15 @@ def log_redraw(redraws, given, u, logs):
     return highest + math.log(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def redraw(rng, redraws, given, u, z):
     """Draw the coordinates u."""
     m = min(np.searchsorted(given.up_to, rng.random()), len(given.up_to) - 1)
-    u[:] = given.centre[m]
+    put(u, given.centre[m])
     _add_noise(rng, redraws.root[m], math.sqrt(DOF / (2.0 * rng.standard_gamma(0.5 * DOF))), u, z)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def nudge(rng, redraws, logs, log_total, u, z):
     """Move u as the part that it is likely to be of suggests, which is returned; `logs` are as by `log_redraw`."""
     level, m = rng.random(), 0
@@ -200,7 +204,7 @@ def nudge(rng, redraws, logs, log_total, u, z):
     return m
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _add_noise(rng, root, scale, u, z):
     for i in range(len(u)):
         z[i] = rng.standard_normal()
@@ -211,7 +215,7 @@ def _add_noise(rng, root, scale, u, z):
         u[i] += scale * value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def from_frame(prior, a, b, both, centre, root, u, new, matrix):
     """Weights of a and b, which add up to `both`, and component a of `new` at u; False where that cannot be: rounding
     is more than its covariance, or a weight is no number."""

@@ -15,7 +15,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
@@ -24,6 +23,8 @@ from bayesgmm.augmentation.covariances import before_data, draw_inverse_wishart
 from bayesgmm.augmentation.lone_rows import log_marginal
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent
+from bayesgmm.augmentation.state import add, copy_state, put
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers
 
 __all__ = ["Groupings", "log_grouping", "no_groupings", "regroup"]
@@ -44,7 +45,7 @@ def no_groupings(n_components: int) -> Groupings:
     return Groupings(none, none)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def log_grouping(log_r, first, place, n_components, table):
     """Log probability of an allocation under groupings mixed, up to what no allocation changes; and the most likely."""
     n_groupings, n_rows = log_r.shape[:2]
@@ -64,7 +65,7 @@ def log_grouping(log_r, first, place, n_components, table):
     return highest + math.log(total), nearest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _allocate(rng, features, row_weights, log_norm, means, scaling, correlated, place):
     """Draw the component of every row given the mixture; -1 for rows of no weight."""
     (d, n_rows), n_components = features.shape, means.shape[0]
@@ -92,7 +93,7 @@ def _allocate(rng, features, row_weights, log_norm, means, scaling, correlated, 
         place[row] = _pick(rng.random() * total, r)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pick(level, r):
     """The place in which `level` falls, between 0 and the sum of r."""
     for k in range(r.shape[0] - 1):
@@ -102,7 +103,7 @@ def _pick(level, r):
     return r.shape[0] - 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _sum_up(features, place, correlated, counts, means, scatter):
     """Rows of each component, their mean, and their scatter about it (lower triangle)."""
     (d, n_rows), n_components = features.shape, means.shape[0]
@@ -115,7 +116,8 @@ def _sum_up(features, place, correlated, counts, means, scatter):
             means[place[row], i] += features[i, row]
     for k in range(n_components):
         if counts[k] > 0.0:
-            means[k] /= counts[k]
+            for i in range(d):
+                means[k, i] /= counts[k]
     off = np.empty(d)
     for row in range(n_rows):
         k = place[row]
@@ -131,7 +133,7 @@ def _sum_up(features, place, correlated, counts, means, scatter):
                 scatter[k, j, i] = scatter[k, i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _given_rows(prior, n, scatter, out):
     """What covariances are proposed given `n` rows besides their mean: degrees of freedom nu of an inverse-Wishart and,
     in `out`, the factor of its scale; of inverse-gammas nu / 2 is the shape, and the scales are on the diagonal. NaN
@@ -151,7 +153,7 @@ def _given_rows(prior, n, scatter, out):
     return 2.0 * nu + n * (d if prior.one_sd else 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_covariance(rng, prior, nu, root, work, latent, cholesky, scaling):
     """Draw what `_log_covariance` is the density of; False where rounding does not allow it."""
     d = root.shape[0]
@@ -172,7 +174,7 @@ def _draw_covariance(rng, prior, nu, root, work, latent, cholesky, scaling):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_covariance(prior, nu, root, cholesky, scaling):
     d = root.shape[0]
     value = 0.0
@@ -192,18 +194,18 @@ def _log_covariance(prior, nu, root, cholesky, scaling):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _pool(prior, counts, scatter):
     """With a shared covariance, rows besides the means and scatter of all, in those of the first component."""
     n = 0.0
     for k in range(counts.shape[0]):
         n += max(counts[k] - 1.0, 0.0)
         if k > 0:
-            scatter[0] += scatter[k]
+            add(scatter[0], scatter[k])
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots, latent, cholesky, scaling, work):
     """Log posterior of an allocation and the covariances, less the log density with which those are proposed, which are
     drawn first if `draw`; -inf where there are none."""
@@ -223,13 +225,13 @@ def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots,
                 return -math.inf
             value += log_prior_covariance(prior, latent[g]) - _log_covariance(prior, nu, roots, cholesky[g], scaling[k])
         if shared and draw and k > 0:
-            scaling[k] = scaling[0]
+            put(scaling[k], scaling[0])
         if counts[k] > 0.0:
             value += log_marginal(prior, counts[k], means[k], own[k], cholesky[g], scaling[k], work)
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_norm, table, near):
     """Propose another allocation and covariances, and accept them or not: the grouping used, and whether the state
     changed. `state`, `new`, `work`, `log_norm`, `table` as in `jump`; `near` (1,) the grouping likely to be near."""
@@ -252,7 +254,7 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
     way, _ = log_grouping(groupings.log_r, m, place, n_components, table)
     if not math.log(rng.random()) < gain + back - way:
         return m, False
-    draw_weights(rng, counts, prior.concentration, state.weights)
+    draw_weights(rng, counts, prior.concentration, new.weights)
     nothing, vector = np.zeros(d), np.empty(d)
     for k in range(n_components):
         g = 0 if prior.shared else k
@@ -263,6 +265,5 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
         else:
             update_mean(rng, prior, counts[k], nothing, means[k], new.scaling[k], work[0], work[1], vector,
                         new.means[k])  # fmt: skip
-    state.means[:], state.latent[:], state.cholesky[:] = new.means, new.latent, new.cholesky
-    state.scaling[:] = new.scaling
+    copy_state(state, new)
     return m, True

@@ -12,18 +12,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.complete_prior import cells_of
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.pair_steps import compensate
 from bayesgmm.augmentation.pairs import draw_pair, log_pair, set_closeness
 from bayesgmm.augmentation.redraws import frame_of, from_frame, given_frame, log_redraw, redraw, to_frame
+from bayesgmm.augmentation.state import put
+from bayesgmm.compiled import compiled
 
 __all__ = ["propose_split_merge"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_frame(prior, both, root):
     """Log of d(shares, mean, covariance) / du, the part that the frame gives."""
     value = 0.0
@@ -36,7 +37,7 @@ def _log_frame(prior, both, root):
     return power * value - math.log(both)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _third(rng, a, b, weights):
     """A component other than a and b, by weight."""
     level, c = rng.random() * (1.0 - weights[a] - weights[b]), -1
@@ -47,7 +48,7 @@ def _third(rng, a, b, weights):
     return c
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def propose_split_merge(rng, prior, redraws, state, new, work):
     """In `new`, a copy of `state`, move a component to another cluster: log q(old) - log q(new), -inf for no move."""
     n_components, d = state.means.shape
@@ -71,17 +72,18 @@ def propose_split_merge(rng, prior, redraws, state, new, work):
     gain += log_redraw(redraws, given_frame(redraws, both, centre), u[0], logs)
     gain -= math.log(weight * rest) + _log_frame(prior, both, root)
     gain += (d + cells_of(prior, d)) * math.log(rest / both)
-    new.weights[a], new.weights[b], new.means[b] = 0.0, both, centre
+    new.weights[a], new.weights[b] = 0.0, both
+    put(new.means[b], centre)
     if not prior.shared:
-        new.cholesky[b] = root
+        put(new.cholesky[b], root)
         if not rounding_removed(root, prior.floor, work[0], new.latent[b]):
             return -math.inf
-        new.scaling[b] = inverse
+        put(new.scaling[b], inverse)
     # c splits.
     both = state.weights[c]
-    root[:] = new.cholesky[0 if prior.shared else c]
+    put(root, new.cholesky[0 if prior.shared else c])
     invert(root, inverse)
-    centre[:] = state.means[c]
+    put(centre, state.means[c])
     given = given_frame(redraws, both, centre)
     redraw(rng, redraws, given, u[0], u[1])
     if not from_frame(prior, a, c, both, centre, root, u[0], new, work[0]):

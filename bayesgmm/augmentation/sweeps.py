@@ -11,7 +11,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.allocation import allocation_pass
@@ -21,26 +20,18 @@ from bayesgmm.augmentation.covariances import update_covariance
 from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jump
 from bayesgmm.augmentation.lone_rows import move_row
 from bayesgmm.augmentation.regrouping import regroup
+from bayesgmm.augmentation.state import add, copy_state, new_copy, put
 from bayesgmm.augmentation.walks import walk
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers
 
-__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "WALK_EVERY", "Allocation", "ChainState", "new_allocation", "sweep_many"]
+__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "WALK_EVERY", "Allocation", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
 WALK_EVERY = 2  # jumps
 # Numbers that `sweep_many` counts, and where those of kinds of jumps, of rows moved alone and of walks begin.
 KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_KINDS, 5 + 2 * N_KINDS, 9 + 2 * N_KINDS
-
-
-class ChainState(NamedTuple):
-    """One mixture; G is K, or 1 for a shared covariance."""
-
-    weights: Array  # (K,)
-    means: Array  # (K, D)
-    latent: Array  # (G, D, D) factors of the covariances before rounding
-    cholesky: Array  # (G, D, D)
-    scaling: Array  # (K, D, D) inverses of `cholesky`
 
 
 class Allocation(NamedTuple):
@@ -59,7 +50,7 @@ def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: 
     return Allocation(np.empty(k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _unwhiten(cholesky, sums, outer, half, total, raw):
     """total = L sums and raw = L outer L' (lower triangles of outer and raw)."""
     d = total.shape[0]
@@ -81,7 +72,7 @@ def _unwhiten(cholesky, sums, outer, half, total, raw):
             raw[i, j] = value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _recentre(raw, total, n, centre, mean, out):
     """Sum of squares about `mean`, from the one about `centre`, whose sum of deviations is `total`."""
     d = mean.shape[0]
@@ -92,7 +83,7 @@ def _recentre(raw, total, n, centre, mean, out):
             out[i, j] = raw[i, j] - a * total[j] - total[i] * b + n * a * b
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, centres, scatter, matrices, vectors,
                      tally):  # fmt: skip
     """New weights, means and covariances given the allocation, and in two steps means again; `totals`, `raws` are sums
@@ -119,7 +110,7 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
                 )
                 tally[0] += tried
                 tally[1] += accepted
-            scatter[n_components] += scatter[k]
+            add(scatter[n_components], scatter[k])
         if step == 0 and shared:
             tried, accepted = update_covariance(
                 rng, prior, refresh, counts.sum(), scatter[n_components], matrices, latent[0], cholesky[0], scaling[0]
@@ -127,10 +118,10 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
             tally[0] += tried
             tally[1] += accepted
             for k in range(1, n_components):
-                scaling[k] = scaling[0]
+                put(scaling[k], scaling[0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     counts, sums, outers, component, log_r = allocation
@@ -138,7 +129,7 @@ def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihoo
                            want_likelihood, watched, counts, sums, outers, component, log_r)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _watch(rng, row_weights, rows):
     """A row that may move alone, its probability as in `Proposals.rows`; -1 where its weight is not 1."""
     n = row_weights.shape[0]
@@ -146,7 +137,7 @@ def _watch(rng, row_weights, rows):
     return row if row_weights[row] == 1.0 else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
                redraws, jump_every, shares, walk_steps, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip
@@ -183,8 +174,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     place, watched = -1, _watch(rng, row_weights, proposals.rows) if moves else -1
     if first == 0:
         _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
-    before = _copy(state)
-    scratch = _copy(state)
+    before, scratch = new_copy(state), new_copy(state)
     logs = np.empty((n_components, n_components))
     table = np.empty(1 << min(n_components, MAX_WHOLE))
     near = np.zeros(3, dtype=np.int64)
@@ -194,9 +184,9 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
     for s in range(out_weights.shape[0]):
         for _ in range(thin):
             if fractional:
-                _restore(before, state)
+                copy_state(before, state)
             for k in range(n_components):
-                centres[k] = state.means[k]
+                put(centres[k], state.means[k])
                 g = 0 if prior.shared else k
                 _unwhiten(state.cholesky[g], allocation.sums[k], allocation.outers[k], matrices[0], totals[k], raws[k])
             if place >= 0:
@@ -232,7 +222,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             changed = False
             if fractional and not math.log(rng.random()) < ratio:
                 tally[2] += 1.0
-                _restore(state, before)
+                copy_state(state, before)
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
                 walk(rng, features, row_weights, prior, redraws, walk_steps, state, scratch, matrices, group, log_norm,
@@ -259,24 +249,7 @@ def sweep_many(rng, first, thin, features, row_weights, prior, refresh, state, a
             if changed:
                 allocation.component[:] = -1
                 _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
-        out_weights[s] = state.weights
-        out_means[s] = state.means
-        out_latent[s] = state.latent
-        out_cholesky[s] = state.cholesky
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _copy(state):
-    return ChainState(
-        state.weights.copy(), state.means.copy(), state.latent.copy(), state.cholesky.copy(), state.scaling.copy()
-    )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _restore(state, saved):
-    """Overwrite `state` by `saved`."""
-    state.weights[:] = saved.weights
-    state.means[:] = saved.means
-    state.latent[:] = saved.latent
-    state.cholesky[:] = saved.cholesky
-    state.scaling[:] = saved.scaling
+        put(out_weights[s], state.weights)
+        put(out_means[s], state.means)
+        put(out_latent[s], state.latent)
+        put(out_cholesky[s], state.cholesky)

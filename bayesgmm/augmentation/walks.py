@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.augmentation.complete_prior import cells_of, log_prior_covariance, log_prior_mean
 from bayesgmm.augmentation.matrices import invert
@@ -34,7 +33,9 @@ from bayesgmm.augmentation.redraws import (
     redraw,
     to_frame,
 )
+from bayesgmm.augmentation.state import copy_component, copy_state, put
 from bayesgmm.block_math import BLOCK, FAST, exp_block, log_block, whiten
+from bayesgmm.compiled import compiled
 from bayesgmm.kernels import log_normalizers, weigh_block
 
 __all__ = ["walk"]
@@ -44,7 +45,7 @@ _ANEW, _FITTED = 0.4, 0.8  # shares of the steps: drawn anew, and these and thos
 _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def _rest(features, log_norm, means, scaling, diagonal, a, b, reference, rest):
     """Reference log density of every row, and the densities of all components but a and b relative to it."""
     n_features, n_rows = features.shape
@@ -58,7 +59,7 @@ def _rest(features, log_norm, means, scaling, diagonal, a, b, reference, rest):
         n = min(BLOCK, n_rows - start)
         weigh_block(features, start, n, log_norm, means, scaling, diagonal,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
-        reference[start : start + n] = highest[:n]
+        put(reference[start : start + n], highest[:n])
         for i in range(n):
             rest[start + i] = 0.0
         for k in range(n_components):
@@ -68,7 +69,7 @@ def _rest(features, log_norm, means, scaling, diagonal, a, b, reference, rest):
                     rest[start + i] += rk[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@compiled(fastmath=FAST)
 def _relative(features, row_weights, log_norm, means, scaling, diagonal, pair, reference, rest):
     """Log-likelihood less the weighted sum of `reference`, with the components `pair` beside `rest`."""
     n_features, n_rows = features.shape
@@ -103,30 +104,19 @@ def _relative(features, row_weights, log_norm, means, scaling, diagonal, pair, r
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_prior_of(prior, k, state):
     g = 0 if prior.shared else k
     value = (prior.concentration - 1.0) * math.log(state.weights[k]) + log_prior_mean(prior, state.means[k])
     return value if prior.shared else value + log_prior_covariance(prior, state.latent[g])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _set(k, shared, source, target):
-    """Component k of `target` as that of `source`."""
-    target.weights[k] = source.weights[k]
-    target.means[k] = source.means[k]
-    if not shared:
-        target.scaling[k] = source.scaling[k]
-        target.latent[k] = source.latent[k]
-        target.cholesky[k] = source.cholesky[k]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _typical_size(n, weight):
     return _LOG_SIZE - 0.5 * math.log(n * weight + 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
     """A small step of component a and the shares: log Jacobian and ratio of proposals, -inf where there is no step."""
     noise = rng.standard_normal()
@@ -144,7 +134,7 @@ def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
     return gain + 0.5 * (noise * noise - back * back)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work):
     """Component a and the shares drawn anew, or moved in the directions of fitted ones: as `_step`."""
     gain = -to_frame(prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], frame[1], u[0])
@@ -163,7 +153,7 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
     return gain if anew else gain + logs[1, m] - logs[0, m]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, group, log_norm, reference, rest, tally):
     """`steps` Metropolis steps of a pair of components.
 
@@ -173,8 +163,7 @@ def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, gr
     """
     n_components, n_rows = state.means.shape[0], features.shape[1]
     d = features.shape[0]
-    new.weights[:], new.means[:], new.latent[:] = state.weights, state.means, state.latent
-    new.cholesky[:], new.scaling[:] = state.cholesky, state.scaling
+    copy_state(new, state)
     close = np.zeros((n_components, n_components))
     for k in range(n_components):
         set_closeness(k, state, close)
@@ -215,8 +204,8 @@ def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, gr
             value += _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
         accepted = math.log(rng.random()) < gain + value - now
         source, target = (new, state) if accepted else (state, new)
-        _set(a, prior.shared, source, target)
-        _set(b, prior.shared, source, target)
+        copy_component(a, prior.shared, target, source)
+        copy_component(b, prior.shared, target, source)
         if accepted:
             now = value
             tally[kind + 1] += 1.0

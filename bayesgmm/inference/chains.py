@@ -17,7 +17,8 @@ from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, SINGLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.redraws import Redraws, no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, Allocation, ChainState, new_allocation, sweep_many
+from bayesgmm.augmentation.state import ChainState
+from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, Allocation, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky

@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
-from numba import njit
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -23,6 +22,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm import block_math, coordinates, decoupled, kernels, log_posterior, log_prior, packed, triangular
+from bayesgmm.compiled import compiled
 from bayesgmm.decoupled import log_posterior_decoupled
 from bayesgmm.density import Density
 
@@ -34,14 +34,14 @@ _SOURCES = (*(module.__file__ for module in _MODULES), __file__)
 _VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(str(p)).read_bytes() for p in _SOURCES)).digest()[:6])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _value_and_gradient(u, ints, floats):
     gradient = np.empty(u.shape[0])
     value = log_posterior_decoupled(u.copy(), gradient, ints, floats)  # a copy is contiguous: one specialisation
     return np.asarray(value), gradient
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _minibatch_value_and_gradient(u, rows, ints, floats):
     """The same for a problem that holds `rows` only, each weighing N / B times as much."""
     n, d, n_batch = ints[0], ints[1], rows.shape[0]

@@ -19,12 +19,13 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.sweeps import TALLY, Allocation, ChainState, sweep_many
+from bayesgmm.augmentation.state import ChainState
+from bayesgmm.augmentation.sweeps import TALLY, Allocation, sweep_many
+from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
@@ -185,7 +186,7 @@ class _LeavingOneOut(Sweeps):
                    self.rows, self.log_shares, *out, tally, used)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _step_many(rng, thin, features, row_weights, prior, refresh, state, allocation, proposals, joint, groupings,
                redraws, kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip

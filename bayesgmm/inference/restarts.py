@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.augmentation.state import ChainState
 from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
 from bayesgmm.mode_bridge import bridge_by_modes

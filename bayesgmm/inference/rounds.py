@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.sweeps import ChainState
+from bayesgmm.augmentation.state import ChainState
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
 from bayesgmm.inference.exploration import jumps_of, relative_work, samples_by_mode

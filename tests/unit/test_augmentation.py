@@ -30,7 +30,8 @@ from bayesgmm.augmentation.proposals import (
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, ChainState, new_allocation, sweep_many
+from bayesgmm.augmentation.state import ChainState
+from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
 from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density

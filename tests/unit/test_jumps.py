@@ -22,7 +22,8 @@ from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import frame_of, to_frame
 from bayesgmm.augmentation.split_merge import _log_frame
-from bayesgmm.augmentation.sweeps import KINDS, ROWS, ChainState
+from bayesgmm.augmentation.state import ChainState
+from bayesgmm.augmentation.sweeps import KINDS, ROWS
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state

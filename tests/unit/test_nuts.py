@@ -115,17 +115,22 @@ def test_chains_start_at_distinct_modes_within_the_window() -> None:
 def test_interrupt_returns_what_was_drawn() -> None:
     """Ctrl-C in a real process: the fit comes back, marked as partial, and says so."""
     code = textwrap.dedent("""
-        import _thread, threading, warnings
+        import _thread, signal, warnings
         import numpy as np
         import bayesgmm as bg
         warnings.simplefilter("ignore")
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         rng = np.random.default_rng(0)
         X = np.concatenate([rng.normal(0, 1, (2000, 3)), rng.normal(5, 1, (2000, 3))])
         import bayesgmm.inference.nuts as nuts
         original = nuts.run_chains
+        pressed = []
+        def report(chain, finished, divergences):
+            if finished > 400 and not pressed:
+                pressed.append(chain)
+                _thread.interrupt_main()
         def interrupted(jobs, **options):
-            threading.Timer(4.0, _thread.interrupt_main).start()
-            return original(jobs, **options)
+            return original(jobs, **{**options, "report": report})
         nuts.run_chains = interrupted
         fit = bg.BayesianGMM(2, draws=1_000_000, tune=200, random_seed=1, progressbar=False,
                              log_likelihood=False).fit(X)
