@@ -183,7 +183,7 @@ def _propose_single(rng, prior, proposals, state, new, work, near):
     return m, gain
 
 
-@compiled
+@compiled(inline="always")
 def _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near):
     """Replace all of `new`; returns as `_propose_single`."""
     m = rng.integers(0, len(proposals.alpha))
@@ -198,7 +198,7 @@ def _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     return m, gain - way
 
 
-@compiled
+@compiled(inline="always")
 def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     """Replace all of `new` by a normal proposal; returns as `_propose_single`."""
     q, made = propose_joint(
@@ -214,7 +214,7 @@ def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     return m, gain - way
 
 
-@compiled
+@compiled(inline="always")
 def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
          log_norm, logs, table, near):  # fmt: skip
     """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.

@@ -242,7 +242,7 @@ def _copy_covariance(g, k, target, source):
     put(target.scaling[k], source.scaling[k])
 
 
-@compiled
+@compiled(inline="always")
 def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, raws, state, new, hosts, work):
     """Propose covariances of host and vacant component in `new`, and accept them or not; sums are without the row."""
     d = y.shape[0]

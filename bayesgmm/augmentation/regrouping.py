@@ -133,7 +133,7 @@ def _sum_up(features, place, correlated, counts, means, scatter):
                 scatter[k, j, i] = scatter[k, i, j]
 
 
-@compiled
+@compiled(inline="always")
 def _given_rows(prior, n, scatter, out):
     """What covariances are proposed given `n` rows besides their mean: degrees of freedom nu of an inverse-Wishart and,
     in `out`, the factor of its scale; of inverse-gammas nu / 2 is the shape, and the scales are on the diagonal. NaN
@@ -194,7 +194,7 @@ def _log_covariance(prior, nu, root, cholesky, scaling):
     return value
 
 
-@compiled
+@compiled(inline="always")
 def _pool(prior, counts, scatter):
     """With a shared covariance, rows besides the means and scatter of all, in those of the first component."""
     n = 0.0
@@ -231,7 +231,7 @@ def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots,
     return value
 
 
-@compiled
+@compiled(inline="always")
 def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_norm, table, near):
     """Propose another allocation and covariances, and accept them or not: the grouping used, and whether the state
     changed. `state`, `new`, `work`, `log_norm`, `table` as in `jump`; `near` (1,) the grouping likely to be near."""

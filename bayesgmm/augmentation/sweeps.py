@@ -83,7 +83,7 @@ def _recentre(raw, total, n, centre, mean, out):
             out[i, j] = raw[i, j] - a * total[j] - total[i] * b + n * a * b
 
 
-@compiled
+@compiled(inline="always")
 def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, centres, scatter, matrices, vectors,
                      tally):  # fmt: skip
     """New weights, means and covariances given the allocation, and in two steps means again; `totals`, `raws` are sums
@@ -121,7 +121,7 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
                 put(scaling[k], scaling[0])
 
 
-@compiled
+@compiled(inline="always")
 def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     counts, sums, outers, component, log_r = allocation

@@ -116,7 +116,7 @@ def _typical_size(n, weight):
     return _LOG_SIZE - 0.5 * math.log(n * weight + 1.0)
 
 
-@compiled
+@compiled(inline="always")
 def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
     """A small step of component a and the shares: log Jacobian and ratio of proposals, -inf where there is no step."""
     noise = rng.standard_normal()
@@ -134,7 +134,7 @@ def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
     return gain + 0.5 * (noise * noise - back * back)
 
 
-@compiled
+@compiled(inline="always")
 def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work):
     """Component a and the shares drawn anew, or moved in the directions of fitted ones: as `_step`."""
     gain = -to_frame(prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], frame[1], u[0])
