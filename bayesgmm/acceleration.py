@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.structure import Structure
 from bayesgmm.triangular import State, invert_lower
 
@@ -81,7 +81,7 @@ def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, mean
     relative = np.zeros((n_features, n_features))
     for k in range(n_components):
         if shared and k > 0:
-            cholesky[k] = cholesky[0]
+            put(cholesky[k], cholesky[0])
             continue
         for i in range(n_features):
             for j in range(i + 1):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.packed import split
 
 __all__ = ["unpack_draws", "unpack_point"]
@@ -17,7 +17,7 @@ def _add_rounding(latent, floor, cholesky):
     """cholesky = lower factor of latent latent' + diag(floor); latent itself where nothing was rounded."""
     d = latent.shape[0]
     if floor.max() == 0.0:
-        cholesky[:] = latent
+        put(cholesky, latent)
         return
     for i in range(d):
         for j in range(i + 1):
@@ -91,5 +91,5 @@ def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
                      floor, log_weights, fractions, means[s], factors, before, after)  # fmt: skip
         for k in range(n_components):
             weights[s, k] = math.exp(log_weights[k])
-            cholesky[s, k] = after[k if n_matrices > 1 else 0]
-            latent[s, k] = before[k if n_matrices > 1 else 0]
+            put(cholesky[s, k], after[k if n_matrices > 1 else 0])
+            put(latent[s, k], before[k if n_matrices > 1 else 0])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import add, compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.triangular import cholesky_and_inverse
 
@@ -102,7 +102,7 @@ def label_invariants(
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
     _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], diagonal, density, together)
     points = _spread_points(density, n_points)
-    pairs = _undecided_pairs(together, n_pairs if n_components > 1 else 0)
+    pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
     log_density = np.empty((n_draws, len(points)))
     entropy = np.empty(n_draws)
@@ -158,9 +158,10 @@ def _responsibilities(features, row_weights, weights, means, covariances, diagon
 
 @compiled
 def _pilot(features, row_weights, weights, means, covariances, diagonal, density, together):
-    """Mean log density of each row and mean co-clustering matrix."""
+    """Sums over draws of the log density of each row and of the co-clustering matrix."""
     n_draws, n_components = weights.shape
     n_rows = features.shape[1]
+    product = np.empty((n_rows, n_rows))
     scaling = np.empty(covariances.shape[1:])
     log_density = np.empty(n_rows)
     p = np.empty((n_rows, n_components))
@@ -168,8 +169,9 @@ def _pilot(features, row_weights, weights, means, covariances, diagonal, density
         _responsibilities(
             features, row_weights, weights[s], means[s], covariances[s], diagonal, scaling, log_density, p
         )
-        density += log_density / n_draws
-        together += np.dot(p, p.T) / n_draws
+        add(density, log_density)
+        np.dot(p, p.T, product)
+        add(together, product)
 
 
 @compiled

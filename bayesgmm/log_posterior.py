@@ -9,7 +9,7 @@ from numba import carray, cfunc, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.coordinates import unpack_point
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.log_prior import log_sd_prior
@@ -84,11 +84,11 @@ def log_posterior_gradient(x, grad, ints, floats):
             multiply_lower(scaling[g], latent_ref[g], whitened_ref[g])
     else:
         invert_lower(factors, inverse)
-        whitened_ref[:] = inverse
+        put(whitened_ref, inverse)
         for g in range(n_matrices):
             multiply_lower(inverse[g], inv_ref[g], scaling[g])
     for k in range(n_matrices, n_components):
-        scaling[k] = scaling[0]
+        put(scaling[k], scaling[0])
     log_normalizers(log_weights, scaling, log_norm)
     offsets = leave_one_out_offsets(ints, floats)
     if offsets.shape[0] > 0:

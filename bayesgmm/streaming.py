@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import add, compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.threads import over_threads
 
@@ -60,7 +60,7 @@ def _responsibilities(features, weights, means, scaling, diagonal, total):
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
         mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, none, buffer)
-        total += buffer
+        add(total, buffer)
 
 
 @compiled

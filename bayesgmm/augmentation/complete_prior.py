@@ -16,8 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 
 from bayesgmm.augmentation.matrices import factor, invert
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure

@@ -19,8 +19,7 @@ import numpy as np
 
 from bayesgmm.augmentation.complete_prior import log_prior_covariance
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.log_prior import log_sd_prior
 from bayesgmm.triangular import multiply_lower
 

@@ -20,9 +20,8 @@ import numpy as np
 from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent, size
 from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_parts, log_prior_part
-from bayesgmm.augmentation.state import put
 from bayesgmm.block_math import FAST
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 
 __all__ = ["log_joint", "propose_joint"]
 

@@ -31,8 +31,8 @@ from bayesgmm.augmentation.proposals import (
     log_prior_part,
 )
 from bayesgmm.augmentation.split_merge import propose_split_merge
-from bayesgmm.augmentation.state import copy_state, put
-from bayesgmm.compiled import compiled
+from bayesgmm.augmentation.state import copy_state
+from bayesgmm.compiled import compiled, put
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [

@@ -22,8 +22,7 @@ import numpy as np
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance
 from bayesgmm.augmentation.covariances import before_data
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.triangular import multiply_lower
 
 __all__ = ["log_marginal", "move_row"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 
 __all__ = ["factor", "invert", "rounding_removed"]
 

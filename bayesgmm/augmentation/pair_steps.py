@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
-from bayesgmm.augmentation.state import add, put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import add, compiled, put
 
 __all__ = ["MEAN", "SHAPE", "SHARE", "compensate", "move_component"]
 

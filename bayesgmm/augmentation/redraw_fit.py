@@ -14,8 +14,8 @@ from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.pairs import draw_pair, set_closeness
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraws import DOF, Redraws, frame_of, no_redraws, to_frame
-from bayesgmm.augmentation.state import ChainState, put
-from bayesgmm.compiled import compiled
+from bayesgmm.augmentation.state import ChainState
+from bayesgmm.compiled import compiled, put
 from bayesgmm.data import prepare_table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.params import inverse_cholesky

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.augmentation.permanent import add_log
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.triangular import multiply_lower
 
 __all__ = [

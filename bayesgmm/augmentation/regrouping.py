@@ -23,8 +23,8 @@ from bayesgmm.augmentation.covariances import before_data, draw_inverse_wishart
 from bayesgmm.augmentation.lone_rows import log_marginal
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
 from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent
-from bayesgmm.augmentation.state import add, copy_state, put
-from bayesgmm.compiled import compiled
+from bayesgmm.augmentation.state import copy_state
+from bayesgmm.compiled import add, compiled, put
 from bayesgmm.kernels import log_normalizers
 
 __all__ = ["Groupings", "log_grouping", "no_groupings", "regroup"]

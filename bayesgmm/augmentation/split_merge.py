@@ -18,8 +18,7 @@ from bayesgmm.augmentation.matrices import invert, rounding_removed
 from bayesgmm.augmentation.pair_steps import compensate
 from bayesgmm.augmentation.pairs import draw_pair, log_pair, set_closeness
 from bayesgmm.augmentation.redraws import frame_of, from_frame, given_frame, log_redraw, redraw, to_frame
-from bayesgmm.augmentation.state import put
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 
 __all__ = ["propose_split_merge"]
 

@@ -1,8 +1,4 @@
-"""The state of a chain, and copies of arrays in compiled code.
-
-`target[:] = source` compiles to twelve times as much code as the loop of `put`, for shapes that have to be broadcast
-and memory that may overlap; the augmentation layer copies in some sixty places.
-"""
+"""The state of a chain, in compiled code."""
 
 from __future__ import annotations
 
@@ -11,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 
-__all__ = ["ChainState", "add", "copy_component", "copy_state", "new_copy", "put"]
+__all__ = ["ChainState", "copy_component", "copy_state", "new_copy"]
 
 Array = NDArray[np.float64]
 
@@ -26,20 +22,6 @@ class ChainState(NamedTuple):
     latent: Array  # (G, D, D) factors of the covariances before rounding
     cholesky: Array  # (G, D, D)
     scaling: Array  # (K, D, D) inverses of `cholesky`
-
-
-@compiled
-def put(target, source):
-    """Overwrite `target` by `source`, of the same shape."""
-    for i in range(target.size):
-        target.flat[i] = source.flat[i]
-
-
-@compiled
-def add(target, source):
-    """Add `source`, of the same shape, to `target`."""
-    for i in range(target.size):
-        target.flat[i] += source.flat[i]
 
 
 @compiled

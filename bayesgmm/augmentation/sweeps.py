@@ -20,9 +20,9 @@ from bayesgmm.augmentation.covariances import update_covariance
 from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jump
 from bayesgmm.augmentation.lone_rows import move_row
 from bayesgmm.augmentation.regrouping import regroup
-from bayesgmm.augmentation.state import add, copy_state, new_copy, put
+from bayesgmm.augmentation.state import copy_state, new_copy
 from bayesgmm.augmentation.walks import walk
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import add, compiled, put
 from bayesgmm.kernels import log_normalizers
 
 __all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "WALK_EVERY", "Allocation", "new_allocation", "sweep_many"]

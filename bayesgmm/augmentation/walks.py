@@ -33,9 +33,9 @@ from bayesgmm.augmentation.redraws import (
     redraw,
     to_frame,
 )
-from bayesgmm.augmentation.state import copy_component, copy_state, put
+from bayesgmm.augmentation.state import copy_component, copy_state
 from bayesgmm.block_math import BLOCK, FAST, exp_block, log_block, whiten
-from bayesgmm.compiled import compiled
+from bayesgmm.compiled import compiled, put
 from bayesgmm.kernels import log_normalizers, weigh_block
 
 __all__ = ["walk"]
