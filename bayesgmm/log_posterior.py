@@ -57,8 +57,8 @@ def log_posterior_gradient(x, grad, ints, floats):
     correlated = ints[CORRELATED] != 0
     eta, concentration, value = constants[0], constants[1], constants[2]
 
-    vectors = np.empty((5, n_components))
-    log_weights, log_norm, counts, fractions = vectors[0], vectors[1], vectors[2], vectors[3:5].T
+    vectors, fractions = np.empty((3, n_components)), np.empty((n_components, 2))
+    log_weights, log_norm, counts = vectors[0], vectors[1], vectors[2]
     means = np.empty((2, n_components, d))
     sums = means[1]
     matrices = np.zeros((2 * n_components + 7 * n_matrices + 2, d, d))

@@ -100,7 +100,7 @@ def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
         if count > 0.0:
             accumulate(y, copies, n, diagonal, centred, total, outer)
         return count
-    m, count = 0, 0.0
+    m, count = np.int64(0), 0.0  # a literal would be compiled on its own
     places, weight = centred[0], chosen[n_features]
     for b in range(n):
         places[m] = b

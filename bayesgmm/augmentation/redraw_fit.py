@@ -71,7 +71,7 @@ def _coordinates(sample: Sample, prior: CompletePrior, n_draws: int, seed: int) 
     s, k, d = sample.means.shape
     index = np.unique(np.linspace(0, s - 1, n_draws).astype(np.int64))
     out = np.full((len(index), 2 * (1 + d) + cells_of(prior, d)), np.nan)
-    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d))
+    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d)).copy()
     arrays = (np.ascontiguousarray(a) for a in (*sample, scaling))
     _fill(np.random.default_rng(seed), prior, index, *arrays, out)
     return out

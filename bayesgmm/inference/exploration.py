@@ -157,9 +157,8 @@ def _log_density(problem: GibbsProblem, sample: Sample, rows: Array) -> Array:
 def _with_scaling(sample: Sample) -> tuple[Array, Array, Array]:
     """Weights, means and the inverse factors of each component."""
     s, k, d = sample.means.shape
-    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d))
-    weights, means, scaling = (np.ascontiguousarray(a) for a in (sample.weights, sample.means, scaling))
-    return weights, means, scaling
+    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d)).copy()
+    return np.ascontiguousarray(sample.weights), np.ascontiguousarray(sample.means), scaling
 
 
 def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
