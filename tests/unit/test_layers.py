@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 LAYERS = {
     "numerics": {
         "acceleration", "approximation", "augmentation", "block_math", "bridge", "coordinates", "criteria", "data",
-        "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
+        "compiled", "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
         "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior", "mode_bridge",
         "option_checks", "packed", "params", "partition_loss", "partition_search", "prior", "priors",
         "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spikes", "starts",
