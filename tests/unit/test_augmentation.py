@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import math
+import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -35,6 +38,7 @@ from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocati
 from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
+from bayesgmm.inference import rounds
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import proposals_of
 from bayesgmm.inference.rounds import Round, sample_in_rounds
@@ -316,6 +320,28 @@ def test_a_round_that_is_merely_short_is_gone_on_from_and_counts() -> None:
     first, second = run([math.inf])
     assert [r.thin for r in (first, second)] == [2, 8]
     assert not np.isin(second.chains[0].sample.means, first.chains[0].sample.means).any()
+
+
+def test_ctrl_c_gives_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    pressed = []
+
+    def report(chain: int, finished: int, divergences: int) -> None:
+        if finished > 50 and not pressed:
+            pressed.append(chain)
+            _thread.interrupt_main()
+
+    monkeypatch.setattr(rounds, "sampling_progress", lambda *_: nullcontext(report))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        fit = bg.BayesianGMM(2, inference="gibbs", draws=20_000, tune=100, random_seed=1, progressbar=False)
+        with pytest.warns(bg.NotConvergedWarning, match="the run was interrupted"):
+            fit.fit(np.repeat(bg.datasets.load_faithful().to_numpy(), 20, axis=0))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    posterior = fit.posterior_["posterior"]
+    assert fit.posterior_.attrs["partial"] and 50 < posterior.sizes["draw"] < 20_000 and posterior.sizes["chain"] > 1
+    assert np.ptp(posterior["means"].values, axis=1).min() > 0.0
+    assert not fit.diagnose().ok
 
 
 def responsibilities(rows, weights, means, cholesky) -> np.ndarray:
