@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 _LONGEST_STEP = 4.0  # times, from one round to the next
 _SHORTEST_STEP = 1.25
-_HOPE = 2.0  # times as much as is allowed: proposals get better
+_HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
 _USEFUL = 3  # jumps that an older proposal must have made to be kept
