@@ -20,7 +20,7 @@ __all__ = ["Gate", "judge_draws"]
 Array = NDArray[np.float64]
 
 _DISAGREE = 1.04  # R-hat
-_MARGIN = 1.25  # a run that is still short is gone on from, which costs little
+_MARGIN = 1.5
 
 
 @dataclass(frozen=True, eq=False)

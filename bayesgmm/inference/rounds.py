@@ -28,7 +28,7 @@ __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
 Array = NDArray[np.float64]
 
 _LONGEST_STEP = 4.0  # times, from one round to the next
-_SHORTEST_STEP = 1.25
+_SHORTEST_STEP = 1.5
 _HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
