@@ -32,7 +32,7 @@ import pandas as pd
 import bayesgmm as bg
 
 quick = bool(os.environ.get("BAYESGMM_QUICK"))  # then K stops earlier
-up_to_5, up_to_6 = range(1, 4 if quick else 6), range(1, 5 if quick else 7)
+up_to_5, up_to_6 = range(1, 4 if quick else 6), range(1, 4 if quick else 7)
 options = {"random_seed": 1, "progressbar": False}
 
 
