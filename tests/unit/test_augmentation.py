@@ -187,8 +187,9 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
         ("spherical", "lognormal", 0.6),
     ],
 )  # fmt: skip
-def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:
-    z = geweke(structure, family, step, jumps=False, walk_steps=4)
+@pytest.mark.parametrize("k", [2, 3])  # of three components, pairs are chosen
+def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float, k: int) -> None:
+    z = geweke(structure, family, step, jumps=False, walk_steps=4, k=k, n_iter=6000 if k == 2 else 20_000)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
@@ -377,6 +378,27 @@ def test_density_of_proposals_does_not_depend_on_where_the_sum_begins(structure:
             np.testing.assert_allclose(values, values[0] if found else 0.0, rtol=1e-12, atol=1e-9)
             assert len({nearest for _, nearest in found}) <= 1
     assert structure == "tied" or len(joint.part) == 4
+
+
+def test_joint_proposals_share_the_weight_by_a_beta() -> None:
+    """Two components in proportions that are logistic-normal, one outside: their share S of the weight is beta, and
+    (w_1, w_2) = S p has the Jacobian S."""
+    _, struct, prior = problem("full", "lognormal", 0.6)
+    packed, k = complete_prior(prior, struct), 3
+    wide = prior_draws(packed, struct, 300, np.random.default_rng(3), k)
+    proposals = fit_proposals([wide], packed)
+    proposals.empty[:] = [False, False, True]
+    joint = fit_joint([wide], packed, proposals, 100.0)
+    assert joint.n_large.tolist() == [2]
+    large, small = joint.order[0, :2], joint.order[0, 2]
+    means, cholesky = wide.means[0], wide.cholesky[0]
+    means[:2], cholesky[:2] = joint.means[0, :2], joint.cholesky[0, :2]
+    latent = np.linalg.cholesky(cholesky @ cholesky.mT - np.diag(packed.floor))
+    given = means, latent, cholesky, inverse_cholesky(cholesky)
+    shares = np.array([0.82, 0.88, 0.95])  # which part is whose does not change
+    found = [log_joint(packed, proposals, joint, 0, np.array([0.6 * s, 0.4 * s, 1.0 - s]), *given)[0] for s in shares]
+    beta = stats.beta(proposals.alpha[0, large].sum(), proposals.alpha[0, small])
+    np.testing.assert_allclose(np.diff(found), np.diff(beta.logpdf(shares) - np.log(shares)), rtol=1e-9)
 
 
 def test_draws_where_no_proposal_is_do_not_stop_the_evidence() -> None:
