@@ -17,6 +17,7 @@ from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_p
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
+from bayesgmm.augmentation.pair_steps import compensate
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
@@ -92,15 +93,51 @@ def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
     np.testing.assert_allclose(state.latent @ state.latent.mT + floor, state.cholesky @ state.cholesky.mT, atol=1e-9)
 
 
+CELLS = {"full": np.tril_indices(2), "diag": np.diag_indices(2), "spherical": ([0], [0]), "tied": ([], [])}
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+def test_jacobian_of_the_component_that_compensates(structure: str) -> None:
+    """That of its mean and covariance by the joint moments, after a step relative to before, by differences."""
+    problem, old = given(structure, k=2)
+    cells, d = CELLS[structure], 2
+
+    def log_jacobian(state: ChainState) -> float:
+        def moments(theta: np.ndarray) -> np.ndarray:
+            means, covariances = state.means.copy(), state.cholesky @ state.cholesky.mT
+            means[1] = theta[:d]
+            if structure != "tied":
+                covariances[1][cells] = theta[d:]
+                covariances[1].T[cells] = covariances[1][cells]
+                covariances[1] = covariances[1, 0, 0] * np.eye(d) if structure == "spherical" else covariances[1]
+            else:
+                covariances = np.repeat(covariances, 2, axis=0)
+            mean = state.weights @ means
+            off = means - mean
+            total = np.einsum("k,kij->ij", state.weights, covariances + off[:, :, None] * off[:, None, :])
+            return np.concatenate(
+                [mean, (np.eye(d) * np.trace(total) / d if structure == "spherical" else total)[cells]]
+            )
+
+        own = (state.cholesky @ state.cholesky.mT)[-1][cells]
+        theta, step = np.concatenate([state.means[1], own]), 1e-5
+        slopes = [moments(theta + e) - moments(theta - e) for e in step * np.eye(len(theta))]
+        return -float(np.linalg.slogdet(np.column_stack(slopes) / (2.0 * step))[1])
+
+    new = copy(old)
+    new.weights[:] = old.weights + np.array([0.05, -0.05])
+    new.means[0] += 0.02
+    found = compensate(problem.packed, 0, 1, old, new, np.zeros((5, d, d)))
+    assert found == pytest.approx(log_jacobian(new) - log_jacobian(old), abs=1e-6) and abs(found) > 0.01
+
+
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
 def test_jacobian_of_a_pair_in_its_frame(structure: str) -> None:
     """That of (weights, means, covariances) of two components by (joint moments, coordinates), by differences."""
     problem, state = given(structure)
     prior, d = problem.packed, 2
     frame, u = np.zeros((3, d, d)), np.empty(1 + d + cells_of(prior, d))
-    cells = {"full": np.tril_indices(d), "diag": np.diag_indices(d), "spherical": ([0], [0]), "tied": ([], [])}[
-        structure
-    ]
+    cells = CELLS[structure]
     g = 1 if structure == "tied" else 2
 
     def moments(theta: np.ndarray) -> np.ndarray:
