@@ -7,7 +7,6 @@ can vectorise. These are the inner loops of `bayesgmm.kernels` and `bayesgmm.aug
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from bayesgmm.compiled import compiled
 
@@ -34,7 +33,7 @@ _S12, _S27, _S30, _S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(
 _ONE_BITS_U = np.uint64(_ONE_BITS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="never")
+@compiled(fastmath={"contract"})
 def exp_block(values, buffer, bits, n):
     """Replace values[:n] (all <= 0) by their exponentials; relative error 3e-16, zero below -708."""
     for b in range(n):
@@ -63,7 +62,7 @@ def exp_block(values, buffer, bits, n):
         values[b] *= buffer[b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="never")
+@compiled(fastmath={"contract"})
 def log_block(values, out, buffer, bits, n):
     """out[:n] = log(values[:n]) for finite values >= 1 (NaN stays NaN)."""
     for b in range(n):
@@ -94,7 +93,7 @@ def log_block(values, out, buffer, bits, n):
         out[b] = e * _LN2_HI + (2.0 * f + (2.0 * f * g * p + e * _LN2_LO)) + 0.0 * values[b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="never")
+@compiled
 def uniform_block(key, start, out, bits, n):
     """out[:n] = uniforms start..start+n in [0, 1) of the 64-bit `key`; `bits` is out seen as unsigned integers."""
     first = key + np.uint64(start) * _GOLDEN

@@ -22,6 +22,7 @@ import numpy as np
 from bayesgmm.augmentation.complete_prior import draw_prior_component, log_prior_covariance
 from bayesgmm.augmentation.covariances import before_data
 from bayesgmm.augmentation.matrices import factor, invert, rounding_removed
+from bayesgmm.augmentation.state import copy_covariance
 from bayesgmm.compiled import compiled, put
 from bayesgmm.triangular import multiply_lower
 
@@ -225,20 +226,12 @@ def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, wo
         tally[1] += 1.0
         if not prior.shared:
             for k in (h, a):
-                _copy_covariance(k, k, state, new)
+                copy_covariance(k, k, state, new)
         if filling:
             put(centres[a], y)
         _add_row(y, 1.0, to, counts, centres, totals, raws)
     else:
         _add_row(y, 1.0, place, counts, centres, totals, raws)
-
-
-@compiled
-def _copy_covariance(g, k, target, source):
-    """Covariance g and the scaling of component k."""
-    put(target.latent[g], source.latent[g])
-    put(target.cholesky[g], source.cholesky[g])
-    put(target.scaling[k], source.scaling[k])
 
 
 @compiled(inline="always")
@@ -251,7 +244,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
     _scatter(counts[h], centres[h], totals[h], raws[h], y, 1.0, with_mean, within)
     gh, ga = (0, 0) if prior.shared else (h, a)
     if prior.shared:
-        _copy_covariance(0, h, new, state)
+        copy_covariance(0, h, new, state)
         put(new.scaling[a], state.scaling[a])
         log_stretch = 0.0
     else:
@@ -265,7 +258,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
                 rng, prior, new.means[a], new.latent[a], new.cholesky[a], new.scaling[a], work[0], np.bool_(True)
             )
         else:
-            _copy_covariance(a, a, new, state)
+            copy_covariance(a, a, new, state)
     filled, vacant = (new, state) if filling else (state, new)
     alone = log_marginal(prior, 1.0, y, none, filled.cholesky[ga], filled.scaling[a], work)
     alone += log_marginal(prior, n, mean, without, filled.cholesky[gh], filled.scaling[h], work)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled, put
 
-__all__ = ["ChainState", "copy_component", "copy_state", "new_copy"]
+__all__ = ["ChainState", "copy_component", "copy_covariance", "copy_state", "new_copy"]
 
 Array = NDArray[np.float64]
 
@@ -35,14 +35,20 @@ def copy_state(target, source):
 
 
 @compiled
+def copy_covariance(g, k, target, source):
+    """Covariance g and the scaling of component k."""
+    put(target.latent[g], source.latent[g])
+    put(target.cholesky[g], source.cholesky[g])
+    put(target.scaling[k], source.scaling[k])
+
+
+@compiled
 def copy_component(k, shared, target, source):
     """Component k of `target` as that of `source`; a shared covariance is left alone."""
     target.weights[k] = source.weights[k]
     put(target.means[k], source.means[k])
     if not shared:
-        put(target.latent[k], source.latent[k])
-        put(target.cholesky[k], source.cholesky[k])
-        put(target.scaling[k], source.scaling[k])
+        copy_covariance(k, k, target, source)
 
 
 @compiled
