@@ -214,10 +214,16 @@ def _propose_together(rng, prior, proposals, joint, state, new, work, near):
     return m, gain - way
 
 
+@compiled
+def _parts(state):
+    return state.weights, state.means, state.latent, state.scaling
+
+
 @compiled(inline="always")
-def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
+def jump(rng, features, row_weights, cells, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
          log_norm, logs, table, near):  # fmt: skip
-    """Propose, and accept or not: the proposal used, -1 for none, and whether the state changed.
+    """Propose, and accept or not, in two stages where there are `cells`: the proposal used, -1 for none, and whether
+    the state changed.
 
     `kind` is not REGROUP. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
@@ -235,7 +241,13 @@ def jump(rng, features, row_weights, prior, proposals, joint, redraws, kind, log
         m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:
         return m, False
-    gain += log_posterior_of(features, row_weights, prior, new.weights, new.means, new.latent, new.scaling, log_norm)
+    if len(cells.weights) > 0:
+        rough = log_posterior_of(cells.features, cells.weights, prior, *_parts(new), log_norm)
+        rough -= log_posterior_of(cells.features, cells.weights, prior, *_parts(state), log_norm)
+        if not math.log(rng.random()) < gain + rough:
+            return m, False
+        gain = -rough
+    gain += log_posterior_of(features, row_weights, prior, *_parts(new), log_norm)
     if math.isnan(log_likelihood):
         log_likelihood = _log_likelihood(
             features, row_weights, prior, state.weights, state.means, state.scaling, log_norm

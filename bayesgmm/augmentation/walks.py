@@ -46,27 +46,32 @@ _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
 
 
 @compiled(fastmath=FAST)
-def _rest(features, log_norm, means, scaling, diagonal, a, b, reference, rest):
-    """Reference log density of every row, and the densities of all components but a and b relative to it."""
+def _rest(features, row_weights, log_norm, means, scaling, diagonal, a, b, reference, rest):
+    """Reference log density of every row, and the densities of all components but a and b relative to it; returned is
+    the log-likelihood of all components less the weighted sum of the reference."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
     y = np.empty((n_components, n_features, BLOCK))
     r = np.empty((n_components, BLOCK))
-    centred, work = np.empty((n_features, BLOCK)), np.empty((3, BLOCK))
-    highest, total, buffer = work[0], work[1], work[2]
+    centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
+    highest, total, buffer, out = work[0], work[1], work[2], work[3]
     bits = buffer.view(np.int64)
+    value = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
         weigh_block(features, start, n, log_norm, means, scaling, diagonal,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
         put(reference[start : start + n], highest[:n])
+        log_block(total, out, buffer, bits, n)
         for i in range(n):
+            value += row_weights[start + i] * out[i]
             rest[start + i] = 0.0
         for k in range(n_components):
             if k not in (a, b):
                 rk = r[k]
                 for i in range(n):
                     rest[start + i] += rk[i]
+    return value
 
 
 @compiled(fastmath=FAST)
@@ -154,8 +159,9 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
 
 
 @compiled
-def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, group, log_norm, reference, rest, tally):
-    """`steps` Metropolis steps of a pair of components.
+def walk(rng, features, row_weights, cells, prior, redraws, steps, state, new, work, group, log_norm, reference, rest,
+         tally):  # fmt: skip
+    """`steps` Metropolis steps of a pair of components, in two stages where there are `cells`.
 
     `state` and `new` are a `ChainState`, the second scratch, as are `work` (5, D, D), `group` (4, D + 1, D + 1),
     `log_norm` (K,), `reference` and `rest` (N,). `tally` (4,) is added to: steps tried, accepted; pairs drawn anew,
@@ -171,9 +177,13 @@ def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, gr
     pair = (a, b)
     diagonal = not prior.correlated
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
-    _rest(features, log_norm, state.means, state.scaling, diagonal, a, b, reference, rest)
-    now = _relative(features, row_weights, log_norm, state.means, state.scaling, diagonal, pair, reference, rest)
-    now += _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
+    now = _rest(features, row_weights, log_norm, state.means, state.scaling, diagonal, a, b, reference, rest)
+    staged, rough_now = len(cells.weights) > 0, 0.0
+    rough_reference, rough_rest = np.empty(len(cells.weights)), np.empty(len(cells.weights))
+    if staged:
+        rough_now = _rest(cells.features, cells.weights, log_norm, state.means, state.scaling, diagonal, a, b,
+                          rough_reference, rough_rest)  # fmt: skip
+    before = _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
     both = state.weights[a] + state.weights[b]
     frame, u = np.zeros((3, d, d)), np.empty((2, 1 + d + cells_of(prior, d)))
     logs = np.empty((2, len(redraws.constant)))
@@ -192,20 +202,28 @@ def walk(rng, features, row_weights, prior, redraws, steps, state, new, work, gr
             gain = _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work)
         else:
             gain = _step(rng, n_rows, prior, a, b, both, state, new, group, work)
-        value = 0.0
+        value = rough = after = 0.0
         if gain > -math.inf:
             gain += math.log(new.weights[a] * new.weights[b] / (state.weights[a] * state.weights[b]))
             gain += compensate(prior, a, b, state, new, work)
-        if gain > -math.inf:
+        accepted = gain > -math.inf
+        if accepted:
             log_normalizers(np.log(new.weights), new.scaling, log_norm)
-            value = _relative(features, row_weights, log_norm, new.means, new.scaling, diagonal, pair, reference, rest)
             set_closeness(a, new, close)
             set_closeness(b, new, close)
-            value += _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
-        accepted = math.log(rng.random()) < gain + value - now
+            after = _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
+            gain += after - before
+        if accepted and staged:
+            rough = _relative(cells.features, cells.weights, log_norm, new.means, new.scaling, diagonal, pair,
+                              rough_reference, rough_rest)  # fmt: skip
+            accepted = math.log(rng.random()) < gain + rough - rough_now
+            gain = rough_now - rough
+        if accepted:
+            value = _relative(features, row_weights, log_norm, new.means, new.scaling, diagonal, pair, reference, rest)
+            accepted = math.log(rng.random()) < gain + value - now
         source, target = (new, state) if accepted else (state, new)
         copy_component(a, prior.shared, target, source)
         copy_component(b, prior.shared, target, source)
         if accepted:
-            now = value
+            now, rough_now, before = value, rough, after
             tally[kind + 1] += 1.0

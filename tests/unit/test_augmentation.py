@@ -12,12 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from _gibbs import D, K, N, prior_draws, problem
 from arviz_stats.base import array_stats
 from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
-from bayesgmm.augmentation.complete_prior import complete_prior, draw_prior_component, log_prior_covariance
+from bayesgmm.augmentation.cells import Cells
+from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import log_joint
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
 from bayesgmm.augmentation.jumps import give_weight, log_posterior_of, log_proposal
@@ -46,37 +48,6 @@ from bayesgmm.kernels import log_normalizers
 from bayesgmm.mode_bridge import bridge_by_modes
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.structure import get_structure
-
-FAMILIES = {
-    "lognormal": bg.priors.LogNormal(-0.4, 0.4),
-    "halfnormal": bg.priors.HalfNormal(0.8),
-    "halfcauchy": bg.priors.HalfCauchy(0.5),
-    "exponential": bg.priors.Exponential(1.3),
-    "inversegamma": bg.priors.InverseGamma(3.0, 1.2),
-}
-N, D, K = 12, 2, 2
-
-
-def problem(structure: str, family: str, step: float = 0.0, d: int = D, n: int = N):
-    rows = np.random.default_rng(0).normal(size=(n, d))
-    table = prepare_table(rows, standardize=False)
-    prior = bg.MixturePrior(
-        mean_loc=0.3, mean_scale=1.1, sd=FAMILIES[family], lkj_eta=1.5, concentration=1.4, resolution=step
-    ).resolve(table)
-    return table, get_structure(structure), prior
-
-
-def prior_draws(packed, structure, n_draws: int, rng, k: int = K, d: int = D) -> Sample:
-    """Independent draws from the prior."""
-    g = structure.n_matrices(k)
-    means = np.empty((n_draws, k, d))
-    latent, cholesky = np.zeros((n_draws, g, d, d)), np.zeros((n_draws, g, d, d))
-    scaling, work = np.zeros((d, d)), np.zeros((d, d))
-    for s in range(n_draws):
-        for j in range(k):
-            i = j if g > 1 else 0
-            draw_prior_component(rng, packed, means[s, j], latent[s, i], cholesky[s, i], scaling, work, True)
-    return Sample(rng.dirichlet(np.full(k, packed.concentration), size=n_draws), means, latent, cholesky)
 
 
 def statistics_of(sample: Sample) -> np.ndarray:
@@ -115,7 +86,7 @@ def batch_error(values: np.ndarray) -> np.ndarray:
 
 def geweke(
     structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, walk_steps: int = 0,
-    n_iter: int = 6000, seed: int = 0, k: int = K,
+    n_iter: int = 6000, seed: int = 0, k: int = K, n_cells: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
     n = 4 if jumps or k > K else N  # few rows: proposals fitted to the prior are accepted, components are vacant
@@ -140,6 +111,7 @@ def geweke(
     redraws = fit_redraws([independent], packed) if walk_steps or jumps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
+    cells = Cells(np.random.default_rng(5).normal(size=(D, n_cells)), np.full(n_cells, 0.7))  # not near the rows
     tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3, 0.0])
     if not len(joint.part):
         kinds[2], kinds[0] = 0.0, 0.4
@@ -148,8 +120,8 @@ def geweke(
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, packed, refresh, state, allocation, proposals, joint, groupings, redraws, 1,
-            kinds, walk_steps,
+            rng, 0, 1, features, ones, cells, packed, refresh, state, allocation, proposals, joint, groupings,
+            redraws, 1, kinds, walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
@@ -213,10 +185,11 @@ def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: st
         ("tied", "lognormal", 0.0),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("n_cells", [0, 3])  # a first stage of acceptance
 def test_components_moved_to_another_cluster_keep_the_joint_distribution(
-    structure: str, family: str, step: float
+    structure: str, family: str, step: float, n_cells: int
 ) -> None:
-    z = geweke(structure, family, step, jumps=True, k=3, n_iter=10_000, seed=2)
+    z = geweke(structure, family, step, jumps=True, k=3, n_iter=10_000, seed=2, n_cells=n_cells)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
+from bayesgmm.augmentation.cells import fit_cells, no_cells
 from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
@@ -27,12 +28,14 @@ from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS
 from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
+from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts, unlike
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.restarts import Places, log_evidences
 from bayesgmm.inference.rounds import sample_in_rounds
 from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import get_structure
 
 
@@ -77,8 +80,9 @@ def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
     start, tally = copy(state), np.zeros(4)
     scratch = copy(state), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)), np.empty(k), np.empty(n), np.empty(n)
     new, *rest = scratch
+    cells, packed = no_cells(d), problem.packed
     for _ in range(100):
-        walk(rng, problem.features, problem.table.weights, problem.packed, redraws, 5, state, new, *rest, tally)
+        walk(rng, problem.features, problem.table.weights, cells, packed, redraws, 5, state, new, *rest, tally)
     assert tally[0] + tally[2] == 500 and 20 < tally[1] < 0.9 * tally[0] and 0 < tally[3] < tally[2]
     assert all(not np.array_equal(a, b) for a, b in zip(start.means, state.means, strict=True))
     for before, after in zip(
@@ -358,7 +362,39 @@ def test_large_tables_get_walks_after_the_first_round() -> None:
     first, second, third = (jumps_of(problem, library, [found], number) for number in (1, 2, 3))
     assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
     assert first.every > second.every == 1
-    assert relative_work(problem, 2, 1) == 1.0 and relative_work(problem, 2, 2) == 2.0 + (second.walk_steps + 1.0) / 2.0
+    assert relative_work(problem, 2, 1) == 1.0 and relative_work(problem, 2, 2) == 2.0 + (8.0 + 1.0) / 2.0
+    n_cells = len(second.cells.weights)
+    assert len(first.cells.weights) == 0 < n_cells < 400 and second.walk_steps == 16  # more steps, for less
+    assert relative_work(problem, 2, 2, n_cells) < 0.8 * relative_work(problem, 2, 2)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+def test_cells_stand_for_the_rows(structure: str) -> None:
+    """Their weights add up; between draws, log-likelihoods differ by little; in many columns there are none."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(size=(3000, 2)), [0.3, 4.0] + 0.3 * rng.normal(size=(1000, 2))])
+    table, struct = prepare_table(rows, sample_weight=rng.integers(0, 3, 4000).astype(float)), get_structure(structure)
+    problem = GibbsProblem.build(table, struct, bg.MixturePrior().resolve(table))
+    _, candidates = fit_em_candidates(table, 2, structure=struct, n_init=2, random_seed=1)
+    seed = np.random.SeedSequence(0).spawn(1)
+    alone = Sweeps(problem, 1.0, Jumps.none(2, 2))
+    (found,), _ = run_chains(alone, [start_state(problem, candidates[0])], seed, draws=100, thin=2, cores=1)
+    cells = fit_cells(table.standardized, table.weights, struct.diagonal, [found.sample])
+    assert 100 < len(cells.weights) < 1000
+    assert cells.weights.sum() == pytest.approx(table.weights.sum()) and (cells.weights > 0.0).all()
+    np.testing.assert_allclose(cells.features @ cells.weights, problem.features @ table.weights, atol=1e-6)
+    density = [
+        pointwise_log_density(
+            rows, found.sample.weights, found.sample.means,
+            np.broadcast_to(inverse_cholesky(found.sample.cholesky), (100, 2, 2, 2)).copy(), diagonal=struct.diagonal,
+        ) @ weights
+        for rows, weights in ((table.standardized, table.weights), (cells.features.T.copy(), cells.weights))
+    ]  # fmt: skip
+    assert np.std(density[0] - density[1]) < 0.8 < np.std(density[0])
+    wide = Sample(*(np.repeat(np.repeat(a, 2, axis=-1), 2, axis=-2) if a.ndim == 4 else a for a in found.sample))
+    wide = Sample(wide.weights, np.repeat(wide.means, 2, axis=2), *(np.eye(4) * a[..., :1, :1] for a in wide[2:]))
+    many = rng.normal(size=(4000, 4))
+    assert len(fit_cells(many, np.ones(4000), struct.diagonal, [wide]).weights) == 0
 
 
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:

@@ -1,0 +1,85 @@
+"""A coarse table in place of a long one: rows in the cells of a grid are taken together at their mean.
+
+The likelihood of the coarse table is a rough one of the rows that costs a fraction. Jumps and walks are accepted in two
+stages (Christen and Fox 2005): by the rough likelihood first, which refuses most; what passes, by the ratio of the full
+likelihood to the rough one. So the posterior is kept whatever the cells are. They are as wide as the draws of each mode
+allow: the two log-likelihoods may differ from draw to draw by less than what would refuse good moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.params import inverse_cholesky
+from bayesgmm.streaming import total_log_likelihood
+
+__all__ = ["Cells", "fit_cells", "no_cells"]
+
+Array = NDArray[np.float64]
+
+_WIDTH = 0.35  # in the mean sd of a component, of a first try
+_TOLERATED = 0.4  # nats, standard deviation between draws of a mode; it goes with the square of the width
+_FEW = 4  # rows a cell, in the mean, below which cells are of no use
+_DRAWS, _MODES = 40, 5  # whose likelihoods are compared, of each mode
+
+
+class Cells(NamedTuple):
+    """M cells of rows."""
+
+    features: Array  # (D, M) means
+    weights: Array  # (M,) sums
+
+
+def no_cells(n_features: int) -> Cells:
+    """M = 0."""
+    return Cells(np.empty((n_features, 0)), np.empty(0))
+
+
+def fit_cells(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[Sample]) -> Cells:
+    """The widest cells that do for the draws of each mode; none if that leaves few of the rows (N, D) in each."""
+    some = [_some(s) for s in samples[:_MODES]]
+    exact = [_log_likelihoods(rows, row_weights, diagonal, s) for s in some]
+    width = _WIDTH * np.mean([_mean_sds(s) for s in some], axis=0)
+    for _ in range(2):
+        means, sums = _gathered(rows, row_weights, width)
+        if len(sums) * _FEW > len(rows):
+            break
+        off = [a - _log_likelihoods(means, sums, diagonal, s) for a, s in zip(exact, some, strict=True)]
+        spread = math.sqrt(np.mean([a.var() for a in off]))
+        if spread < 1.5 * _TOLERATED:
+            return Cells(np.ascontiguousarray(means.T), sums)
+        width *= math.sqrt(_TOLERATED / spread)
+    return no_cells(rows.shape[1])
+
+
+def _some(sample: Sample) -> Sample:
+    index = np.unique(np.linspace(0, len(sample.weights) - 1, _DRAWS).astype(np.int64))
+    return Sample(*(a[index] for a in sample))
+
+
+def _mean_sds(sample: Sample) -> Array:
+    """(D,) standard deviation of a component in each column, the mean over draws and, by weight, components."""
+    sds = np.linalg.norm(sample.cholesky, axis=3)
+    return (sample.weights[:, :, None] * sds).sum(axis=1).mean(axis=0)
+
+
+def _log_likelihoods(rows: Array, row_weights: Array, diagonal: bool, sample: Sample) -> Array:
+    k, d = sample.means.shape[1:]
+    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (len(sample.weights), k, d, d))
+    weights, means, scaling = (np.ascontiguousarray(a) for a in (sample.weights, sample.means, scaling))
+    return total_log_likelihood(rows, row_weights, weights, means, scaling, diagonal=diagonal)
+
+
+def _gathered(rows: Array, row_weights: Array, width: Array) -> tuple[Array, Array]:
+    """Mean of the rows in each cell of a grid, and their weight; cells of no weight are left out."""
+    rows, row_weights = rows[row_weights > 0.0], row_weights[row_weights > 0.0]
+    _, cell = np.unique(np.floor(rows / width).astype(np.int64), axis=0, return_inverse=True)
+    sums = np.bincount(cell, row_weights)
+    means = np.column_stack([np.bincount(cell, row_weights * column) for column in rows.T]) / sums[:, None]
+    return means, sums
