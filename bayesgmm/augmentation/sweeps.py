@@ -139,8 +139,8 @@ def _watch(rng, row_weights, rows):
 
 @compiled
 def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, state, allocation, proposals, joint,
-               groupings, redraws, jump_every, shares, walk_steps, out_weights, out_means, out_latent, out_cholesky,
-               tally, used):  # fmt: skip
+               groupings, redraws, jump_every, tries, shares, walk_steps, out_weights, out_means, out_latent,
+               out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
     Parameters
@@ -152,9 +152,10 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint, groupings, redraws, jump_every, shares : Proposals, Joint, Groupings, Redraws, int, (N_KINDS,)
-        A jump is tried every so many sweeps, unless there are no proposals; with these probabilities of each kind, in
-        the order of `bayesgmm.augmentation.jumps`.
+    proposals, joint, groupings, redraws : Proposals, Joint, Groupings, Redraws
+    jump_every, tries, shares : int, int, (N_KINDS,)
+        So many jumps are tried every so many sweeps, unless there are no proposals; with these probabilities of each
+        kind, in the order of `bayesgmm.augmentation.jumps`.
     walk_steps : int
         Steps of a walk, with every `WALK_EVERY`th jump; 0 for none.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
@@ -229,7 +230,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
                 walk(rng, features, row_weights, cells, prior, redraws, walk_steps, state, scratch, matrices, group,
                      log_norm, reference, rest, tally[WALKS:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
-            if jumps:
+            for _ in range(tries if jumps else 0):
                 u, kind = rng.random(), np.int64(SINGLE)
                 for i in range(N_KINDS - 1):
                     u -= shares[i]
@@ -246,7 +247,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
                     tally[KINDS + 1 + 2 * kind] += 1.0
                     if m >= 0:
                         used[m] += 1
-                    changed = True
+                    changed, log_likelihood = True, math.nan
             if changed:
                 allocation.component[:] = -1
                 _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)

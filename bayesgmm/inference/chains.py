@@ -94,6 +94,7 @@ class Jumps:
     shares: Array  # (N_KINDS,)
     cells: Cells
     every: int = JUMP_EVERY  # sweeps
+    tries: int = 1  # each time
     walk_steps: int = 0
 
     @classmethod
@@ -137,8 +138,8 @@ class Sweeps:
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
         sweep_many(rng, first, thin, p.features, p.table.weights, jumps.cells, p.packed, self.refresh, state,
-                   allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every, jumps.shares,
-                   jumps.walk_steps, *out, tally, used)  # fmt: skip
+                   allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every, jumps.tries,
+                   jumps.shares, jumps.walk_steps, *out, tally, used)  # fmt: skip
 
 
 def run_chains(

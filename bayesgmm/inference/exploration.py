@@ -52,6 +52,7 @@ _JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
 # Steps after every few sweeps, from so many rows; more where cells make them cheap: 20,000 rows, full, K = 6 gave 9
 # effective draws a second with 8 without cells, 13 with 8, 24 with 16 and 21 with 32 (geometric means).
 _WALK_STEPS, _WALK_STEPS_BY_CELLS, _WALK_ROWS = 8, 16, 4000
+_TRIES_BY_CELLS = 3  # jumps each time
 _PASSED = 0.2  # steps that are looked at by all rows, where cells come first
 _GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
 _ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
@@ -213,7 +214,8 @@ def jumps_of(
         return jumps
     table = problem.table
     cells = fit_cells(table.standardized, table.weights, problem.structure.diagonal, library)
-    return replace(jumps, cells=cells, walk_steps=_walk_steps(len(cells.weights)))
+    tries = _TRIES_BY_CELLS if len(cells.weights) else 1
+    return replace(jumps, cells=cells, walk_steps=_walk_steps(len(cells.weights)), tries=tries)
 
 
 def _jump_every(problem: GibbsProblem, number: int) -> int:
@@ -237,5 +239,5 @@ def relative_work(problem: GibbsProblem, n_components: int, number: int, n_cells
     if not _walks(problem, number):
         return 1.0
     rough = n_cells / problem.table.n_rows
-    jump, step = (2.0 * rough, rough + _PASSED) if n_cells else (1.0, 1.0)
+    jump, step = (_TRIES_BY_CELLS * 2.0 * rough, rough + _PASSED) if n_cells else (1.0, 1.0)
     return 1.0 + jump + (1.0 + 2.0 * _walk_steps(n_cells) * step / n_components) / WALK_EVERY

@@ -209,7 +209,7 @@ def _step_many(rng, thin, features, row_weights, cells, prior, refresh, state, a
             weights[rows[j]] = 0.0
             allocation.component[:] = -1
             sweep_many(rng, 0, _SWEEPS_A_STEP, features, weights, cells, prior, refresh, state, allocation,
-                       proposals, joint, groupings, redraws, JUMP_EVERY, kinds, walk_steps, out_weights[s : s + 1],
+                       proposals, joint, groupings, redraws, JUMP_EVERY, 1, kinds, walk_steps, out_weights[s : s + 1],
                        out_means[s : s + 1], out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
             weights[rows[j]] = open_weights[j]
 

@@ -29,6 +29,9 @@ Array = NDArray[np.float64]
 
 _LONGEST_STEP = 4.0  # times, from one round to the next
 _SHORTEST_STEP = 1.5
+# Where a long round is gone on from, less than is asked for: what is too short then is gone on from once more. Long, in
+# multiply-adds: some five seconds on two cores, beside which judging costs little.
+_LONG, _LESS, _SHORTEST_STEP_ON = 5e10, 0.85, 1.25
 _HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
@@ -124,7 +127,10 @@ def sample_in_rounds(
                 goes_on, allowed = 0.0, allowed - goes_on
         if k > 1:
             library = _renewed(problem, library, [done[i] for i in kept], known)
-        wanted = float(np.clip(judgement.shortfall, _SHORTEST_STEP, _LONGEST_STEP))
+        less, shortest = 1.0, _SHORTEST_STEP
+        if goes_on and thin * one > _LONG:
+            less, shortest = _LESS, _SHORTEST_STEP_ON
+        wanted = float(np.clip(less * judgement.shortfall, shortest, _LONGEST_STEP))
         before, before_thin = (done, thin) if goes_on else ([], 0)
         thin, number = max(1, math.ceil(thin * (min(wanted, allowed) - goes_on))), number + 1
 

@@ -121,7 +121,7 @@ def geweke(
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
             rng, 0, 1, features, ones, cells, packed, refresh, state, allocation, proposals, joint, groupings,
-            redraws, 1, kinds, walk_steps,
+            redraws, 1, 2 if n_cells else 1, kinds, walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
