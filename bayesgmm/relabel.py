@@ -30,6 +30,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.threads import over_threads
 
 __all__ = ["Relabelling", "relabel"]
 
@@ -143,22 +144,24 @@ def relabel(
 
     features = np.ascontiguousarray(rows[index].T)  # (D, n)
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
-    draws = (features, used, weights, means, scaling, diagonal)
+
+    def draws(s: slice) -> tuple[Any, ...]:
+        return features, used, weights[s], means[s], scaling[s], diagonal
 
     if start is None:
         log_likelihood = np.empty(n_draws)
-        _log_likelihoods(*draws, log_likelihood)
+        over_threads(lambda s: _log_likelihoods(*draws(s), log_likelihood[s]), n_draws)
         start = int(np.argmax(np.nan_to_num(log_likelihood, nan=-np.inf)))
-    reference = np.zeros((len(index), n_components))
     order = np.tile(np.arange(n_components), (n_draws, 1))
     one = slice(start, start + 1)
-    _reference(features, used, weights[one], means[one], scaling[one], diagonal, order[one], reference)
+    reference = _reference(*draws(one), order[one])
     reference = (1.0 - _START_UNIFORM) * reference + _START_UNIFORM / n_components
 
     costs = np.empty((n_draws, n_components, n_components))
     total, converged, n_iter = np.inf, False, 0
     while True:
-        _costs(*draws, used[:, None] * np.log(np.maximum(reference, _TINY)), costs)
+        log_reference = used[:, None] * np.log(np.maximum(reference, _TINY))
+        over_threads(lambda s, log_reference=log_reference: _costs(*draws(s), log_reference, costs[s]), n_draws)
         if not np.isfinite(costs).all():
             bad = np.flatnonzero(~np.isfinite(costs).all(axis=(1, 2)))[0]
             raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
@@ -170,7 +173,8 @@ def relabel(
         n_iter += 1
         if converged or n_iter >= max_iter:
             break
-        _reference(*draws, order, reference)
+        sums = over_threads(lambda s, order=order: _reference(*draws(s), order[s]), n_draws)
+        reference = np.sum(sums, axis=0) / n_draws
 
     ambiguity = np.empty(n_draws)
     _ambiguities(costs, order, _alternatives(n_components), ambiguity)
@@ -221,17 +225,16 @@ def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_lo
 
 
 @compiled
-def _reference(features, row_weights, weights, means, scaling, diagonal, order, out):
-    """out[i, j] = mean over draws of the responsibility of row i in relabelled component j."""
-    n_draws, n_components = weights.shape
-    p = np.empty((features.shape[1], n_components))
-    out[:] = 0.0
-    for s in range(n_draws):
+def _reference(features, row_weights, weights, means, scaling, diagonal, order):
+    """(n, K) sum over draws of the responsibility of row i in relabelled component j."""
+    n_components = weights.shape[1]
+    p, out = np.empty((features.shape[1], n_components)), np.zeros((features.shape[1], n_components))
+    for s in range(weights.shape[0]):
         _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, p)
         for i in range(p.shape[0]):
             for j in range(n_components):
                 out[i, j] += p[i, order[s, j]]
-    out /= n_draws
+    return out
 
 
 @compiled
