@@ -19,6 +19,7 @@ Statistics and Computing 20, 357-366.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
@@ -36,6 +37,7 @@ __all__ = ["Relabelling", "relabel"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Inputs = tuple[Any, ...]  # of the passes over draws: features, row weights and parameters
 
 MAX_ENUMERATED = 6  # components up to which all K! permutations enter the ambiguity
 _START_UNIFORM = 0.01  # a single draw's near-zeros would otherwise rule the first assignment
@@ -145,7 +147,7 @@ def relabel(
     features = np.ascontiguousarray(rows[index].T)  # (D, n)
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
 
-    def draws(s: slice) -> tuple[Any, ...]:
+    def draws(s: slice) -> Inputs:
         return features, used, weights[s], means[s], scaling[s], diagonal
 
     if start is None:
@@ -161,7 +163,7 @@ def relabel(
     total, converged, n_iter = np.inf, False, 0
     while True:
         log_reference = used[:, None] * np.log(np.maximum(reference, _TINY))
-        over_threads(lambda s, log_reference=log_reference: _costs(*draws(s), log_reference, costs[s]), n_draws)
+        _fill_costs(draws, log_reference, costs)
         if not np.isfinite(costs).all():
             bad = np.flatnonzero(~np.isfinite(costs).all(axis=(1, 2)))[0]
             raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
@@ -173,14 +175,22 @@ def relabel(
         n_iter += 1
         if converged or n_iter >= max_iter:
             break
-        sums = over_threads(lambda s, order=order: _reference(*draws(s), order[s]), n_draws)
-        reference = np.sum(sums, axis=0) / n_draws
+        reference = _mean_reference(draws, order)
 
     ambiguity = np.empty(n_draws)
     _ambiguities(costs, order, _alternatives(n_components), ambiguity)
     posterior_means = np.take_along_axis(means, order[:, :, None], axis=1).mean(axis=0)  # (K, D)
     final = np.lexsort(posterior_means.T[::-1])
     return Relabelling(order[:, final], ambiguity, n_iter, converged, method, reference[:, final], index)
+
+
+def _fill_costs(draws: Callable[[slice], Inputs], log_reference: Array, out: Array) -> None:
+    over_threads(lambda s: _costs(*draws(s), log_reference, out[s]), len(out))
+
+
+def _mean_reference(draws: Callable[[slice], Inputs], order: IntArray) -> Array:
+    sums = over_threads(lambda s: _reference(*draws(s), order[s]), len(order))
+    return np.sum(sums, axis=0) / len(order)
 
 
 def _alternatives(n_components: int) -> IntArray:
