@@ -18,8 +18,8 @@ from scipy.special import digamma, gammaln
 from bayesgmm.augmentation.cells import Cells
 from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import log_joint, propose_joint
-from bayesgmm.augmentation.joint_fit import fit_joint
-from bayesgmm.augmentation.jumps import _propose_single, log_posterior_of, log_proposal, propose_whole
+from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
+from bayesgmm.augmentation.jumps import SINGLE, _propose_single, jump, log_posterior_of, log_proposal, propose_whole
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
@@ -241,3 +241,22 @@ def test_posterior_of_a_grouping(structure: str) -> None:
         nu = _given_rows(packed, float(len(deviations) - (2 if packed.shared else 1)), deviations.T @ deviations, root)
         theirs += log_prior_covariance(packed, state.latent[g]) - _log_inverse_wishart(packed, nu, root, covariance)
     assert ours == pytest.approx(theirs, abs=1e-8)
+
+
+def test_jumps_judged_by_cells_first_keep_the_prior() -> None:
+    """Whatever the cells are: here they are no rows at all."""
+    _, struct, prior = problem("diag", "inversegamma")
+    packed, d = complete_prior(prior, struct), D
+    sample = prior_draws(packed, struct, 900, np.random.default_rng(1), K)
+    proposals, redraws = fit_proposals([sample], packed), fit_redraws([sample], packed)
+    cells = Cells(np.random.default_rng(2).normal(size=(d, 3)), np.full(3, 0.7))
+    features, none, work, log_norm = np.zeros((d, 1)), np.zeros(1), np.zeros((5, d, d)), np.empty(K)
+    logs, table, near = np.empty((K, K)), np.empty(1 << K), np.zeros(3, dtype=np.int64)
+
+    def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
+        return jump(rng, features, none, cells, packed, proposals, no_joint(K, d), redraws, np.int64(SINGLE), math.nan,
+                    state, new, work, log_norm, logs, table, near)[1]  # fmt: skip
+
+    z, made = prior_kept(packed, struct, move, 15, 3000)
+    assert made > 0.02, made
+    assert np.abs(z).max() < 4.5, z.round(1)
