@@ -204,8 +204,8 @@ plt.show()
 #    merges with the one whose cluster it shares, and another cluster is split. In every sweep one row, rather one that
 #    the mixture fits badly, may leave its component for a vacant one or return from there, and the covariance of its
 #    host changes with it. In tables of thousands of rows pairs of components also walk, or are drawn anew, with the
-#    allocations integrated out, since rows change hands slowly there. In few columns a coarse table, of rows taken
-#    together in cells, then stands for the rows in a first stage of acceptance, which refuses most of what is bad; a
+#    allocations integrated out, since rows change hands slowly there. In few columns a coarse table, of binned rows,
+#    then stands for the rows in a first stage of acceptance, which refuses most of what is bad; a
 #    second stage corrects for the difference (Christen and Fox 2005), so the posterior is the same.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
 #    and the next round is longer. If they disagree, what scouts and chains found is weighed by bridge sampling: a chain

@@ -220,9 +220,9 @@ def _parts(state):
 
 
 @compiled(inline="always")
-def jump(rng, features, row_weights, cells, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
+def jump(rng, features, row_weights, bins, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
          log_norm, logs, table, near):  # fmt: skip
-    """Propose, and accept or not, in two stages where there are `cells`: the proposal used, -1 for none, and whether
+    """Propose, and accept or not, in two stages where there are `bins`: the proposal used, -1 for none, and whether
     the state changed.
 
     `kind` is not REGROUP. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
@@ -241,9 +241,9 @@ def jump(rng, features, row_weights, cells, prior, proposals, joint, redraws, ki
         m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:
         return m, False
-    if len(cells.weights) > 0:
-        rough = log_posterior_of(cells.features, cells.weights, prior, *_parts(new), log_norm)
-        rough -= log_posterior_of(cells.features, cells.weights, prior, *_parts(state), log_norm)
+    if len(bins.weights) > 0:
+        rough = log_posterior_of(bins.features, bins.weights, prior, *_parts(new), log_norm)
+        rough -= log_posterior_of(bins.features, bins.weights, prior, *_parts(state), log_norm)
         if not math.log(rng.random()) < gain + rough:
             return m, False
         gain = -rough

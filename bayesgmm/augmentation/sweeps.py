@@ -138,7 +138,7 @@ def _watch(rng, row_weights, rows):
 
 
 @compiled
-def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, state, allocation, proposals, joint,
+def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint,
                groupings, redraws, jump_every, tries, shares, walk_steps, out_weights, out_means, out_latent,
                out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
@@ -148,7 +148,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
     rng : numpy.random.Generator
     first : int; sweeps that the chain has made before this call
     features, row_weights : (D, N), (N,)
-    cells : Cells; those of a coarse table by which jumps and walks are judged first, or none
+    bins : Bins; those of a coarse table by which jumps and walks are judged first, or none
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
@@ -213,7 +213,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
             )
             walks = walk_steps > 0 and n_components > 1 and n_sweeps % (WALK_EVERY * jump_every) == 0
             if walks and not fractional:
-                walk(rng, features, row_weights, cells, prior, redraws, walk_steps, state, scratch, matrices, group,
+                walk(rng, features, row_weights, bins, prior, redraws, walk_steps, state, scratch, matrices, group,
                      log_norm, reference, rest, tally[WALKS:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             watched = _watch(rng, row_weights, proposals.rows) if moves else -1
@@ -227,7 +227,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
                 copy_state(state, before)
                 changed, log_likelihood = True, math.nan
             if walks and fractional:
-                walk(rng, features, row_weights, cells, prior, redraws, walk_steps, state, scratch, matrices, group,
+                walk(rng, features, row_weights, bins, prior, redraws, walk_steps, state, scratch, matrices, group,
                      log_norm, reference, rest, tally[WALKS:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             for _ in range(tries if jumps else 0):
@@ -240,7 +240,7 @@ def sweep_many(rng, first, thin, features, row_weights, cells, prior, refresh, s
                     m, moved = regroup(rng, features, row_weights, prior, groupings, state, scratch, matrices, log_norm,
                                        table, near[2:])  # fmt: skip
                 else:
-                    m, moved = jump(rng, features, row_weights, cells, prior, proposals, joint, redraws, kind,
+                    m, moved = jump(rng, features, row_weights, bins, prior, proposals, joint, redraws, kind,
                                     log_likelihood, state, scratch, matrices, log_norm, logs, table, near)  # fmt: skip
                 tally[KINDS + 2 * kind] += 1.0
                 if moved:

@@ -159,9 +159,9 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
 
 
 @compiled
-def walk(rng, features, row_weights, cells, prior, redraws, steps, state, new, work, group, log_norm, reference, rest,
+def walk(rng, features, row_weights, bins, prior, redraws, steps, state, new, work, group, log_norm, reference, rest,
          tally):  # fmt: skip
-    """`steps` Metropolis steps of a pair of components, in two stages where there are `cells`.
+    """`steps` Metropolis steps of a pair of components, in two stages where there are `bins`.
 
     `state` and `new` are a `ChainState`, the second scratch, as are `work` (5, D, D), `group` (4, D + 1, D + 1),
     `log_norm` (K,), `reference` and `rest` (N,). `tally` (4,) is added to: steps tried, accepted; pairs drawn anew,
@@ -178,10 +178,10 @@ def walk(rng, features, row_weights, cells, prior, redraws, steps, state, new, w
     diagonal = not prior.correlated
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     now = _rest(features, row_weights, log_norm, state.means, state.scaling, diagonal, a, b, reference, rest)
-    staged, rough_now = len(cells.weights) > 0, 0.0
-    rough_reference, rough_rest = np.empty(len(cells.weights)), np.empty(len(cells.weights))
+    staged, rough_now = len(bins.weights) > 0, 0.0
+    rough_reference, rough_rest = np.empty(len(bins.weights)), np.empty(len(bins.weights))
     if staged:
-        rough_now = _rest(cells.features, cells.weights, log_norm, state.means, state.scaling, diagonal, a, b,
+        rough_now = _rest(bins.features, bins.weights, log_norm, state.means, state.scaling, diagonal, a, b,
                           rough_reference, rough_rest)  # fmt: skip
     before = _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
     both = state.weights[a] + state.weights[b]
@@ -214,7 +214,7 @@ def walk(rng, features, row_weights, cells, prior, redraws, steps, state, new, w
             after = _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
             gain += after - before
         if accepted and staged:
-            rough = _relative(cells.features, cells.weights, log_norm, new.means, new.scaling, diagonal, pair,
+            rough = _relative(bins.features, bins.weights, log_norm, new.means, new.scaling, diagonal, pair,
                               rough_reference, rough_rest)  # fmt: skip
             accepted = math.log(rng.random()) < gain + rough - rough_now
             gain = rough_now - rough

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.augmentation.cells import Cells, no_cells
+from bayesgmm.augmentation.bins import Bins, no_bins
 from bayesgmm.augmentation.complete_prior import CompletePrior, complete_prior
 from bayesgmm.augmentation.joint_fit import Joint, no_joint
 from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, SINGLE
@@ -92,7 +92,7 @@ class Jumps:
     groupings: Groupings
     redraws: Redraws
     shares: Array  # (N_KINDS,)
-    cells: Cells
+    bins: Bins
     every: int = JUMP_EVERY  # sweeps
     tries: int = 1  # each time
     walk_steps: int = 0
@@ -101,7 +101,7 @@ class Jumps:
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
         return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), no_redraws(), np.eye(N_KINDS)[SINGLE],
-                   no_cells(d))  # fmt: skip
+                   no_bins(d))  # fmt: skip
 
     @classmethod
     def after(
@@ -118,7 +118,7 @@ class Jumps:
         tried, made = tally[KINDS:ROWS:2], tally[KINDS + 1 : ROWS : 2]
         accepted = (made + 1.0) / (tried + 2.0) > _ACCEPTED
         shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
-        return cls(proposals, joint, groupings, redraws, shares / shares.sum(), no_cells(proposals.loc.shape[2]))
+        return cls(proposals, joint, groupings, redraws, shares / shares.sum(), no_bins(proposals.loc.shape[2]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Sweeps:
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
-        sweep_many(rng, first, thin, p.features, p.table.weights, jumps.cells, p.packed, self.refresh, state,
+        sweep_many(rng, first, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state,
                    allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every, jumps.tries,
                    jumps.shares, jumps.walk_steps, *out, tally, used)  # fmt: skip
 

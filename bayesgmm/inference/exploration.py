@@ -16,7 +16,7 @@ from scipy.special import softmax
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.augmentation.cells import fit_cells
+from bayesgmm.augmentation.bins import fit_bins
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.joint_fit import fit_joint
 from bayesgmm.augmentation.proposal_fit import fit_proposals
@@ -49,11 +49,11 @@ _COMPARED, _ALIKE = 40, 0.5
 _LEAST = 15
 _ROW_DRAWS, _ROW_NUMBERS = 40, 4_000_000
 _JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
-# Steps after every few sweeps, from so many rows; more where cells make them cheap: 20,000 rows, full, K = 6 gave 9
-# effective draws a second with 8 without cells, 13 with 8, 24 with 16 and 21 with 32 (geometric means).
-_WALK_STEPS, _WALK_STEPS_BY_CELLS, _WALK_ROWS = 8, 16, 4000
-_TRIES_BY_CELLS = 3  # jumps each time
-_PASSED = 0.2  # steps that are looked at by all rows, where cells come first
+# Steps after every few sweeps, from so many rows; more where bins make them cheap: 20,000 rows, full, K = 6 gave 9
+# effective draws a second with 8 without bins, 13 with 8, 24 with 16 and 21 with 32 (geometric means).
+_WALK_STEPS, _WALK_STEPS_BY_BINS, _WALK_ROWS = 8, 16, 4000
+_TRIES_BY_BINS = 3  # jumps each time
+_PASSED = 0.2  # steps that are looked at by all rows, where bins come first
 _GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
 _ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
 _MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
@@ -213,9 +213,9 @@ def jumps_of(
     if not walks:
         return jumps
     table = problem.table
-    cells = fit_cells(table.standardized, table.weights, problem.structure.diagonal, library)
-    tries = _TRIES_BY_CELLS if len(cells.weights) else 1
-    return replace(jumps, cells=cells, walk_steps=_walk_steps(len(cells.weights)), tries=tries)
+    bins = fit_bins(table.standardized, table.weights, problem.structure.diagonal, library)
+    tries = _TRIES_BY_BINS if len(bins.weights) else 1
+    return replace(jumps, bins=bins, walk_steps=_walk_steps(len(bins.weights)), tries=tries)
 
 
 def _jump_every(problem: GibbsProblem, number: int) -> int:
@@ -229,15 +229,15 @@ def _walks(problem: GibbsProblem, number: int) -> bool:
     return number > 1 and problem.table.n_rows >= _WALK_ROWS
 
 
-def _walk_steps(n_cells: int) -> int:
-    return _WALK_STEPS_BY_CELLS if n_cells else _WALK_STEPS
+def _walk_steps(n_bins: int) -> int:
+    return _WALK_STEPS_BY_BINS if n_bins else _WALK_STEPS
 
 
-def relative_work(problem: GibbsProblem, n_components: int, number: int, n_cells: int = 0) -> float:
+def relative_work(problem: GibbsProblem, n_components: int, number: int, n_bins: int = 0) -> float:
     """Work of a sweep in a round of this number, jumps and walks in tables of many rows included, relative to that of
     a sweep alone."""
     if not _walks(problem, number):
         return 1.0
-    rough = n_cells / problem.table.n_rows
-    jump, step = (_TRIES_BY_CELLS * 2.0 * rough, rough + _PASSED) if n_cells else (1.0, 1.0)
-    return 1.0 + jump + (1.0 + 2.0 * _walk_steps(n_cells) * step / n_components) / WALK_EVERY
+    rough = n_bins / problem.table.n_rows
+    jump, step = (_TRIES_BY_BINS * 2.0 * rough, rough + _PASSED) if n_bins else (1.0, 1.0)
+    return 1.0 + jump + (1.0 + 2.0 * _walk_steps(n_bins) * step / n_components) / WALK_EVERY

@@ -181,13 +181,13 @@ class _LeavingOneOut(Sweeps):
     def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         p, jumps = self.problem, self.jumps
-        _step_many(rng, thin, p.features, p.table.weights, jumps.cells, p.packed, self.refresh, state, allocation,
+        _step_many(rng, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state, allocation,
                    jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.shares, jumps.walk_steps,
                    self.rows, self.log_shares, *out, tally, used)  # fmt: skip
 
 
 @compiled
-def _step_many(rng, thin, features, row_weights, cells, prior, refresh, state, allocation, proposals, joint, groupings,
+def _step_many(rng, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint, groupings,
                redraws, kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
                used):  # fmt: skip
     """`thin` steps for each draw; `rows` (M,) may be left out, with `log_shares` (M,). The rest is of `sweep_many`."""
@@ -208,7 +208,7 @@ def _step_many(rng, thin, features, row_weights, cells, prior, refresh, state, a
                 j += 1
             weights[rows[j]] = 0.0
             allocation.component[:] = -1
-            sweep_many(rng, 0, _SWEEPS_A_STEP, features, weights, cells, prior, refresh, state, allocation,
+            sweep_many(rng, 0, _SWEEPS_A_STEP, features, weights, bins, prior, refresh, state, allocation,
                        proposals, joint, groupings, redraws, JUMP_EVERY, 1, kinds, walk_steps, out_weights[s : s + 1],
                        out_means[s : s + 1], out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
             weights[rows[j]] = open_weights[j]

@@ -114,7 +114,7 @@ def sample_in_rounds(
         if interrupted or judgement.ok:
             return result
         goes_on = 0.0 if math.isinf(judgement.shortfall) else 1.0
-        one = work * relative_work(problem, k, number + 1, len(sweeps.jumps.cells.weights))
+        one = work * relative_work(problem, k, number + 1, len(sweeps.jumps.bins.weights))
         allowed = goes_on + max_work / (thin * one)
         last = allowed < goes_on + _LONGEST_STEP  # a long round, made only if there is hope
         if allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):

@@ -18,7 +18,7 @@ from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.augmentation.allocation import allocation_pass
-from bayesgmm.augmentation.cells import Cells
+from bayesgmm.augmentation.bins import Bins
 from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import log_joint
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
@@ -86,7 +86,7 @@ def batch_error(values: np.ndarray) -> np.ndarray:
 
 def geweke(
     structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, walk_steps: int = 0,
-    n_iter: int = 6000, seed: int = 0, k: int = K, n_cells: int = 0,
+    n_iter: int = 6000, seed: int = 0, k: int = K, n_bins: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
     n = 4 if jumps or k > K else N  # few rows: proposals fitted to the prior are accepted, components are vacant
@@ -111,7 +111,7 @@ def geweke(
     redraws = fit_redraws([independent], packed) if walk_steps or jumps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
-    cells = Cells(np.random.default_rng(5).normal(size=(D, n_cells)), np.full(n_cells, 0.7))  # not near the rows
+    bins = Bins(np.random.default_rng(5).normal(size=(D, n_bins)), np.full(n_bins, 0.7))  # not near the rows
     tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3, 0.0])
     if not len(joint.part):
         kinds[2], kinds[0] = 0.0, 0.4
@@ -120,8 +120,8 @@ def geweke(
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         sweep_many(
-            rng, 0, 1, features, ones, cells, packed, refresh, state, allocation, proposals, joint, groupings,
-            redraws, 1, 2 if n_cells else 1, kinds, walk_steps,
+            rng, 0, 1, features, ones, bins, packed, refresh, state, allocation, proposals, joint, groupings,
+            redraws, 1, 2 if n_bins else 1, kinds, walk_steps,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
@@ -185,11 +185,11 @@ def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: st
         ("tied", "lognormal", 0.0),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("n_cells", [0, 3])  # a first stage of acceptance
+@pytest.mark.parametrize("n_bins", [0, 3])  # a first stage of acceptance
 def test_components_moved_to_another_cluster_keep_the_joint_distribution(
-    structure: str, family: str, step: float, n_cells: int
+    structure: str, family: str, step: float, n_bins: int
 ) -> None:
-    z = geweke(structure, family, step, jumps=True, k=3, n_iter=10_000, seed=2, n_cells=n_cells)
+    z = geweke(structure, family, step, jumps=True, k=3, n_iter=10_000, seed=2, n_bins=n_bins)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
@@ -475,7 +475,7 @@ def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float)
             for x in table.values
         )  # fmt: skip
         # d(S) = 2 s d(s) for a variance; for a matrix d(S) = 2^D prod s_i^D times d(sd, correlation), and the free
-        # cells of a correlation factor carry prod_i (M_ii / s_i)^(D - i) per row of the matrix they make.
+        # bins of a correlation factor carry prod_i (M_ii / s_i)^(D - i) per row of the matrix they make.
         jacobian = 0.0
         for m in sample.latent[s]:
             sds = np.linalg.norm(m, axis=1)

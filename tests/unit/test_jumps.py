@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
-from bayesgmm.augmentation.cells import fit_cells, no_cells
+from bayesgmm.augmentation.bins import fit_bins, no_bins
 from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
@@ -80,9 +80,9 @@ def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
     start, tally = copy(state), np.zeros(4)
     scratch = copy(state), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)), np.empty(k), np.empty(n), np.empty(n)
     new, *rest = scratch
-    cells, packed = no_cells(d), problem.packed
+    bins, packed = no_bins(d), problem.packed
     for _ in range(100):
-        walk(rng, problem.features, problem.table.weights, cells, packed, redraws, 5, state, new, *rest, tally)
+        walk(rng, problem.features, problem.table.weights, bins, packed, redraws, 5, state, new, *rest, tally)
     assert tally[0] + tally[2] == 500 and 20 < tally[1] < 0.9 * tally[0] and 0 < tally[3] < tally[2]
     assert all(not np.array_equal(a, b) for a, b in zip(start.means, state.means, strict=True))
     for before, after in zip(
@@ -363,15 +363,13 @@ def test_large_tables_get_walks_after_the_first_round() -> None:
     assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
     assert first.every > second.every == 1
     assert relative_work(problem, 2, 1) == 1.0 and relative_work(problem, 2, 2) == 2.0 + (8.0 + 1.0) / 2.0
-    n_cells = len(second.cells.weights)
-    assert len(first.cells.weights) == 0 < n_cells < 400 and second.walk_steps == 16  # more steps and jumps, for less
-    assert first.tries == 1 < second.tries and relative_work(problem, 2, 2, n_cells) < 0.9 * relative_work(
-        problem, 2, 2
-    )
+    n_bins = len(second.bins.weights)
+    assert len(first.bins.weights) == 0 < n_bins < 400 and second.walk_steps == 16  # more steps and jumps, for less
+    assert first.tries == 1 < second.tries and relative_work(problem, 2, 2, n_bins) < 0.9 * relative_work(problem, 2, 2)
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag"])
-def test_cells_stand_for_the_rows(structure: str) -> None:
+def test_bins_stand_for_the_rows(structure: str) -> None:
     """Their weights add up; between draws, log-likelihoods differ by little; in many columns there are none."""
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.normal(size=(3000, 2)), [0.3, 4.0] + 0.3 * rng.normal(size=(1000, 2))])
@@ -381,22 +379,22 @@ def test_cells_stand_for_the_rows(structure: str) -> None:
     seed = np.random.SeedSequence(0).spawn(1)
     alone = Sweeps(problem, 1.0, Jumps.none(2, 2))
     (found,), _ = run_chains(alone, [start_state(problem, candidates[0])], seed, draws=100, thin=2, cores=1)
-    cells = fit_cells(table.standardized, table.weights, struct.diagonal, [found.sample])
-    assert 100 < len(cells.weights) < 1000
-    assert cells.weights.sum() == pytest.approx(table.weights.sum()) and (cells.weights > 0.0).all()
-    np.testing.assert_allclose(cells.features @ cells.weights, problem.features @ table.weights, atol=1e-6)
+    bins = fit_bins(table.standardized, table.weights, struct.diagonal, [found.sample])
+    assert 100 < len(bins.weights) < 1000
+    assert bins.weights.sum() == pytest.approx(table.weights.sum()) and (bins.weights > 0.0).all()
+    np.testing.assert_allclose(bins.features @ bins.weights, problem.features @ table.weights, atol=1e-6)
     density = [
         pointwise_log_density(
             rows, found.sample.weights, found.sample.means,
             np.broadcast_to(inverse_cholesky(found.sample.cholesky), (100, 2, 2, 2)).copy(), diagonal=struct.diagonal,
         ) @ weights
-        for rows, weights in ((table.standardized, table.weights), (cells.features.T.copy(), cells.weights))
+        for rows, weights in ((table.standardized, table.weights), (bins.features.T.copy(), bins.weights))
     ]  # fmt: skip
     assert np.std(density[0] - density[1]) < 0.8 < np.std(density[0])
     wide = Sample(*(np.repeat(np.repeat(a, 2, axis=-1), 2, axis=-2) if a.ndim == 4 else a for a in found.sample))
     wide = Sample(wide.weights, np.repeat(wide.means, 2, axis=2), *(np.eye(4) * a[..., :1, :1] for a in wide[2:]))
     many = rng.normal(size=(4000, 4))
-    assert len(fit_cells(many, np.ones(4000), struct.diagonal, [wide]).weights) == 0
+    assert len(fit_bins(many, np.ones(4000), struct.diagonal, [wide]).weights) == 0
 
 
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:

@@ -15,7 +15,7 @@ from _gibbs import D, prior_draws, problem
 from scipy import stats
 from scipy.special import digamma, gammaln
 
-from bayesgmm.augmentation.cells import Cells
+from bayesgmm.augmentation.bins import Bins
 from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import log_joint, propose_joint
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
@@ -75,19 +75,19 @@ def prior_kept(packed, struct, move: Move, n_moves: int, n: int, seed: int = 0) 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
 @pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize("n_cells", [0, 3])
-def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_cells: int) -> None:
-    """With cells, too, that are far from the rows: they decide what is looked at, not what is kept."""
+@pytest.mark.parametrize("n_bins", [0, 3])
+def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_bins: int) -> None:
+    """With bins, too, that are far from the rows: they decide what is looked at, not what is kept."""
     _, struct, prior = problem(structure, family, step)
     packed, n = complete_prior(prior, struct), 8
     redraws = fit_redraws([prior_draws(packed, struct, 1000 if fitted else 20, np.random.default_rng(1), K)], packed)
     assert (len(redraws.constant) > 0) == fitted
     features, none, tally = np.zeros((D, n)), np.zeros(n), np.zeros(4)
-    cells = Cells(np.random.default_rng(2).normal(size=(D, n_cells)), np.full(n_cells, 0.7))
+    bins = Bins(np.random.default_rng(2).normal(size=(D, n_bins)), np.full(n_bins, 0.7))
     scratch = np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(K), np.empty(n), np.empty(n)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        walk(rng, features, none, cells, packed, redraws, 6, state, new, *scratch, tally)
+        walk(rng, features, none, bins, packed, redraws, 6, state, new, *scratch, tally)
         return True
 
     z, _ = prior_kept(packed, struct, move, 15, 4000)
@@ -243,18 +243,18 @@ def test_posterior_of_a_grouping(structure: str) -> None:
     assert ours == pytest.approx(theirs, abs=1e-8)
 
 
-def test_jumps_judged_by_cells_first_keep_the_prior() -> None:
-    """Whatever the cells are: here they are no rows at all."""
+def test_jumps_judged_by_bins_first_keep_the_prior() -> None:
+    """Whatever the bins are: here they are no rows at all."""
     _, struct, prior = problem("diag", "inversegamma")
     packed, d = complete_prior(prior, struct), D
     sample = prior_draws(packed, struct, 900, np.random.default_rng(1), K)
     proposals, redraws = fit_proposals([sample], packed), fit_redraws([sample], packed)
-    cells = Cells(np.random.default_rng(2).normal(size=(d, 3)), np.full(3, 0.7))
+    bins = Bins(np.random.default_rng(2).normal(size=(d, 3)), np.full(3, 0.7))
     features, none, work, log_norm = np.zeros((d, 1)), np.zeros(1), np.zeros((5, d, d)), np.empty(K)
     logs, table, near = np.empty((K, K)), np.empty(1 << K), np.zeros(3, dtype=np.int64)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        return jump(rng, features, none, cells, packed, proposals, no_joint(K, d), redraws, np.int64(SINGLE), math.nan,
+        return jump(rng, features, none, bins, packed, proposals, no_joint(K, d), redraws, np.int64(SINGLE), math.nan,
                     state, new, work, log_norm, logs, table, near)[1]  # fmt: skip
 
     z, made = prior_kept(packed, struct, move, 15, 3000)

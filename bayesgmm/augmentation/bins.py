@@ -1,8 +1,8 @@
-"""A coarse table in place of a long one: rows in the cells of a grid are taken together at their mean.
+"""A coarse table in place of a long one: rows are binned on a grid, those of a bin taken together at their mean.
 
 The likelihood of the coarse table is a rough one of the rows that costs a fraction. Jumps and walks are accepted in two
 stages (Christen and Fox 2005): by the rough likelihood first, which refuses most; what passes, by the ratio of the full
-likelihood to the rough one. So the posterior is kept whatever the cells are. They are as wide as the draws of each mode
+likelihood to the rough one. So the posterior is kept whatever the bins are. They are as wide as the draws of each mode
 allow: the two log-likelihoods may differ from draw to draw by less than what would refuse good moves.
 """
 
@@ -19,43 +19,43 @@ from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.params import inverse_cholesky
 from bayesgmm.streaming import total_log_likelihood
 
-__all__ = ["Cells", "fit_cells", "no_cells"]
+__all__ = ["Bins", "fit_bins", "no_bins"]
 
 Array = NDArray[np.float64]
 
 _WIDTH = 0.35  # in the mean sd of a component, of a first try
 _TOLERATED = 0.4  # nats, standard deviation between draws of a mode; it goes with the square of the width
-_FEW = 4  # rows a cell, in the mean, below which cells are of no use
+_FEW = 4  # rows a cell, in the mean, below which bins are of no use
 _DRAWS, _MODES = 40, 5  # whose likelihoods are compared, of each mode
 
 
-class Cells(NamedTuple):
-    """M cells of rows."""
+class Bins(NamedTuple):
+    """M bins of rows."""
 
     features: Array  # (D, M) means
     weights: Array  # (M,) sums
 
 
-def no_cells(n_features: int) -> Cells:
+def no_bins(n_features: int) -> Bins:
     """M = 0."""
-    return Cells(np.empty((n_features, 0)), np.empty(0))
+    return Bins(np.empty((n_features, 0)), np.empty(0))
 
 
-def fit_cells(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[Sample]) -> Cells:
-    """The widest cells that do for the draws of each mode; none if that leaves few of the rows (N, D) in each."""
-    some = [_some(s) for s in samples[:_MODES]]
-    exact = [_log_likelihoods(rows, row_weights, diagonal, s) for s in some]
+def fit_bins(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[Sample]) -> Bins:
+    """The widest bins that do for the draws of each mode; none if that leaves few of the rows (N, D) in each."""
+    some, exact = [_some(s) for s in samples[:_MODES]], list[Array]()
     width = _WIDTH * np.mean([_mean_sds(s) for s in some], axis=0)
     for _ in range(2):
         means, sums = _gathered(rows, row_weights, width)
         if len(sums) * _FEW > len(rows):
             break
+        exact = exact or [_log_likelihoods(rows, row_weights, diagonal, s) for s in some]
         off = [a - _log_likelihoods(means, sums, diagonal, s) for a, s in zip(exact, some, strict=True)]
         spread = math.sqrt(np.mean([a.var() for a in off]))
         if spread < 1.5 * _TOLERATED:
-            return Cells(np.ascontiguousarray(means.T), sums)
+            return Bins(np.ascontiguousarray(means.T), sums)
         width *= math.sqrt(_TOLERATED / spread)
-    return no_cells(rows.shape[1])
+    return no_bins(rows.shape[1])
 
 
 def _some(sample: Sample) -> Sample:
@@ -77,9 +77,9 @@ def _log_likelihoods(rows: Array, row_weights: Array, diagonal: bool, sample: Sa
 
 
 def _gathered(rows: Array, row_weights: Array, width: Array) -> tuple[Array, Array]:
-    """Mean of the rows in each cell of a grid, and their weight; cells of no weight are left out."""
+    """Mean of the rows in each bin of a grid, and their weight; bins of no weight are left out."""
     rows, row_weights = rows[row_weights > 0.0], row_weights[row_weights > 0.0]
-    _, cell = np.unique(np.floor(rows / width).astype(np.int64), axis=0, return_inverse=True)
-    sums = np.bincount(cell, row_weights)
-    means = np.column_stack([np.bincount(cell, row_weights * column) for column in rows.T]) / sums[:, None]
+    _, place = np.unique(np.floor(rows / width).astype(np.int64), axis=0, return_inverse=True)
+    sums = np.bincount(place, row_weights)
+    means = np.column_stack([np.bincount(place, row_weights * column) for column in rows.T]) / sums[:, None]
     return means, sums
