@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from bayesgmm.gate import Gate, judge_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
+
+if TYPE_CHECKING:
+    from bayesgmm.inference.empty_modes import EmptyMode
 
 __all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
 
@@ -73,6 +76,15 @@ class Request:
     def options(self) -> dict[str, Any]:
         names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
         return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def empty_modes(self) -> list[EmptyMode]:
+        """Modes with components empty: found once, asked for before sampling and by Gibbs scouts."""
+        from bayesgmm.inference.empty_modes import empty_modes
+
+        seed = int(np.random.SeedSequence(self.random_seed).generate_state(1)[0])
+        k = self.candidates[0].n_components
+        return empty_modes(self.table, self.structure, self.prior, k, random_seed=seed)
 
 
 def check_inference(inference: str, sampler: str) -> None:
@@ -152,7 +164,9 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
 
     work = MAX_WORK if request.can_pass else MAX_WORK / 100.0
-    draws = sample_gibbs(*request.problem, judge=request.judge, max_work=work, **request.options)
+    draws = sample_gibbs(
+        *request.problem, empty=request.empty_modes, judge=request.judge, max_work=work, **request.options
+    )
     return replace(draws, notes=(*notes, *draws.notes))
 
 
@@ -167,8 +181,8 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
     gate = request.judge(draws)
     stuck = None if _content(draws, gate) else negligible_starts(draws)
     if stuck is not None:
-        notes = (stuck,)
-        draws = replace(run(mode_window=NEGLIGIBLE), notes=notes)
+        notes, run = (stuck,), partial(run, mode_window=NEGLIGIBLE)
+        draws = replace(run(), notes=notes)
         gate = request.judge(draws)
     if not _content(draws, gate) and (gate.ok or gate.shortfall <= _LONGEST):
         draws = _longer(request, run, sampler, notes)
@@ -201,15 +215,15 @@ def _longer(request: Request, run: Callable[..., Draws], sampler: str, notes: tu
 
 def _empty_components(request: Request) -> str | None:
     """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
-    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, empty_modes, share_of
+    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
     from bayesgmm.inference.modes import find_modes
 
     k = request.candidates[0].n_components
     if k == 1:
         return None
     best = find_modes(request.table, request.structure, request.prior, request.candidates[:4])[0]
-    found = empty_modes(request.table, request.structure, request.prior, k, random_seed=request.random_seed)
-    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found if not isnan(mode.log_evidence)]
+    found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
+    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
     share, n_empty = max(shares, default=(0.0, 0))
     if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
         return None

@@ -20,6 +20,7 @@ from bayesgmm.augmentation.sweeps import KINDS
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.exploration import in_one_order, scout_starts, unlike
 from bayesgmm.inference.modes import Mode, find_modes, modes_table
 from bayesgmm.inference.restarts import Places
@@ -45,6 +46,7 @@ def sample_gibbs(
     prior: ResolvedPrior,
     candidates: Sequence[MixtureParams],
     *,
+    empty: Sequence[EmptyMode],
     judge: Callable[[Draws], Judgement],
     draws: int = 1000,
     tune: int = 500,
@@ -60,6 +62,8 @@ def sample_gibbs(
     ----------
     table, structure, prior, candidates
         As in `bayesgmm.inference.nuts.sample_nuts`.
+    empty : sequence of EmptyMode
+        Modes with components empty, where scouts start besides (`bayesgmm.inference.empty_modes`).
     judge : callable
         Takes the draws of a round; gives a `Judgement`.
     draws, chains : int
@@ -81,7 +85,7 @@ def sample_gibbs(
     modes = find_modes(table, structure, prior, candidates)
     cores = min(cores or available_cores(), chains)
     root = np.random.SeedSequence(random_seed)
-    scouts, evidence = scout_starts(problem, modes, int(root.generate_state(1)[0]))
+    scouts, evidence = scout_starts(problem, modes, empty, int(root.generate_state(1)[0]))
     starts = [start_state(problem, start) for start in scouts]
     refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
     alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))

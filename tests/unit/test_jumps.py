@@ -30,6 +30,7 @@ from bayesgmm.augmentation.walks import walk
 from bayesgmm.data import prepare_table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts, unlike
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.restarts import Places, log_evidences
@@ -403,8 +404,9 @@ def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
     problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
     em = bg.fit_em(table.standardized, 3, random_seed=0)
     modes = find_modes(table, structure, problem.prior, [em.params])
-    starts, evidence = scout_starts(problem, modes, 1)
-    assert len(starts) == len(evidence) and np.sum(np.isneginf(evidence)) == 15
+    empty = empty_modes(table, structure, problem.prior, 3, random_seed=1)
+    starts, evidence = scout_starts(problem, modes, empty, 1)
+    assert len(starts) == len(evidence) == 1 + len(empty) + 15 and np.sum(np.isneginf(evidence)) == 15
     assert not np.isneginf(evidence[0])
     for start in starts:
         assert start.n_components == 3 and math.isclose(start.weights.sum(), 1.0)

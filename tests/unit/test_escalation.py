@@ -1,0 +1,184 @@
+"""The ladder from NUTS to Gibbs: which stage runs when, with what, and that each says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.draws import Draws
+from bayesgmm.em import fit_em_candidates
+from bayesgmm.escalation import Request, draw_posterior
+from bayesgmm.inference import empty_modes, gibbs, nuts
+from bayesgmm.inference.empty_modes import EmptyMode
+from bayesgmm.structure import get_structure
+
+K = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of a run."""
+
+    ok: bool = True
+    shortfall: float = 1.0
+
+
+PASSES, FAR_OFF, DISAGREES = Verdict(), Verdict(False, 40.0), Verdict(False, np.inf)
+NEARLY = Verdict(False, 3.0)
+
+
+@dataclass
+class Stages:
+    """Samplers that are only asked for, and a gate that says what it is told to, run after run."""
+
+    verdicts: list[Verdict]
+    diverging: list[bool] = field(default_factory=list)
+    below_best: float = 0.0  # of the mode at which the second half of the chains starts
+    partial: bool = False
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, name: str) -> Callable[..., Draws]:
+        def sample(*problem: Any, **options: Any) -> Draws:
+            number = len(self.asked)
+            self.asked.append({"sampler": name, **options})
+            shape = (options["chains"], options["draws"])
+            bad = number < len(self.diverging) and self.diverging[number]
+            stats = {"diverging": np.full(shape, bad), "n_steps": np.ones(shape)}
+            modes = pd.DataFrame({"below_best": [0.0, self.below_best], "laplace_log_evidence": [0.0, 0.0]})
+            arrays = np.zeros((*shape, K)), np.zeros((*shape, K, 1)), np.zeros((*shape, K, 1, 1)), np.zeros(shape)
+            start = np.arange(shape[0]) % 2 if "mode_window" not in options else np.zeros(shape[0], dtype=np.int64)
+            return Draws(*arrays, stats, start, modes, 0.0, self.partial, name)
+
+        return sample
+
+    @property
+    def samplers(self) -> list[str]:
+        return [str(a["sampler"]) for a in self.asked]
+
+
+@pytest.fixture(scope="module")
+def request_() -> Request:
+    table = bg.prepare_table(np.random.default_rng(0).normal(size=(60, 1)))
+    structure = get_structure("full")
+    _, candidates = fit_em_candidates(table, K, structure=structure, n_init=2, random_seed=0)
+    return Request(
+        table, structure, bg.MixturePrior().resolve(table), candidates, draws=500, tune=300, chains=4, cores=1,
+        random_seed=1, progressbar=False, target_accept=0.8,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ladder(request_: Request, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Draws, Stages]]:
+    """Runs the ladder where samplers and gate are `Stages`, and modes with empty components are those given."""
+
+    def climb(
+        *verdicts: Verdict, empty: tuple[EmptyMode, ...] = (), escalate: bool = True, draws: int = 500, **told: Any
+    ) -> tuple[Draws, Stages]:
+        stages = Stages(list(verdicts), **told)
+        left = iter(stages.verdicts)
+        monkeypatch.setattr(nuts, "sample_nuts", stages.run("nuts"))
+        monkeypatch.setattr(gibbs, "sample_gibbs", stages.run("gibbs"))
+        monkeypatch.setattr(empty_modes, "empty_modes", lambda *_, **__: list(empty))
+        monkeypatch.setattr(Request, "judge", lambda *_: next(left))
+        found, _ = draw_posterior(replace(request_, draws=draws), escalate=escalate)
+        assert not list(left), "the gate was asked less often than expected"
+        return found, stages
+
+    return climb
+
+
+def test_a_run_that_passes_is_all(ladder) -> None:
+    draws, stages = ladder(PASSES)
+    assert draws.notes == () and stages.samplers == ["nuts"]
+    (asked,) = stages.asked
+    assert (asked["draws"], asked["tune"], asked["target_accept"]) == (500, 300, 0.8)
+    assert "adaptation" not in asked and "mode_window" not in asked
+
+
+def test_nothing_is_run_again_without_escalation_or_where_no_run_could_pass(ladder) -> None:
+    for options in ({"escalate": False}, {"draws": 100}):
+        draws, stages = ladder(**options)
+        assert stages.samplers == ["nuts"] and draws.notes == ()
+
+
+def test_an_interrupted_run_is_kept(ladder) -> None:
+    draws, stages = ladder(DISAGREES, partial=True)
+    assert draws.partial and stages.samplers == ["nuts"]
+
+
+@pytest.mark.parametrize("first", [NEARLY, PASSES])
+def test_a_run_that_is_short_or_diverges_runs_on(ladder, first: Verdict) -> None:
+    draws, stages = ladder(first, PASSES, diverging=[True])
+    assert stages.samplers == ["nuts", "nuts"]
+    again = stages.asked[1]
+    assert (again["draws"], again["tune"], again["adaptation"]) == (2500, 600, "low_rank")
+    assert again["target_accept"] == 0.9
+    assert draws.shape[:2] == (4, 500)
+    (said,) = draws.notes
+    assert "run again, 5 times as long with smaller steps" in said
+
+
+def test_where_that_does_not_do_gibbs_follows_and_all_is_said(ladder) -> None:
+    for second, bad in ((DISAGREES, []), (PASSES, [False, True])):
+        draws, stages = ladder(NEARLY, second, diverging=bad)
+        assert stages.samplers == ["nuts", "nuts", "gibbs"]
+        longer, then = draws.notes
+        assert "5 times as long" in longer and "Gibbs sweeps with jumps between modes" in then
+        assert stages.asked[2]["draws"] == 500 and stages.asked[2]["empty"] == []
+
+
+@pytest.mark.parametrize("first", [FAR_OFF, DISAGREES])
+def test_what_a_longer_run_would_not_mend_goes_to_gibbs_at_once(ladder, first: Verdict) -> None:
+    draws, stages = ladder(first)
+    assert stages.samplers == ["nuts", "gibbs"]
+    assert draws.notes == (
+        "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes.",
+    )
+
+
+def test_chains_that_sat_in_a_negligible_mode_start_elsewhere(ladder) -> None:
+    draws, stages = ladder(DISAGREES, PASSES, below_best=12.0)
+    assert stages.samplers == ["nuts", "nuts"] and stages.asked[1]["mode_window"] == nuts.NEGLIGIBLE
+    assert "started 12.0 nats below" in draws.notes[0] and "6e-06" in draws.notes[0]
+    # A mode that holds enough is not left out for being stuck in, nor one where the gate passes all the same.
+    assert ladder(DISAGREES, below_best=6.0)[1].samplers == ["nuts", "gibbs"]
+    assert ladder(PASSES, below_best=12.0)[1].samplers == ["nuts"]
+
+
+def test_chains_that_start_elsewhere_stay_there_when_they_run_longer(ladder) -> None:
+    draws, stages = ladder(DISAGREES, NEARLY, PASSES, below_best=12.0)
+    assert stages.samplers == ["nuts", "nuts", "nuts"]
+    assert stages.asked[2]["mode_window"] == nuts.NEGLIGIBLE and stages.asked[2]["adaptation"] == "low_rank"
+    assert len(draws.notes) == 2 and "run again from modes" in draws.notes[0]
+
+
+def test_modes_with_empty_components_call_for_gibbs_if_they_matter(ladder, request_: Request) -> None:
+    best = nuts.find_modes(request_.table, request_.structure, request_.prior, request_.candidates)[0]
+    for nats, runs in ((-5.0, ["nuts"]), (-4.0, ["gibbs"]), (0.0, ["gibbs"]), (np.nan, ["nuts"])):
+        mode = EmptyMode(1, best.params, best.log_evidence + nats)
+        verdicts = [PASSES] if runs == ["nuts"] else []  # Gibbs judges itself
+        draws, stages = ladder(*verdicts, empty=(mode,))
+        assert stages.samplers == runs
+    draws, stages = ladder(empty=(EmptyMode(1, best.params, best.log_evidence),))
+    assert stages.asked[0]["empty"][0].log_evidence == best.log_evidence
+    assert "1 of the 2 components empty the posterior has a mode that holds about 50% of it" in draws.notes[0]
+
+
+def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before sampling and by scouts; what was done is in the tree, the diagnosis and the report."""
+    calls, find = [], empty_modes.empty_modes
+    monkeypatch.setattr(empty_modes, "empty_modes", lambda *a, **kw: calls.append(1) or find(*a, **kw))
+    rows = np.random.default_rng(0).normal(size=(60, 1))
+    fit = bg.BayesianGMM(2, draws=200, tune=100, random_seed=1, progressbar=False).fit(rows)
+    assert calls == [1]
+    said = "of the 2 components empty the posterior has a mode"
+    assert said in fit.posterior_.attrs["notes"] and fit.posterior_.attrs["method"].startswith("Gibbs")
+    assert said in " ".join(fit.diagnose().advice)
+    assert said in bg.report(fit, tmp_path / "report.html").read_text()
