@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from bayesgmm.augmentation.matrices import invert, rounding_removed
-from bayesgmm.augmentation.permanent import LOST, add_log, log_permanent, size
+from bayesgmm.augmentation.permanent import LOST, add_log, assign, log_permanent
 from bayesgmm.augmentation.proposals import draw_part, log_determinant, log_parts, log_prior_part
 from bayesgmm.block_math import FAST
 from bayesgmm.compiled import compiled, put
@@ -79,45 +79,6 @@ def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
     return least
 
 
-@compiled
-def _assign(cost, n_large, best, choice, out):
-    """out[k] = column of row k of `cost` (G of K rows are read) with the least sum, the others follow; the sum is
-    returned."""
-    k = cost.shape[1]
-    full = 1 << k
-    best[:full] = math.inf
-    best[0] = 0.0
-    for subset in range(full):
-        value = best[subset]
-        if value == math.inf:
-            continue
-        row = size(subset)
-        if row >= n_large:
-            continue
-        for j in range(k):
-            if not subset >> j & 1:
-                other = subset | 1 << j
-                if value + cost[row, j] < best[other]:
-                    best[other] = value + cost[row, j]
-                    choice[other] = j
-    at, least = 0, math.inf
-    for subset in range(full):
-        row = size(subset)
-        if row == n_large and best[subset] < least:
-            at, least = subset, best[subset]
-    if least == math.inf:
-        return least
-    rest = n_large
-    for j in range(k):
-        if not at >> j & 1:
-            out[rest] = j
-            rest += 1
-    for row in range(n_large - 1, -1, -1):
-        out[row] = choice[at]
-        at ^= 1 << choice[at]
-    return least
-
-
 @compiled(fastmath=FAST)
 def _dot(a, b, n):
     total = 0.0
@@ -138,7 +99,7 @@ def _log_one(prior, proposals, joint, q, means, latent, cholesky, scaling, log_s
         if not nearest <= joint.furthest[q]:
             return -math.inf
     best, choice = np.empty(1 << n_components), np.empty(1 << n_components, dtype=np.int64)
-    if not _assign(cost, n_large, best, choice, order) <= joint.furthest[q]:
+    if not assign(cost, n_large, best, choice, order) <= joint.furthest[q]:
         return -math.inf
     n_dim = joint.n_dim[q]
     xi = np.empty(n_dim)

@@ -15,10 +15,10 @@ from scipy.optimize import linear_sum_assignment
 import bayesgmm as bg
 from bayesgmm.augmentation.bins import fit_bins, no_bins
 from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_prior_covariance
-from bayesgmm.augmentation.joint import _assign
 from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
 from bayesgmm.augmentation.pair_steps import compensate
+from bayesgmm.augmentation.permanent import assign
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
@@ -298,7 +298,7 @@ def test_assignment_is_the_cheapest(n_large: int, k: int) -> None:
     for _ in range(20):
         cost = rng.normal(size=(n_large, k))
         order = np.empty(k, dtype=np.int64)
-        assert _assign(cost, n_large, np.empty(1 << k), np.empty(1 << k, dtype=np.int64), order)
+        assert assign(cost, n_large, np.empty(1 << k), np.empty(1 << k, dtype=np.int64), order)
         assert sorted(order) == list(range(k))
         rows, columns = linear_sum_assignment(cost)
         assert order[:n_large].tolist() == columns.tolist()
