@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from _gibbs import D, prior_draws, problem
+from numba import njit
 from scipy import stats
 from scipy.special import digamma, gammaln
 
@@ -26,7 +27,7 @@ from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
 from bayesgmm.augmentation.split_merge import propose_split_merge
 from bayesgmm.augmentation.state import ChainState, copy_state
-from bayesgmm.augmentation.walks import walk
+from bayesgmm.augmentation.walks import _step, walk
 from bayesgmm.params import inverse_cholesky
 
 K = 3  # so that pairs are chosen
@@ -93,6 +94,38 @@ def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: 
     z, _ = prior_kept(packed, struct, move, 15, 4000)
     assert tally[1] > 0.1 * tally[0] and (tally[3] > 0.02 * tally[2] or not fitted), tally
     assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@njit
+def _shares_after_a_step(rng, n_rows, prior, state, new, group, work, starts, powers):
+    """The share of the first of two components after one Metropolis step from each start, for a beta posterior."""
+    out = starts.copy()
+    for i in range(len(starts)):
+        state.weights[0], state.weights[1] = starts[i], 1.0 - starts[i]
+        new.weights[:] = state.weights
+        gain = _step(rng, n_rows, prior, 0, 1, 1.0, state, new, group, work)
+        if gain > -math.inf:
+            for k in range(2):  # the Jacobian of the logit is the product of both
+                gain += powers[k] * math.log(new.weights[k] / state.weights[k])
+            if math.log(rng.random()) < gain:
+                out[i] = new.weights[0]
+    return out
+
+
+def test_a_step_counts_the_length_of_the_way_back() -> None:
+    """Steps are shorter where the component is larger: a beta distribution of its share must stay what it is."""
+    _, struct, prior = problem("tied", "lognormal")
+    packed, rng, powers, n = complete_prior(prior, struct), np.random.default_rng(0), np.array([3.0, 1.5]), 1_000_000
+    one = np.eye(D)[None]
+    state, new = (ChainState(np.full(2, 0.5), np.zeros((2, D)), one.copy(), one.copy(), one.copy()) for _ in range(2))
+    before = rng.beta(*powers, size=n)
+    after = _shares_after_a_step(
+        rng, 40, packed, state, new, np.zeros((4, D + 1, D + 1)), np.zeros((5, D, D)), before, powers
+    )
+    assert 0.2 < np.mean(after != before) < 0.6
+    for f in (lambda x: x, np.square, np.log, lambda x: np.log1p(-x), lambda x: x * (1.0 - x)):
+        change = f(after) - f(before)
+        assert abs(change.mean()) < 4.5 * change.std() / math.sqrt(n)
 
 
 def _metropolis(packed, propose: Callable[..., float]) -> Move:
