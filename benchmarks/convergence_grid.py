@@ -1,21 +1,26 @@
 """Does every K converge? Data sets, K = 1..6, structures, two seeds; the table goes to docs/evidence.md.
 
     python benchmarks/convergence_grid.py --results benchmarks/convergence_grid.jsonl [--sets iris wine13]
-        [--structures full,diag] [--components 1,2,3,4,5,6] [--beside plain|pymc] [--write docs/evidence.md]
+        [--structures full,diag] [--components 1,2,3,4,5,6] [--beside plain|pymc] [--cpu-seconds 360]
+        [--write docs/evidence.md]
 
 A cell passes when the gate passes (R-hat < 1.01, bulk and tail ESS > 400, no divergences) from both seeds and they
 agree within Monte Carlo error (|z| < 4) on log-likelihood, sorted weights and occupied components. Results are
 appended to the file as they come, and cells that it holds already are not run again. `--beside` runs no new cells, but
 beside those that are there NUTS without escalation (`plain`) or PyMC's NUTS on the `build_model` face (`pymc`, a minute
-or more each).
+or more each), on one core. `--cpu-seconds` stops it there: it is recorded as not finished, which is not a pass.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import resource
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bayesgmm as bg
 from bayesgmm.empty_components import log_empty_probability
+from bayesgmm.threads import available_cores
 from bayesgmm.tree import posterior_arrays
 
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference" / "em"
@@ -110,11 +116,32 @@ def cell(rows: np.ndarray, k: int, structure: str) -> dict[str, Any]:
     return {"runs": runs, "z": z, "passed": bool(all(r["ok"] for r in runs) and z < TOLERANCE)}
 
 
-BESIDE = {"plain": {"escalate": False}, "pymc": {"escalate": False, "sampler": "pymc"}}
+BESIDE = {"plain": {"escalate": False}, "pymc": {"escalate": False, "sampler": "pymc", "cores": 1}}
+
+
+def run_within(cpu_seconds: int | None, rows: np.ndarray, k: int, structure: str, key: str) -> dict[str, Any]:
+    """One run of another sampler, in a process of its own that may use so much processor time."""
+    if cpu_seconds is None:
+        return run(rows, k, structure, SEEDS[0], **BESIDE[key])
+    limit = (resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    spawn, began = multiprocessing.get_context("spawn"), time.perf_counter()
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=resource.setrlimit, initargs=limit) as pool:
+        try:
+            return pool.submit(run, rows, k, structure, SEEDS[0], **BESIDE[key]).result()
+        except BrokenProcessPool:
+            if time.perf_counter() - began < cpu_seconds / available_cores():
+                raise  # it was not stopped by its limit
+            return {"ok": False, "verdict": f"Not finished in {cpu_seconds} seconds of processor time."}
 
 
 def how(run: dict[str, Any]) -> str:
     return ("Gibbs" if run["method"].startswith("Gibbs") else "NUTS") + ("+" if run["notes"] else "")
+
+
+def outcome(beside: dict[str, Any] | None) -> str:
+    if beside is None:
+        return ""
+    return "not finished" if "summary" not in beside else "passes" if beside["ok"] else "fails"
 
 
 def write(records: list[dict[str, Any]], path: Path) -> None:
@@ -134,7 +161,10 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     for key, name in (("plain", "NUTS without escalation"), ("pymc", "PyMC's NUTS on `build_model`")):
         tried = [r for r in records if key in r]
         # Its gate may pass though its chains agree on a part of the posterior only: compare with the cell's own answer.
-        same = [agree(r[key]["summary"], r["runs"][0]["summary"]) < TOLERANCE for r in tried if r["passed"]]
+        same = [
+            "summary" in r[key] and agree(r[key]["summary"], r["runs"][0]["summary"]) < TOLERANCE
+            for r in tried if r["passed"]
+        ]  # fmt: skip
         passed_too = [r[key]["ok"] for r in tried if r["passed"]]
         if tried:
             lines += [
@@ -152,7 +182,7 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
             r["set"], r["structure"], str(r["k"]), "yes" if r["passed"] else "**no**", f"{r['z']:.1f}",
             f"{max(x['r_hat'] for x in runs):.3f}", f"{min(x['ess'] for x in runs):.0f}",
             f"{max(x['seconds'] for x in runs):.1f}", ", ".join(how(x) for x in runs),
-            *("" if key not in r else "passes" if r[key]["ok"] else "fails" for key in BESIDE),
+            *(outcome(r.get(key)) for key in BESIDE),
         ]  # fmt: skip
         lines.append("| " + " | ".join(line) + " |")
     failed = [r for r in records if not r["passed"]]
@@ -176,14 +206,15 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
 
 
 def run_beside(
-    sets: dict[str, np.ndarray], records: list[dict[str, Any]], wanted: set[tuple[str, str, int]], key: str, path: Path
-) -> None:
+    sets: dict[str, np.ndarray], records: list[dict[str, Any]], wanted: set[tuple[str, str, int]], key: str, path: Path,
+    cpu_seconds: int | None,
+) -> None:  # fmt: skip
     """Another sampler on cells that have been run, added to their records."""
     for r in records:
         if (r["set"], r["structure"], r["k"]) in wanted and key not in r:
-            r[key] = run(sets[r["set"]], r["k"], r["structure"], SEEDS[0], **BESIDE[key])
+            r[key] = run_within(cpu_seconds, sets[r["set"]], r["k"], r["structure"], key)
             path.write_text("".join(json.dumps(x) + "\n" for x in records))
-            print(key, r["set"], r["structure"], r["k"], r[key]["ok"], round(r[key]["seconds"], 1), flush=True)
+            print(key, r["set"], r["structure"], r["k"], outcome(r[key]), flush=True)
 
 
 def main() -> None:
@@ -193,6 +224,7 @@ def main() -> None:
     parser.add_argument("--structures", default="full,diag")
     parser.add_argument("--components", default="1,2,3,4,5,6")
     parser.add_argument("--beside", choices=list(BESIDE))
+    parser.add_argument("--cpu-seconds", type=int)
     parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
     sets = data_sets()
@@ -203,7 +235,7 @@ def main() -> None:
     if arguments.beside:
         wanted = {(n, s, int(k)) for n in names for s in arguments.structures.split(",")
                   for k in arguments.components.split(",")}  # fmt: skip
-        run_beside(sets, records, wanted, arguments.beside, arguments.results)
+        run_beside(sets, records, wanted, arguments.beside, arguments.results, arguments.cpu_seconds)
         names = []
     done = {(r["set"], r["structure"], r["k"]) for r in records}
     for structure in arguments.structures.split(","):
