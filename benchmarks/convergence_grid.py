@@ -166,11 +166,13 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
             for r in tried if r["passed"]
         ]  # fmt: skip
         passed_too = [r[key]["ok"] for r in tried if r["passed"]]
+        stopped = [r[key]["verdict"] for r in tried if outcome(r[key]) == "not finished"]
+        said = f" In {len(stopped)} of the other cells: {stopped[0][0].lower() + stopped[0][1:]}" if stopped else ""
         if tried:
             lines += [
                 f"{name} was run on {len(tried)} cells; its gate passes in {sum(r[key]["ok"] for r in tried)}. Of the "
                 f"{len(same)} that pass here it passes and gives the same posterior in "
-                f"{sum(x and y for x, y in zip(same, passed_too, strict=True))}.", "",
+                f"{sum(x and y for x, y in zip(same, passed_too, strict=True))}.{said}", "",
             ]  # fmt: skip
     lines += [
         "| data | structure | K | passed | largest z | R-hat | ESS | seconds | sampler | plain NUTS | PyMC |",
