@@ -69,14 +69,14 @@ def test_elpd_after_repair(name: str, k: int) -> None:
 
 @pytest.mark.slow
 def test_elpd_before_repair_is_worse() -> None:
-    """On the galaxies, with an outlier at either end."""
+    """On the galaxies, with an outlier at either end: off by more than the 0.1 within which repaired scores are."""
     before, after = [], []
     for k in K:
         result, truth = compared("galaxies").candidates[k].loo, exact("galaxies", k).log_loo.sum()
         assert result is not None
         before.append(result.psis_elpd_i.sum() - truth)
         after.append(result.elpd - truth)
-    assert np.mean(before) > 0.2 > 4.0 * np.abs(after).mean(), (before, after)
+    assert np.mean(before) > 0.1 > np.abs(after).max(), (before, after)
 
 
 @pytest.mark.parametrize(("name", "k"), CASES)
