@@ -79,7 +79,7 @@ class Request:
 
     @cached_property
     def empty_modes(self) -> list[EmptyMode]:
-        """Modes with components empty: found once, asked for before sampling and by Gibbs scouts."""
+        """Modes with components empty: found once, asked for before sampling and by the scouts of Gibbs sampling."""
         from bayesgmm.inference.empty_modes import empty_modes
 
         seed = int(np.random.SeedSequence(self.random_seed).generate_state(1)[0])

@@ -8,7 +8,8 @@ A cell passes when the gate passes (R-hat < 1.01, bulk and tail ESS > 400, no di
 agree within Monte Carlo error (|z| < 4) on log-likelihood, sorted weights and occupied components. Results are
 appended to the file as they come, and cells that it holds already are not run again. `--beside` runs no new cells, but
 beside those that are there NUTS without escalation (`plain`) or PyMC's NUTS on the `build_model` face (`pymc`, a minute
-or more each), on one core. `--cpu-seconds` stops it there: it is recorded as not finished, which is not a pass.
+or more each, on one core). A run that needs more than `--cpu-seconds` is stopped and recorded as not finished, which is
+not a pass.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ BESIDE = {"plain": {"escalate": False}, "pymc": {"escalate": False, "sampler": "
 
 
 def run_within(cpu_seconds: int | None, rows: np.ndarray, k: int, structure: str, key: str) -> dict[str, Any]:
-    """One run of another sampler, in a process of its own that may use so much processor time."""
+    """One run of another sampler; if its processor time is limited, in a process of its own that may use no more."""
     if cpu_seconds is None:
         return run(rows, k, structure, SEEDS[0], **BESIDE[key])
     limit = (resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 _WIDTH = 0.35  # in the mean sd of a component, of a first try
 _TOLERATED = 0.4  # nats, standard deviation between draws of a mode; it goes with the square of the width
-_FEW = 4  # rows a cell, in the mean, below which bins are of no use
+_FEW = 4  # rows a bin, in the mean, below which bins are of no use
 _DRAWS, _MODES = 40, 5  # whose likelihoods are compared, of each mode
 
 

@@ -475,7 +475,7 @@ def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float)
             for x in table.values
         )  # fmt: skip
         # d(S) = 2 s d(s) for a variance; for a matrix d(S) = 2^D prod s_i^D times d(sd, correlation), and the free
-        # bins of a correlation factor carry prod_i (M_ii / s_i)^(D - i) per row of the matrix they make.
+        # entries of a correlation factor carry prod_i (M_ii / s_i)^(D - i) per row of the matrix they make.
         jacobian = 0.0
         for m in sample.latent[s]:
             sds = np.linalg.norm(m, axis=1)

@@ -40,7 +40,7 @@ class Stages:
 
     verdicts: list[Verdict]
     diverging: list[bool] = field(default_factory=list)
-    below_best: float = 0.0  # of the mode at which the second half of the chains starts
+    below_best: float = 0.0  # of the mode at which every second chain starts
     partial: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
 
