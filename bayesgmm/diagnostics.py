@@ -18,11 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
-from bayesgmm.gate import gate_table
-from bayesgmm.invariants import label_invariants
+from bayesgmm.gate import Gate, gate_of_tree
 from bayesgmm.scalars import component_scalars
-from bayesgmm.structure import get_structure
-from bayesgmm.tree import MixtureDraws, observed_rows, read_draws, read_sample_stats
+from bayesgmm.tree import MixtureDraws, read_draws, read_sample_stats
 from bayesgmm.verdicts import classify, explain, mode_table, sampler_advice
 
 if TYPE_CHECKING:
@@ -94,13 +92,15 @@ class Diagnosis:
         return "\n".join([self.verdict, numbers + ".", *self.advice])
 
 
-def diagnose(tree: xarray.DataTree) -> Diagnosis:
+def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
     """Judge the draws of a fit.
 
     Parameters
     ----------
     tree : xarray.DataTree
         A fit's ``posterior_``: relabelled draws, the data, and sampler statistics where there are any.
+    gate : Gate, optional
+        Of the same draws, where it is known already (`bayesgmm.gate`); by default it is found from the tree.
 
     Returns
     -------
@@ -133,8 +133,8 @@ def diagnose(tree: xarray.DataTree) -> Diagnosis:
     Converged: every label-invariant quantity passes (R-hat < 1.01, ESS > 400).
     """
     stats, draws = read_sample_stats(tree), read_draws(tree)
-    values = _gate_values(tree, draws, stats)
-    table = gate_table(values)
+    gate = gate_of_tree(tree) if gate is None else gate
+    values, table = gate.values, gate.table
     components = _component_table(draws, stats.get("permutation"))
     share = float(np.mean(stats["relabel_ambiguity"] > AMBIGUOUS)) if "relabel_ambiguity" in stats else np.nan
     n_chains, n_draws = draws.log_likelihood.shape
@@ -237,28 +237,6 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
         least = f"{ESS_MIN:.0f} at least"
         return f"the importance weights of the approximation ({inference}) are worth {worth:.0f} draws ({least})"
     return None
-
-
-def _gate_values(tree: xarray.DataTree, draws: MixtureDraws, stats: dict[str, NDArray[Any]]) -> dict[str, Array]:
-    """Every quantity of table (a) as (chains, draws)."""
-    out = {"log_likelihood": draws.log_likelihood}
-    if "log_prior" in stats:
-        out["log_posterior"] = draws.log_likelihood + stats["log_prior"]
-    elif "logp" in stats:
-        out["log_posterior"] = stats["logp"]
-    rows, row_weights, row_names = observed_rows(tree)
-    weights, means, covariances = (a.reshape(-1, *a.shape[2:]) for a in (draws.weights, draws.means, draws.covariances))
-    invariants = label_invariants(
-        rows,
-        weights,
-        means,
-        covariances,
-        diagonal=get_structure(draws.covariance_type).diagonal,
-        row_weights=row_weights,
-        feature_names=draws.feature_names,
-        row_names=row_names,
-    )
-    return out | {name: x.reshape(draws.log_likelihood.shape) for name, x in invariants.items()}
 
 
 def _component_table(draws: MixtureDraws, permutation: NDArray[Any] | None) -> pd.DataFrame:

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.data import Table
 from bayesgmm.params import inverse_cholesky
+from bayesgmm.streaming import total_log_likelihood
+from bayesgmm.structure import Structure
 
 __all__ = ["Draws"]
 
@@ -89,3 +92,9 @@ class Draws:
             self.means.reshape(c * s, k, d),
             inverse_cholesky(self.cholesky).reshape(c * s, k, d, d),
         )
+
+    def log_likelihood(self, table: Table, structure: Structure) -> Array:
+        """(C, S) weighted log-likelihood of each draw, in original units."""
+        out = total_log_likelihood(table.standardized, table.weights, *self.flat(), diagonal=structure.diagonal)
+        out -= float(np.log(table.scale).sum()) * table.weights.sum()
+        return out.reshape(self.shape[:2])

@@ -21,9 +21,10 @@ from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.input_checks import check_enough_rows
 from bayesgmm.params import MixtureParams
 from bayesgmm.resolution import column_resolution
-from bayesgmm.search import other_optima, search
+from bayesgmm.search import MOST_SHORT_RUNS, other_optima, search
 from bayesgmm.spikes import SpikeRule
 from bayesgmm.structure import Structure, get_structure
+from bayesgmm.threads import one_blas_thread
 
 __all__ = ["EMResult", "e_step", "em", "fit_em", "fit_em_candidates", "m_step"]
 
@@ -120,6 +121,7 @@ def fit_em_candidates(
     random_seed: int | None = None,
     resolution_known: bool = True,
     look_further: bool = True,
+    short_runs: int = MOST_SHORT_RUNS,
 ) -> tuple[EMResult, list[MixtureParams]]:
     """`fit_em` of a Table, and the distinct optima of the likelihood, best first, on the scale of the model.
 
@@ -129,6 +131,8 @@ def fit_em_candidates(
         False looks for the recording steps of the columns when they are needed.
     look_further : bool
         Among the optima are some that the search for the best passes by (`search.other_optima`).
+    short_runs : int
+        Tries of a start, at most; the best goes on.
 
     Other parameters as `fit_em`.
     """
@@ -138,25 +142,26 @@ def fit_em_candidates(
     if not used.all():
         values, weights = values[used], weights[used]
     check_enough_rows(len(values), table.n_features, n_components)
-    coordinates = Coordinates.of(values, weights, structure, table.scale)
+    with one_blas_thread():
+        coordinates = Coordinates.of(values, weights, structure, table.scale)
 
-    @cache
-    def steps() -> Array:
-        found = table.resolution
-        if not resolution_known:
-            found = column_resolution("auto", values, weights, table.feature_names)
-        return found / coordinates.column_sd
+        @cache
+        def steps() -> Array:
+            found = table.resolution
+            if not resolution_known:
+                found = column_resolution("auto", values, weights, table.feature_names)
+            return found / coordinates.column_sd
 
-    rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
-    problem = Problem(
-        coordinates.features, weights, structure, int(n_components), rule,
-        tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
-    )  # fmt: skip
-    rng = np.random.default_rng(random_seed)
-    starts = search(problem, int(n_init), rng)
-    others = other_optima(problem, rng) if look_further else []
-    optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
-    return result_of(problem, coordinates, starts), optima
+        rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
+        problem = Problem(
+            coordinates.features, weights, structure, int(n_components), rule,
+            tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
+        )  # fmt: skip
+        rng = np.random.default_rng(random_seed)
+        starts = search(problem, int(n_init), rng, short_runs)
+        others = other_optima(problem, rng) if look_further else []
+        optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
+        return result_of(problem, coordinates, starts), optima
 
 
 def _check_options(*, n_init: Any, max_iter: Any, tol: Any, reg_covar: Any) -> None:

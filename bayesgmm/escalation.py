@@ -26,13 +26,14 @@ from bayesgmm.convergence import ESS_MIN
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
-from bayesgmm.gate import Gate, judge_draws
+from bayesgmm.gate import Gate, Judge
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
     from bayesgmm.inference.empty_modes import EmptyMode
+    from bayesgmm.inference.modes import Mode
 
 __all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
 
@@ -59,9 +60,10 @@ class Request:
     target_accept: float
     batch_size: int | None = None
 
-    def judge(self, draws: Draws) -> Gate:
+    @cached_property
+    def judge(self) -> Judge:
         """The convergence gate."""
-        return judge_draws(draws, self.table, self.structure)
+        return Judge(self.table, self.structure)
 
     @property
     def can_pass(self) -> bool:
@@ -69,22 +71,32 @@ class Request:
         return self.draws * self.chains > ESS_MIN
 
     @property
-    def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[MixtureParams]]:
-        return self.table, self.structure, self.prior, self.candidates
+    def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[Mode]]:
+        return self.table, self.structure, self.prior, self.modes
 
     @property
     def options(self) -> dict[str, Any]:
         names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def n_components(self) -> int:
+        return self.candidates[0].n_components
+
+    @cached_property
+    def modes(self) -> list[Mode]:
+        """Of the posterior, best first: found once, whichever samplers start there."""
+        from bayesgmm.inference.modes import find_modes
+
+        return find_modes(self.table, self.structure, self.prior, self.candidates)
+
     @cached_property
     def empty_modes(self) -> list[EmptyMode]:
         """Modes with components empty: found once, asked for before sampling and by the scouts of Gibbs sampling."""
         from bayesgmm.inference.empty_modes import empty_modes
 
-        seed = int(np.random.SeedSequence(self.random_seed).generate_state(1)[0])
-        k = self.candidates[0].n_components
-        return empty_modes(self.table, self.structure, self.prior, k, random_seed=seed)
+        given = self.table, self.structure, self.prior
+        return empty_modes(*given, self.n_components, random_seed=self.random_seed)
 
 
 def check_inference(inference: str, sampler: str) -> None:
@@ -216,18 +228,16 @@ def _longer(request: Request, run: Callable[..., Draws], sampler: str, notes: tu
 def _empty_components(request: Request) -> str | None:
     """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
     from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
-    from bayesgmm.inference.modes import find_modes
 
-    k = request.candidates[0].n_components
-    if k == 1:
+    if request.n_components == 1:
         return None
-    best = find_modes(request.table, request.structure, request.prior, request.candidates[:4])[0]
+    best = request.modes[0]
     found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
     shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
     share, n_empty = max(shares, default=(0.0, 0))
     if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
         return None
     return (
-        f"With {n_empty} of the {k} components empty the posterior has a mode that holds about {share:.0%} "
-        "of it (Laplace), which starts with all components occupied do not reach."
+        f"With {n_empty} of the {request.n_components} components empty the posterior has a mode that holds about "
+        f"{share:.0%} of it (Laplace), which starts with all components occupied do not reach."
     )

@@ -176,11 +176,13 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             self.progressbar, self.target_accept, self.batch_size,
         )  # fmt: skip
         draws, used = draw_posterior(request, inference=self.inference, sampler=self.sampler, escalate=self.escalate)
+        gate = request.judge(draws)
         tree = build_tree(
             draws, table, structure, prior, inference=used, random_seed=self.random_seed,
-            standardize=self.standardize, log_likelihood=self.log_likelihood,
+            standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
         )  # fmt: skip
         self._set_results(tree, em, table, prior, draws.modes)
+        self._once("diagnosis", lambda: self._diagnose(gate))
         if not self.diagnose().ok:
             warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
         return self

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from bayesgmm.assignment import Assignment
     from bayesgmm.evidence import Evidence
+    from bayesgmm.gate import Gate
+    from bayesgmm.inference.modes import Mode
     from bayesgmm.loo import LooResult
     from bayesgmm.merging import Merging
     from bayesgmm.partition import Partition
@@ -77,9 +79,10 @@ class FittedMixture:
         """Convergence in two tables and in words."""
         return self._once("diagnosis", self._diagnose)
 
-    def _diagnose(self) -> Diagnosis:
+    def _diagnose(self, gate: Gate | None = None) -> Diagnosis:
         """Also what the chains cannot show: shares of modes that they do not leave, and an improper posterior."""
-        found = weigh_modes(diagnose(self.posterior_), self.posterior_, self.table_, self._structure, self.prior_)
+        found = diagnose(self.posterior_, gate)
+        found = weigh_modes(found, self.posterior_, self.table_, self._structure, self.prior_)
         return with_reservation(found, self.prior_.improper_columns())
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
@@ -209,11 +212,18 @@ class FittedMixture:
 
     def _nuts_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
         from bayesgmm.inference.mixis import sample_leave_one_out
+        from bayesgmm.inference.modes import find_modes
         from bayesgmm.inference.nuts import sample_nuts
 
+        def problem(table: Table) -> tuple[Table, Structure, ResolvedPrior, list[Mode]]:
+            given = table, self._structure, self.prior_
+            return *given, find_modes(*given, self._best_draw())
+
         more = {**options, "progressbar": False}
-        left_out = partial(sample_leave_one_out, self.table_, self._structure, self.prior_, self._best_draw(), **more)
-        return left_out, lambda table: sample_nuts(table, self._structure, self.prior_, self._best_draw(), **more)
+        return (
+            lambda log_shares: sample_leave_one_out(*problem(self.table_), log_shares, **more),
+            lambda table: sample_nuts(*problem(table), **more),
+        )
 
     def _gibbs_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
         from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs

@@ -1,8 +1,14 @@
-"""The convergence gate on a sampler's draws, before they become a DataTree: the judge of what runs again."""
+"""The convergence gate: label-invariant quantities of the draws, and whether they pass.
+
+On a sampler's draws it is the judge of what runs again, before they become a DataTree. On a DataTree it gives the same
+numbers, to the last digit.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +18,13 @@ from bayesgmm.convergence import ESS_MIN, convergence_table
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.invariants import DECIDED, NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
-from bayesgmm.streaming import total_log_likelihood
-from bayesgmm.structure import Structure
+from bayesgmm.structure import Structure, get_structure
+from bayesgmm.tree import observed_rows, read_draws, read_sample_stats
 
-__all__ = ["Gate", "judge_draws"]
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["Gate", "Judge", "gate_of_tree"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +37,19 @@ class Gate:
     """Label-invariant quantities of draws, arrays (chains, draws), and their convergence table."""
 
     values: dict[str, Array]
-    table: pd.DataFrame
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Table (a); probabilities that hardly vary count as constant.
+
+        A pair of rows that is together, or apart, with a probability below 1 % is decided: R-hat and ESS would ask for
+        many visits to a rare event, to know a small probability to a few percent of itself.
+        """
+        negligible = {name: NEGLIGIBLE_PROBABILITY for name in self.values if name.split("[")[0] in PROBABILITIES}
+        for name, x in self.values.items():
+            if name.startswith("co_clustering[") and min(x.mean(), 1.0 - x.mean()) < DECIDED:
+                negligible[name] = np.inf
+        return convergence_table(self.values, negligible=negligible)
 
     @property
     def ok(self) -> bool:
@@ -46,35 +67,50 @@ class Gate:
         return float(_MARGIN * ESS_MIN / moving[["ess_bulk", "ess_tail"]].min(axis=1).min())
 
 
-def judge_draws(draws: Draws, table: Table, structure: Structure) -> Gate:
-    """The gate on draws on the model's scale; quantities are in original units, as in the DataTree."""
-    weights, means, scaling = draws.flat()
-    cholesky = draws.cholesky.reshape(-1, *draws.cholesky.shape[2:]) * table.scale[:, None]
-    log_likelihood = total_log_likelihood(
-        table.standardized, table.weights, weights, means, scaling, diagonal=structure.diagonal
-    )
-    log_likelihood -= float(np.log(table.scale).sum()) * table.weights.sum()
-    values = {
-        "log_likelihood": log_likelihood,
-        "log_posterior": log_likelihood + draws.log_prior.ravel(),
-        **label_invariants(
-            table.values, weights, table.center + table.scale * means, cholesky @ cholesky.mT,
-            diagonal=structure.diagonal, row_weights=table.weights, feature_names=table.feature_names,
+class Judge:
+    """The gate on draws of one table's posterior; that of the draws judged last is kept for who asks again."""
+
+    def __init__(self, table: Table, structure: Structure) -> None:
+        self._table, self._structure = table, structure
+        self._judged: tuple[Array, Gate] | None = None
+
+    def __call__(self, draws: Draws) -> Gate:
+        """The gate on draws on the model's scale; quantities are in original units, as in the DataTree."""
+        if self._judged is None or self._judged[0] is not draws.weights:
+            self._judged = draws.weights, self._gate(draws)
+        return self._judged[1]
+
+    def _gate(self, draws: Draws) -> Gate:
+        table = self._table
+        log_likelihood = draws.log_likelihood(table, self._structure)
+        cholesky = draws.cholesky * table.scale[:, None]
+        invariants = label_invariants(
+            table.values, *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
+            diagonal=self._structure.diagonal, row_weights=table.weights, feature_names=table.feature_names,
             row_names=[str(name) for name in table.row_names],
-        ),
-    }  # fmt: skip
-    shaped = {name: value.reshape(draws.shape[:2]) for name, value in values.items()}
-    return Gate(shaped, gate_table(shaped))
+        )  # fmt: skip
+        return _gate(log_likelihood, log_likelihood + draws.log_prior, invariants)
 
 
-def gate_table(values: dict[str, Array]) -> pd.DataFrame:
-    """Table (a) of label-invariant quantities; probabilities that hardly vary count as constant.
+def gate_of_tree(tree: xarray.DataTree) -> Gate:
+    """The gate on the draws of a fit's ``posterior_``."""
+    stats, draws = read_sample_stats(tree), read_draws(tree)
+    log_posterior = draws.log_likelihood + stats["log_prior"] if "log_prior" in stats else stats.get("logp")
+    rows, row_weights, row_names = observed_rows(tree)
+    invariants = label_invariants(
+        rows, *_pooled(draws.weights, draws.means, draws.covariances),
+        diagonal=get_structure(draws.covariance_type).diagonal, row_weights=row_weights,
+        feature_names=draws.feature_names, row_names=row_names,
+    )  # fmt: skip
+    return _gate(draws.log_likelihood, log_posterior, invariants)
 
-    A pair of rows that is together, or apart, with a probability below 1 % is decided: R-hat and ESS would ask for many
-    visits to a rare event, to know a small probability to a few percent of itself.
-    """
-    negligible = {name: NEGLIGIBLE_PROBABILITY for name in values if name.split("[")[0] in PROBABILITIES}
-    for name, x in values.items():
-        if name.startswith("co_clustering[") and min(x.mean(), 1.0 - x.mean()) < DECIDED:
-            negligible[name] = np.inf
-    return convergence_table(values, negligible=negligible)
+
+def _pooled(*arrays: Array) -> list[Array]:
+    return [a.reshape(-1, *a.shape[2:]) for a in arrays]
+
+
+def _gate(log_likelihood: Array, log_posterior: Array | None, invariants: dict[str, Array]) -> Gate:
+    values = {"log_likelihood": log_likelihood}
+    if log_posterior is not None:
+        values["log_posterior"] = log_posterior
+    return Gate(values | {name: x.reshape(log_likelihood.shape) for name, x in invariants.items()})

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled import add, compiled
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.params import in_order
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.triangular import cholesky_and_inverse
 
 __all__ = ["DECIDED", "NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
@@ -50,7 +52,7 @@ def label_invariants(
     rows : array (N, D)
         The data, in the units of the draws; above `max_rows`, evenly spaced rows are used.
     weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
-        Draws; their labels do not matter.
+        Draws; their labels do not matter, not to the last digit.
     diagonal : bool
         The covariances are diagonal.
     row_weights : array (N,), optional
@@ -78,13 +80,14 @@ def label_invariants(
     >>> [float(np.round(q[name][0], 2)) for name in ("sorted_weights[0]", "mixture_mean[0]")]
     [0.7, 0.8]
     """
-    weights, means, covariances = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, covariances))
+    weights, means, covariances = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
+    weights, means, covariances = _largest_first(weights, means, covariances)
     n_rows, n_features = rows.shape
     n_draws, n_components = weights.shape
     features_called = range(n_features) if feature_names is None else feature_names
     rows_called = range(n_rows) if row_names is None else row_names
 
-    out = {f"sorted_weights[{k}]": w for k, w in enumerate(np.sort(weights, axis=1)[:, ::-1].T)}
+    out = {f"sorted_weights[{k}]": w for k, w in enumerate(weights.T)}
     out["sum_squared_weights"] = (weights**2).sum(axis=1)
     mean = np.einsum("sk,skd->sd", weights, means)
     deviation = means - mean[:, None, :]
@@ -95,10 +98,10 @@ def label_invariants(
     with np.errstate(invalid="ignore"):
         out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
-    index = np.unique(np.linspace(0, n_rows - 1, min(n_rows, max_rows)).round().astype(np.int64))
+    index = evenly_spaced(n_rows, max_rows)
     features = np.ascontiguousarray(rows[index].T, dtype=np.float64)  # (D, n)
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
-    pilot = np.unique(np.linspace(0, n_draws - 1, _PILOT_DRAWS).round().astype(np.int64))
+    pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
     _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], diagonal, density, together)
     points = _spread_points(density, n_points)
@@ -119,10 +122,16 @@ def label_invariants(
     return out
 
 
+def _largest_first(weights: Array, means: Array, covariances: Array) -> tuple[Array, Array, Array]:
+    """One order of the components of each draw, so that sums over them round alike however they were numbered."""
+    order = np.lexsort((means[:, :, 0], -weights))
+    return in_order(weights, order), in_order(means, order), in_order(covariances, order)
+
+
 def _spread_points(density: Array, n_points: int) -> IntArray:
     """Positions evenly spaced in the ranking of the rows by density."""
     ranked = np.argsort(density, kind="stable")
-    return ranked[np.unique(np.linspace(0, len(ranked) - 1, min(n_points, len(ranked))).round().astype(int))]
+    return ranked[evenly_spaced(len(ranked), n_points)]
 
 
 def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:

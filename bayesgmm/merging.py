@@ -37,6 +37,7 @@ from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.merging_core import THRESHOLD, merge_draws
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.threads import over_threads
 from bayesgmm.tree import observed_rows, posterior_arrays
 
@@ -146,7 +147,7 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     a = posterior_arrays(tree)
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    used = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MAX_ROWS)).round().astype(np.int64))
+    used = evenly_spaced(len(rows), _MAX_ROWS)
     features = np.ascontiguousarray(a.to_model(rows[used]).T)
     counts = np.empty_like(a.weights)
     over_threads(

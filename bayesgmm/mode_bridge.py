@@ -26,6 +26,7 @@ from bayesgmm.data import Table
 from bayesgmm.params import inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.relabel import relabel
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.structure import Structure
 
 __all__ = ["bridge_by_modes"]
@@ -106,7 +107,7 @@ def _by_mode(draws: Sample, table: Table, structure: Structure) -> list[Sample]:
 
 
 def _in_one_order(draws: Sample, index: NDArray[np.int64], table: Table, structure: Structure) -> Sample:
-    index = index[np.unique(np.linspace(0, len(index) - 1, _FITTED).astype(int))]
+    index = index[evenly_spaced(len(index), _FITTED)]
     weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in draws)
     k, d = means.shape[1:]
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()

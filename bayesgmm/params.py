@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.structure import get_structure
 from bayesgmm.triangular import invert_lower
 
-__all__ = ["MixtureParams"]
+__all__ = ["MixtureParams", "in_order", "inverse_cholesky"]
 
 Array = NDArray[np.float64]
 
@@ -122,3 +123,8 @@ def inverse_cholesky(cholesky: Array) -> Array:
     out = np.empty_like(flat)
     invert_lower(flat, out)
     return out.reshape(cholesky.shape)
+
+
+def in_order(values: NDArray[Any], order: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Values (..., K, *rest) with component ``order[..., k]`` in place k, order (..., K)."""
+    return np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - order.ndim)), order.ndim - 1)

@@ -14,7 +14,7 @@ from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.relabel import relabel
-from bayesgmm.streaming import pointwise_log_density, total_log_likelihood
+from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def build_tree(
     random_seed: int | None,
     standardize: bool,
     log_likelihood: bool = True,
+    total: Array | None = None,
 ) -> xr.DataTree:
     """Relabel the draws and put them into a DataTree, in original units.
+
+    `total` holds the log-likelihood of each draw (C, S), where it is known already.
 
     Groups and dimensions: ``posterior`` (chain, draw, component, feature, feature_bis), ``sample_stats``,
     ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``, and for
@@ -58,14 +61,7 @@ def build_tree(
         pointwise = pointwise_log_density(table.standardized, weights, means, scaling, diagonal=structure.diagonal)
         pointwise -= jacobian
         pointwise *= table.weights  # as in `build_model`: LOO and WAIC see each row with its weight
-        total = pointwise.sum(axis=1)
-    else:
-        total = (
-            total_log_likelihood(
-                table.standardized, table.weights, weights, means, scaling, diagonal=structure.diagonal
-            )
-            - jacobian * table.weights.sum()
-        )
+    total = (draws.log_likelihood(table, structure) if total is None else total).ravel()
     relabelling = relabel(
         table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights,
         start=int(np.argmax(total)),

@@ -31,6 +31,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.params import in_order
 from bayesgmm.threads import over_threads
 
 __all__ = ["Relabelling", "relabel"]
@@ -76,8 +77,7 @@ class Relabelling:
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values (S, K, ...) with the components of every draw in the new order."""
-        index = self.permutations.reshape(self.permutations.shape + (1,) * (values.ndim - 2))
-        return np.take_along_axis(values, index, axis=1)
+        return in_order(values, self.permutations)
 
 
 def relabel(

@@ -22,14 +22,14 @@ from bayesgmm.spikes import WIDE_ENOUGH
 from bayesgmm.starts import CUTS, from_labels, split_and_merge
 from bayesgmm.triangular import State
 
-__all__ = ["Start", "other_optima", "search"]
+__all__ = ["MOST_SHORT_RUNS", "Start", "other_optima", "search"]
 
 _SHARE_OF_CUTS = 0.3
 # k-means first, for those who ask for one start; Ward's clusters are (nearly) the same every time.
 _TURN = ("k-means", "hierarchical", "random points", "k-means++", "k-means", "random points", "k-means++")
 # Short runs of one start: the first are this long; the best third goes on, twice as long, until one is left.
 _SHORT_RUN, _ONE_IN, _LONGER = 10, 3, 2
-_MOST_SHORT_RUNS = 45
+MOST_SHORT_RUNS = 45
 # Work (rows x components x cells of a covariance) of one iteration of all short runs of a start.
 _SHORT_RUN_WORK = 4e6
 _RESEEDS = 2
@@ -75,13 +75,16 @@ class Start:
         return order.get(self.status, 2), self.run.log_likelihood
 
 
-def search(problem: Problem, n_init: int, rng: np.random.Generator) -> list[Start]:
-    """Run `n_init` starts; if all collapse, add some whose covariances are kept from shrinking."""
+def search(problem: Problem, n_init: int, rng: np.random.Generator, short_runs: int = MOST_SHORT_RUNS) -> list[Start]:
+    """Run `n_init` starts, each the best of at most `short_runs`.
+
+    If all collapse, some are added whose covariances are kept from shrinking.
+    """
     if problem.n_components == 1:
         return [_only_start(problem)]
     rows = _pilot_rows(problem)
     pilot = problem if len(problem.row_weights) < max(_PILOT_FROM, 2 * rows) else problem.sample(rows, rng)
-    starts = explore(pilot, n_init, _n_tries(problem) if pilot is problem else 1, rng)
+    starts = explore(pilot, n_init, _n_tries(problem, short_runs) if pilot is problem else 1, rng)
     if pilot is not problem and _all_collapsed(starts):
         pilot = problem
         starts = explore(problem, n_init, 1, rng)
@@ -173,10 +176,10 @@ def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
     )
 
 
-def _n_tries(problem: Problem) -> int:
+def _n_tries(problem: Problem, most: int) -> int:
     n_features, n_rows = problem.features.shape
     work = n_rows * problem.n_components * n_features * (n_features + 3)
-    return int(np.clip(_SHORT_RUN_WORK / work, 1, _MOST_SHORT_RUNS))
+    return int(np.clip(_SHORT_RUN_WORK / work, 1, most))
 
 
 def _pilot_rows(problem: Problem) -> int:

@@ -106,8 +106,7 @@ class Diagonal(Structure):
         return cells
 
     def project(self, scatter: Array, counts: Array) -> Array:
-        variances = np.diagonal(scatter, axis1=1, axis2=2) / counts[:, None]
-        return variances[:, :, None] * np.eye(scatter.shape[1])
+        return _with_diagonal(np.diagonal(scatter, axis1=1, axis2=2) / counts[:, None])
 
 
 class Spherical(Structure):
@@ -119,9 +118,16 @@ class Spherical(Structure):
         return cells
 
     def project(self, scatter: Array, counts: Array) -> Array:
-        n_features = scatter.shape[1]
-        variances = np.trace(scatter, axis1=1, axis2=2) / (counts * n_features)
-        return variances[:, None, None] * np.eye(n_features)
+        variances = np.trace(scatter, axis1=1, axis2=2) / (counts * scatter.shape[1])
+        return _with_diagonal(np.broadcast_to(variances[:, None], scatter.shape[:2]))
+
+
+def _with_diagonal(variances: Array) -> Array:
+    """Covariances (K, D, D) with these variances (K, D) and nothing beside the diagonal."""
+    k, d = variances.shape
+    out = np.zeros((k, d, d))
+    out.reshape(k, -1)[:, :: d + 1] = variances
+    return out
 
 
 _STRUCTURES = {s.name: s for s in (Full(), Tied(), Diagonal(), Spherical())}

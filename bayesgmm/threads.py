@@ -5,16 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["available_cores", "over_threads"]
+__all__ = ["available_cores", "one_blas_thread", "over_threads"]
 
 
 def available_cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # it looks through all loaded libraries, which takes milliseconds
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Linear algebra with one thread, which for small matrices is quicker than with several.
+
+    The others would, besides, go on waiting for work some thirty milliseconds after their last, and take a processor
+    from what comes next.
+
+    >>> with one_blas_thread():
+    ...     x = np.eye(2) @ np.eye(2)
+    """
+    return _controller().limit(limits=1, user_api="blas")
 
 
 def over_threads(work: Callable[[slice], Any], n_items: int, cores: int | None = None) -> list[Any]:

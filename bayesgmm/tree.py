@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.params import inverse_cholesky
+from bayesgmm.params import in_order, inverse_cholesky
 from bayesgmm.structure import get_structure
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ class MixtureDraws:
 
     def reorder(self, index: NDArray[np.integer[Any]]) -> tuple[Array, Array, Array]:
         """Weights, means and covariances with component ``index[c, s, k]`` in place k."""
-        weights, means, covariances = (
-            np.take_along_axis(a, index.reshape(index.shape + (1,) * (a.ndim - 3)), axis=2)
-            for a in (self.weights, self.means, self.covariances)
-        )
-        return weights, means, covariances
+        return in_order(self.weights, index), in_order(self.means, index), in_order(self.covariances, index)
 
 
 def read_draws(tree: xarray.DataTree) -> MixtureDraws:

@@ -21,9 +21,10 @@ from large_blobs import blobs
 
 import bayesgmm as bg
 from bayesgmm.em import fit_em_candidates
-from bayesgmm.gate import judge_draws
+from bayesgmm.gate import Judge
 from bayesgmm.inference.advi import sample_advi
 from bayesgmm.inference.laplace import sample_laplace
+from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts import sample_nuts
 from bayesgmm.posterior import build_tree
 from bayesgmm.structure import get_structure
@@ -55,7 +56,7 @@ def problem_of(rows, k: int):
 
 def timed(sample, problem, **options):
     began = time.perf_counter()
-    draws = sample(*problem, random_seed=1, progressbar=False, **options)
+    draws = sample(*problem[:3], find_modes(*problem), random_seed=1, progressbar=False, **options)
     return draws, time.perf_counter() - began
 
 
@@ -87,7 +88,7 @@ def compare(case: str, rows, k: int) -> None:
     problem = problem_of(rows, k)
     nuts, seconds = timed(sample_nuts, problem)
     exact = values_of(nuts, problem, "nuts")
-    row(case, "nuts" if judge_draws(nuts, *problem[:2]).ok else "nuts, fails", seconds)
+    row(case, "nuts" if Judge(*problem[:2])(nuts).ok else "nuts, fails", seconds)
     for method, sample in METHODS.items():
         draws, seconds = timed(sample, problem)
         row(case, method, seconds, draws, values_of(draws, problem, method.split(",")[0]), exact)

@@ -49,6 +49,7 @@ def cell(method: str, n: int) -> dict[str, float]:
     from bayesgmm.em import fit_em_candidates
     from bayesgmm.inference.advi import sample_advi
     from bayesgmm.inference.laplace import sample_laplace
+    from bayesgmm.inference.modes import find_modes
     from bayesgmm.inference.nuts import sample_nuts
     from bayesgmm.structure import get_structure
 
@@ -61,7 +62,7 @@ def cell(method: str, n: int) -> dict[str, float]:
         if method == "em":
             return time.perf_counter() - began
         began, prior = time.perf_counter(), bg.MixturePrior().resolve(table)
-        problem = (table, structure, prior, candidates)
+        problem = (table, structure, prior, find_modes(table, structure, prior, candidates))
         if method == "laplace":
             sample_laplace(*problem, draws=draws, **options)
         elif method == "advi":

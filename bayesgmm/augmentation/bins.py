@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.params import inverse_cholesky
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.streaming import total_log_likelihood
 
 __all__ = ["Bins", "fit_bins", "no_bins"]
@@ -59,7 +60,7 @@ def fit_bins(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[
 
 
 def _some(sample: Sample) -> Sample:
-    index = np.unique(np.linspace(0, len(sample.weights) - 1, _DRAWS).astype(np.int64))
+    index = evenly_spaced(len(sample.weights), _DRAWS)
     return Sample(*(a[index] for a in sample))
 
 

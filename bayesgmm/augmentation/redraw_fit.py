@@ -19,6 +19,7 @@ from bayesgmm.compiled import compiled, put
 from bayesgmm.data import prepare_table
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.params import inverse_cholesky
+from bayesgmm.spacing import evenly_spaced
 
 __all__ = ["fit_redraws"]
 
@@ -71,7 +72,7 @@ def _log_determinant(root: Array) -> Array:
 def _coordinates(sample: Sample, prior: CompletePrior, n_draws: int, seed: int) -> Array:
     """Coordinates (S, P + V) of pairs, and of their frames, of so many draws, or all."""
     s, k, d = sample.means.shape
-    index = np.unique(np.linspace(0, s - 1, n_draws).astype(np.int64))
+    index = evenly_spaced(s, n_draws)
     out = np.full((len(index), 2 * (1 + d) + cells_of(prior, d)), np.nan)
     scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d)).copy()
     arrays = (np.ascontiguousarray(a) for a in (*sample, scaling))

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.approximation import smooth_weights
 from bayesgmm.data import Table
@@ -33,12 +32,12 @@ from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference.laplace import affordable_batches, as_draws, corrected, weigh
-from bayesgmm.inference.modes import find_modes, score_of
+from bayesgmm.inference.modes import Mode, score_of
 from bayesgmm.local_proposal import LocalProposal, Part
-from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
+from bayesgmm.threads import one_blas_thread
 
 __all__ = ["METHODS", "ElboFit", "elbo_settled", "fit_elbo", "sample_advi"]
 
@@ -85,7 +84,7 @@ def sample_advi(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     *,
     method: str = "advi",
     batch_size: int | None = None,
@@ -101,7 +100,7 @@ def sample_advi(
 
     Parameters
     ----------
-    table, structure, prior, candidates
+    table, structure, prior, modes
         As in `bayesgmm.inference.nuts.sample_nuts`. One mode is approximated, the best.
     method : {"advi", "fullrank_advi"}
         Independent coordinates, or a full covariance.
@@ -141,7 +140,6 @@ def sample_advi(
     if max_iter < 2 * WINDOW:
         raise InputError(f"max_iter={max_iter!r} must be at least {2 * WINDOW}: the ELBO is judged on two windows.")
     began = time.perf_counter()
-    modes = find_modes(table, structure, prior, candidates)
     density = modes[0].density
     seeds = np.random.SeedSequence(random_seed).generate_state(2)
     with sampling_progress(progressbar, 1, max_iter, METHODS[method]) as report:
@@ -151,7 +149,7 @@ def sample_advi(
         )  # fmt: skip
     rng = np.random.default_rng(seeds[1])
     n = draws * chains
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         proposal = LocalProposal.build((Part(density, fit.mean, fit.factor, math.inf),), np.ones(1), rng)
         # More than are kept: a tail that 4000 draws miss is often seen by 16,000.
         judged = n * max(1, affordable_batches(density, n))
@@ -210,7 +208,7 @@ def fit_elbo(
     options = {"start_sigma": {"u": np.ones(n)}} if method == "advi" else {}
     # Compiled graphs are specific to the dimension, so numba would compile each K anew, for longer than it saves.
     mode = Mode(linker="py", optimizer="fast_compile")
-    with model, _quiet_pymc(), threadpool_limits(1, user_api="blas"):
+    with model, _quiet_pymc(), one_blas_thread():
         try:
             fitted = pm.fit(
                 max_iter, method=method, start={"u": np.zeros(n)}, random_seed=random_seed, callbacks=[follow],

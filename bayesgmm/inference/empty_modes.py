@@ -25,8 +25,9 @@ from bayesgmm.structure import Structure
 __all__ = ["SHARE_THAT_MATTERS", "EmptyMode", "empty_modes", "share_of"]
 
 SHARE_THAT_MATTERS = 0.01  # of the posterior
-_STARTS = 8
-_CANDIDATES = 4
+# A look, not a fit: with ten times as many short runs, or four times as many starts, the best evidence was missed by
+# more than a nat as often (15 to 18 of 176 posteriors), in twice and six times the time. More candidates helped more.
+_STARTS, _SHORT_RUNS, _CANDIDATES = 8, 4, 8
 _KEPT, _NEAR = 3, 10.0  # modes, and nats below the best one
 
 
@@ -45,7 +46,9 @@ def empty_modes(
     """The best few for each number of empty components, 1 to K - 1, the best first."""
     found = []
     for occupied in range(n_components - 1, 0, -1):
-        _, candidates = fit_em_candidates(table, occupied, structure=structure, n_init=_STARTS, random_seed=random_seed)
+        _, candidates = fit_em_candidates(
+            table, occupied, structure=structure, n_init=_STARTS, short_runs=_SHORT_RUNS, random_seed=random_seed
+        )
         modes = find_modes(table, structure, prior, candidates[:_CANDIDATES])
         m = n_components - occupied
         chance = log_probability_empty(float(table.weights.sum()), n_components, m, prior.concentration)

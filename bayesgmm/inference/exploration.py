@@ -30,6 +30,7 @@ from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.starts import CUTS, from_labels
 from bayesgmm.streaming import mean_responsibilities, pointwise_log_density
 
@@ -110,11 +111,11 @@ def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.ran
 
 def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
     """At most `_SAMPLE` draws of a sample, their components in one order (Stephens 2000)."""
-    index = _some(len(sample.weights), _SAMPLE)
+    index = evenly_spaced(len(sample.weights), _SAMPLE)
     weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in sample)
     k, d = means.shape[1:]
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
-    rows = _some(problem.table.n_rows, _ORDERING_ROWS)
+    rows = evenly_spaced(problem.table.n_rows, _ORDERING_ROWS)
     order = relabel(
         problem.table.standardized[rows], weights, means, scaling, diagonal=problem.structure.diagonal,
         row_weights=problem.table.weights[rows],
@@ -126,20 +127,15 @@ def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
 
 def unlike(problem: GibbsProblem, samples: Sequence[Sample]) -> list[int]:
     """The first sample of each mode: places of samples that give some row another density than those before them."""
-    rows = problem.table.standardized[_some(problem.table.n_rows, _SORTING_ROWS)]
+    rows = problem.table.standardized[evenly_spaced(problem.table.n_rows, _SORTING_ROWS)]
     kept, values = list[int](), list[Array]()
     for i, sample in enumerate(samples):
-        some = _some(len(sample.weights), _COMPARED)
+        some = evenly_spaced(len(sample.weights), _COMPARED)
         value = _log_density(problem, Sample(*(a[some] for a in sample)), rows).mean(axis=0)
         if all(np.sqrt(np.square(value - other).mean()) > _ALIKE for other in values):
             kept.append(i)
             values.append(value)
     return kept
-
-
-def _some(n: int, most: int) -> NDArray[np.int64]:
-    """Indices of at most so many of n, evenly."""
-    return np.unique(np.linspace(0, n - 1, most).astype(np.int64))
 
 
 def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes: int) -> list[Sample]:
@@ -149,7 +145,7 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
     them are accepted a third as often (wine, 13 columns, diagonal, K = 6).
     """
     pooled = Sample(*(np.concatenate(parts) for parts in zip(*(c.sample for c in chains), strict=True)))
-    index, rows = _some(len(pooled.weights), _POOL), _some(problem.table.n_rows, _SORTING_ROWS)
+    index, rows = evenly_spaced(len(pooled.weights), _POOL), evenly_spaced(problem.table.n_rows, _SORTING_ROWS)
     table = _log_density(problem, Sample(*(a[index] for a in pooled)), problem.table.standardized[rows])
     n_modes = min(n_modes, len(index) // _LEAST)
     with threadpool_limits(1):
@@ -176,7 +172,7 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     each = max(1, each // len(library))
     log_density = np.zeros(table.n_rows)
     for sample in library:
-        some = np.linspace(0, len(sample.weights) - 1, each).round().astype(np.int64)
+        some = evenly_spaced(len(sample.weights), each)
         log_density += _log_density(problem, Sample(*(a[some] for a in sample)), table.standardized).mean(axis=0)
     log_density /= len(library)
     odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_MOVED)
@@ -190,7 +186,7 @@ def groupings_of(problem: GibbsProblem, library: Sequence[Sample]) -> Groupings:
         return no_groupings(k)
     r = np.empty((len(library), table.n_rows, k))
     for m, sample in enumerate(library):
-        some = _some(len(sample.weights), _GROUPED_DRAWS)
+        some = evenly_spaced(len(sample.weights), _GROUPED_DRAWS)
         weights, means, scaling = _with_scaling(Sample(*(a[some] for a in sample)))
         r[m] = mean_responsibilities(table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal)
     odd = _ODD_ROWS / table.n_rows

@@ -22,10 +22,9 @@ from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.exploration import in_one_order, scout_starts, unlike
-from bayesgmm.inference.modes import Mode, find_modes, modes_table
+from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.restarts import Places
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
-from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
 from bayesgmm.threads import available_cores
@@ -44,7 +43,7 @@ def sample_gibbs(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     *,
     empty: Sequence[EmptyMode],
     judge: Callable[[Draws], Judgement],
@@ -60,7 +59,7 @@ def sample_gibbs(
 
     Parameters
     ----------
-    table, structure, prior, candidates
+    table, structure, prior, modes
         As in `bayesgmm.inference.nuts.sample_nuts`.
     empty : sequence of EmptyMode
         Modes with components empty, where scouts start besides (`bayesgmm.inference.empty_modes`).
@@ -82,7 +81,6 @@ def sample_gibbs(
     """
     began = time.perf_counter()
     problem = GibbsProblem.build(table, structure, prior)
-    modes = find_modes(table, structure, prior, candidates)
     cores = min(cores or available_cores(), chains)
     root = np.random.SeedSequence(random_seed)
     scouts, evidence = scout_starts(problem, modes, empty, int(root.generate_state(1)[0]))

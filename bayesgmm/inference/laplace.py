@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.approximation import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.data import Table
@@ -28,14 +27,13 @@ from bayesgmm.decoupled import value_and_gradient
 from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
-from bayesgmm.inference.modes import Mode, find_modes, modes_table, score_of
+from bayesgmm.inference.modes import Mode, modes_table, score_of
 from bayesgmm.inference.nuts import MODE_WINDOW
 from bayesgmm.local_proposal import LocalProposal, Mixtures, Part
-from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
-from bayesgmm.threads import over_threads
+from bayesgmm.threads import one_blas_thread, over_threads
 
 __all__ = ["affordable_batches", "as_draws", "decoupled_hessian", "laplace_part", "sample_laplace", "weigh"]
 
@@ -59,7 +57,7 @@ def sample_laplace(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     *,
     draws: int = 1000,
     chains: int = 4,
@@ -72,7 +70,7 @@ def sample_laplace(
 
     Parameters
     ----------
-    table, structure, prior, candidates
+    table, structure, prior, modes
         As in `bayesgmm.inference.nuts.sample_nuts`.
     draws, chains : int
         ``chains`` times ``draws`` draws, as many proposals at least; chains only divide them.
@@ -96,9 +94,8 @@ def sample_laplace(
         When the posterior is not finite at any mode, or there are fewer than 25 draws in all.
     """
     began = time.perf_counter()
-    modes = find_modes(table, structure, prior, candidates)
     rng = np.random.default_rng(random_seed)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         proposal = _laplace_proposal(modes, mode_window, rng, cores)
         done = _propose(proposal, draws * chains, rng, cores, progressbar)
     x, log_likelihood, weights = done.mixtures, done.log_likelihood, done.weights

@@ -12,9 +12,8 @@ from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference._nutpie import Chain, run_chains
-from bayesgmm.inference.modes import find_modes
+from bayesgmm.inference.modes import Mode
 from bayesgmm.inference.nuts import MODE_WINDOW, collect_draws, jittered_start, starting_modes
-from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
@@ -39,7 +38,7 @@ def sample_leave_one_out(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     log_shares: Array,
     *,
     draws: int = 1000,
@@ -54,7 +53,7 @@ def sample_leave_one_out(
 
     Parameters
     ----------
-    table, structure, prior, candidates
+    table, structure, prior, modes
         As in `bayesgmm.inference.nuts.sample_nuts`.
     log_shares : array (N,)
         Log s_j; -inf for a row that is never left out.
@@ -74,7 +73,6 @@ def sample_leave_one_out(
         If interrupted before any chain made a draw after tuning.
     """
     shares = checked_shares(table, log_shares)
-    modes = find_modes(table, structure, prior, candidates)
     chosen = starting_modes(modes, chains, MODE_WINDOW)
     densities = [mode.density.leaving_one_out(shares) for mode in modes]
     seeds = np.random.SeedSequence(random_seed).spawn(chains)

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
@@ -22,6 +21,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
+from bayesgmm.threads import one_blas_thread
 
 __all__ = ["Mode", "find_modes", "modes_table"]
 
@@ -61,7 +61,7 @@ def find_modes(
     the first is returned, as a mode that was not reached and has no evidence. The matrices are small: one thread beats
     the several that BLAS would start.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         return _find_modes(table, structure, prior, candidates, max_rounds)
 
 

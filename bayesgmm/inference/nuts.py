@@ -17,8 +17,7 @@ from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference._nutpie import Chain, ChainResult, run_chains
-from bayesgmm.inference.modes import Mode, find_modes, modes_table, score_of
-from bayesgmm.params import MixtureParams
+from bayesgmm.inference.modes import Mode, modes_table, score_of
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import sampling_progress
 from bayesgmm.structure import Structure
@@ -44,7 +43,7 @@ def sample_nuts(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     *,
     draws: int = 1000,
     tune: int = 500,
@@ -62,8 +61,8 @@ def sample_nuts(
     ----------
     table, structure, prior
         The data, the covariance structure and the prior's numbers.
-    candidates : sequence of MixtureParams
-        EM optima on the model's scale, best first; each is taken to its posterior mode.
+    modes : sequence of Mode
+        Of the posterior, best first (`bayesgmm.inference.modes.find_modes`).
     draws, tune, chains : int
         Draws kept and draws of adaptation of each chain, and number of chains.
     cores : int or None
@@ -80,7 +79,6 @@ def sample_nuts(
     KeyboardInterrupt
         If interrupted before any chain made a draw after tuning.
     """
-    modes = find_modes(table, structure, prior, candidates)
     seeds = np.random.SeedSequence(random_seed).spawn(chains)
     chosen = starting_modes(modes, chains, mode_window)
     jobs = [
@@ -140,7 +138,7 @@ def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
 
 
 def collect_draws(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
-             modes: list[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
+             modes: Sequence[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
     length = min(len(r.draws) for r in results)
     unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=True)]
     weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
 from bayesgmm.draws import Draws
-from bayesgmm.inference.modes import find_modes, modes_table
+from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.nuts import MODE_WINDOW, starting_modes
 from bayesgmm.model import model_from_numbers
 from bayesgmm.params import MixtureParams
@@ -31,7 +31,7 @@ def sample_pymc(
     table: Table,
     structure: Structure,
     prior: ResolvedPrior,
-    candidates: Sequence[MixtureParams],
+    modes: Sequence[Mode],
     *,
     draws: int = 1000,
     tune: int = 500,
@@ -43,7 +43,6 @@ def sample_pymc(
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by PyMC's NUTS, started at the posterior modes; arguments as in `sample_nuts`."""
-    modes = find_modes(table, structure, prior, candidates)
     chosen = starting_modes(modes, chains, mode_window)
     model = model_from_numbers(table, structure, prior, modes[0].params.n_components)
     began = time.perf_counter()

@@ -19,6 +19,7 @@ from bayesgmm.augmentation.state import ChainState
 from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem
 from bayesgmm.mode_bridge import bridge_by_modes
+from bayesgmm.spacing import evenly_spaced
 
 __all__ = ["Places", "log_evidences"]
 
@@ -63,7 +64,7 @@ def log_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple[Arr
     n_draws = int(np.clip(_WORK / problem.sweep_work(samples[0].means.shape[1]), _LEAST_DRAWS, _MOST_DRAWS))
     values, errors = np.full(len(samples), np.nan), np.zeros(len(samples))
     for i, sample in enumerate(samples):
-        some = np.unique(np.linspace(0, len(sample.weights) - 1, n_draws).astype(int))
+        some = evenly_spaced(len(sample.weights), n_draws)
         weights, means, *matrices = (a[None, some] for a in sample)
         latent, cholesky = (np.broadcast_to(a, (*means.shape, d)) for a in matrices)
         try:

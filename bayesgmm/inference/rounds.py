@@ -22,6 +22,7 @@ from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, r
 from bayesgmm.inference.exploration import jumps_of, relative_work, samples_by_mode
 from bayesgmm.inference.restarts import Places
 from bayesgmm.progress import sampling_progress
+from bayesgmm.spacing import evenly_spaced
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
 
@@ -141,7 +142,7 @@ def _together(
     """Chains that went on: as many draws as one of the two has, of each as many as it has sweeps."""
     n = len(done[0].sample.weights)
     n_before = round(n * before_thin / (before_thin + thin))
-    first, second = (np.linspace(0, n - 1, m).round().astype(np.int64) for m in (n_before, n - n_before))
+    first, second = (evenly_spaced(n, m) for m in (n_before, n - n_before))
     return [
         ChainDraws(
             Sample(*(np.concatenate([x[first], y[second]]) for x, y in zip(a.sample, b.sample, strict=True))),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.plots.scene import Scene
 from bayesgmm.plots.style import INK, MUTED, component_style
+from bayesgmm.spacing import evenly_spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,8 +161,7 @@ def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob:
     ax.fill_between(grid, *band, color=MUTED, alpha=0.35, linewidth=0, zorder=2, gid="band")
     # Wide and below the components, so that both are seen where one component is the whole density.
     ax.plot(grid, total.mean(axis=0), color=INK, linewidth=2.6 if rug else 2.0, zorder=3.5, gid="predictive")
-    n_shown = min(n_draws, len(chosen)) if rug else 0
-    few = np.linspace(0, len(chosen) - 1, n_shown).round().astype(int)
+    few = evenly_spaced(len(chosen), n_draws if rug else 0)
     for k in range(scene.n_components):
         colour, _ = component_style(k)
         for s in few:

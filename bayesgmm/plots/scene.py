@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.diagnostics import Diagnosis
 from bayesgmm.errors import InputError
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.streaming import mean_responsibilities
 from bayesgmm.tree import observed_rows, posterior_arrays, read_draws
 
@@ -93,8 +94,7 @@ class Scene:
 
     def thin(self, n_draws: int) -> IntArray:
         """Indices of at most `n_draws` draws, evenly spaced over all chains."""
-        total = len(self.weights)
-        return np.unique(np.linspace(0, total - 1, min(n_draws, total)).round().astype(np.int64))
+        return evenly_spaced(len(self.weights), n_draws)
 
 
 def check_fitted(fit: object) -> None:

@@ -36,7 +36,8 @@ def problem_of(data, k: int):
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=20, random_seed=1)
     # One start: approximations weigh modes by their evidence, chains do not.
-    return table, FULL, bg.MixturePrior().resolve(table), candidates[:1]
+    given = table, FULL, bg.MixturePrior().resolve(table)
+    return *given, find_modes(*given, candidates[:1])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
         scale * prior.mean_scale[0], scale * prior.step[0],
     )  # fmt: skip
     exact = exact_posterior(log_m, k).log_evidence + len(rows) * math.log(scale)
-    laplace = _laplace_proposal(find_modes(*problem), 10.0, rng, None)
+    laplace = _laplace_proposal(problem[3], 10.0, rng, None)
     # Eleven rows are few for Laplace itself; wider parts bound the weights.
     scales = (1.0, 2.5, 6.0)
     wide = [replace(part, factor=scale * part.factor, df=3.0) for scale in scales for part in laplace.parts]

@@ -21,6 +21,7 @@ from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
 from bayesgmm.inference.mixis import sample_leave_one_out
+from bayesgmm.inference.modes import find_modes
 from bayesgmm.kfold import held_out_scores, kfold_elpd, refit_repair
 from bayesgmm.loo import LooResult, Repair, loo
 from bayesgmm.mixis import leave_one_out_scores, mixis_repair, posterior_draws
@@ -45,8 +46,8 @@ def mixis(name: str, k: int) -> Repair:
     table, prior = problem(name)
     _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=10, random_seed=1)
     run = partial(
-        sample_leave_one_out, table, FULL, prior, candidates, draws=6000, tune=1000, target_accept=0.95, random_seed=3,
-        progressbar=False,
+        sample_leave_one_out, table, FULL, prior, find_modes(table, FULL, prior, candidates), draws=6000, tune=1000,
+        target_accept=0.95, random_seed=3, progressbar=False,
     )  # fmt: skip
     return mixis_repair(table, FULL, lambda shares: run(shares))
 

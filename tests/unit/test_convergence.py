@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.convergence import convergence_table, group_chains, r_hat
-from bayesgmm.gate import gate_table
+from bayesgmm.gate import Gate
 
 
 def autoregressive(n_chains, n_draws, phi, seed=0):
@@ -68,7 +68,7 @@ def test_a_decided_pair_is_not_judged_but_a_chain_apart_is():
     often[0, :25] = 0.0  # 2 %
     alone = np.ones((4, 500))
     alone[0] = 1e-3
-    table = gate_table({f"co_clustering[{i}, 9]": x for i, x in enumerate((rare, often, alone))} | {"ll": rare})
+    table = Gate({f"co_clustering[{i}, 9]": x for i, x in enumerate((rare, often, alone))} | {"ll": rare}).table
     assert table["ok"].tolist() == [True, False, False, False]
     assert table["note"].tolist() == ["decided", "", "", ""]
 

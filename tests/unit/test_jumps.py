@@ -425,7 +425,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     """Three tight clusters: one component for two of them is a mode that sweeps do not leave."""
     rng = np.random.default_rng(0)
     places = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
-    table = prepare_table(np.repeat(places, 30, axis=0) + 0.3 * rng.normal(size=(90, 2)))
+    table = prepare_table(np.repeat(places, 30, axis=0) + 0.1 * rng.normal(size=(90, 2)))
     problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
     z = table.standardized
 

@@ -23,10 +23,11 @@ FULL = get_structure("full")
 
 
 def problem_of(data, k: int, structure=FULL, prior: bg.MixturePrior | None = None):
-    """Table, structure, prior and EM candidates, as the samplers take them."""
+    """Table, structure, prior and posterior modes, as the samplers take them."""
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=structure, n_init=10, random_seed=0)
-    return table, structure, (prior or bg.MixturePrior()).resolve(table), candidates
+    given = table, structure, (prior or bg.MixturePrior()).resolve(table)
+    return *given, find_modes(*given, candidates)
 
 
 def tree_of(draws: Draws, problem, inference: str):
@@ -147,7 +148,7 @@ def test_log_p_and_log_q_are_what_loo_needs(faithful, laplace) -> None:
 
 
 def test_mode_and_hessian_in_decoupled_coordinates(faithful) -> None:
-    density = find_modes(*faithful)[0].density
+    density = faithful[3][0].density
     part, evidence = laplace_part(density)
     value, gradient = value_and_gradient(density, part.mean)
     hessian = decoupled_hessian(density, part.mean)

@@ -17,7 +17,7 @@ LAYERS = {
         "compiled", "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
         "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior", "mode_bridge",
         "option_checks", "packed", "params", "partition_loss", "partition_search", "prior", "priors",
-        "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spikes", "starts",
+        "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spacing", "spikes", "starts",
         "streaming", "structure", "tables", "threads", "triangular",
     },
     "model": {

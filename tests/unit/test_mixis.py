@@ -20,6 +20,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import GibbsProblem
 from bayesgmm.inference.left_out import sample_leave_one_out_gibbs
 from bayesgmm.inference.mixis import sample_leave_one_out
+from bayesgmm.inference.modes import find_modes
 from bayesgmm.mixis import leave_one_out_scores, mixis, mixis_repair
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import MixturePrior
@@ -238,8 +239,9 @@ def test_sweeps_and_nuts_agree(covariance_type: str, fractions: bool) -> None:
     start = MixtureParams(np.array([0.5, 0.5]), means, covariances, covariance_type)
     shares = np.where(np.arange(25) < 4, [0.0, 1.0, -1.0, 0.5] + [0.0] * 21, -np.inf)
     judge = partial(leave_one_out_scores, table, structure)
+    modes = find_modes(table, structure, prior, [start])
     nuts = sample_leave_one_out(
-        table, structure, prior, [start], shares, draws=2000, random_seed=1, target_accept=0.95, progressbar=False
+        table, structure, prior, modes, shares, draws=2000, random_seed=1, target_accept=0.95, progressbar=False
     )
     # From any draws at all: those of NUTS, of another distribution, are the posterior's nearly.
     sweeps = sample_leave_one_out_gibbs(

@@ -11,9 +11,10 @@ import bayesgmm as bg
 from bayesgmm.diagnostics import diagnose
 from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
-from bayesgmm.gate import judge_draws
+from bayesgmm.gate import Judge
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.gibbs import sample_gibbs
+from bayesgmm.inference.modes import find_modes
 from bayesgmm.mode_shares import weigh_modes
 from bayesgmm.posterior import build_tree
 from bayesgmm.structure import get_structure
@@ -36,8 +37,9 @@ def test_shares_of_modes() -> None:
     prior = bg.MixturePrior().resolve(table)
     candidates = fit_em_candidates(table, 3, structure=structure, n_init=10, random_seed=1)[1]
     draws = sample_gibbs(
-        table, structure, prior, candidates, empty=empty_modes(table, structure, prior, 3, random_seed=1),
-        judge=lambda d: judge_draws(d, table, structure), draws=3000, random_seed=1, progressbar=False,
+        table, structure, prior, find_modes(table, structure, prior, candidates),
+        empty=empty_modes(table, structure, prior, 3, random_seed=1), judge=Judge(table, structure), draws=3000,
+        random_seed=1, progressbar=False,
     )  # fmt: skip
     empty = (draws.weights.min(axis=-1) < 0.1).ravel()
     share = empty.mean()

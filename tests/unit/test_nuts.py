@@ -29,10 +29,10 @@ def problem():
 
 def test_fallback_says_so_and_draws_the_same_posterior(problem, monkeypatch: pytest.MonkeyPatch) -> None:
     options = dict(draws=300, tune=200, chains=2, random_seed=1, progressbar=False)
-    compiled = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
+    compiled = nuts.sample_nuts(*problem[:3], modes.find_modes(*problem[:3], [problem[3]]), **options)
     monkeypatch.setattr(_nutpie, "_library", lambda: None)
     with pytest.warns(UserWarning, match="no compiled callback"):
-        slow = nuts.sample_nuts(*problem[:3], [problem[3]], **options)
+        slow = nuts.sample_nuts(*problem[:3], modes.find_modes(*problem[:3], [problem[3]]), **options)
     # Rounding may differ between the two compiled copies, so the draws agree as samples: 600 draws each, 4 sd.
     standard_error = compiled.means.std(axis=(0, 1)) * np.sqrt(2 / 400)
     assert (np.abs(slow.means.mean(axis=(0, 1)) - compiled.means.mean(axis=(0, 1))) < 4 * standard_error).all()
@@ -165,7 +165,8 @@ def test_second_process_compiles_nothing() -> None:
 
 
 def test_thinning_hides_no_divergence(problem) -> None:
-    draws = nuts.sample_nuts(*problem[:3], [problem[3]], draws=23, tune=50, chains=2, random_seed=1, progressbar=False)
+    found = modes.find_modes(*problem[:3], [problem[3]])
+    draws = nuts.sample_nuts(*problem[:3], found, draws=23, tune=50, chains=2, random_seed=1, progressbar=False)
     draws.stats["diverging"][:] = False
     draws.stats["diverging"][1, 6] = True  # dropped by thinning to every fifth draw
     thinned = draws.thinned(5)

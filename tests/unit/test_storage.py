@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.diagnostics import diagnose
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,21 @@ def test_round_trip(fit: bg.BayesianGMM, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(fit.summary(), back.summary())
     assert repr(fit) == repr(back)
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
+
+
+@pytest.mark.parametrize(("escalate", "log_likelihood"), [(True, True), (False, True), (True, False)])
+def test_a_fit_its_tree_and_its_file_give_one_diagnosis(tmp_path: Path, escalate: bool, log_likelihood: bool) -> None:
+    """To the last digit, though the fit takes over what the sampler's judge found before labels were put in order."""
+    rows, _ = bg.datasets.load_iris()
+    fit = bg.BayesianGMM(
+        2, draws=500, tune=300, random_seed=1, escalate=escalate, log_likelihood=log_likelihood, progressbar=False
+    ).fit(rows, sample_weight=np.r_[np.full(75, 0.7), np.ones(75)])
+    fit.save(tmp_path / "fit.nc")
+    again = bg.load(tmp_path / "fit.nc").diagnose()
+    for other in (again, diagnose(fit.posterior_)):
+        pd.testing.assert_frame_equal(fit.diagnose().table, other.table, check_exact=True)
+        pd.testing.assert_frame_equal(fit.diagnose().components, other.components, check_exact=True)
+        assert str(fit.diagnose()) == str(other)
 
 
 def test_newer_format_is_refused(fit: bg.BayesianGMM, tmp_path: Path) -> None:
