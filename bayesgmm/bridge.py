@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from bayesgmm.errors import InputError
 
@@ -44,6 +44,12 @@ class BridgeEstimate:
         Effective number of target draws in the bridge average.
     share : float
         s1, the weight of the target draws.
+    low, high : float
+        log Z by importance sampling, from the proposal's draws and from the target's: log E_q[p / q] and
+        -log E_p[q / p]. Each is unbiased for Z or 1 / Z, so, by Markov's inequality, the first is by more than t nats
+        too high with probability exp(-t) at most, and the second as seldom too low: where the two densities do not
+        meet, and the estimate itself and its error mean nothing, they still bracket Z (Grosse, Ghahramani and Adams
+        2015, arXiv:1511.02543).
     """
 
     log_value: float
@@ -51,6 +57,8 @@ class BridgeEstimate:
     overlap: float
     ess: float
     share: float
+    low: float
+    high: float
 
 
 def bridge(
@@ -111,7 +119,11 @@ def bridge(
     f, g = at_draws(log_z), at_proposals(log_z)
     ess = effective_sample_size(f)
     error = f.var() / f.mean() ** 2 / ess + g.var() / g.mean() ** 2 / len(g)
-    return BridgeEstimate(log_z, float(np.sqrt(error)), float(g.mean()), ess, float(share))
+    return BridgeEstimate(
+        log_z, float(np.sqrt(error)), float(g.mean()), ess, float(share),
+        low=float(logsumexp(proposed) - np.log(len(proposed))),
+        high=float(np.log(ratio.size) - logsumexp(-ratio)),
+    )  # fmt: skip
 
 
 def effective_sample_size(values: Array) -> float:

@@ -139,7 +139,7 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     if not done.restarted:
         return draws
     said = (
-        f"{done.restarted} times a chain was found in a mode that by its evidence holds less than e^-25 of the "
+        f"{done.restarted} times a chain was found in a mode that by its evidence holds less than e^-12 of the "
         "posterior, and went on from the best place known."
     )
     return replace(draws, notes=(said,))

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm import gate
 from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.escalation import Request, draw_posterior
-from bayesgmm.inference import empty_modes, gibbs, nuts
+from bayesgmm.inference import empty_modes, gibbs, modes, nuts
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.structure import get_structure
 
@@ -169,6 +170,18 @@ def test_modes_with_empty_components_call_for_gibbs_if_they_matter(ladder, reque
     draws, stages = ladder(empty=(EmptyMode(1, best.params, best.log_evidence),))
     assert stages.asked[0]["empty"][0].log_evidence == best.log_evidence
     assert "1 of the 2 components empty the posterior has a mode that holds about 50% of it" in draws.notes[0]
+
+
+def test_a_fit_that_passes_is_judged_once_from_modes_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look before sampling, the sampler, the tree and the diagnosis share what one of them found."""
+    judged, found = [], []
+    invariants, find = gate.label_invariants, modes.find_modes
+    monkeypatch.setattr(gate, "label_invariants", lambda *a, **kw: judged.append(1) or invariants(*a, **kw))
+    monkeypatch.setattr(modes, "find_modes", lambda *a: found.append(a[3][0].n_components) or find(*a))
+    monkeypatch.setattr(empty_modes, "find_modes", modes.find_modes)
+    fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
+    assert fit.diagnose().ok and fit.posterior_.attrs["notes"] == ""
+    assert judged == [1] and sorted(found) == [1, 2]
 
 
 def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

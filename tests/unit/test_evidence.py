@@ -153,6 +153,25 @@ def test_bridge_with_a_perfect_proposal_is_exact() -> None:
     assert e.overlap == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("shift", [0.5, 4.0, 12.0])
+def test_a_bridge_in_the_air_is_bracketed(shift: float) -> None:
+    """Where target and proposal hardly meet the estimate and its error say nothing, but two ends hold the truth."""
+    rng, truth, n = np.random.default_rng(8), 0.5 * math.log(2.0 * math.pi), 200
+    proposal, ends, z = st.norm(shift, 1.0), np.empty((n, 2)), np.empty(n)
+    for i in range(n):
+        x, y = rng.normal(size=(2, 200)), rng.normal(shift, 1.0, 400)
+        e = bridge(-0.5 * x**2, proposal.logpdf(x), -0.5 * y**2, proposal.logpdf(y))
+        ends[i], z[i] = (e.low - truth, truth - e.high), (e.log_value - truth) / e.mcse
+    for t in (1.0, 2.0, 4.0):  # Markov's inequality, and the error of a frequency
+        p = math.exp(-t)
+        assert ((ends > t).mean(axis=0) <= p + 4.0 * math.sqrt(p * (1.0 - p) / n)).all()
+    if shift < 1.0:  # unbiased: mean of exp(low) is Z
+        assert (np.abs(np.exp(ends).mean(axis=0) - 1.0) < 4.0 * np.exp(ends).std(axis=0) / math.sqrt(n)).all()
+        assert np.abs(ends).max() < 0.5
+    if shift > 10.0:
+        assert (ends < 0.0).all() and np.abs(z).max() > 5.0
+
+
 def test_bridge_refuses_what_it_cannot_use() -> None:
     x = np.zeros((2, 10))
     with pytest.raises(InputError, match="at least 4 draws"):

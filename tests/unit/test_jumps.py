@@ -33,7 +33,7 @@ from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, s
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.exploration import in_one_order, jumps_of, relative_work, scout_starts, unlike
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.restarts import Places, log_evidences
+from bayesgmm.inference.restarts import Places, bracket_evidences
 from bayesgmm.inference.rounds import sample_in_rounds
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.streaming import pointwise_log_density
@@ -440,8 +440,11 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     alone, states = Sweeps(problem, 1.0, Jumps.none(3, 2)), [apart, relabelled, wrong]
     seeds = np.random.SeedSequence(0).spawn(3)
     done, _ = run_chains(alone, states, seeds, draws=200, thin=1, cores=1)
-    values, errors = log_evidences(problem, [c.sample for c in done])
-    assert abs(values[0] - values[1]) < 5.0 * np.hypot(*errors[:2]) + 0.05 and values[2] < values[0] - 40.0
+    # One that went from the wrong place to the right one midway: its draws of one half say nothing of the other.
+    moved = Sample(*(np.concatenate([b[:100], a[100:]]) for a, b in zip(done[0].sample, done[2].sample, strict=True)))
+    low, high = bracket_evidences(problem, [*(c.sample for c in done), moved])
+    assert (high - low)[:3].max() < 12.0 and max(low[:2]) < min(high[:2]) + 0.5 and high[2] < low[0] - 40.0
+    assert low[3] < low[0] - 40.0 and high[3] > high[0] + 40.0
     assert unlike(problem, [c.sample for c in done]) == [0, 2]
     scouts = [in_one_order(problem, c.sample) for c in done]
     kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
