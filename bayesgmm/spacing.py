@@ -14,7 +14,7 @@ def evenly_spaced(n: int, most: int) -> NDArray[np.int64]:
     Examples
     --------
     >>> from bayesgmm.spacing import evenly_spaced
-    >>> evenly_spaced(10, 4).tolist(), evenly_spaced(3, 5).tolist(), evenly_spaced(9, 1).tolist()
-    ([0, 3, 6, 9], [0, 1, 2], [0])
+    >>> evenly_spaced(8, 4).tolist(), evenly_spaced(3, 5).tolist(), evenly_spaced(9, 1).tolist()
+    ([0, 2, 5, 7], [0, 1, 2], [0])
     """
     return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)
