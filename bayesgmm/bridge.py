@@ -36,8 +36,8 @@ class BridgeEstimate:
     ----------
     log_value : float
         Estimate of log Z.
-    mcse : float
-        Its Monte Carlo standard error.
+    mcse, proposal_mcse : float
+        Its Monte Carlo standard error, and the part of it that the draws of the proposal have.
     overlap : float
         Integral of p q / (s1 p + s2 q), p and q normalised: 1 where they agree, 0 where they never meet.
     ess : float
@@ -54,6 +54,7 @@ class BridgeEstimate:
 
     log_value: float
     mcse: float
+    proposal_mcse: float
     overlap: float
     ess: float
     share: float
@@ -70,8 +71,9 @@ def bridge(
     ----------
     log_target, log_proposal : arrays (C, S)
         Unnormalised log target and normalised log proposal density at draws of the target, C chains of S draws.
-    proposed_log_target, proposed_log_proposal : arrays (M,)
-        The same at independent draws of the proposal. A log target of -inf is allowed here.
+    proposed_log_target, proposed_log_proposal : arrays (M,) or (M, T)
+        The same at independent draws of the proposal, or at T draws of each of M independent chains. A log target of
+        -inf is allowed here.
 
     Returns
     -------
@@ -117,11 +119,13 @@ def bridge(
     log_z = float(brentq(lambda v: at_draws(v).mean() - at_proposals(v).mean(), low, high, xtol=1e-10))
 
     f, g = at_draws(log_z), at_proposals(log_z)
+    g = g.reshape(len(g), -1).mean(axis=1)
     ess = effective_sample_size(f)
-    error = f.var() / f.mean() ** 2 / ess + g.var() / g.mean() ** 2 / len(g)
+    proposal_error = g.var() / g.mean() ** 2 / len(g)
+    error = f.var() / f.mean() ** 2 / ess + proposal_error
     return BridgeEstimate(
-        log_z, float(np.sqrt(error)), float(g.mean()), ess, float(share),
-        low=float(logsumexp(proposed) - np.log(len(proposed))),
+        log_z, float(np.sqrt(error)), float(np.sqrt(proposal_error)), float(g.mean()), ess, float(share),
+        low=float(logsumexp(proposed) - np.log(proposed.size)),
         high=float(np.log(ratio.size) - logsumexp(-ratio)),
     )  # fmt: skip
 

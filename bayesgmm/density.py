@@ -20,7 +20,7 @@ O(K D^3), whatever N (`bayesgmm.log_posterior`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,16 +120,6 @@ class Density:
             floats = memory.floats
         floats[size:] = numbers
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
-
-    def leaving_one_out(self, log_shares: Array) -> Density:
-        """The mixture of leave-one-out posteriors, p(theta) p(y | theta) sum_j exp(c_j) / p(y_j | theta)^{a_j}.
-
-        Parameters
-        ----------
-        log_shares : array (N,)
-            c_j, -inf for a row that is never left out. The density is not normalised.
-        """
-        return replace(self, ints=np.append(self.ints, 1), floats=np.concatenate([self.floats, log_shares]))
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Log posterior density at x (n_dim,) and its gradient."""

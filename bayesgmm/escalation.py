@@ -6,7 +6,7 @@ empty, its chains disagree, or agree on a part of the posterior. So, unless `esc
 1. modes with empty components that hold more than a hundredth of the posterior call for Gibbs sampling at once;
 2. NUTS runs, and is judged by the gate;
 3. chains that sat in negligible modes start again from those that matter;
-4. a run that is merely short runs on, longer, with a low-rank mass matrix;
+4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
 5. Gibbs sampling with jumps between modes.
 
 Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
@@ -197,7 +197,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
         draws = replace(run(), notes=notes)
         gate = request.judge(draws)
     if not _content(draws, gate) and (gate.ok or gate.shortfall <= _LONGEST):
-        draws = _longer(request, run, sampler, notes)
+        draws = _longer(request, run, gate, notes)
         notes, gate = draws.notes, request.judge(draws)
     if _content(draws, gate):
         return draws
@@ -210,19 +210,14 @@ def _content(draws: Draws, gate: Gate) -> bool:
     return draws.partial or (gate.ok and not np.any(draws.stats.get("diverging", False)))
 
 
-def _longer(request: Request, run: Callable[..., Draws], sampler: str, notes: tuple[str, ...]) -> Draws:
+def _longer(request: Request, run: Callable[..., Draws], gate: Gate, notes: tuple[str, ...]) -> Draws:
+    times = int(np.clip(np.ceil(gate.shortfall), 2, _LONGEST))
     said = (
-        f"The gate failed, so the chains were run again, {_LONGEST} times as long with smaller steps; "
-        f"every {_LONGEST}th draw is kept."
+        f"The gate failed, so the chains were run again, {times} times as long with smaller steps; "
+        f"every {'second' if times == 2 else f'{times}th' if times > 3 else 'third'} draw is kept."
     )
-    options: dict[str, Any] = {
-        "draws": _LONGEST * request.draws,
-        "tune": 2 * request.tune,
-        "target_accept": max(request.target_accept, 0.9),
-    }
-    if sampler == "nutpie":
-        options["adaptation"] = "low_rank"
-    return replace(run(**options).thinned(_LONGEST), notes=(*notes, said))
+    options = {"draws": times * request.draws, "target_accept": max(request.target_accept, 0.9)}
+    return replace(run(**options).thinned(times), notes=(*notes, said))
 
 
 def _empty_components(request: Request) -> str | None:

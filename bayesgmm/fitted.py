@@ -6,7 +6,6 @@ Each method delegates to one function of the analysis layer with the fit's own d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from bayesgmm.diagnostics import Diagnosis, approximation_fault, diagnose, with_
 from bayesgmm.em import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.mode_shares import weigh_modes
-from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.structure import Structure, get_structure
 from bayesgmm.summary import summary
-from bayesgmm.tree import PosteriorArrays, posterior_arrays
+from bayesgmm.tree import PosteriorArrays, equal_draws, posterior_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from bayesgmm.assignment import Assignment
     from bayesgmm.evidence import Evidence
     from bayesgmm.gate import Gate
-    from bayesgmm.inference.modes import Mode
     from bayesgmm.loo import LooResult
     from bayesgmm.merging import Merging
     from bayesgmm.partition import Partition
@@ -167,7 +164,8 @@ class FittedMixture:
         )
 
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
-        """Leave-one-out predictive score: PSIS, and where that fails MixIS, then refits; see `bayesgmm.loo.loo`.
+        """Leave-one-out predictive score: PSIS, and where that fails bridge sampling between the
+        posterior and that without the row; see `bayesgmm.loo.loo`.
 
         Parameters
         ----------
@@ -197,59 +195,23 @@ class FittedMixture:
             )
 
     def _repairs(self) -> dict[str, Callable[..., Any]]:
-        """MixIS and refits by the sampler that the fit's own draws are from, and as many of them."""
-        from bayesgmm.kfold import refit_repair
-        from bayesgmm.mixis import mixis_repair
+        """Short chains without the row, with about as much work in all as the fit's own draws took."""
+        from bayesgmm.elpd import SCORE_MCSE
+        from bayesgmm.inference.left_out import bridge_repair
 
-        sizes = self.posterior_["posterior"].sizes
-        options: dict[str, Any] = {"draws": sizes["draw"], "cores": self.cores, "random_seed": self.random_seed}
-        by_gibbs = str(self.posterior_.attrs["method"]).startswith("Gibbs")
-        left_out, refit = (self._gibbs_repairs if by_gibbs else self._nuts_repairs)(options)
-        return {
-            "MixIS": mixis_repair(self.table_, self._structure, left_out),
-            "K-fold": refit_repair(refit, self.table_, self._structure),
-        }
+        repair = bridge_repair(
+            self.table_, self._structure, self.prior_, equal_draws(self.posterior_), max_error=SCORE_MCSE,
+            max_sweeps=self._passes(), cores=self.cores, random_seed=self.random_seed,
+        )  # fmt: skip
+        return {"bridge sampling": repair}
 
-    def _nuts_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        from bayesgmm.inference.mixis import sample_leave_one_out
-        from bayesgmm.inference.modes import find_modes
-        from bayesgmm.inference.nuts import sample_nuts
-
-        def problem(table: Table) -> tuple[Table, Structure, ResolvedPrior, list[Mode]]:
-            given = table, self._structure, self.prior_
-            return *given, find_modes(*given, self._best_draw())
-
-        more = {**options, "progressbar": False}
-        return (
-            lambda log_shares: sample_leave_one_out(*problem(self.table_), log_shares, **more),
-            lambda table: sample_nuts(*problem(table), **more),
-        )
-
-    def _gibbs_repairs(self, options: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
-        from bayesgmm.kfold import held_out_scores
-        from bayesgmm.mixis import leave_one_out_scores, posterior_draws
-
-        table, structure, draws = self.table_, self._structure, posterior_draws(self.posterior_)
-        judge = partial(leave_one_out_scores, table, structure)
-        left_out = partial(sample_leave_one_out_gibbs, table, structure, self.prior_, draws, judge=judge, **options)
-
-        def refit(without: Table) -> Any:
-            rows = np.flatnonzero((without.weights == 0.0) & (table.weights > 0.0))
-            return refit_gibbs(
-                without, structure, self.prior_, draws, table.weights,
-                judge=lambda found: held_out_scores(table, structure, found, rows), **options,
-            )  # fmt: skip
-
-        return left_out, refit
-
-    def _best_draw(self) -> list[MixtureParams]:
-        """The draw of highest likelihood, on the model's scale."""
-        a = self._arrays
-        best = int(np.argmax(self.posterior_["posterior"].to_dataset()["log_likelihood_total"].values))
-        covariances = a.cholesky[best] @ a.cholesky[best].mT
-        weights = a.weights[best] / a.weights[best].sum()
-        return [MixtureParams(weights, a.means[best], covariances, self.covariance_type)]
+    def _passes(self) -> float:
+        """Passes over the rows that the draws took: sweeps, or gradients, each as much work as two sweeps."""
+        tree, sizes = self.posterior_, self.posterior_["posterior"].sizes
+        steps = tree["sample_stats"].to_dataset().get("n_steps") if "sample_stats" in tree.children else None
+        if steps is not None:
+            return 2.0 * float(steps.sum())
+        return float(tree.attrs.get("sweeps_a_draw", 10)) * sizes["chain"] * sizes["draw"]
 
     @property
     def _structure(self) -> Structure:

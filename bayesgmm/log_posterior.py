@@ -13,41 +13,17 @@ from bayesgmm.compiled import compiled, put
 from bayesgmm.coordinates import unpack_point
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.log_prior import log_sd_prior
-from bayesgmm.packed import CORRELATED, FAMILY, N_SD, D, G, K, leave_one_out_offsets, split
+from bayesgmm.packed import CORRELATED, FAMILY, N_SD, D, G, K, split
 from bayesgmm.triangular import invert_lower, multiply_lower
 
 __all__ = ["log_posterior_callback", "log_posterior_gradient"]
 
 
 @compiled
-def _leave_one_out(features, row_weights, offsets, log_norm, means, scaling, diagonal):
-    """Row weights a_i (1 - pi_i), and sum_i a_i l_i + log sum_j exp(c_j - a_j l_j), whose gradient they give.
-
-    pi is the softmax of c_j - a_j l_j: the probability that row j is the one left out.
-    """
-    n_rows = row_weights.shape[0]
-    left = np.empty(n_rows)
-    value = mixture_pass(features, row_weights, log_norm, means, scaling, diagonal,
-                         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), left, np.empty((0, 0)))  # fmt: skip
-    highest = -math.inf
-    for i in range(n_rows):
-        left[i] = offsets[i] - row_weights[i] * left[i]
-        highest = max(highest, left[i])
-    total = 0.0
-    for i in range(n_rows):
-        left[i] = math.exp(left[i] - highest)
-        total += left[i]
-    for i in range(n_rows):
-        left[i] = row_weights[i] * (1.0 - left[i] / total)
-    return left, value + highest + math.log(total)
-
-
-@compiled
 def log_posterior_gradient(x, grad, ints, floats):
     """Log posterior density of the flat vector x, Jacobian and constants included; writes its gradient.
 
-    Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`. One from
-    `Density.leaving_one_out` is the mixture of leave-one-out posteriors instead.
+    Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
     """
     (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
      stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
@@ -90,14 +66,8 @@ def log_posterior_gradient(x, grad, ints, floats):
     for k in range(n_matrices, n_components):
         put(scaling[k], scaling[0])
     log_normalizers(log_weights, scaling, log_norm)
-    offsets = leave_one_out_offsets(ints, floats)
-    if offsets.shape[0] > 0:
-        row_weights, extra = _leave_one_out(features, row_weights, offsets, log_norm, means[0], scaling, not correlated)
-        value += extra
-    log_likelihood = mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
-                                  counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
-    if offsets.shape[0] == 0:
-        value += log_likelihood
+    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
+                          counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.
     o = 0

@@ -2,10 +2,10 @@
 
 PSIS-LOO (Vehtari, Gelman, Gabry 2017, Statistics and Computing 27, 1413-1432; Vehtari, Simpson, Gelman, Yao, Gabry
 2024, JMLR 25, 72) is ArviZ's, a row at a time. A row whose Pareto k exceeds min(1 - 1 / log10 S, 0.7) is not to be
-trusted. It goes down a ladder of repairs, each a function of the rows still open: mixture importance sampling
-(`bayesgmm.mixis`), then exact refits (`bayesgmm.kfold`). Rows with k above 0.5, whose weights have no variance, go with
-it: on eleven galaxies and K = 3 all k are below 0.7 and PSIS is 0.6 nats above the exact answer all the same. Every row
-says what its number came from; the numbers before repair are kept.
+trusted. It is repaired: bridge sampling between the posterior and that without the row, from short chains
+(`bayesgmm.inference.left_out`), or exact refits (`bayesgmm.kfold`). Rows with k above 0.5, whose weights have no
+variance, go with it: on eleven galaxies and K = 3 all k are below 0.7 and PSIS is 0.6 nats above the exact answer all
+the same. Every row says what its number came from; the numbers before repair are kept.
 
 With row weights a row's score is that of all its copies, log E p(y_i | theta)^{a_i} without them.
 """
@@ -23,6 +23,7 @@ from scipy.special import logsumexp
 
 from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, sum_and_se
 from bayesgmm.errors import InputError
+from bayesgmm.tree import approximation_log_ratio
 
 if TYPE_CHECKING:
     import xarray
@@ -136,8 +137,8 @@ class LooResult:
             return sentence + "."
         rows = "1 row" if self.n_bad == 1 else f"{self.n_bad} rows"
         return (
-            f"{sentence}. The scores of {rows} are not to be trusted (Pareto k above {self.good_k:.2f} and no repair "
-            f"succeeded), so elpd_loo is likely too high: repair them by MixIS or exact refits."
+            f"{sentence}. The scores of {rows} are rough (Pareto k above {self.good_k:.2f}, and no repair reached a "
+            f"standard error of {SCORE_MCSE}), so elpd_loo is likely too high."
         )
 
 
@@ -231,15 +232,6 @@ def pareto_k_threshold(n_samples: int) -> float:
     0.7
     """
     return min(1.0 - 1.0 / math.log10(n_samples), 0.7)
-
-
-def approximation_log_ratio(tree: xarray.DataTree) -> Array | None:
-    """(C, S) log posterior density less that of the approximation that the draws are from; None for exact draws."""
-    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
-    if "log_p" not in stats or "log_q" not in stats:
-        return None
-    ratio = stats["log_p"].values - stats["log_q"].values
-    return np.asarray(ratio - logsumexp(ratio), dtype=np.float64)
 
 
 def _psis(log_likelihood: Array, reff: float | None, log_ratio: Array | None) -> tuple[float, float, float, float]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from bayesgmm.compiled import compiled
 
-__all__ = [
-    "CELLS", "CORRELATED", "FAMILY", "HEADER", "N_SD", "D", "G", "K", "N", "leave_one_out_offsets", "split",
-]  # fmt: skip
+__all__ = ["CELLS", "CORRELATED", "FAMILY", "HEADER", "N_SD", "D", "G", "K", "N", "split"]
 
 # Positions in the integer header; the (D, D) cell table follows.
 N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, HEADER = range(9)
@@ -57,10 +55,3 @@ def split(ints, floats):
         cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
         stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants, latent_ref,
     )  # fmt: skip
-
-
-@compiled
-def leave_one_out_offsets(ints, floats):
-    """(N,) log shares of the rows of a problem from `Density.leaving_one_out`; length 0 for a plain posterior."""
-    marked = ints.shape[0] > HEADER + ints[D] * ints[D]
-    return floats[floats.shape[0] - (ints[N] if marked else 0) :]

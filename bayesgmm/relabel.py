@@ -1,14 +1,15 @@
 """Undo label switching: Stephens' (2000) Kullback-Leibler relabelling, pooled over all chains.
 
 The components of a mixture have no order, so every draw may name them differently. Stephens alternates two
-steps until no draw changes: the reference Q_ij, the mean over draws of the relabelled responsibilities of
+steps until no more is gained: the reference Q_ij, the mean over draws of the relabelled responsibilities of
 row i, and for every draw the permutation nu that minimises
 
     sum_i sum_j p_i,nu(j) (log p_i,nu(j) - log Q_ij),
 
 an assignment problem on C_jl = sum_i p_il (log p_il - log Q_ij). Since sum_jl p_il log p_il is the same for
-every permutation, only -sum_i p_il log Q_ij is computed. Responsibilities are computed draw by draw and
-dropped: memory is S K^2 + n K whatever the number of rows.
+every permutation, only -sum_i p_il log Q_ij is computed. The search begins with some of the draws, whose
+responsibilities are held in memory; from the reference that it ends with, all draws take few rounds more, their
+responsibilities computed draw by draw and dropped: memory is S K^2 + n K whatever the number of rows.
 
 The new labels are ordered by the posterior mean of the first feature (ties: of the next one), ascending, so
 the answer does not depend on how the draws were labelled to begin with.
@@ -32,6 +33,7 @@ from bayesgmm.compiled import compiled
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import in_order
+from bayesgmm.spacing import evenly_spaced
 from bayesgmm.threads import over_threads
 
 __all__ = ["Relabelling", "relabel"]
@@ -43,6 +45,8 @@ Inputs = tuple[Any, ...]  # of the passes over draws: features, row weights and 
 MAX_ENUMERATED = 6  # components up to which all K! permutations enter the ambiguity
 _START_UNIFORM = 0.01  # a single draw's near-zeros would otherwise rule the first assignment
 _TINY = np.finfo(np.float64).tiny
+_SETTLED = 1e-5  # of the cost, by which a round improves it when the search ends
+_FIRST_DRAWS, _FIRST_NUMBERS = 500, 4_000_000  # of the search's beginning, and most of their responsibilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class Relabelling:
         exp(sum_i sum_j p_i,nu(j) log Q_ij): 0 is certain. All K! permutations count for K <= 6; above, the
         chosen one and its K (K - 1) / 2 single swaps, a lower bound that is close when mix-ups are pairwise.
     n_iter, converged : int, bool
-        Rounds of assignment, and whether the last one changed nothing.
+        Rounds of assignment of all draws, and whether the last one changed the cost by no more than 1e-5 of it.
     method : str
         In words, for the record.
     reference : array (n, K)
@@ -154,34 +158,67 @@ def relabel(
         log_likelihood = np.empty(n_draws)
         over_threads(lambda s: _log_likelihoods(*draws(s), log_likelihood[s]), n_draws)
         start = int(np.argmax(np.nan_to_num(log_likelihood, nan=-np.inf)))
-    order = np.tile(np.arange(n_components), (n_draws, 1))
     one = slice(start, start + 1)
-    reference = _reference(*draws(one), order[one])
+    reference = _reference(*draws(one), np.arange(n_components)[None])
     reference = (1.0 - _START_UNIFORM) * reference + _START_UNIFORM / n_components
 
+    n_first = min(n_draws, _FIRST_DRAWS, max(1, _FIRST_NUMBERS // (len(index) * n_components)))
+    some = np.append(evenly_spaced(n_draws, n_first), start)
+    held = np.empty((len(some), len(index), n_components))
+    over_threads(
+        lambda s: _hold(features, used, weights[some[s]], means[some[s]], scaling[some[s]], diagonal, held[s]),
+        len(some),
+    )
+    _, reference, _, _ = _search(
+        len(some), reference, used, max_iter,
+        costs=lambda log_reference, out: np.negative(np.matmul(log_reference.T, held, out=out), out=out),
+        mean=lambda order: in_order(held.transpose(0, 2, 1), order).mean(axis=0).T,
+    )  # fmt: skip
     costs = np.empty((n_draws, n_components, n_components))
-    total, converged, n_iter = np.inf, False, 0
-    while True:
-        log_reference = used[:, None] * np.log(np.maximum(reference, _TINY))
-        _fill_costs(draws, log_reference, costs)
-        if not np.isfinite(costs).all():
-            bad = np.flatnonzero(~np.isfinite(costs).all(axis=(1, 2)))[0]
-            raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
-        previous, order = order, np.array([linear_sum_assignment(c)[1] for c in costs])
-        previous_total, total = total, float(np.take_along_axis(costs, order[:, :, None], 2).sum())
-        # The first reference is one draw's own, so the first round never ends the search.
-        settled = np.array_equal(order, previous) or previous_total - total <= 1e-9 * abs(total)
-        converged = n_iter > 0 and settled
-        n_iter += 1
-        if converged or n_iter >= max_iter:
-            break
-        reference = _mean_reference(draws, order)
+    order, reference, converged, n_iter = _search(
+        n_draws, reference, used, max_iter, out=costs,
+        costs=lambda log_reference, out: _fill_costs(draws, log_reference, out),
+        mean=lambda order: _mean_reference(draws, order),
+    )  # fmt: skip
 
     ambiguity = np.empty(n_draws)
     _ambiguities(costs, order, _alternatives(n_components), ambiguity)
     posterior_means = np.take_along_axis(means, order[:, :, None], axis=1).mean(axis=0)  # (K, D)
     final = np.lexsort(posterior_means.T[::-1])
     return Relabelling(order[:, final], ambiguity, n_iter, converged, method, reference[:, final], index)
+
+
+def _search(
+    n_draws: int,
+    reference: Array,
+    row_weights: Array,
+    max_iter: int,
+    *,
+    costs: Callable[[Array, Array], Any],
+    mean: Callable[[IntArray], Array],
+    out: Array | None = None,
+) -> tuple[IntArray, Array, bool, int]:
+    """Alternate the two steps from a reference: order of each draw, the reference, whether it settled, rounds.
+
+    `costs` fills (S, K, K) given the weighted log reference, `mean` is the mean of the relabelled responsibilities.
+    """
+    n_components = reference.shape[1]
+    cost = np.empty((n_draws, n_components, n_components)) if out is None else out
+    order = np.tile(np.arange(n_components), (n_draws, 1))
+    total, n_iter = np.inf, 0
+    while True:
+        costs(row_weights[:, None] * np.log(np.maximum(reference, _TINY)), cost)
+        if not np.isfinite(cost).all():
+            bad = np.flatnonzero(~np.isfinite(cost).all(axis=(1, 2)))[0]
+            raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
+        previous, order = order, np.array([linear_sum_assignment(c)[1] for c in cost])
+        previous_total, total = total, float(np.take_along_axis(cost, order[:, :, None], 2).sum())
+        # The first reference is that of other draws, so the first round never ends the search.
+        settled = np.array_equal(order, previous) or previous_total - total <= _SETTLED * abs(total)
+        n_iter += 1
+        if (n_iter > 1 and settled) or n_iter >= max_iter:
+            return order, reference, n_iter > 1 and settled, n_iter
+        reference = mean(order)
 
 
 def _fill_costs(draws: Callable[[slice], Inputs], log_reference: Array, out: Array) -> None:
@@ -213,6 +250,13 @@ def _responsibilities(features, row_weights, weights, means, scaling, diagonal, 
         features, row_weights, log_norm, means, scaling, diagonal,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,
     )  # fmt: skip
+
+
+@compiled
+def _hold(features, row_weights, weights, means, scaling, diagonal, out):
+    """Responsibilities of every draw (S, n, K)."""
+    for s in range(weights.shape[0]):
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, out[s])
 
 
 @compiled

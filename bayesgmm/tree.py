@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
 
+from bayesgmm.draws import Draws
 from bayesgmm.params import in_order, inverse_cholesky
 from bayesgmm.structure import get_structure
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MixtureDraws", "PosteriorArrays", "observed_rows", "posterior_arrays", "read_draws", "read_sample_stats"]
+__all__ = [
+    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "equal_draws", "observed_rows", "posterior_arrays",
+    "read_draws", "read_sample_stats",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -121,3 +128,25 @@ def _factors(covariances: Array) -> Array:
     except np.linalg.LinAlgError:
         variances = np.diagonal(covariances, axis1=-2, axis2=-1)
         return np.linalg.cholesky(covariances + 1e-12 * variances[..., None] * np.eye(covariances.shape[-1]))
+
+
+def approximation_log_ratio(tree: xarray.DataTree) -> Array | None:
+    """(C, S) log posterior density less that of the approximation that the draws are from; None for exact draws."""
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
+    if "log_p" not in stats or "log_q" not in stats:
+        return None
+    ratio = stats["log_p"].values - stats["log_q"].values
+    return np.asarray(ratio - logsumexp(ratio), dtype=np.float64)
+
+
+def equal_draws(tree: xarray.DataTree) -> Draws:
+    """The draws of a fit's ``posterior_`` on the model's scale; of an approximation, resampled by their weights."""
+    a, sizes = posterior_arrays(tree), tree["posterior"].sizes
+    shape = (sizes["chain"], sizes["draw"])
+    index, log_ratio = np.arange(shape[0] * shape[1]), approximation_log_ratio(tree)
+    if log_ratio is not None:
+        up_to = np.cumsum(softmax(log_ratio.ravel()))
+        index = np.minimum(np.searchsorted(up_to, (index + 0.5) / len(index)), len(index) - 1)
+    weights, means, cholesky = (x[index].reshape(*shape, *x.shape[1:]) for x in (a.weights, a.means, a.cholesky))
+    unknown, start = np.full(shape, math.nan), np.zeros(shape[0], dtype=np.int64)
+    return Draws(weights, means, cholesky, unknown, {}, start, pd.DataFrame(), 0.0, False, str(tree.attrs["method"]))

@@ -67,8 +67,8 @@ table[prediction].round(2).T
 # differences that small are themselves not reliable (Sivula et al. 2025).
 #
 # **Repairs.** Leave-one-out scores come from reweighting the posterior draws. Where a row's Pareto k is above 0.5 the
-# weights are too uneven, and the row's score is computed again by another run (`MixIS`), or by a refit without the row
-# (`K-fold`). Rows for which nothing worked would be counted in `n_bad_rows`.
+# weights are too uneven, and the row's score is computed again by short chains without the row (`bridge sampling`).
+# Rows whose standard error stays above 0.1 would be counted in `n_bad_rows`.
 
 # %%
 bg.plot_comparison(of_galaxies)

@@ -11,7 +11,7 @@ import pytest
 FIRST = "test_augmentation"
 LAST = {
     "test_compare", "test_compare_exact", "test_escalation", "test_estimator", "test_evidence_exact", "test_jumps",
-    "test_loo", "test_loo_exact", "test_mixis", "test_mode_shares", "test_moves_alone", "test_posterior_truth",
+    "test_loo", "test_loo_exact", "test_left_out", "test_mode_shares", "test_moves_alone", "test_posterior_truth",
     "test_report", "test_robustness", "test_two_samplers",
 }  # fmt: skip
 

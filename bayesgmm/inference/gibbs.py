@@ -135,7 +135,8 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
-    draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method)
+    draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method,
+                  extra={"sweeps_a_draw": done.thin})  # fmt: skip
     if not done.restarted:
         return draws
     said = (

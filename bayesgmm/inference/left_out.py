@@ -1,38 +1,41 @@
-"""Gibbs sampling without some rows, starting from draws of the posterior of all: for `bayesgmm.mixis` and refits.
+"""Leave-one-out scores of a few rows: short chains without the row, begun at draws of the posterior of all rows.
 
-The mixture of leave-one-out posteriors is, with one more variable, the row j that is left out, the marginal of
+The posterior without row i is near that of all rows; their densities differ by the factor p(y_i | theta), and their
+normalising constants by the score that is sought, p(y_i | y_-i). Draws of the posterior, resampled with truncated
+weights 1 / p(y_i | theta) (Ionides 2008), are therefore nearly draws of the posterior without the row, and a few Gibbs
+sweeps without it bring them there (as the sequential samplers of Bornn, Doucet and Gottardo 2010, Canadian Journal of
+Statistics 38, 47-64). Bridge sampling between the two sets of draws (`bayesgmm.bridge`) then gives the score, with a
+standard error that exists whatever the Pareto k.
 
-    q(theta, j) ~ s_j p(theta) p(y without j | theta),    q(j | theta) ~ s_j / p(y_j | theta).
-
-So one step draws j given theta, then makes a few of the posterior's own sweeps, and a jump, without row j. Without
-certain rows, one by one or together, it is the posterior's own sweeps with weight 0 for them. Either way the posterior
-of all rows is near, so that chains start at its draws and jumps lead to its modes.
+Sweeps that have not yet forgotten the row show as a drift of the score from the first half of the sweeps kept to the
+second. A row that drifts, or whose error is large, is done again with twice as many chains, twice as long; what drift
+remains is part of its standard error.
 """
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
-from bayesgmm.augmentation.proposals import Sample
+from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.state import ChainState
-from bayesgmm.augmentation.sweeps import TALLY, Allocation, sweep_many
+from bayesgmm.augmentation.sweeps import TALLY, new_allocation, sweep_many
+from bayesgmm.bridge import bridge
 from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
-from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import jumps_of, samples_by_mode
-from bayesgmm.inference.mixis import checked_shares
-from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
+from bayesgmm.errors import InputError
+from bayesgmm.inference.chains import GibbsProblem, Jumps, start_state
+from bayesgmm.inference.rounds import choose_refresh
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
@@ -40,186 +43,176 @@ from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 from bayesgmm.threads import available_cores
 
-__all__ = ["refit_gibbs", "sample_leave_one_out_gibbs"]
+__all__ = ["bridge_repair"]
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-_MODES = 10  # groups of draws that proposals are fitted to
-_MIXIS_WORK = 1.5e11  # see `bayesgmm.inference.gibbs.MAX_WORK`
-_REFIT_WORK = 3e10  # of each
-_SWEEPS_A_STEP = 4
-_INTERRUPTED = "interrupted while sampling without some rows; the fit itself is complete"
+_CHAINS, _SWEEPS, _TIMES = 200, 12, (1, 2, 4)  # of both, in each attempt
+_DRIFT = 0.03  # nats, below which, or one standard error, it is not made longer
 
 
-def sample_leave_one_out_gibbs(
-    table: Table, structure: Structure, prior: ResolvedPrior, posterior: Draws, log_shares: Array, *,
-    judge: Callable[[Draws, Array], Judgement], draws: int = 1000, chains: int = 4, cores: int | None = None,
-    random_seed: int | None = None, max_work: float = _MIXIS_WORK,
-) -> Draws:  # fmt: skip
-    """Draw from q(theta) ~ p(theta) p(y | theta) R, R = sum_j s_j / p(y_j | theta), in rounds until `judge` is content.
-
-    Parameters
-    ----------
-    table, structure, prior
-        As in `bayesgmm.inference.nuts.sample_nuts`.
-    posterior : Draws
-        Of the posterior. Chains start at some of them, drawn with probability ~ R, and jumps lead to their modes.
-    log_shares : array (N,)
-        Log s_j; -inf for a row that is never left out. A row is left out with its whole weight.
-    judge : callable
-        Takes draws and `log_shares`; `bayesgmm.mixis.leave_one_out_scores` with its first arguments bound.
-    draws, chains, cores, random_seed, max_work
-        As in `bayesgmm.inference.gibbs.sample_gibbs`.
-
-    Returns
-    -------
-    Draws
-        Of q; `log_prior` is NaN.
-
-    Raises
-    ------
-    InputError
-        If the shares are not one number a row, or leave no row out.
-    """
-    shares = checked_shares(table, log_shares)
-    rows = np.flatnonzero(np.isfinite(shares))
-    return _sample(
-        partial(_LeavingOneOut, rows=rows, log_shares=shares[rows]), GibbsProblem.build(table, structure, prior),
-        posterior, rows, lambda left: logsumexp(shares[rows] + left, axis=1), judge=lambda found: judge(found, shares),
-        draws=draws, chains=chains, cores=cores, random_seed=random_seed, max_work=max_work,
-    )  # fmt: skip
-
-
-def refit_gibbs(
-    table: Table, structure: Structure, prior: ResolvedPrior, posterior: Draws, row_weights: Array, *,
-    judge: Callable[[Draws], Judgement], draws: int = 1000, chains: int = 4, cores: int | None = None,
-    random_seed: int | None = None, max_work: float = _REFIT_WORK,
-) -> Draws:  # fmt: skip
-    """Draw from the posterior without the rows whose weight in `table` is 0, in rounds until `judge` is content.
+def bridge_repair(
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    posterior: Draws,
+    *,
+    max_error: float = 0.1,
+    max_sweeps: float = math.inf,
+    cores: int | None = None,
+    random_seed: int | None = None,
+) -> Callable[[IntArray, Array], tuple[Array, Array]]:
+    """A repair for `bayesgmm.loo.loo`.
 
     Parameters
     ----------
     table, structure, prior
-        As in `bayesgmm.inference.nuts.sample_nuts`.
+        What the fit was made with.
     posterior : Draws
-        Of the posterior of all rows.
-    row_weights : array (N,)
-        Weights that all rows had.
-    judge, draws, chains, cores, random_seed, max_work
-        As in `bayesgmm.inference.gibbs.sample_gibbs`.
+        Of the posterior of all rows (`bayesgmm.tree.equal_draws`).
+    max_error : float
+        Standard error of a score above which it is computed again.
+    max_sweeps : float
+        Sweeps of all chains and rows together; the rows whose weights are most uneven come first, and one is always
+        done.
+    cores : int or None
+        Rows done at once; None uses every processor. Scores do not depend on it.
+    random_seed : int or None
 
     Returns
     -------
-    Draws
-        `log_prior` is NaN.
+    callable
+        ``repair(rows, elpd_i) -> (elpd_i, mcse_i)``; NaN for rows that the sweeps did not suffice for.
     """
-    rows = np.flatnonzero((table.weights == 0.0) & (row_weights > 0.0))
-    return _sample(
-        Sweeps, GibbsProblem.build(table, structure, prior), posterior, rows, lambda left: left.sum(axis=1),
-        row_weights=row_weights, judge=judge, draws=draws, chains=chains, cores=cores, random_seed=random_seed,
-        max_work=max_work,
-    )  # fmt: skip
+    root = np.random.SeedSequence(random_seed)
 
+    def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
+        log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), diagonal=structure.diagonal)
+        log_density = (log_density - float(np.log(table.scale).sum())) * table.weights[rows]
+        starts = _Starts.of(table, structure, prior, posterior)
+        scores, errors, drifts = elpd_i.copy(), np.full(len(rows), math.nan), np.full(len(rows), math.nan)
+        weights = softmax(-log_density, axis=0)
+        open_ = np.argsort((1.0 / np.square(weights).sum(axis=0)), kind="stable")
+        left = max_sweeps
+        for attempt, times in enumerate(_TIMES):
+            cost = _CHAINS * _SWEEPS * times**2
+            open_ = open_[: int(min(len(open_), max(left // cost, 1 if attempt == 0 else 0)))]
+            left -= cost * len(open_)
+            found = _in_threads(
+                [partial(_score, starts, int(rows[i]), log_density[:, i].reshape(posterior.shape[:2]), weights[:, i],
+                         times, _generator(root, int(rows[i]), attempt)) for i in open_], cores
+            )  # fmt: skip
+            for i, (score, error, drift) in zip(open_, found, strict=True):
+                scores[i], errors[i], drifts[i] = score, error, drift
+            open_ = open_[~(np.hypot(errors, drifts)[open_] <= max_error) | ~(drifts[open_] <= 0.0)]
+        return scores, np.hypot(errors, drifts)
 
-def _sample(
-    sweeps: Callable[[GibbsProblem, float, Jumps], Sweeps], problem: GibbsProblem, posterior: Draws,
-    rows: NDArray[np.int64], log_ratio: Callable[[Array], Array], *, judge: Callable[[Draws], Judgement],
-    row_weights: Array | None = None, draws: int, chains: int, cores: int | None, random_seed: int | None,
-    max_work: float,
-) -> Draws:  # fmt: skip
-    """Rounds from draws of the posterior, which `log_ratio` weighs by 1 / p(y_j | theta) (S, M) of the rows."""
-    began, root = time.perf_counter(), np.random.SeedSequence(random_seed)
-    weights = problem.table.weights if row_weights is None else row_weights
-    density = pointwise_log_density(
-        problem.table.standardized[rows], *posterior.flat(), diagonal=problem.structure.diagonal
-    )
-    p = softmax(log_ratio(-density * weights[rows]))
-    index = np.random.default_rng(root.spawn(1)[0]).choice(len(p), size=chains, p=p)
-    sample, states = _states(problem, posterior, index)
-    library = []
-    if posterior.shape[2] > 1:
-        chain = ChainDraws(sample, states[0], np.zeros(TALLY), np.zeros(0, dtype=np.int64))
-        library = samples_by_mode(problem, [chain], _MODES)
-    jumps = jumps_of(problem, library) if library else Jumps.none(*states[0].means.shape)
-    transition = sweeps(problem, choose_refresh(problem, states[0], root.spawn(1)[0]), jumps)
-    cores = min(cores or available_cores(), chains)
-    # Without the rows the posterior is another: the first sweeps are not kept.
-    begun, interrupted = run_chains(
-        transition, states, root.spawn(chains), draws=max(1, draws // 5), thin=1, cores=cores
-    )
-    if interrupted:
-        raise KeyboardInterrupt(_INTERRUPTED)
-    return sample_in_rounds(
-        transition, [chain.state for chain in begun], library, root, judge=judge, draws=draws, cores=cores,
-        collect=lambda done: _collect(done, time.perf_counter() - began), max_work=max_work, progressbar=False,
-        name="Leave-one-out",
-    )  # fmt: skip
-
-
-def _states(problem: GibbsProblem, posterior: Draws, index: NDArray[np.int64]) -> tuple[Sample, list[ChainState]]:
-    """All draws as a `Sample`, and those of `index` as states of chains."""
-    structure, (weights, means, _) = problem.structure, posterior.flat()
-    cholesky = posterior.cholesky.reshape(-1, *posterior.cholesky.shape[2:])
-    covariances, n = cholesky @ cholesky.mT, structure.n_matrices(posterior.shape[2])
-    latent = latent_cholesky(covariances[:, :n].reshape(-1, *covariances.shape[2:]), problem.packed.floor)
-    sample = Sample(weights, means, latent.reshape(covariances[:, :n].shape), np.ascontiguousarray(cholesky[:, :n]))
-    states = [
-        start_state(problem, MixtureParams(weights[i] / weights[i].sum(), means[i], covariances[i], structure.name))
-        for i in index
-    ]
-    return sample, states
+    return repair
 
 
 @dataclass(frozen=True, eq=False)
-class _LeavingOneOut(Sweeps):
-    """One step draws the row that is left out of `rows` (M,), then sweeps without it."""
+class _Starts:
+    """Where chains may start, and what they need to go on."""
 
-    rows: NDArray[np.int64]
-    log_shares: Array  # (M,)
-    sweeps_a_step: ClassVar[int] = _SWEEPS_A_STEP
+    problem: GibbsProblem
+    refresh: float
+    weights: Array  # (S, K)
+    means: Array  # (S, K, D)
+    scaling: Array  # (S, K, D, D)
+    cholesky: Array  # (S, G, D, D)
 
-    def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
-                out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
-        p, jumps = self.problem, self.jumps
-        _step_many(rng, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state, allocation,
-                   jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.shares, jumps.walk_steps,
-                   self.rows, self.log_shares, *out, tally, used)  # fmt: skip
+    @classmethod
+    def of(cls, table: Table, structure: Structure, prior: ResolvedPrior, posterior: Draws) -> _Starts:
+        problem = GibbsProblem.build(table, structure, prior)
+        (weights, means, scaling), cholesky = posterior.flat(), posterior.cholesky
+        first = MixtureParams(
+            weights[0] / weights[0].sum(), means[0], cholesky[0, 0] @ cholesky[0, 0].mT, structure.name
+        )
+        refresh = choose_refresh(problem, start_state(problem, first), np.random.SeedSequence(0))
+        n = structure.n_matrices(posterior.shape[2])
+        return cls(
+            problem, refresh, weights, means, scaling, np.ascontiguousarray(cholesky.reshape(scaling.shape)[:, :n])
+        )
+
+    def at(self, index: IntArray) -> ChainState:
+        """The draws of these numbers, with an axis more in each array than a state has."""
+        cholesky = self.cholesky[index]
+        latent = latent_cholesky((cholesky @ cholesky.mT).reshape(-1, *cholesky.shape[2:]), self.problem.packed.floor)
+        return ChainState(
+            self.weights[index], self.means[index], latent.reshape(cholesky.shape), cholesky, self.scaling[index]
+        )
+
+
+def _score(
+    starts: _Starts, row: int, log_density: Array, weights: Array, times: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Score of a row, its standard error, and the drift beyond it: 0 where there is none to be seen."""
+    n_chains, n_sweeps = _CHAINS * times, _SWEEPS * times
+    w = np.minimum(weights, len(weights) ** -0.5)
+    places = (np.arange(n_chains) + rng.random()) / n_chains
+    index = np.minimum(np.searchsorted(np.cumsum(w) / w.sum(), places), len(w) - 1)
+    problem, states, out = starts.problem, starts.at(index), np.empty((n_chains, n_sweeps))
+    k, d = states.means.shape[1:]
+    jumps, kept = Jumps.none(k, d), [np.empty((n_sweeps, *a.shape[1:])) for a in states[:4]]
+    allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
+    _sweep_without(
+        rng, row, problem.features, problem.table.weights, jumps.bins, problem.packed, starts.refresh, states,
+        allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.shares, *kept,
+        np.zeros(TALLY), np.zeros(0, dtype=np.int64), out,
+    )  # fmt: skip
+    out = (out - float(np.log(problem.table.scale).sum())) * problem.table.weights[row]
+    none = np.zeros_like(log_density)
+
+    def between(first: int, last: int) -> tuple[float, float, float]:
+        without = out[:, first:last]
+        try:
+            found = bridge(log_density, none, without, np.zeros_like(without))
+        except InputError:
+            return math.nan, math.nan, math.nan
+        return found.log_value, found.mcse, found.proposal_mcse
+
+    before, _, noise_before = between(n_sweeps // 4, n_sweeps // 2)
+    score, error, noise = between(n_sweeps // 2, n_sweeps)
+    drift = abs(score - before)
+    return score, error, 0.0 if drift <= max(_DRIFT, math.hypot(noise, noise_before)) else drift
 
 
 @compiled
-def _step_many(rng, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint, groupings,
-               redraws, kinds, walk_steps, rows, log_shares, out_weights, out_means, out_latent, out_cholesky, tally,
-               used):  # fmt: skip
-    """`thin` steps for each draw; `rows` (M,) may be left out, with `log_shares` (M,). The rest is of `sweep_many`."""
+def _sweep_without(rng, row, features, row_weights, bins, prior, refresh, states, allocation, proposals, joint,
+                   groupings, redraws, shares, kept_weights, kept_means, kept_latent, kept_cholesky, tally, used,
+                   out):  # fmt: skip
+    """out[m, t] = log density of the row after t + 1 sweeps without it, from state m; `kept_*` are scratch."""
     weights = row_weights.copy()
-    open_features, open_weights = features[:, rows].copy(), row_weights[rows]
-    log_norm, density, left = np.empty(len(state.means)), np.empty(len(rows)), np.empty(len(rows))
-    none = np.empty((0, 0))
-    for s in range(out_weights.shape[0]):
-        for _ in range(thin):
-            log_normalizers(np.log(state.weights), state.scaling, log_norm)
-            mixture_pass(open_features, open_weights, log_norm, state.means, state.scaling,
-                         not prior.correlated, np.empty(0), none, np.empty((0, 0, 0)), density, none)  # fmt: skip
-            left[:] = log_shares - open_weights * density
-            left[:] = np.exp(left - left.max())
-            u, j = rng.random() * left.sum(), 0
-            while j < len(rows) - 1 and u >= left[j]:
-                u -= left[j]
-                j += 1
-            weights[rows[j]] = 0.0
-            allocation.component[:] = -1
-            sweep_many(rng, 0, _SWEEPS_A_STEP, features, weights, bins, prior, refresh, state, allocation,
-                       proposals, joint, groupings, redraws, JUMP_EVERY, 1, kinds, walk_steps, out_weights[s : s + 1],
-                       out_means[s : s + 1], out_latent[s : s + 1], out_cholesky[s : s + 1], tally, used)  # fmt: skip
-            weights[rows[j]] = open_weights[j]
+    weights[row] = 0.0
+    n_components, d = states.means.shape[1:]
+    shared = states.cholesky.shape[1] < n_components
+    y, one = np.ascontiguousarray(features[:, row : row + 1]), np.ones(1)
+    log_norm, scaling, none = np.empty(n_components), np.zeros((n_components, d, d)), np.empty((0, 0))
+    for m in range(len(out)):
+        state = ChainState(states.weights[m], states.means[m], states.latent[m], states.cholesky[m], states.scaling[m])
+        allocation.component[:] = -1
+        sweep_many(rng, 0, 1, features, weights, bins, prior, refresh, state, allocation, proposals, joint, groupings,
+                   redraws, 1, 1, shares, 0, kept_weights, kept_means, kept_latent, kept_cholesky, tally,
+                   used)  # fmt: skip
+        for t in range(out.shape[1]):
+            for k in range(n_components):
+                invert(kept_cholesky[t, 0 if shared else k], scaling[k])
+            log_normalizers(np.log(kept_weights[t]), scaling, log_norm)
+            out[m, t] = mixture_pass(y, one, log_norm, kept_means[t], scaling, not prior.correlated, np.empty(0), none,
+                                     np.empty((0, 0, 0)), np.empty(0), none)  # fmt: skip
 
 
-def _collect(done: Round, seconds: float) -> Draws:
-    if done.interrupted:  # half a run is no use to a score
-        raise KeyboardInterrupt(_INTERRUPTED)
-    weights, means, _, cholesky = (np.stack(parts) for parts in zip(*(c.sample for c in done.chains), strict=True))
-    c, s, k, d = means.shape
-    cholesky = np.broadcast_to(cholesky, (c, s, k, d, d)).copy()
-    method = f"Gibbs sampling with {done.thin} sweeps a draw, round {done.number}"
-    return Draws(weights, means, cholesky, np.full((c, s), np.nan), {}, np.zeros(c, dtype=np.int64), pd.DataFrame(),
-                 seconds, False, method)  # fmt: skip
+def _generator(root: np.random.SeedSequence, row: int, attempt: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(row, attempt)))
+
+
+def _in_threads(jobs: Sequence[Callable[[], Any]], cores: int | None) -> list[Any]:
+    """Results of the jobs, which can be interrupted between them."""
+    pool = ThreadPoolExecutor(max(1, min(cores or available_cores(), len(jobs))))
+    try:
+        return list(pool.map(lambda job: job(), jobs))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted while scoring rows; the fit itself is complete") from None
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,14 +1,13 @@
 """Leave-one-out scores against exact enumeration (`oracle`), before repair and after each repair.
 
-Posterior draws come from the plain Gibbs sampler, those of MixIS from the package's own NUTS or Gibbs sweeps, the
-refits without a row from the plain sampler again. Errors are measured in the reported Monte Carlo errors and in nats.
+Posterior draws come from the plain Gibbs sampler, chains without a row from the package's own sweeps, the refits
+without a row from the plain sampler again. Errors are measured in the reported Monte Carlo errors and in nats.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import Table
 from bayesgmm.draws import Draws
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.left_out import refit_gibbs, sample_leave_one_out_gibbs
-from bayesgmm.inference.mixis import sample_leave_one_out
-from bayesgmm.inference.modes import find_modes
-from bayesgmm.kfold import held_out_scores, kfold_elpd, refit_repair
+from bayesgmm.inference.left_out import bridge_repair
+from bayesgmm.kfold import refit_repair
 from bayesgmm.loo import LooResult, Repair, loo
-from bayesgmm.mixis import leave_one_out_scores, mixis_repair, posterior_draws
 from bayesgmm.prior import ResolvedPrior
+from bayesgmm.tree import equal_draws
 from bayesgmm.waic import waic
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -41,25 +37,10 @@ CASES = [
 ]
 
 
-def mixis(name: str, k: int) -> Repair:
-    """The repair by MixIS, drawn by NUTS."""
+def bridged(name: str, k: int) -> Repair:
+    """The repair by short chains without the row, from the plain sampler's draws."""
     table, prior = problem(name)
-    _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=10, random_seed=1)
-    run = partial(
-        sample_leave_one_out, table, FULL, prior, find_modes(table, FULL, prior, candidates), draws=6000, tune=1000,
-        target_accept=0.95, random_seed=3, progressbar=False,
-    )  # fmt: skip
-    return mixis_repair(table, FULL, lambda shares: run(shares))
-
-
-def mixis_gibbs(name: str, k: int, draws: int = 4000) -> Repair:
-    """The repair by MixIS, drawn by Gibbs sweeps."""
-    table, prior = problem(name)
-    run = partial(
-        sample_leave_one_out_gibbs, table, FULL, prior, posterior_draws(fitted(name, k)[0]), draws=draws,
-        judge=partial(leave_one_out_scores, table, FULL), random_seed=3,
-    )  # fmt: skip
-    return mixis_repair(table, FULL, lambda shares: run(shares))
+    return bridge_repair(table, FULL, prior, equal_draws(fitted(name, k)[0]), random_seed=3)
 
 
 def gibbs_without(table: Table, prior: ResolvedPrior, k: int) -> Draws:
@@ -73,14 +54,14 @@ def gibbs_without(table: Table, prior: ResolvedPrior, k: int) -> Draws:
 
 
 @cache
-def all_rows(method: Callable[[str, int], Repair], name: str, k: int) -> tuple[Array, Array]:
-    """Scores and Monte Carlo errors of every row from one run, shares by PSIS."""
-    return method(name, k)(np.arange(11), loo(fitted(name, k)[0]).elpd_i)
+def all_rows(name: str, k: int) -> tuple[Array, Array]:
+    """Scores and Monte Carlo errors of every row."""
+    return bridged(name, k)(np.arange(11), loo(fitted(name, k)[0]).elpd_i)
 
 
 @cache
 def repaired(name: str, k: int) -> LooResult:
-    return loo(fitted(name, k)[0], repairs={"MixIS": mixis(name, k)})
+    return loo(fitted(name, k)[0], repairs={"bridge sampling": bridged(name, k)})
 
 
 @pytest.mark.parametrize(("name", "k"), CASES)
@@ -104,51 +85,23 @@ def test_psis_and_waic_are_optimistic(k: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "name", "k"),
+    ("name", "k"),
     [
-        (mixis, "galaxies", 2),
-        pytest.param(mixis, "two", 4, marks=pytest.mark.slow),
-        (mixis_gibbs, "rounded", 1),
-        (mixis_gibbs, "galaxies", 3),
-        pytest.param(mixis_gibbs, "two", 4, marks=pytest.mark.slow),
+        ("galaxies", 2),
+        ("rounded", 1),
+        ("galaxies", 3),
+        pytest.param("two", 4, marks=pytest.mark.slow),
+        pytest.param("three", 3, marks=pytest.mark.slow),
     ],
 )
-def test_all_rows_from_one_run(method: Callable[[str, int], Repair], name: str, k: int) -> None:
+def test_every_row_by_short_chains(name: str, k: int) -> None:
+    """Rows that PSIS scores well, too: what chains bring is judged where nothing was to be repaired."""
     truth = exact(name, k).log_loo
-    elpd_i, mcse_i = all_rows(method, name, k)
-    assert np.isfinite(mcse_i).all(), "the run did not converge"
+    elpd_i, mcse_i = all_rows(name, k)
+    assert np.isfinite(mcse_i).all() and mcse_i.max() < 0.1
     together = np.linalg.norm(mcse_i)
     assert (np.abs(elpd_i - truth) < 4.0 * mcse_i).all()
-    assert abs(elpd_i.sum() - truth.sum()) < 4.0 * together < 0.4
-
-
-def test_sweeps_and_nuts_agree() -> None:
-    """Two samplers of one mixture of leave-one-out posteriors."""
-    (a, se_a), (b, se_b) = (all_rows(method, "galaxies", 2) for method in (mixis, mixis_gibbs))
-    assert (np.abs(a - b) < 4.0 * np.hypot(se_a, se_b)).all()
-    assert np.hypot(se_a, se_b).max() < 0.1
-
-
-@pytest.mark.parametrize(("name", "k"), [("galaxies", 2), ("rounded", 3)])
-def test_refits_from_draws_of_the_posterior_are_exact(name: str, k: int) -> None:
-    """Rows one by one, and two at once, by sweeps that start from the posterior of all rows."""
-    (table, prior), posterior = problem(name), posterior_draws(fitted(name, k)[0])
-
-    def refit(without: Table) -> Draws:
-        rows = np.flatnonzero(without.weights == 0.0)
-        return refit_gibbs(
-            without, FULL, prior, posterior, table.weights, draws=4000, random_seed=7,
-            judge=lambda found: held_out_scores(table, FULL, found, rows),
-        )  # fmt: skip
-
-    rows = np.array([0, 4, 10])
-    alone = kfold_elpd(refit, table, FULL, rows, np.arange(3))
-    truth = exact(name, k).log_loo[rows]
-    assert alone.ok and (np.abs(alone.elpd_i - truth) < np.minimum(4.0 * alone.mcse_i, 0.1)).all(), (alone, truth)
-    together = kfold_elpd(refit, table, FULL, rows[:2], np.zeros(2, dtype=np.int64))
-    by_oracle = kfold_elpd(lambda t: gibbs_without(t, prior, k), table, FULL, rows[:2], np.zeros(2, dtype=np.int64))
-    error = np.hypot(together.mcse_i, by_oracle.mcse_i)
-    assert (np.abs(together.elpd_i - by_oracle.elpd_i) < 4.0 * error).all() and error.max() < 0.1
+    assert abs(elpd_i.sum() - truth.sum()) < 4.0 * together < 0.5
 
 
 @pytest.mark.parametrize(("name", "k"), [("galaxies", 3), pytest.param("two", 4, marks=pytest.mark.slow)])
@@ -157,7 +110,7 @@ def test_exact_refits_settle_what_is_left(name: str, k: int) -> None:
     result = loo(
         fitted(name, k)[0],
         repairs={
-            "MixIS": lambda rows, elpd_i: (elpd_i, np.full(len(rows), np.nan)),  # a run that did not converge
+            "first": lambda rows, elpd_i: (elpd_i, np.full(len(rows), np.nan)),  # a run that did not converge
             "K-fold": refit_repair(lambda held_out: gibbs_without(held_out, prior, k), table, FULL),
         },
     )

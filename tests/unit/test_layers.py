@@ -27,7 +27,7 @@ LAYERS = {
         "assignment", "candidate", "clusterings", "coclustering", "convergence", "credible_ball",
         "diagnostics",
         "elpd", "empty_components", "evidence", "gate", "highest_density", "invariants", "kfold", "label_draws",
-        "loo", "merging", "merging_core", "mixis", "mode_shares",
+        "loo", "merging", "merging_core", "mode_shares",
         "occupancy", "outliers", "partition", "posterior", "posterior_partition",
         "predict", "prior_sensitivity", "ranking", "recommend", "secondary", "summary",
         "symmetric", "tree", "verdicts", "waic",

@@ -45,7 +45,7 @@ def test_equals_r_loo() -> None:
     assert result.elpd_i[BAD] == pytest.approx(TRUTH["elpd_i"][BAD], abs=0.1)
     assert result.se == pytest.approx(TRUTH["se"], abs=0.1) and result.p == pytest.approx(TRUTH["p_loo"], abs=0.1)
     assert result.n_bad == 1 and not result.ok and np.isnan(result.mcse)
-    assert "The scores of 1 row are not to be trusted" in str(result)
+    assert "The scores of 1 row are rough" in str(result)
 
 
 def test_draws_of_an_approximation_are_weighed_as_in_arviz() -> None:
