@@ -1,30 +1,42 @@
 """One fitted number of components and structure, with everything that speaks for or against it.
 
 A score that cannot be computed is None and leaves a sentence in `problems`; nothing is filled in.
+
+A fit whose sampling was kept short, and whose convergence gate did not pass, is rough: its scores may do for a
+comparison all the same, since differences of under four nats do not count. So its chains are scored one by one, and it
+is ranked if they agree.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
+from bayesgmm.elpd import log_likelihood_blocks
 from bayesgmm.empty_components import EmptyComponentRatio, empty_component_ratio
 from bayesgmm.errors import InputError
 from bayesgmm.evidence import Evidence
 from bayesgmm.loo import LooResult
 from bayesgmm.merging import Merging
 from bayesgmm.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.progress import out_of_time, stage
 from bayesgmm.waic import WaicResult
 
 if TYPE_CHECKING:
+    import xarray
+
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["SCALES", "Candidate", "aicc", "score_candidate"]
+__all__ = ["MOST_ROUGH", "SCALES", "Candidate", "aicc", "score_candidate"]
 
 SCALES = (0.5, 1.0, 2.0)
+MOST_ROUGH = 2.0  # nats, standard error of the elpd of a fit that is ranked: half of the least difference that counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +49,10 @@ class Candidate:
         K and the structure.
     converged : bool
         The convergence gate passed.
+    rough : bool
+        It did not, since sampling was kept short, but chains agree on the scores.
+    elpd_mcse : float
+        Monte Carlo standard error of elpd: of a rough fit, by the differences between its chains.
     verdict, method, notes : str
         Of the diagnosis, of the sampler, and what was done besides (escalation); `notes` may be empty.
     log_likelihood, aicc, bic, icl : float
@@ -52,6 +68,8 @@ class Candidate:
         Posterior probability of each number of occupied components.
     seconds : float
         To fit and to score.
+    stages : dict of str to float
+        Seconds of each stage.
     problems : tuple of str
         What could not be computed, and why.
     secondary : dict of str to float
@@ -79,6 +97,14 @@ class Candidate:
     seconds: float
     problems: tuple[str, ...]
     secondary: dict[str, float] = field(default_factory=dict)
+    rough: bool = False
+    elpd_mcse: float = math.nan
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """``"converged"``, ``"rough"`` or ``"not converged"``."""
+        return "converged" if self.converged else "rough" if self.rough else "not converged"
 
     @property
     def log_evidence(self) -> float | None:
@@ -105,22 +131,31 @@ def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, fl
     problems: list[str] = []
 
     def attempt(what: str, compute: Callable[[], Any]) -> Any:
+        if out_of_time():
+            problems.append(f"no {what}: the time was up")
+            return None
         try:
-            return compute()
+            with stage(what):
+                return compute()
         except InputError as error:
             problems.append(f"no {what}: {error}")
             return None
 
     em, diagnosis, attributes = fit.em_, fit.diagnose(), fit.posterior_.attrs
     p, total = em.params.n_parameters, float(fit.table_.weights.sum())
+    kept_short = bool(attributes.get("kept_short", 0)) and not diagnosis.ok
+    apart = attempt("differences between chains", lambda: _between_chains(fit.posterior_)) if kept_short else None
+    rough = apart is not None and apart <= MOST_ROUGH
     # Repairs are worth their time only for a fit that takes part in the ranking.
-    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok)))
+    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
+    mcse = apart if apart is not None else math.nan if loo is None else loo.mcse
     evidence = attempt("log evidence", fit.log_evidence)
     if loo is not None and not loo.ok:
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
-    occupancy = draw_occupancy(fit.posterior_)
+    with stage("merging"):
+        merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
     ratio = None if fit.n_components == 1 else attempt(
         "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
     )  # fmt: skip
@@ -144,12 +179,21 @@ def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, fl
         evidence=evidence,
         sensitivity=sensitivity,
         empty_ratio=ratio,
-        merging=fit.merging(),
+        merging=merging,
         occupied=occupancy.probability,
         seconds=seconds,
         problems=tuple(problems),
         secondary=secondary or {},
+        rough=rough,
+        elpd_mcse=mcse,
     )
+
+
+def _between_chains(tree: xarray.DataTree) -> float:
+    """Standard error of elpd by the differences between chains in the log predictive density of the rows."""
+    blocks = (logsumexp(values, axis=1).sum(axis=-1) for _, values in log_likelihood_blocks(tree))
+    alone = np.sum(list(blocks), axis=0)
+    return float(np.std(alone, ddof=1) / math.sqrt(len(alone))) if len(alone) > 1 else math.inf
 
 
 def aicc(aic: float, n_parameters: int, n_rows: float) -> float:

@@ -76,6 +76,10 @@ def compare(
     tune: TuneCount = 500,
     chains: ChainCount = 4,
     jobs: Annotated[int, typer.Option("--jobs", help="Fits at once.")] = 1,
+    effort: Annotated[str, typer.Option("--effort", help="full: sample every fit until it has converged.")] = "default",
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Answer by then, with what there is.")
+    ] = None,
     secondary: Annotated[bool, typer.Option("--secondary", help="Cross-validation, elbow and silhouette too.")] = False,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
@@ -90,7 +94,7 @@ def compare(
     frame, _ = read_csv(data, columns=[c.strip() for c in columns.split(",")] if columns else None, label=None)
     code = run_compare(
         frame, components, covariance, out=out, as_json=as_json, source=data, random_seed=seed, draws=draws, tune=tune,
-        chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint,
+        chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
     )  # fmt: skip
     if code:
         raise typer.Exit(code)

@@ -24,7 +24,8 @@ _SHOWN = {
     "mcse": "mcse", "probability": "p(K|y)", "stacking_weight": "stacking", "occupied_mean": "occupied",
     "n_clusters": "clusters", "cluster_probability": "probability", "bic": "BIC", "icl": "ICL", "aicc": "AICc",
     "max_pareto_k": "max_k", "loo_methods": "rows_by", "elpd_waic": "waic(legacy)", "n_waic_unstable": "unstable",
-    "cv_log_likelihood": "cv", "within_ss": "within_ss", "silhouette": "silhouette", "converged": "converged",
+    "cv_log_likelihood": "cv", "within_ss": "within_ss", "silhouette": "silhouette", "status": "status",
+    "elpd_mcse": "elpd_mcse",
     "seconds": "seconds",
 }  # fmt: skip
 
@@ -88,7 +89,7 @@ def run_compare(
 
         report(comparison, out)
         print(f"report written to {out}", file=sys.stderr if as_json else sys.stdout)
-    return 0 if comparison.table["converged"].any() else 3
+    return 0 if (comparison.table["status"] != "not converged").any() else 3
 
 
 def as_text(comparison: Comparison, source: str, frame: pd.DataFrame) -> str:

@@ -1,12 +1,17 @@
-"""`compare_components`: fit every number of components and structure, score each, and answer how many clusters."""
+"""`compare_components`: fit every number of components and structure, score each, and answer how many clusters.
+
+Effort goes where the decision needs it. Every fit is sampled until its gate passes or, by Gibbs sampling, for some
+seconds; of those that are then rough, one that the answer depends on (`bayesgmm.ranking.to_refine`) is sampled again
+until its gate passes. When the time is up, or at Ctrl-C, the answer is that of the fits there are.
+"""
 
 from __future__ import annotations
 
-import sys
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -20,7 +25,8 @@ from bayesgmm.comparison import Comparison
 from bayesgmm.data import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.prior import MixturePrior
-from bayesgmm.ranking import Label
+from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
+from bayesgmm.ranking import Label, to_refine
 from bayesgmm.secondary import secondary_scores
 from bayesgmm.structure import get_structure
 from bayesgmm.threads import available_cores
@@ -30,7 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_components", "gather"]
 
+Pair = tuple[int, str]
 Finished = tuple["BayesianGMM", float, dict[str, float]]
+Scored = tuple["BayesianGMM", Candidate]
+
+EFFORTS = ("default", "full")
+_SHORT_WORK = 2.2e10  # multiply-adds of the longest round of a fit at first, some five seconds on two cores
+_REFINED = 1  # fits sampled again until their gate passes
 
 
 def compare_components(
@@ -47,6 +59,8 @@ def compare_components(
     tune: int = 500,
     chains: int = 4,
     secondary: bool = False,
+    effort: str = "default",
+    max_seconds: float | None = None,
     n_jobs: int | None = None,
     backend: str | None = None,
     cores: int | None = None,
@@ -68,6 +82,13 @@ def compare_components(
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
         Add cross-validated likelihood of the EM fit, k-means' within-cluster sum of squares and the silhouette.
+    effort : {"default", "full"}
+        By default fits that need long sampling, and that the answer does not depend on, stay rough, which
+        ``table["status"]`` and the recommendation say. "full" samples every fit until its convergence gate passes, or
+        for minutes.
+    max_seconds : float or None
+        When they are over, the answer is that of the fits there are, and says what it lacks; so it is at Ctrl-C. The
+        fit with the fewest components is finished all the same.
     n_jobs : int or None
         Fits at once, in processes of joblib; None is 1, or what ``joblib.parallel_config`` says. Pays off with more
         processors than chains: a single fit uses all of them already.
@@ -81,7 +102,7 @@ def compare_components(
     random_seed : int or None
         Same seed, same table.
     progressbar : bool
-        Show progress over the fits on a terminal or in a notebook.
+        Show what is done: on a terminal and in a notebook a bar, elsewhere plain lines on standard error.
 
     Returns
     -------
@@ -103,6 +124,10 @@ def compare_components(
     numbers, structures = _numbers(n_components), _structures(covariance_type)
     if prior is not None and not isinstance(prior, MixturePrior):
         raise InputError(f"prior={prior!r} must be None or a bayesgmm.MixturePrior.")
+    if effort not in EFFORTS:
+        raise InputError(f"effort={effort!r} is unknown; use one of {', '.join(map(repr, EFFORTS))}.")
+    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and max_seconds > 0.0):
+        raise InputError(f"max_seconds={max_seconds!r} must be None or a number of seconds above 0.")
     # Checked before any work, for the largest K.
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
@@ -118,48 +143,89 @@ def compare_components(
     )  # fmt: skip
     pairs = _pairs(numbers, structures)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
-    options |= {"cores": _share(cores, n_jobs, len(pairs))}
+    if effort == "full":
+        ready = {
+            pair: None if r is not None and "kept_short" in r[0].posterior_.attrs else r for pair, r in ready.items()
+        }
+    options |= {"cores": _share(cores, n_jobs, len(pairs)), "progressbar": progressbar}
+    most = _SHORT_WORK if effort == "default" else math.inf
+    found: dict[Pair, Scored] = {}
+    ended = ""
+    with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
+        jobs = [(pair, (X, sample_weight, options, secondary, ready.get(pair), most)) for pair in pairs]
+        try:
+            for pair, fit, candidate in _run(jobs, n_jobs=n_jobs, backend=backend):
+                found[pair] = fit, candidate
+                if saved is not None and ready[pair] is None:
+                    saved.write(fit, candidate.seconds, candidate.secondary)
+                if fit.posterior_.attrs["partial"] and not out_of_time():
+                    raise KeyboardInterrupt
+            for _ in range(_REFINED if effort == "default" else 0):
+                named = to_refine({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+                if named is None or out_of_time():
+                    break
+                again = next(pair for pair in found if f"{pair[0]} {pair[1]}" == named)
+                before = found[again][1].seconds
+                for pair, fit, unfinished in _run([(again, (X, sample_weight, options, secondary, None, math.inf))]):
+                    candidate = replace(unfinished, seconds=before + unfinished.seconds)
+                    found[pair] = fit, candidate
+                    if saved is not None:
+                        saved.write(fit, candidate.seconds, candidate.secondary)
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            ended = "The comparison was interrupted"
+        if not ended and out_of_time():
+            ended = f"The {max_seconds:g} seconds allowed were over"
+    return gather([found[pair] for pair in pairs if pair in found], _unfinished(ended, pairs, found))
 
-    def finish(pair: tuple[int, str], outcome: Finished) -> None:
-        if saved is not None and ready[pair] is None:
-            saved.write(*outcome)
 
-    jobs = [(pair, (X, sample_weight, options, secondary, ready.get(pair))) for pair in pairs]
-    found = _run(jobs, finish, n_jobs=n_jobs, backend=backend, progressbar=progressbar)
-    return gather([found[pair] for pair in pairs])
+def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tuple[str, ...]:
+    """What is missing when the work was ended, in a sentence."""
+    if not ended:
+        return ()
+    several = len({structure for _, structure in pairs}) > 1
+    missing = [f"{k} ({structure})" if several else str(k) for k, structure in pairs if (k, structure) not in found]
+    lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were rough then stay so"
+    return (f"{ended}: {lacks}, so this is the best answer so far.",)
 
 
-def gather(finished: Iterable[tuple[BayesianGMM, Candidate]]) -> Comparison:
-    """A `Comparison` from fits and their scores, in the order given."""
+def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comparison:
+    """A `Comparison` from fits and their scores, in the order given, and what was left undone."""
     pairs = list(finished)
     several = len({fit.covariance_type for fit, _ in pairs}) > 1
     labels: list[Label] = [f"{f.n_components} {f.covariance_type}" if several else f.n_components for f, _ in pairs]
     return Comparison(
         fits={label: fit for label, (fit, _) in zip(labels, pairs, strict=True)},
         candidates={label: candidate for label, (_, candidate) in zip(labels, pairs, strict=True)},
+        unfinished=unfinished,
     )
 
 
 def _fit_and_score(
-    pair: tuple[int, str], X: Any, sample_weight: Any, options: dict[str, Any], secondary: bool, ready: Finished | None
-) -> tuple[tuple[int, str], BayesianGMM, Candidate, list[tuple[str, type[Warning]]]]:
+    pair: Pair,
+    X: Any,
+    sample_weight: Any,
+    options: dict[str, Any],
+    secondary: bool,
+    ready: Finished | None,
+    most: float,
+) -> tuple[Pair, BayesianGMM, Candidate, list[tuple[str, type[Warning]]]]:
     """One fit with its scores, in whatever process joblib chose; warnings come back as text."""
     from bayesgmm.estimator import BayesianGMM
 
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, working(f"K = {pair[0]} ({pair[1]})", max_work=most) as work:
         warnings.simplefilter("always")
         if ready is None:
             began = time.perf_counter()
-            fit = BayesianGMM(pair[0], covariance_type=pair[1], progressbar=False, **options)
+            fit = BayesianGMM(pair[0], covariance_type=pair[1], **options)
             fit.fit(X, sample_weight=sample_weight)
-            fit.diagnose()
-            more = (
-                secondary_scores(fit.table_, *pair, fit.labels_, random_seed=options["random_seed"])
-                if secondary
-                else {}
-            )
+            more = {}
+            if secondary:
+                with stage("secondary scores"):
+                    more = secondary_scores(fit.table_, *pair, fit.labels_, random_seed=options["random_seed"])
             unfinished = score_candidate(fit, seconds=0.0, secondary=more)
-            candidate = replace(unfinished, seconds=time.perf_counter() - began)
+            candidate = replace(unfinished, seconds=time.perf_counter() - began, stages=dict(work.seconds))
         else:
             fit, seconds, more = ready
             candidate = score_candidate(fit, seconds=seconds, secondary=more)
@@ -171,48 +237,54 @@ def _fit_and_score(
     return pair, fit, candidate, told
 
 
+def _fit_by(deadline: float, pair: Pair, *rest: Any) -> Any:
+    """`_fit_and_score` in another process, until a moment of the clock; None if it was not done by then."""
+    try:
+        with working(max_seconds=deadline - time.time()):
+            return _fit_and_score(pair, *rest)
+    except KeyboardInterrupt:
+        return None
+
+
 def _run(
-    jobs: list[tuple[tuple[int, str], tuple[Any, ...]]],
-    finish: Callable[[tuple[int, str], Finished], None],
-    *,
-    n_jobs: int | None,
-    backend: str | None,
-    progressbar: bool,
-) -> dict[tuple[int, str], tuple[BayesianGMM, Candidate]]:
+    jobs: list[tuple[Pair, tuple[Any, ...]]], *, n_jobs: int | None = 1, backend: str | None = None
+) -> Iterator[tuple[Pair, BayesianGMM, Candidate]]:
+    """Results of the jobs as they come. Ends when the time is up, but for the first job, which is always finished."""
     from joblib import Parallel, delayed, effective_n_jobs
 
-    # The largest first where several run at once: nothing waits for it in the end.
-    if effective_n_jobs(n_jobs) > 1:
-        jobs = sorted(jobs, key=lambda job: -job[0][0])
-    parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)
-    if getattr(parallel._backend, "supports_return_generator", False):
-        parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1, return_as="generator_unordered")
-    found: dict[tuple[int, str], tuple[BayesianGMM, Candidate]] = {}
     told: dict[tuple[str, type[Warning]], None] = {}
-    with _progress(progressbar, len(jobs)) as advance:
-        for pair, fit, candidate, messages in parallel(delayed(_fit_and_score)(pair, *rest) for pair, rest in jobs):
-            finish(pair, (fit, candidate.seconds, candidate.secondary))
-            found[pair] = fit, candidate
-            told |= dict.fromkeys(messages)
-            advance(f"K = {pair[0]} ({pair[1]})")
-    for message, category in told:
-        warnings.warn(message, category, stacklevel=3)
-    return found
-
-
-@contextmanager
-def _progress(enabled: bool, total: int) -> Iterator[Callable[[str], None]]:
-    """Yield ``advance(what)``; a bar over the fits when there is somewhere to show it."""
-    if not (enabled and (sys.stderr.isatty() or "ipykernel" in sys.modules)):
-        yield lambda what: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("comparing", total=total)
-        yield lambda what: progress.update(task, advance=1, description=f"{what} done")
+    try:
+        if effective_n_jobs(n_jobs) == 1:
+            for number, (pair, rest) in enumerate(jobs):
+                try:
+                    with patient() if number == 0 else nullcontext():
+                        _, fit, candidate, messages = _fit_and_score(pair, *rest)
+                except KeyboardInterrupt:
+                    if out_of_time():
+                        return
+                    raise
+                told |= dict.fromkeys(messages)
+                yield pair, fit, candidate
+                if out_of_time():
+                    return
+            return
+        # The largest first: nothing waits for it in the end.
+        ordered = sorted(jobs, key=lambda job: -job[0][0])
+        deadline = time.time() + time_left()
+        parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)
+        if getattr(parallel._backend, "supports_return_generator", False):
+            parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1, return_as="generator_unordered")
+        with sampling_progress(False, 1, len(jobs), "fits") as report:
+            outcomes = parallel(delayed(_fit_by)(deadline, pair, *rest) for pair, rest in ordered)
+            for number, outcome in enumerate(outcomes):
+                report(0, number + 1, 0)
+                if outcome is not None:
+                    pair, fit, candidate, messages = outcome
+                    told |= dict.fromkeys(messages)
+                    yield pair, fit, candidate
+    finally:
+        for message, category in told:
+            warnings.warn(message, category, stacklevel=3)
 
 
 def _share(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:

@@ -23,7 +23,7 @@ __all__ = ["Comparison", "comparison_table"]
 
 _SUMMARY = [
     "elpd_diff", "diff_se", "n_bad_rows", "log_evidence", "mcse", "probability", "bic", "occupied_mean", "n_clusters",
-    "cluster_probability", "converged",
+    "cluster_probability", "status",
 ]  # fmt: skip
 
 
@@ -39,10 +39,13 @@ class Comparison:
     fits : dict of BayesianGMM
     candidates : dict of Candidate
         The scores of each, with their records (`LooResult`, `Evidence`, `Merging`).
+    unfinished : tuple of str
+        What was left undone, in sentences: numbers of components that time or an interruption left out.
     """
 
     fits: dict[Label, BayesianGMM]
     candidates: dict[Label, Candidate]
+    unfinished: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -52,7 +55,7 @@ class Comparison:
     @cached_property
     def recommendation(self) -> Recommendation:
         """The three answers; ``str()`` reads as sentences."""
-        return recommend(self.candidates)
+        return recommend(self.candidates, self.unfinished)
 
     @property
     def trees(self) -> dict[Label, xr.DataTree]:
@@ -80,6 +83,11 @@ class Comparison:
         """Posterior probability of each number of clusters after merging components, a row a fit."""
         series = {label: c.merging.n_clusters for label, c in self.candidates.items()}
         return pd.DataFrame(series).T.sort_index(axis=1).fillna(0.0)
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """Seconds of each stage, a row a fit."""
+        return pd.DataFrame({label: c.stages for label, c in self.candidates.items()}).T.fillna(0.0)
 
     def summary(self) -> pd.DataFrame:
         """The columns of `table` that the recommendation rests on, to read or to print."""
@@ -114,9 +122,10 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
         trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse`` (none where it may not be used),
         ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1 against K, by the evidences and
         from empty components), ``probability`` (p(K | y), all fits equally probable a priori), ``stacking_weight``;
-        ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, method, escalation, seconds``;
-        then secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has no
-        probability and no stacking weight.
+        ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, status`` (converged, rough or
+        not converged), ``elpd_mcse`` (Monte Carlo standard error of elpd), ``method, escalation, seconds``; then
+        secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has no probability
+        and no stacking weight.
     """
     differences, p, weight = elpd_table(candidates), probabilities(candidates), _stacking(candidates)
     taking_part = set(ranked(candidates))
@@ -154,6 +163,8 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
             "n_clusters": c.merging.best,
             "cluster_probability": float(c.merging.n_clusters[c.merging.best]),
             "converged": c.converged,
+            "status": c.status,
+            "elpd_mcse": c.elpd_mcse,
             "method": c.method,
             "escalation": c.notes,
             "seconds": c.seconds,

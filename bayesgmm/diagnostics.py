@@ -159,7 +159,7 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         reservations.append(f"{n_divergences} of {n_chains * n_draws} draws diverged")
         advice.append("Divergences bias the posterior: raise target_accept or tune longer.")
     if tree.attrs.get("partial", 0):
-        reservations.append("the run was interrupted")
+        reservations.append("the run was ended before it was done")
         advice.append("The run is partial: let it finish before using its intervals.")
     if inference in APPROXIMATIONS:
         fault = approximation_fault(tree.attrs)

@@ -29,6 +29,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.gate import Gate, Judge
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
+from bayesgmm.progress import work_allowed
 from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
@@ -175,11 +176,21 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
 
-    work = MAX_WORK if request.can_pass else MAX_WORK / 100.0
+    most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
+    work = work_allowed(most)
     draws = sample_gibbs(
-        *request.problem, empty=request.empty_modes, judge=request.judge, max_work=work, **request.options
+        *request.problem,
+        empty=request.empty_modes,
+        judge=request.judge,
+        max_work=work,
+        rough=work < most,
+        **request.options,
     )
-    return replace(draws, notes=(*notes, *draws.notes))
+    notes = (*notes, *draws.notes)
+    if work < most and not request.judge(draws).ok:
+        notes = (*notes, "Sampling was kept short, and its gate did not pass: the numbers of this fit are rough.")
+        return replace(draws, notes=notes, extra=draws.extra | {"kept_short": 1})
+    return replace(draws, notes=notes)
 
 
 def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Draws:

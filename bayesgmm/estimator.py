@@ -22,7 +22,8 @@ from bayesgmm.escalation import Request, check_inference, draw_posterior
 from bayesgmm.fitted import FittedMixture, check_seed
 from bayesgmm.posterior import build_tree
 from bayesgmm.prior import MixturePrior, ResolvedPrior
-from bayesgmm.structure import get_structure
+from bayesgmm.progress import stage, working
+from bayesgmm.structure import Structure, get_structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,24 +169,33 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         prior = (self.prior or MixturePrior()).resolve(table)
         for line in [*prior.improper_columns(), *prior.heavy_ties(table)]:
             warnings.warn(line, UserWarning, stacklevel=2)
-        em, candidates = fit_em_candidates(
-            table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
-        )
+        with working(progressbar=self.progressbar):
+            self._fit(table, structure, prior)
+        if not self.diagnose().ok:
+            warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
+        return self
+
+    def _fit(self, table: Table, structure: Structure, prior: ResolvedPrior) -> None:
+        with stage("EM"):
+            em, candidates = fit_em_candidates(
+                table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
+            )
         request = Request(
             table, structure, prior, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
             self.progressbar, self.target_accept, self.batch_size,
         )  # fmt: skip
-        draws, used = draw_posterior(request, inference=self.inference, sampler=self.sampler, escalate=self.escalate)
-        gate = request.judge(draws)
-        tree = build_tree(
-            draws, table, structure, prior, inference=used, random_seed=self.random_seed,
-            standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
-        )  # fmt: skip
-        self._set_results(tree, em, table, prior, draws.modes)
-        self._once("diagnosis", lambda: self._diagnose(gate))
-        if not self.diagnose().ok:
-            warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
-        return self
+        with stage("draws"):
+            draws, used = draw_posterior(
+                request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
+            )
+        with stage("relabelling and diagnosis"):
+            gate = request.judge(draws)
+            tree = build_tree(
+                draws, table, structure, prior, inference=used, random_seed=self.random_seed,
+                standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
+            )  # fmt: skip
+            self._set_results(tree, em, table, prior, draws.modes)
+            self._once("diagnosis", lambda: self._diagnose(gate))
 
     def _set_results(
         self, tree: xr.DataTree, em: EMResult, table: Table, prior: ResolvedPrior, modes: pd.DataFrame

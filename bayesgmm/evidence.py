@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, softmax
 
-from bayesgmm.bridge import bridge
+from bayesgmm.bridge import BridgeEstimate, bridge
 from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.density import Density, latent_cholesky
@@ -49,6 +49,8 @@ MCSE_MAX = 0.5
 OMEGA_SEPARATE = 0.01
 _LEFT_OUT_MAX = 0.01
 _SHARP = 0.03  # Monte Carlo error with which the first, cheaper proposal is kept
+_MANY = 6  # relabellings above which one proposal a mode comes first: it costs 2^K, not K!
+_SHARP_ENOUGH = 0.15
 _PILOT = 200  # draws that decide which permutations matter
 
 
@@ -214,11 +216,38 @@ def evidence_of_draws(
     half = n_draws // 2
     proposal = fit_proposal(x[:, :half], random_seed=random_seed)
 
+    def by_modes() -> BridgeEstimate | None:
+        return bridge_by_modes(
+            weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, table, structure, prior,
+            random_seed=random_seed,
+        )  # fmt: skip
+
     kept = [a.reshape(n_chains, n_draws, *a.shape[1:])[:, half:] for a in flat]
     w, m, t = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in kept)
     pilot = slice(None, None, max(1, len(w) // _PILOT))
     order, left_out = relevant_permutations(proposal, density, w[pilot], m[pilot], t[pilot])
     log_copies = float(gammaln(k + 1))
+    words = "bridge sampling, one proposal a mode, summed over all relabellings"
+    log_jacobian = float(np.log(table.scale).sum() * table.weights.sum())
+
+    def evidence(estimate: BridgeEstimate, words: str, omega: float, left_out: float) -> Evidence:
+        return Evidence(
+            value=estimate.log_value - log_jacobian,
+            mcse=estimate.mcse,
+            omega=omega,
+            overlap=estimate.overlap,
+            n_components=k,
+            n_permutations=len(order),
+            left_out=left_out,
+            method=words,
+            deviance=(((means - prior.mean_loc) / prior.mean_scale) ** 2).sum(axis=(2, 3)),
+            n_means=k * d,
+        )
+
+    first_try = by_modes() if len(order) > _MANY else None
+    if first_try is not None and first_try.mcse < _SHARP_ENOUGH:
+        total, first = permuted_log_density(proposal, density, w[pilot], m[pilot], t[pilot], order)
+        return evidence(first_try, words, float((total - first).mean()), 0.0)
 
     log_p = log_posterior_of(density, x[:, half:].reshape(-1, density.n_dim)).reshape(n_chains, -1)
     total, first = permuted_log_density(proposal, density, w, m, t, order)
@@ -233,28 +262,12 @@ def evidence_of_draws(
     estimate = bridge(log_p, log_q, proposed_log_p, proposed_log_q)
 
     omega = float((total - first).mean())
-    words = _method(proposal.describe(), k, len(order), omega, bool((table.weights != 1.0).any()))
     if not estimate.mcse < _SHARP:  # several modes, or components that follow the prior
-        by_modes = bridge_by_modes(
-            weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, table, structure, prior,
-            random_seed=random_seed,
-        )  # fmt: skip
-        if by_modes is not None and (by_modes.mcse < estimate.mcse or not np.isfinite(estimate.mcse)):
-            estimate, left_out = by_modes, 0.0
-            words = "bridge sampling, one proposal a mode, summed over all relabellings"
-    jacobian = float(np.log(table.scale).sum() * table.weights.sum())
-    return Evidence(
-        value=estimate.log_value - jacobian,
-        mcse=estimate.mcse,
-        omega=omega,
-        overlap=estimate.overlap,
-        n_components=k,
-        n_permutations=len(order),
-        left_out=left_out,
-        method=words,
-        deviance=(((means - prior.mean_loc) / prior.mean_scale) ** 2).sum(axis=(2, 3)),
-        n_means=k * d,
-    )
+        other = first_try if len(order) > _MANY else by_modes()
+        if other is not None and (other.mcse < estimate.mcse or not np.isfinite(estimate.mcse)):
+            return evidence(other, words, omega, 0.0)
+    weighted = bool((table.weights != 1.0).any())
+    return evidence(estimate, _method(proposal.describe(), k, len(order), omega, weighted), omega, left_out)
 
 
 def _method(proposal: str, k: int, n_permutations: int, omega: float, weighted: bool) -> str:

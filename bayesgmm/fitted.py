@@ -18,6 +18,7 @@ from bayesgmm.em import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.mode_shares import weigh_modes
 from bayesgmm.prior import ResolvedPrior
+from bayesgmm.progress import stage
 from bayesgmm.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.structure import Structure, get_structure
 from bayesgmm.summary import summary
@@ -175,10 +176,18 @@ class FittedMixture:
             Use draws of an approximation even if its own Pareto k exceeds 0.7, or its importance weights are worth
             fewer than 400 draws.
         """
-        from bayesgmm.loo import loo
+        from bayesgmm.loo import loo, repaired
 
         self._refuse_approximation("LOO", force)
-        return self._once(f"loo {repair}", lambda: loo(self.posterior_, repairs=self._repairs() if repair else None))
+        if not repair:
+            return self._once("loo False", lambda: loo(self.posterior_))
+
+        def compute() -> LooResult:
+            before = self.loo(repair=False, force=True)
+            with stage("repairs of LOO"):
+                return repaired(before, self._repairs())
+
+        return self._once("loo True", compute)
 
     def waic(self) -> WaicResult:
         """WAIC, for comparison with older work; LOO is more reliable."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayesgmm.convergence import ess_of_means
 from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, sum_and_se
 from bayesgmm.errors import InputError
 from bayesgmm.tree import approximation_log_ratio
@@ -28,7 +29,7 @@ from bayesgmm.tree import approximation_log_ratio
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold"]
+__all__ = ["REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold", "repaired"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -150,11 +151,7 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
     tree : xarray.DataTree
         A fit's ``posterior_``.
     repairs : mapping of str to callable, optional
-        By name, in the order to try: ``repair(rows, elpd_i) -> (elpd_i, mcse_i)`` gets the numbers of the rows still
-        open, with their scores so far, and gives scores and Monte Carlo errors, NaN where it failed. Rows with a
-        Pareto k above 0.5 are open at first; a row stays open while its error is NaN or above 0.1. Where no repair
-        succeeds a row keeps PSIS if its k can be trusted, with an error of at least 0.1, else the best finite number,
-        as one not to be trusted.
+        As in `repaired`.
     reff : float, optional
         Relative efficiency of the draws, as in ``az.loo``. By default every row has its own, the effective sample
         size of its likelihood over the number of draws (as R loo has it): the parameters of components say nothing
@@ -185,44 +182,63 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         n_samples = values.shape[0] * values.shape[1]
         if n_samples < _MIN_DRAWS:
             raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
-        parts += [_psis(np.ascontiguousarray(values[..., i]), reff, log_ratio) for i in range(values.shape[-1])]
-    psis_elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
-    good_k = pareto_k_threshold(n_samples)
-    ok_i, open_i = pareto_k <= good_k, pareto_k > min(REPAIR_K, good_k)
-    elpd_i, mcse_i = psis_elpd_i.copy(), np.where(ok_i, mcse_i, math.nan)
-    method_i = np.full(len(elpd_i), "PSIS", dtype=object)
-    for name, repair in (repairs or {}).items():
+        by_row = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+        known = (
+            _relative_efficiency(by_row) if reff is None and log_ratio is None else np.full(len(by_row), reff or 1.0)
+        )
+        parts += [_psis(row, float(r), log_ratio) for row, r in zip(by_row, known, strict=True)]
+    elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
+    ok_i = pareto_k <= pareto_k_threshold(n_samples)
+    names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
+    result = LooResult(
+        *_sums(elpd_i, lppd_i - elpd_i, np.where(ok_i, mcse_i, math.nan)), good_k=pareto_k_threshold(n_samples),
+        n_samples=n_samples, elpd_i=elpd_i, mcse_i=np.where(ok_i, mcse_i, math.nan), p_i=lppd_i - elpd_i,
+        pareto_k=pareto_k, method_i=np.full(len(elpd_i), "PSIS"), ok_i=ok_i, psis_elpd_i=elpd_i.copy(),
+        row_names=names["obs_id"].values,
+    )  # fmt: skip
+    return repaired(result, repairs) if repairs else result
+
+
+def repaired(result: LooResult, repairs: Mapping[str, Repair]) -> LooResult:
+    """The scores of rows with a Pareto k above 0.5 computed again.
+
+    Parameters
+    ----------
+    result : LooResult
+        Of `loo`, without repairs.
+    repairs : mapping of str to callable
+        By name, in the order to try: ``repair(rows, elpd_i) -> (elpd_i, mcse_i)`` gets the numbers of the rows still
+        open, with their scores so far, and gives scores and Monte Carlo errors, NaN where it failed. Rows with a
+        Pareto k above 0.5 are open at first; a row stays open while its error is NaN or above 0.1. Where no repair
+        succeeds a row keeps PSIS if its k can be trusted, with an error of at least 0.1, else the best finite number,
+        as a rough one.
+    """
+    open_i, ok_i = result.pareto_k > min(REPAIR_K, result.good_k), result.ok_i.copy()
+    elpd_i, mcse_i, method_i = result.elpd_i.copy(), result.mcse_i.copy(), result.method_i.astype(object)
+    for name, repair in repairs.items():
         rows = np.flatnonzero(open_i)
         if len(rows) == 0:
             break
         scores, errors = (np.asarray(a, dtype=np.float64) for a in repair(rows, elpd_i[rows]))
         if scores.shape != rows.shape or errors.shape != rows.shape:
             raise InputError(f"the repair {name!r} must give one score and one error for each of {len(rows)} rows.")
-        repaired = np.isfinite(scores) & (errors <= SCORE_MCSE)
+        done = np.isfinite(scores) & (errors <= SCORE_MCSE)
         better = (method_i[rows] == "PSIS") | (errors < np.nan_to_num(mcse_i[rows], nan=math.inf))
-        kept = repaired | (~ok_i[rows] & np.isfinite(scores) & better)
+        kept = done | (~ok_i[rows] & np.isfinite(scores) & np.isfinite(errors) & better)
         elpd_i[rows[kept]], mcse_i[rows[kept]], method_i[rows[kept]] = scores[kept], errors[kept], name
-        ok_i[rows[repaired]], open_i[rows[repaired]] = True, False
-    if repairs:  # what PSIS says of a row that none could repair is worth no more than what they were to reach
-        mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, SCORE_MCSE), mcse_i)
-    elpd, se = sum_and_se(elpd_i)
-    names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
-    return LooResult(
-        elpd=elpd,
-        se=se,
-        p=float((lppd_i - elpd_i).sum()),
-        mcse=float(np.sqrt((mcse_i**2).sum())),
-        good_k=good_k,
-        n_samples=n_samples,
-        elpd_i=elpd_i,
-        mcse_i=mcse_i,
-        p_i=lppd_i - elpd_i,
-        pareto_k=pareto_k,
-        method_i=method_i.astype(str),
-        ok_i=ok_i,
-        psis_elpd_i=psis_elpd_i,
-        row_names=names["obs_id"].values,
-    )
+        ok_i[rows[done]], open_i[rows[done]] = True, False
+    # What PSIS says of a row that none could repair is worth no more than what they were to reach.
+    mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, SCORE_MCSE), mcse_i)
+    p_i = result.p_i + result.elpd_i - elpd_i
+    elpd, se, p, mcse = _sums(elpd_i, p_i, mcse_i)
+    return replace(
+        result, elpd=elpd, se=se, p=p, mcse=mcse, elpd_i=elpd_i, mcse_i=mcse_i, p_i=p_i,
+        method_i=method_i.astype(str), ok_i=ok_i,
+    )  # fmt: skip
+
+
+def _sums(elpd_i: Array, p_i: Array, mcse_i: Array) -> tuple[float, float, float, float]:
+    return *sum_and_se(elpd_i), float(p_i.sum()), float(np.sqrt((mcse_i**2).sum()))
 
 
 def pareto_k_threshold(n_samples: int) -> float:
@@ -234,7 +250,14 @@ def pareto_k_threshold(n_samples: int) -> float:
     return min(1.0 - 1.0 / math.log10(n_samples), 0.7)
 
 
-def _psis(log_likelihood: Array, reff: float | None, log_ratio: Array | None) -> tuple[float, float, float, float]:
+def _relative_efficiency(log_likelihood: Array) -> Array:
+    """Of the likelihoods (N, C, S) of rows: effective sample size over the number of draws, 1 where it is not known."""
+    density = np.exp(log_likelihood - log_likelihood.max(axis=(1, 2), keepdims=True))
+    reff = ess_of_means(density) / density[0].size
+    return np.where(np.isfinite(reff), reff, 1.0)
+
+
+def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[float, float, float, float]:
     """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S).
 
     With `log_ratio` the draws are independent ones of an approximation, and are weighed by it (Magnusson, Andersen,
@@ -250,11 +273,6 @@ def _psis(log_likelihood: Array, reff: float | None, log_ratio: Array | None) ->
     lppd = float(logsumexp(log_likelihood)) - math.log(log_likelihood.size)
     if np.ptp(log_likelihood) <= 1e-12:  # a row of weight 0
         return lppd, lppd, 0.0, 0.0
-    density = np.exp(log_likelihood - log_likelihood.max())
-    if reff is None:
-        with np.errstate(all="ignore"):
-            reff = float(array_stats.ess(density, method="mean")) / density.size
-        reff = reff if math.isfinite(reff) else 1.0
     log_weights, pareto_k = array_stats.psislw(log_likelihood.ravel(), r_eff=reff)
     elpd = float(logsumexp(log_weights + log_likelihood.ravel()))
     # Of the self-normalised estimate of the density, then of its log (delta method).

@@ -1,6 +1,7 @@
 """The numbers by which fits are ranked: paired differences of elpd, and posterior probabilities of K.
 
-A fit that failed its convergence gate is not ranked, unless all failed.
+A fit that failed its convergence gate is not ranked, unless sampling was kept short and its chains agree on the scores
+(`bayesgmm.candidate`), or all failed.
 
 Two fits predict about equally well where their elpd differ by less than one standard error of the paired difference, or
 by less than 4: of so small a difference the standard error is itself not to be believed (Sivula, Magnusson, Matamoros,
@@ -30,6 +31,7 @@ __all__ = [
     "probabilities",
     "ranked",
     "scale_table",
+    "to_refine",
 ]
 
 Label = int | str
@@ -39,9 +41,9 @@ NEGLIGIBLE_ELPD = 4.0
 
 
 def ranked(candidates: Mapping[Label, Candidate]) -> list[Label]:
-    """Labels of the fits that take part in the rankings: those that converged, or all if none did."""
-    converged = [label for label, c in candidates.items() if c.converged]
-    return converged or list(candidates)
+    """Labels of the fits that take part in the rankings: those converged or rough, or all if there are none."""
+    usable = [label for label, c in candidates.items() if c.converged or c.rough]
+    return usable or list(candidates)
 
 
 def elpd_difference(best: LooResult, other: LooResult) -> tuple[float, float]:
@@ -68,6 +70,30 @@ def predict_as_well(candidates: Mapping[Label, Candidate]) -> list[Label]:
     allowed = np.maximum(table["diff_se"], NEGLIGIBLE_ELPD)
     near = [label for label in ranked(candidates) if table["elpd_diff"][label] >= -allowed[label]]
     return sorted(near, key=lambda label: (candidates[label].n_components, candidates[label].n_parameters))
+
+
+def to_refine(candidates: Mapping[Label, Candidate]) -> Label | None:
+    """The rough fit that the recommendation depends on: it names it, or could if elpd were off by two standard errors.
+
+    The smallest K is recommended that predicts about as well as the best. So first the fit that is named; then rough
+    ones with fewer components that could come near the best, then one that could leave the named fit behind.
+    """
+    near = predict_as_well(candidates)
+    rough = [label for label in ranked(candidates) if candidates[label].rough]
+    if not near or not rough:
+        return None
+    named, table = near[0], elpd_table(candidates)
+    if named in rough:
+        return named
+    allowed = np.maximum(table["diff_se"], NEGLIGIBLE_ELPD)
+    for label in sorted(rough, key=lambda label: candidates[label].n_components):
+        elpd, slack = table["elpd_diff"][label], 2.0 * candidates[label].elpd_mcse
+        smaller = candidates[label].n_components < candidates[named].n_components
+        if smaller and elpd + slack >= -allowed[label]:
+            return label
+        if not smaller and elpd + slack - table["elpd_diff"][named] > allowed[named]:
+            return label
+    return None
 
 
 def probabilities(candidates: Mapping[Label, Candidate], scale: float = 1.0) -> pd.Series[float]:

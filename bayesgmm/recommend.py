@@ -12,14 +12,14 @@ is the answer to "how many groups are there".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesgmm.candidate import SCALES, Candidate
 from bayesgmm.errors import InputError
-from bayesgmm.ranking import Label, elpd_table, predict_as_well, probabilities, ranked, scale_table
+from bayesgmm.ranking import Label, elpd_table, predict_as_well, probabilities, ranked, scale_table, to_refine
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -66,8 +66,8 @@ class Recommendation:
         return "\n".join([self.headline, *self.sentences])
 
 
-def recommend(candidates: Mapping[Label, Candidate]) -> Recommendation:
-    """The three answers from the scores of all fits.
+def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] = ()) -> Recommendation:
+    """The three answers from the scores of all fits; `unfinished` says what was left undone.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def recommend(candidates: Mapping[Label, Candidate]) -> Recommendation:
     k, m = chosen.n_components, merged.best
     bic = min(names, key=lambda name: candidates[name].bic)
     agree = len({name for name in (density, likely, bic) if name is not None}) == 1
-    all_failed = not any(c.converged for c in candidates.values())
+    all_failed = not any(c.converged or c.rough for c in candidates.values())
     headline = f"{_counted(k, 'Gaussian component')} ({chosen.covariance_type}) that " + (
         f"describe{'s' if k == 1 else ''} {_counted(m, 'cluster')}."
     )
@@ -96,6 +96,8 @@ def recommend(candidates: Mapping[Label, Candidate]) -> Recommendation:
         said_components,
         f"Clusters: {merged}",
         *_disagreement(candidates, names, label, likely, bic, agree),
+        *unfinished,
+        *_saved(candidates, label),
         *_failures(candidates, all_failed),
         *_cross_check(candidates, names),
     ]
@@ -200,11 +202,26 @@ def _disagreement(
     return out
 
 
+def _saved(candidates: Mapping[Label, Candidate], label: Label) -> list[str]:
+    """Where effort was saved, and whether the answer hangs on it."""
+    rough = [name for name, c in candidates.items() if c.rough]
+    if not rough:
+        return []
+    errors = ", ".join(f"{_name(candidates, n)} (elpd to {candidates[n].elpd_mcse:.1f})" for n in rough)
+    said = f"Rough, sampled only as long as the comparison seemed to need: {errors}."
+    open_ = to_refine(candidates)
+    if label in rough:
+        return [f"{said} The fit that is recommended is among them: its own intervals need effort='full'."]
+    if open_ is not None:
+        return [f"{said} The answer could change with {_name(candidates, open_)}: compare again with effort='full'."]
+    return [f"{said} The answer would be the same if they were off by two standard errors."]
+
+
 def _failures(candidates: Mapping[Label, Candidate], all_failed: bool) -> list[str]:
     out = []
     for label, c in candidates.items():
         name = _name(candidates, label)
-        if not c.converged:
+        if not c.converged and not c.rough:
             out.append(f"{name} failed its convergence gate{'' if all_failed else ' and is not ranked'}: {c.verdict}")
         out += [f"{name}: {problem}" for problem in c.problems]
     return out

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.density import Density
 from bayesgmm.log_posterior import log_posterior_callback, log_posterior_gradient
+from bayesgmm.progress import out_of_time
 
 __all__ = ["Chain", "ChainResult", "run_chains"]
 
@@ -100,8 +101,8 @@ def run_chains(
 ) -> tuple[list[ChainResult | None], bool]:
     """Run every chain, `cores` at a time; returns their results and whether the run was interrupted.
 
-    `report(chain, finished, divergences)` is called as draws are made. Ctrl-C ends the run and keeps what was
-    drawn; a chain without a draw after tuning has no result.
+    `report(chain, finished, divergences)` is called as draws are made. Ctrl-C, or the end of the time allowed, ends the
+    run and keeps what was drawn; a chain without a draw after tuning has no result.
     """
     options = _Options(draws, tune, target_accept, adaptation)
     library = _library()
@@ -123,6 +124,8 @@ def run_chains(
             for index in range(len(chains)):
                 if len(running) < cores and index not in running and index not in finished:
                     running[index] = _start(library, chains[index], index, options, report)
+            if out_of_time():
+                raise KeyboardInterrupt
             time.sleep(0.002)
     except KeyboardInterrupt:
         interrupted = True

@@ -24,6 +24,7 @@ from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
+from bayesgmm.progress import out_of_time
 from bayesgmm.structure import Structure
 
 __all__ = ["JUMP_EVERY", "ChainDraws", "GibbsProblem", "Jumps", "Sweeps", "run_chains", "start_state"]
@@ -183,7 +184,8 @@ def run_chains(
     try:
         futures = [pool.submit(chain, i) for i in range(len(starts))]
         while wait(futures, timeout=0.2).not_done:
-            pass
+            if out_of_time():
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         stop.set()
     finally:

@@ -53,6 +53,7 @@ def sample_gibbs(
     cores: int | None = None,
     random_seed: int | None = None,
     max_work: float = MAX_WORK,
+    rough: bool = False,
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by Gibbs sweeps and jumps, in rounds, until `judge` is content.
@@ -73,6 +74,8 @@ def sample_gibbs(
         Chains that run at once; None uses every processor. Draws do not depend on it.
     max_work : float
         Work of the longest round, in multiply-adds; the thinning follows from it.
+    rough : bool
+        End as soon as chains agree, with a fifth of the effective draws that the gate asks for.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def sample_gibbs(
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
-        cores=cores, max_work=max_work, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
+        cores=cores, max_work=max_work, rough=rough, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
         places=Places(problem, library, [found[i].state for i in modes_found]),
     )  # fmt: skip
 

@@ -39,6 +39,7 @@ from bayesgmm.inference.rounds import choose_refresh
 from bayesgmm.kernels import log_normalizers, mixture_pass
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
+from bayesgmm.progress import out_of_time
 from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 from bayesgmm.threads import available_cores
@@ -99,6 +100,8 @@ def bridge_repair(
             cost = _CHAINS * _SWEEPS * times**2
             open_ = open_[: int(min(len(open_), max(left // cost, 1 if attempt == 0 else 0)))]
             left -= cost * len(open_)
+            if out_of_time():
+                break
             found = _in_threads(
                 [partial(_score, starts, int(rows[i]), log_density[:, i].reshape(posterior.shape[:2]), weights[:, i],
                          times, _generator(root, int(rows[i]), attempt)) for i in open_], cores

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
 from bayesgmm.inference.exploration import jumps_of, relative_work, samples_by_mode
 from bayesgmm.inference.restarts import Places
-from bayesgmm.progress import sampling_progress
+from bayesgmm.progress import out_of_time, sampling_progress
 from bayesgmm.spacing import evenly_spaced
 
 __all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
@@ -33,6 +33,7 @@ _SHORTEST_STEP = 1.5
 # Where a long round is gone on from, less than is asked for: what is too short then is gone on from once more. Long, in
 # multiply-adds: some five seconds on two cores, beside which judging costs little.
 _LONG, _LESS, _SHORTEST_STEP_ON = 5e10, 0.85, 1.25
+_ROUGH = 7.5  # with a margin of a half, a fifth of the effective draws wanted
 _HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
@@ -79,7 +80,7 @@ def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.See
 def sample_in_rounds(
     sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
     collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
-    least_work: float = 0.0, progressbar: bool, name: str,
+    least_work: float = 0.0, rough: bool = False, progressbar: bool, name: str,
     places: Places | None = None,
 ) -> Draws:  # fmt: skip
     """Rounds of chains from `states` until `judge` is content with what `collect` makes of one.
@@ -92,6 +93,8 @@ def sample_in_rounds(
         Draws of each mode that is known.
     least_work, max_work : float
         Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
+    rough : bool
+        A round whose chains agree does, if `_ROUGH` times as long a one would pass.
     places : Places, optional
         What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
     """
@@ -100,6 +103,7 @@ def sample_in_rounds(
     first = int(min(least_work, max_work) / work) if k > 1 else 1
     thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
     known, before, before_thin = list[Sample](), list[ChainDraws](), 0
+    earlier: tuple[int, Any] = (0, None)  # steps of the round before, and its draws
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
@@ -110,10 +114,14 @@ def sample_in_rounds(
             )
         if before and not interrupted:
             done, thin = _together(before, done, before_thin, thin), before_thin + thin
+        made = thin * len(done[0].sample.weights)
+        if interrupted and made < earlier[0]:  # less than the round before
+            return replace(earlier[1], partial=True)
         result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted, restarted))
         judgement = judge(result)
-        if interrupted or judgement.ok:
+        if interrupted or judgement.ok or (rough and judgement.shortfall <= _ROUGH) or out_of_time():
             return result
+        earlier = made, result
         goes_on = 0.0 if math.isinf(judgement.shortfall) else 1.0
         one = work * relative_work(problem, k, number + 1, len(sweeps.jumps.bins.weights))
         allowed = goes_on + max_work / (thin * one)

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm import progress
 from bayesgmm.candidate import score_candidate
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.cli_compare import as_record, as_text, parse_components
@@ -272,3 +273,64 @@ def test_fingerprint_and_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="no folder"):
         Checkpoint.open(tmp_path / "file", same[0])
+
+
+def test_an_interruption_gives_the_answer_so_far(
+    comparison: Comparison, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = bg.BayesianGMM.fit
+
+    def stopped(self: bg.BayesianGMM, *args: object, **options: object) -> bg.BayesianGMM:
+        if self.n_components == 2:
+            raise KeyboardInterrupt
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(bg.BayesianGMM, "fit", stopped)
+    found = bg.compare_components(rows, [1, 2, 3], **OPTIONS)
+    assert list(found.fits) == [1]
+    assert "The comparison was interrupted: K = 2, 3 not fitted, so this is the best answer so far." in str(found)
+    with pytest.raises(KeyboardInterrupt):
+        bg.compare_components(rows, [2, 3], **OPTIONS)
+
+
+def test_when_the_time_is_up_the_answer_says_what_it_lacks(rows: pd.DataFrame) -> None:
+    found = bg.compare_components(rows, [1, 2, 3], max_seconds=1e-3, **OPTIONS)
+    assert list(found.fits) == [1] and found.table.at[1, "status"] == "converged"
+    assert "The 0.001 seconds allowed were over: K = 2, 3 not fitted" in str(found)
+    for bad in (0, -1.0, "soon"):
+        with pytest.raises(InputError, match="max_seconds="):
+            bg.compare_components(rows, [1], max_seconds=bad, **OPTIONS)  # type: ignore[arg-type]
+
+
+def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fit is kept short at first; the one that the answer depends on is sampled again without a limit."""
+    options = OPTIONS | {"inference": "gibbs"}
+    with pytest.raises(InputError, match="effort='more'"):
+        bg.compare_components(rows, [1], effort="more", **options)
+    limits: list[float] = []
+    monkeypatch.setattr(
+        "bayesgmm.escalation.work_allowed", lambda most: limits.append(progress.work_allowed(most)) or limits[-1]
+    )
+    asked: list[list[str]] = []
+    monkeypatch.setattr("bayesgmm.compare.to_refine", lambda found: asked.append(list(found)) or "2 full")
+    found = bg.compare_components(rows, [1, 2], checkpoint=tmp_path, **options)
+    assert asked == [["1 full", "2 full"]] and [limit < 1e11 for limit in limits] == [True, True, False]
+    assert found.table["status"].tolist() == ["converged", "converged"] and found.stages.loc[2, "draws"] > 0.0
+    limits.clear()
+    bg.compare_components(rows, [1, 2], effort="full", **options)
+    assert [limit < 1e11 for limit in limits] == [False, False] and len(asked) == 1
+
+
+def test_a_fit_that_was_kept_short_is_rough_if_its_chains_agree(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = copy(comparison.fits[2])
+    fit.posterior_, fit._cache = fit.posterior_.copy(), {}
+    fit.posterior_.attrs = fit.posterior_.attrs | {"kept_short": 1}
+    fit.diagnose = lambda: SimpleNamespace(ok=False, verdict="Too short.")
+    found = score_candidate(fit, seconds=0.0)
+    by_chain = [fit.posterior_.isel(chain=[c])["log_likelihood"]["obs"].values for c in range(4)]
+    each = [np.log(np.exp(x).mean(axis=(0, 1))).sum() for x in by_chain]
+    assert found.status == "rough" and found.elpd_mcse == pytest.approx(np.std(each, ddof=1) / 2)
+    monkeypatch.setattr("bayesgmm.candidate.MOST_ROUGH", 0.5 * found.elpd_mcse)
+    assert score_candidate(fit, seconds=0.0).status == "not converged"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 
-from bayesgmm.convergence import convergence_table, group_chains, r_hat
+from bayesgmm.convergence import convergence_table, ess_of_means, group_chains, r_hat
 from bayesgmm.gate import Gate
 
 
@@ -93,3 +94,17 @@ def test_agreeing_or_wandering_chains_are_not():
     assert group_chains(np.cumsum(rng.normal(size=(5, 4, 300)), axis=-1)) is None
     assert group_chains(autoregressive(4, 500, 0.95)[None]) is None
     assert group_chains(rng.normal(size=(5, 1, 300))) is None
+
+
+@pytest.mark.parametrize("shape", [(4, 1000), (4, 250), (2, 101)])
+def test_effective_sample_sizes_of_many_means_are_arviz_s(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, *shape))
+    slow = rng.uniform(-0.6, 0.99, size=(60, 1))
+    for t in range(1, shape[1]):
+        x[..., t] += slow * x[..., t - 1]
+    x[40:50] = np.exp(x[40:50])
+    x[50:, 0] += 3.0  # chains that disagree
+    x[0] = 7.0
+    expected = [array_stats.ess(v, method="mean") for v in x]
+    np.testing.assert_allclose(ess_of_means(x), expected, rtol=1e-9)

@@ -14,7 +14,7 @@ from bayesgmm.empty_components import EmptyComponentRatio
 from bayesgmm.errors import InputError
 from bayesgmm.evidence import Evidence
 from bayesgmm.merging import Merging
-from bayesgmm.ranking import elpd_table, predict_as_well, probabilities, scale_table
+from bayesgmm.ranking import elpd_table, predict_as_well, probabilities, scale_table, to_refine
 from bayesgmm.recommend import recommend
 
 N = 100
@@ -131,6 +131,33 @@ def test_failed_fits_are_named_and_not_ranked() -> None:
     assert "K = 3 failed its convergence gate and is not ranked: Chains disagree." in said.sentences
     assert "K = 3: no WAIC: too short" in said.sentences
     assert np.isnan(probabilities(found)[3])
+
+
+def rough(k: int, elpd_i: Any, error: float, **options: Any) -> Candidate:
+    return candidate(k, elpd_i, None, converged=False, rough=True, elpd_mcse=error, **options)
+
+
+def test_a_rough_fit_is_refined_where_the_answer_depends_on_it() -> None:
+    """K = 2 is best by far; rough fits near it do not matter, if they are not smaller or much better."""
+    found = {1: candidate(1, -3.0, None), 2: candidate(2, -2.0, None), 3: rough(3, -2.0, 0.5)}
+    assert to_refine(found) is None
+    assert "would be the same" in str(recommend(found)) and "K = 3 (elpd to 0.5)" in str(recommend(found))
+    # It is named itself.
+    assert to_refine({1: candidate(1, -3.0, None), 2: rough(2, -2.0, 0.5)}) == 2
+    # Within two errors of leaving K = 2 behind by more than 4: N rows, 3.5 nats better, 0.5 nats of error.
+    better = -2.0 + 3.5 / N
+    assert to_refine({2: candidate(2, -2.0, None), 3: rough(3, better, 0.5)}) == 3
+    assert to_refine({2: candidate(2, -2.0, None), 3: rough(3, better, 0.2)}) is None
+    # A smaller one that could come near the best.
+    worse = -2.0 - 5.0 / N
+    assert to_refine({2: rough(2, worse, 0.6), 3: candidate(3, -2.0, None)}) == 2
+    assert to_refine({2: rough(2, worse, 0.4), 3: candidate(3, -2.0, None)}) is None
+    said = str(recommend({2: candidate(2, -2.0, None), 3: rough(3, better, 0.5)}))
+    assert "The answer could change with K = 3: compare again with effort='full'." in said
+
+
+def test_what_was_left_undone_is_said() -> None:
+    assert "The 3 seconds were over." in str(recommend(agreeing(), ["The 3 seconds were over."]))
 
 
 def test_nothing_converged() -> None:
