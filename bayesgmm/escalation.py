@@ -40,6 +40,8 @@ __all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
 
 INFERENCES = ("nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto")
 SAMPLERS = ("nutpie", "pymc")
+_NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradients a draw, roughly
+_ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 
@@ -79,6 +81,13 @@ class Request:
     def options(self) -> dict[str, Any]:
         names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def gradient_work(self) -> float:
+        """Multiply-adds of a gradient, roughly."""
+        n, d = self.table.n_rows, self.table.n_features
+        squares = 2.0 * d if self.structure.diagonal else float(d * d)
+        return 2.0 * n * self.n_components * (squares + 2.0 * d + 20.0)
 
     @property
     def n_components(self) -> int:
@@ -122,10 +131,30 @@ def draw_posterior(
             return kept, "laplace"
         draws, _ = draw_posterior(request, inference="nuts", sampler=sampler, escalate=escalate)
         return replace(draws, notes=(why, *draws.notes)), "nuts"
+    request, said = _affordable(request)
     run = _nuts(request, sampler)
+    if said:
+        draws = run()
+        return replace(draws, notes=(said, *draws.notes)), inference
     if escalate and request.can_pass:
         return _escalated(request, run, sampler), inference
     return run(), inference
+
+
+def _affordable(request: Request) -> tuple[Request, str]:
+    """The request with as many draws of NUTS as minutes allow, and a sentence if they are fewer than asked for."""
+    asked = request.gradient_work * _STEPS * (request.draws + request.tune) * request.chains
+    if asked <= _NUTS_WORK:
+        return request, ""
+    share = _NUTS_WORK / asked
+    draws, tune = max(25, int(share * request.draws)), max(50, int(share * request.tune))
+    if draws >= request.draws and tune >= request.tune:
+        return request, ""
+    said = (
+        f"{request.draws} draws a chain of so large a table would take NUTS very long: {draws} were made, after {tune} "
+        "of tuning, and the sampler was not changed where they do not suffice. inference='laplace' suits long tables."
+    )
+    return replace(request, draws=min(draws, request.draws), tune=min(tune, request.tune)), said
 
 
 def _approximation(request: Request, inference: str) -> Draws:
@@ -170,12 +199,17 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
         from bayesgmm.inference.pymc_face import sample_pymc
 
         sample = sample_pymc
-    return partial(sample, *request.problem, **request.options | {"target_accept": request.target_accept})
+    options = request.options | {"target_accept": request.target_accept}
+    if sampler == "nutpie":
+        options["max_steps"] = 4.0 * _NUTS_WORK / request.gradient_work
+    return partial(sample, *request.problem, **options)
 
 
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
+    from bayesgmm.inference.first_use import finish
     from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
 
+    finish()
     most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
     work = work_allowed(most)
     draws = sample_gibbs(
@@ -188,8 +222,11 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     )
     notes = (*notes, *draws.notes)
     if work < most and not request.judge(draws).ok:
-        notes = (*notes, "Sampling was kept short, and its gate did not pass: the numbers of this fit are rough.")
-        return replace(draws, notes=notes, extra=draws.extra | {"kept_short": 1})
+        step = max(1, draws.shape[1] // _ROUGH_DRAWS)
+        said = "Sampling was kept short, and its gate did not pass: the numbers of this fit are rough."
+        if step > 1:
+            said += f" One draw in {step} is kept: more would say nothing new."
+        return replace(draws.thinned(step), notes=(*notes, said), extra=draws.extra | {"kept_short": 1})
     return replace(draws, notes=notes)
 
 

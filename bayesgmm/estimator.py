@@ -176,6 +176,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         return self
 
     def _fit(self, table: Table, structure: Structure, prior: ResolvedPrior) -> None:
+        if self.n_components > 1 and self.inference in ("nuts", "gibbs", "auto"):
+            from bayesgmm.inference.first_use import begin
+
+            begin()
         with stage("EM"):
             em, candidates = fit_em_candidates(
                 table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed

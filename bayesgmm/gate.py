@@ -29,6 +29,7 @@ __all__ = ["Gate", "Judge", "gate_of_tree"]
 Array = NDArray[np.float64]
 
 _DISAGREE = 1.04  # R-hat
+_ROUGHLY_AGREE = 1.1
 _MARGIN = 1.5
 
 
@@ -55,6 +56,13 @@ class Gate:
     def ok(self) -> bool:
         """Every quantity passes."""
         return bool(self.table["ok"].all())
+
+    @property
+    def rough(self) -> bool:
+        """Chains roughly agree, with a tenth of the effective draws: enough for scores, which say their own errors."""
+        failed = self.table[~self.table["ok"]]
+        ess = failed[["ess_bulk", "ess_tail"]].min(axis=1)
+        return bool((failed["r_hat"] < _ROUGHLY_AGREE).all() and (ess > ESS_MIN / 10.0).all())
 
     @property
     def shortfall(self) -> float:

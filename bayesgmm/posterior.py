@@ -25,8 +25,8 @@ __all__ = ["FORMAT_VERSION", "build_tree"]
 Array = NDArray[np.float64]
 
 FORMAT_VERSION = 1
-# Numbers up to which the pointwise log-likelihood (draws x rows) is stored: 800 MB.
-MAX_LOG_LIKELIHOOD = 100_000_000
+# Numbers up to which the pointwise log-likelihood (draws x rows) is stored: 320 MB.
+MAX_LOG_LIKELIHOOD = 40_000_000
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "xarray", "arviz", "pymc", "nutpie")
 
 

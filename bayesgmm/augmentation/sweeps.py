@@ -21,15 +21,13 @@ from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jum
 from bayesgmm.augmentation.lone_rows import move_row
 from bayesgmm.augmentation.regrouping import regroup
 from bayesgmm.augmentation.state import copy_state, new_copy
-from bayesgmm.augmentation.walks import walk
 from bayesgmm.compiled import add, compiled, put
 from bayesgmm.kernels import log_normalizers
 
-__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "WALK_EVERY", "Allocation", "new_allocation", "sweep_many"]
+__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "Allocation", "new_allocation", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-WALK_EVERY = 2  # jumps
 # Numbers that `sweep_many` counts, and where those of kinds of jumps, of rows moved alone and of walks begin.
 KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_KINDS, 5 + 2 * N_KINDS, 9 + 2 * N_KINDS
 
@@ -139,7 +137,7 @@ def _watch(rng, row_weights, rows):
 
 @compiled
 def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint,
-               groupings, redraws, jump_every, tries, shares, walk_steps, out_weights, out_means, out_latent,
+               groupings, redraws, jump_every, tries, shares, out_weights, out_means, out_latent,
                out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
@@ -148,7 +146,7 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
     rng : numpy.random.Generator
     first : int; sweeps that the chain has made before this call
     features, row_weights : (D, N), (N,)
-    bins : Bins; those of a coarse table by which jumps and walks are judged first, or none
+    bins : Bins; those of a coarse table by which jumps are judged first, or none
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
@@ -156,11 +154,8 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
     jump_every, tries, shares : int, int, (N_KINDS,)
         So many jumps are tried every so many sweeps, unless there are no proposals; with these probabilities of each
         kind, in the order of `bayesgmm.augmentation.jumps`.
-    walk_steps : int
-        Steps of a walk, with every `WALK_EVERY`th jump; 0 for none.
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
-        of jump, in the order of `shares`, for rows moved alone, for steps of walks, and for pairs drawn anew, proposed
-        and accepted
+        of jump, in the order of `shares`, and for rows moved alone, proposed and accepted; the last four are of walks
     used : (M,) added to: jumps made by each proposal
     """
     n_components, d = state.means.shape
@@ -181,8 +176,6 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
     table = np.empty(1 << min(n_components, MAX_WHOLE))
     near = np.zeros(3, dtype=np.int64)
     n_sweeps = first
-    group, n_walked = np.zeros((4, d + 1, d + 1)), features.shape[1] if walk_steps > 0 else 0
-    reference, rest = np.empty(n_walked), np.empty(n_walked)
     for s in range(out_weights.shape[0]):
         for _ in range(thin):
             if fractional:
@@ -211,10 +204,6 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
                 vectors,
                 tally,
             )
-            walks = walk_steps > 0 and n_components > 1 and n_sweeps % (WALK_EVERY * jump_every) == 0
-            if walks and not fractional:
-                walk(rng, features, row_weights, bins, prior, redraws, walk_steps, state, scratch, matrices, group,
-                     log_norm, reference, rest, tally[WALKS:])  # fmt: skip
             jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
             watched = _watch(rng, row_weights, proposals.rows) if moves else -1
             ratio, log_likelihood, place = _allocate(
@@ -225,10 +214,6 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
             if fractional and not math.log(rng.random()) < ratio:
                 tally[2] += 1.0
                 copy_state(state, before)
-                changed, log_likelihood = True, math.nan
-            if walks and fractional:
-                walk(rng, features, row_weights, bins, prior, redraws, walk_steps, state, scratch, matrices, group,
-                     log_norm, reference, rest, tally[WALKS:])  # fmt: skip
                 changed, log_likelihood = True, math.nan
             for _ in range(tries if jumps else 0):
                 u, kind = rng.random(), np.int64(SINGLE)

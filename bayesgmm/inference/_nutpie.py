@@ -11,6 +11,7 @@ longer than the sampling of a small table.
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 import time
 import warnings
@@ -98,11 +99,13 @@ def run_chains(
     target_accept: float,
     adaptation: str,
     report: Callable[[int, int, int], None] | None = None,
+    max_steps: float = math.inf,
 ) -> tuple[list[ChainResult | None], bool]:
     """Run every chain, `cores` at a time; returns their results and whether the run was interrupted.
 
-    `report(chain, finished, divergences)` is called as draws are made. Ctrl-C, or the end of the time allowed, ends the
-    run and keeps what was drawn; a chain without a draw after tuning has no result.
+    `report(chain, finished, divergences)` is called as draws are made. Ctrl-C, the end of the time allowed, or
+    `max_steps` gradients of all chains end the run and keep what was drawn; a chain without a draw after tuning has no
+    result.
     """
     options = _Options(draws, tune, target_accept, adaptation)
     library = _library()
@@ -113,6 +116,7 @@ def run_chains(
             stacklevel=2,
         )
     running: dict[int, _Running] = {}
+    steps = [0] * len(chains)
     finished: dict[int, ChainResult] = {}
     interrupted = False
     try:
@@ -123,8 +127,8 @@ def run_chains(
                     finished[index] = _extract(running.pop(index).sampler)
             for index in range(len(chains)):
                 if len(running) < cores and index not in running and index not in finished:
-                    running[index] = _start(library, chains[index], index, options, report)
-            if out_of_time():
+                    running[index] = _start(library, chains[index], index, options, report, steps)
+            if out_of_time() or sum(steps) > max_steps:
                 raise KeyboardInterrupt
             time.sleep(0.002)
     except KeyboardInterrupt:
@@ -156,8 +160,9 @@ def _library() -> Any:
     return module if all(hasattr(module, attribute) for attribute in _NAMES) else None
 
 
-def _start(library: Any, chain: Chain, index: int, options: _Options, report: Any) -> _Running:
+def _start(library: Any, chain: Chain, index: int, options: _Options, report: Any, steps: list[int]) -> _Running:
     def callback(progress: list[Any]) -> None:
+        steps[index] = progress[0].total_num_steps
         if report is not None:
             report(index, progress[0].finished_draws, progress[0].divergences)
 

@@ -19,7 +19,7 @@ from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.redraws import Redraws, no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.state import ChainState
-from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, Allocation, new_allocation, sweep_many
+from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, Allocation, new_allocation, sweep_many
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.params import MixtureParams, inverse_cholesky
@@ -27,13 +27,14 @@ from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import out_of_time
 from bayesgmm.structure import Structure
 
-__all__ = ["JUMP_EVERY", "ChainDraws", "GibbsProblem", "Jumps", "Sweeps", "run_chains", "start_state"]
+__all__ = ["JUMP_EVERY", "WALK_EVERY", "ChainDraws", "GibbsProblem", "Jumps", "Sweeps", "run_chains", "start_state"]
 
 Array = NDArray[np.float64]
 
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 2  # sweeps, after the first round
+WALK_EVERY = 2  # jumps
 _ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
 _RAREST = 0.15  # times as often as the others
 
@@ -138,9 +139,36 @@ class Sweeps:
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
         p, jumps = self.problem, self.jumps
+        if jumps.walk_steps and len(state.weights) > 1:
+            self._advance_walking(rng, thin, state, allocation, out, tally, used)
+            return
         sweep_many(rng, first, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state,
                    allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every, jumps.tries,
-                   jumps.shares, jumps.walk_steps, *out, tally, used)  # fmt: skip
+                   jumps.shares, *out, tally, used)  # fmt: skip
+
+    def _advance_walking(
+        self, rng: np.random.Generator, thin: int, state: ChainState, allocation: Allocation, out: Sequence[Array],
+        tally: Array, used: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        """A walk before every few sweeps: compiled apart, since most tables are too short to need it."""
+        from bayesgmm.augmentation.walks import walk
+
+        p, jumps, every = self.problem, self.jumps, WALK_EVERY * self.jumps.every
+        d, n = p.features.shape
+        scratch = (
+            ChainState(*(a.copy() for a in state)), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)),
+            np.empty(len(state.weights)), np.empty(n), np.empty(n),
+        )  # fmt: skip
+        for s in range(len(out[0])):
+            for begun in range(0, thin, every):
+                walk(rng, p.features, p.table.weights, jumps.bins, p.packed, jumps.redraws, jumps.walk_steps, state,
+                     *scratch, tally[WALKS:])  # fmt: skip
+                allocation.component[:] = -1
+                sweep_many(
+                    rng, 0, min(every, thin - begun), p.features, p.table.weights, jumps.bins, p.packed, self.refresh,
+                    state, allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.every,
+                    jumps.tries, jumps.shares, *(o[s : s + 1] for o in out), tally, used,
+                )  # fmt: skip
 
 
 def run_chains(

@@ -24,8 +24,7 @@ from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.sweeps import WALK_EVERY
-from bayesgmm.inference.chains import JUMP_EVERY, ChainDraws, GibbsProblem, Jumps
+from bayesgmm.inference.chains import JUMP_EVERY, WALK_EVERY, ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.modes import Mode
 from bayesgmm.params import MixtureParams, inverse_cholesky

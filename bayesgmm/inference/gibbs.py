@@ -69,13 +69,14 @@ def sample_gibbs(
     draws, chains : int
         Draws kept of each chain, thinned as they are made, and number of chains.
     tune : int
-        Half of the sweeps of each scout, fewer in tables of many rows, and so of each chain before the first round.
+        Half of the sweeps of each scout, fewer in tables of many rows or where it may be rough, and so of each chain
+        before the first round.
     cores : int or None
         Chains that run at once; None uses every processor. Draws do not depend on it.
     max_work : float
         Work of the longest round, in multiply-adds; the thinning follows from it.
     rough : bool
-        End as soon as chains agree, with a fifth of the effective draws that the gate asks for.
+        End as soon as chains roughly agree (`bayesgmm.gate.Gate.rough`).
 
     Raises
     ------
@@ -91,6 +92,7 @@ def sample_gibbs(
     refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
     alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))
     work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
+    tune = tune // 2 if rough else tune
     tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
     if interrupted:

@@ -25,19 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm.augmentation.matrices import invert
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import TALLY, new_allocation, sweep_many
 from bayesgmm.bridge import bridge
-from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
 from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import GibbsProblem, Jumps, start_state
+from bayesgmm.inference.first_use import finish
 from bayesgmm.inference.rounds import choose_refresh
-from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.params import MixtureParams
+from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import out_of_time
 from bayesgmm.streaming import pointwise_log_density
@@ -50,6 +48,7 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _CHAINS, _SWEEPS, _TIMES = 200, 12, (1, 2, 4)  # of both, in each attempt
+_NUMBERS = 2_000_000  # of covariances, kept at a time
 _DRIFT = 0.03  # nats, below which, or one standard error, it is not made longer
 
 
@@ -91,6 +90,7 @@ def bridge_repair(
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
         log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), diagonal=structure.diagonal)
         log_density = (log_density - float(np.log(table.scale).sum())) * table.weights[rows]
+        finish()
         starts = _Starts.of(table, structure, prior, posterior)
         scores, errors, drifts = elpd_i.copy(), np.full(len(rows), math.nan), np.full(len(rows), math.nan)
         weights = softmax(-log_density, axis=0)
@@ -155,16 +155,7 @@ def _score(
     w = np.minimum(weights, len(weights) ** -0.5)
     places = (np.arange(n_chains) + rng.random()) / n_chains
     index = np.minimum(np.searchsorted(np.cumsum(w) / w.sum(), places), len(w) - 1)
-    problem, states, out = starts.problem, starts.at(index), np.empty((n_chains, n_sweeps))
-    k, d = states.means.shape[1:]
-    jumps, kept = Jumps.none(k, d), [np.empty((n_sweeps, *a.shape[1:])) for a in states[:4]]
-    allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
-    _sweep_without(
-        rng, row, problem.features, problem.table.weights, jumps.bins, problem.packed, starts.refresh, states,
-        allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.redraws, jumps.shares, *kept,
-        np.zeros(TALLY), np.zeros(0, dtype=np.int64), out,
-    )  # fmt: skip
-    out = (out - float(np.log(problem.table.scale).sum())) * problem.table.weights[row]
+    out = _sweep_without(starts, row, index, n_sweeps, rng)
     none = np.zeros_like(log_density)
 
     def between(first: int, last: int) -> tuple[float, float, float]:
@@ -181,29 +172,32 @@ def _score(
     return score, error, 0.0 if drift <= max(_DRIFT, math.hypot(noise, noise_before)) else drift
 
 
-@compiled
-def _sweep_without(rng, row, features, row_weights, bins, prior, refresh, states, allocation, proposals, joint,
-                   groupings, redraws, shares, kept_weights, kept_means, kept_latent, kept_cholesky, tally, used,
-                   out):  # fmt: skip
-    """out[m, t] = log density of the row after t + 1 sweeps without it, from state m; `kept_*` are scratch."""
-    weights = row_weights.copy()
+def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rng: np.random.Generator) -> Array:
+    """(M, T) log-likelihood of the row after each of T sweeps without it, in chains from the draws `index` (M,)."""
+    problem, table, (k, d) = starts.problem, starts.problem.table, starts.means.shape[1:]
+    weights = table.weights.copy()
     weights[row] = 0.0
-    n_components, d = states.means.shape[1:]
-    shared = states.cholesky.shape[1] < n_components
-    y, one = np.ascontiguousarray(features[:, row : row + 1]), np.ones(1)
-    log_norm, scaling, none = np.empty(n_components), np.zeros((n_components, d, d)), np.empty((0, 0))
-    for m in range(len(out)):
-        state = ChainState(states.weights[m], states.means[m], states.latent[m], states.cholesky[m], states.scaling[m])
-        allocation.component[:] = -1
-        sweep_many(rng, 0, 1, features, weights, bins, prior, refresh, state, allocation, proposals, joint, groupings,
-                   redraws, 1, 1, shares, 0, kept_weights, kept_means, kept_latent, kept_cholesky, tally,
-                   used)  # fmt: skip
-        for t in range(out.shape[1]):
-            for k in range(n_components):
-                invert(kept_cholesky[t, 0 if shared else k], scaling[k])
-            log_normalizers(np.log(kept_weights[t]), scaling, log_norm)
-            out[m, t] = mixture_pass(y, one, log_norm, kept_means[t], scaling, not prior.correlated, np.empty(0), none,
-                                     np.empty((0, 0, 0)), np.empty(0), none)  # fmt: skip
+    jumps, allocation = Jumps.none(k, d), new_allocation(k, d, table.n_rows, problem.fractional)
+    tally, used, out = np.zeros(TALLY), np.zeros(0, dtype=np.int64), np.empty((len(index), n_sweeps))
+    step = max(1, _NUMBERS // (n_sweeps * k * d * d))
+    for first in range(0, len(index), step):
+        part = slice(first, first + step)
+        states = starts.at(index[part])
+        kept = [np.empty((len(a), n_sweeps, *a.shape[1:])) for a in states[:4]]
+        for m in range(len(states.weights)):
+            allocation.component[:] = -1
+            sweep_many(
+                rng, 0, 1, problem.features, weights, jumps.bins, problem.packed, starts.refresh,
+                ChainState(*(a[m] for a in states)), allocation, jumps.proposals, jumps.joint, jumps.groupings,
+                jumps.redraws, 1, 1, jumps.shares, *(a[m] for a in kept), tally, used,
+            )  # fmt: skip
+        w, mean, _, cholesky = (a.reshape(-1, *a.shape[2:]) for a in kept)
+        scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(w), k, d, d)).copy()
+        density = pointwise_log_density(
+            table.standardized[row : row + 1], w, mean, scaling, diagonal=problem.structure.diagonal
+        )
+        out[part] = density.reshape(-1, n_sweeps)
+    return (out - float(np.log(table.scale).sum())) * table.weights[row]
 
 
 def _generator(root: np.random.SeedSequence, row: int, attempt: int) -> np.random.Generator:

@@ -6,6 +6,7 @@ with several modes shows as disagreement between chains rather than passing unse
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -53,6 +54,7 @@ def sample_nuts(
     target_accept: float = 0.8,
     adaptation: str = "diag",
     mode_window: float = MODE_WINDOW,
+    max_steps: float = math.inf,
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by NUTS on the compiled density.
@@ -73,6 +75,8 @@ def sample_nuts(
         nutpie's mass matrix: ``"diag"`` or ``"low_rank"``.
     mode_window : float
         Chains start, in turn, at the modes within so many nats of the best.
+    max_steps : float
+        Gradients of all chains, after which the run ends with the draws there are.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def sample_nuts(
     with sampling_progress(progressbar, chains, tune + draws, "NUTS") as report:
         results, interrupted = run_chains(
             jobs, draws=draws, tune=tune, cores=min(cores or available_cores(), chains),
-            target_accept=target_accept, adaptation=adaptation, report=report,
+            target_accept=target_accept, adaptation=adaptation, report=report, max_steps=max_steps,
         )  # fmt: skip
     done = [i for i, result in enumerate(results) if result is not None]
     if not done:

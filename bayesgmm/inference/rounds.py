@@ -33,7 +33,7 @@ _SHORTEST_STEP = 1.5
 # Where a long round is gone on from, less than is asked for: what is too short then is gone on from once more. Long, in
 # multiply-adds: some five seconds on two cores, beside which judging costs little.
 _LONG, _LESS, _SHORTEST_STEP_ON = 5e10, 0.85, 1.25
-_ROUGH = 7.5  # with a margin of a half, a fifth of the effective draws wanted
+_CHEAP = 3.0  # times as long, up to which a round that would do roughly is rather gone on from
 _HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
@@ -44,14 +44,17 @@ _ACCEPTED = 0.2
 
 
 class Judgement(Protocol):
-    """What a round is judged by: whether it passes the gate, and if not how many times as long a run would, as far as
-    that can be told."""
+    """What a round is judged by: whether it passes the gate, if not how many times as long a run would, as far as that
+    can be told, and whether it does roughly."""
 
     @property
     def ok(self) -> bool: ...
 
     @property
     def shortfall(self) -> float: ...
+
+    @property
+    def rough(self) -> bool: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def sample_in_rounds(
     least_work, max_work : float
         Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
     rough : bool
-        A round whose chains agree does, if `_ROUGH` times as long a one would pass.
+        A round whose chains agree roughly does, unless little more would pass.
     places : Places, optional
         What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
     """
@@ -119,7 +122,8 @@ def sample_in_rounds(
             return replace(earlier[1], partial=True)
         result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted, restarted))
         judgement = judge(result)
-        if interrupted or judgement.ok or (rough and judgement.shortfall <= _ROUGH) or out_of_time():
+        enough = rough and judgement.shortfall > _CHEAP and judgement.rough
+        if interrupted or judgement.ok or enough or out_of_time():
             return result
         earlier = made, result
         goes_on = 0.0 if math.isinf(judgement.shortfall) else 1.0

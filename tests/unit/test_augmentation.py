@@ -37,6 +37,7 @@ from bayesgmm.augmentation.redraws import no_redraws
 from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
+from bayesgmm.augmentation.walks import walk
 from bayesgmm.convergence import r_hat
 from bayesgmm.data import prepare_table
 from bayesgmm.density import Density
@@ -117,11 +118,17 @@ def geweke(
         kinds[2], kinds[0] = 0.0, 0.4
     if k > K:
         kinds[:] = 0.0, 0.0, 0.0, 0.0, 1.0
+    scratch = (
+        ChainState(*(a.copy() for a in state)), np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(k),
+        np.empty(n), np.empty(n),
+    )  # fmt: skip
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
+        if walk_steps:
+            walk(rng, features, ones, bins, packed, redraws, walk_steps, state, *scratch, tally[WALKS:])
         sweep_many(
             rng, 0, 1, features, ones, bins, packed, refresh, state, allocation, proposals, joint, groupings,
-            redraws, 1, 2 if n_bins else 1, kinds, walk_steps,
+            redraws, 1, 2 if n_bins else 1, kinds,
             *(a[s : s + 1] for a in out), tally, np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
@@ -308,7 +315,7 @@ def test_ctrl_c_gives_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         fit = bg.BayesianGMM(2, inference="gibbs", draws=20_000, tune=100, random_seed=1, progressbar=False)
-        with pytest.warns(bg.NotConvergedWarning, match="the run was interrupted"):
+        with pytest.warns(bg.NotConvergedWarning, match="the run was ended before it was done"):
             fit.fit(np.repeat(bg.datasets.load_faithful().to_numpy(), 20, axis=0))
     finally:
         signal.signal(signal.SIGINT, before)

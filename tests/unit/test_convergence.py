@@ -108,3 +108,15 @@ def test_effective_sample_sizes_of_many_means_are_arviz_s(shape: tuple[int, int]
     x[0] = 7.0
     expected = [array_stats.ess(v, method="mean") for v in x]
     np.testing.assert_allclose(ess_of_means(x), expected, rtol=1e-9)
+
+
+def test_a_gate_that_fails_may_pass_roughly() -> None:
+    rng = np.random.default_rng(3)
+    independent, slow = rng.normal(size=(4, 1000)), rng.normal(size=(4, 1000))
+    for t in range(1, 1000):
+        slow[:, t] += 0.95 * slow[:, t - 1]
+    assert Gate({"x": independent}).rough and Gate({"x": independent}).ok
+    roughly = Gate({"x": independent, "y": slow, "one": np.ones((4, 1000))})
+    assert roughly.rough and not roughly.ok
+    apart = slow + np.array([[0.0], [0.0], [0.0], [4.0 * slow.std()]])
+    assert not Gate({"y": apart}).rough and not Gate({"y": np.full((4, 1000), np.nan)}).rough

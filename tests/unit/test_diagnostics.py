@@ -163,7 +163,7 @@ def test_divergences_and_partial_runs_are_stated_and_not_ok():
     result = diagnose(make_tree(rows_around(), draws, stats={"diverging": diverging}, partial=1))
     assert result.n_divergences == 7
     assert not result.ok
-    assert "7 of 2000 draws diverged and the run was interrupted" in result.verdict
+    assert "7 of 2000 draws diverged and the run was ended before it was done" in result.verdict
     assert result.verdict.startswith("Not reliable yet")
 
 

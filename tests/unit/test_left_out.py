@@ -18,6 +18,7 @@ from bayesgmm.inference.nuts import sample_nuts
 from bayesgmm.kfold import held_out_scores
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import MixturePrior, ResolvedPrior
+from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import get_structure
 from bayesgmm.tree import equal_draws
 
@@ -86,11 +87,13 @@ def test_chains_that_have_not_forgotten_where_they_began_show_in_the_error(monke
     posterior = nuts(table, prior, start, 1)
     lasts = []
 
-    def slow(rng: np.random.Generator, *others: object) -> None:
-        out = others[-1]
-        assert isinstance(out, np.ndarray)
-        lasts.append(out.shape)
-        out[:] = -3.0 + 0.1 * rng.standard_normal(out.shape) - falls * np.linspace(0.0, 3.0, out.shape[1])
+    weights, means, scaling = posterior.flat()
+    density = pointwise_log_density(table.standardized[:1], weights, means, scaling, diagonal=True)
+    centre = (density.mean() - np.log(table.scale).sum()) * table.weights[0]
+
+    def slow(starts: object, row: int, index: Array, n_sweeps: int, rng: np.random.Generator) -> Array:
+        lasts.append((len(index), n_sweeps))
+        return centre + 0.1 * rng.standard_normal(lasts[-1]) - falls * np.linspace(0.0, 3.0, n_sweeps)
 
     monkeypatch.setattr(left_out, "_sweep_without", slow)
     repair = bridge_repair(table, get_structure("diag"), prior, posterior, random_seed=2)
