@@ -72,8 +72,9 @@ def predict_as_well(candidates: Mapping[Label, Candidate]) -> list[Label]:
     return sorted(near, key=lambda label: (candidates[label].n_components, candidates[label].n_parameters))
 
 
-def to_refine(candidates: Mapping[Label, Candidate]) -> Label | None:
-    """The rough fit that the recommendation depends on: it names it, or could if elpd were off by two standard errors.
+def to_refine(candidates: Mapping[Label, Candidate], n_errors: float = 1.0) -> Label | None:
+    """The rough fit that the recommendation depends on: it names it, or could if elpd were off by so many standard
+    errors.
 
     The smallest K is recommended that predicts about as well as the best. So first the fit that is named; then rough
     ones with fewer components that could come near the best, then one that could leave the named fit behind.
@@ -87,7 +88,7 @@ def to_refine(candidates: Mapping[Label, Candidate]) -> Label | None:
         return named
     allowed = np.maximum(table["diff_se"], NEGLIGIBLE_ELPD)
     for label in sorted(rough, key=lambda label: candidates[label].n_components):
-        elpd, slack = table["elpd_diff"][label], 2.0 * candidates[label].elpd_mcse
+        elpd, slack = table["elpd_diff"][label], n_errors * candidates[label].elpd_mcse
         smaller = candidates[label].n_components < candidates[named].n_components
         if smaller and elpd + slack >= -allowed[label]:
             return label

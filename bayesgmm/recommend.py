@@ -209,7 +209,7 @@ def _saved(candidates: Mapping[Label, Candidate], label: Label) -> list[str]:
         return []
     errors = ", ".join(f"{_name(candidates, n)} (elpd to {candidates[n].elpd_mcse:.1f})" for n in rough)
     said = f"Rough, sampled only as long as the comparison seemed to need: {errors}."
-    open_ = to_refine(candidates)
+    open_ = to_refine(candidates, 2.0)
     if label in rough:
         return [f"{said} The fit that is recommended is among them: its own intervals need effort='full'."]
     if open_ is not None:

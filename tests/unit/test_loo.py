@@ -156,7 +156,7 @@ def test_doubtful_rows_are_repaired_but_trusted_without() -> None:
 
 
 def test_a_repair_must_answer_for_every_row() -> None:
-    with pytest.raises(InputError, match="'MixIS' must give one score and one error for each of 1 rows"):
+    with pytest.raises(InputError, match="'chains' must give one score and one error for each of 1 rows"):
         reference(repairs={"chains": lambda rows, _: (np.zeros(3), np.zeros(3))})
 
 
