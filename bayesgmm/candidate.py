@@ -52,7 +52,7 @@ class Candidate:
     rough : bool
         It did not, since sampling was kept short, but chains agree on the scores.
     elpd_mcse : float
-        Monte Carlo standard error of elpd: of a rough fit, by the differences between its chains.
+        Monte Carlo standard error of elpd, where rows say theirs: of a rough fit with the differences between chains.
     verdict, method, notes : str
         Of the diagnosis, of the sampler, and what was done besides (escalation); `notes` may be empty.
     log_likelihood, aicc, bic, icl : float
@@ -148,8 +148,10 @@ def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, fl
     rough = apart is not None and apart <= MOST_ROUGH
     # Repairs are worth their time only for a fit that takes part in the ranking.
     loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
-    mcse = apart if apart is not None else math.nan if loo is None else loo.mcse
-    evidence = attempt("log evidence", fit.log_evidence)
+    of_rows = math.nan if loo is None else math.sqrt(float(np.nansum(loo.mcse_i**2)))
+    mcse = of_rows if apart is None else math.hypot(apart, of_rows)
+    hopeless = kept_short and not rough  # its evidence would not be used
+    evidence = None if hopeless else attempt("log evidence", fit.log_evidence)
     if loo is not None and not loo.ok:
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:

@@ -41,8 +41,8 @@ Finished = tuple["BayesianGMM", float, dict[str, float]]
 Scored = tuple["BayesianGMM", Candidate]
 
 EFFORTS = ("default", "full")
-_SHORT_WORK = 2.2e10  # multiply-adds of the longest round of a fit at first, some five seconds on two cores
-_REFINED = 1  # fits sampled again until their gate passes
+# Multiply-adds of the longest round of a fit at first, some five seconds on two cores; of one that is sampled again.
+_SHORT_WORK, _REFINING_WORK = 2.2e10, 1e11
 
 
 def compare_components(
@@ -160,13 +160,13 @@ def compare_components(
                     saved.write(fit, candidate.seconds, candidate.secondary)
                 if fit.posterior_.attrs["partial"] and not out_of_time():
                     raise KeyboardInterrupt
-            for _ in range(_REFINED if effort == "default" else 0):
-                named = to_refine({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
-                if named is None or out_of_time():
-                    break
-                again = next(pair for pair in found if f"{pair[0]} {pair[1]}" == named)
-                before = found[again][1].seconds
-                for pair, fit, unfinished in _run([(again, (X, sample_weight, options, secondary, None, math.inf))]):
+            wanted = None
+            if effort == "default" and not out_of_time():
+                wanted = to_refine({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+            if wanted is not None:
+                again = next(pair for pair in found if f"{pair[0]} {pair[1]}" == wanted)
+                before, rest = found[again][1].seconds, (X, sample_weight, options, secondary, None, _REFINING_WORK)
+                for pair, fit, unfinished in _run([(again, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate
                     if saved is not None:
@@ -247,9 +247,13 @@ def _fit_by(deadline: float, pair: Pair, *rest: Any) -> Any:
 
 
 def _run(
-    jobs: list[tuple[Pair, tuple[Any, ...]]], *, n_jobs: int | None = 1, backend: str | None = None
+    jobs: list[tuple[Pair, tuple[Any, ...]]],
+    *,
+    n_jobs: int | None = 1,
+    backend: str | None = None,
+    finish_first: bool = True,
 ) -> Iterator[tuple[Pair, BayesianGMM, Candidate]]:
-    """Results of the jobs as they come. Ends when the time is up, but for the first job, which is always finished."""
+    """Results of the jobs as they come. Ends when the time is up, but for the first job, if that is to be finished."""
     from joblib import Parallel, delayed, effective_n_jobs
 
     told: dict[tuple[str, type[Warning]], None] = {}
@@ -257,7 +261,7 @@ def _run(
         if effective_n_jobs(n_jobs) == 1:
             for number, (pair, rest) in enumerate(jobs):
                 try:
-                    with patient() if number == 0 else nullcontext():
+                    with patient() if number == 0 and finish_first else nullcontext():
                         _, fit, candidate, messages = _fit_and_score(pair, *rest)
                 except KeyboardInterrupt:
                     if out_of_time():

@@ -50,7 +50,7 @@ OMEGA_SEPARATE = 0.01
 _LEFT_OUT_MAX = 0.01
 _SHARP = 0.03  # Monte Carlo error with which the first, cheaper proposal is kept
 _MANY = 6  # relabellings above which one proposal a mode comes first: it costs 2^K, not K!
-_SHARP_ENOUGH = 0.15
+_SHARP_ENOUGH, _COSTLY = 0.15, 200_000  # relabellings times dimensions, beyond which it is the only one
 _PILOT = 200  # draws that decide which permutations matter
 
 
@@ -245,7 +245,8 @@ def evidence_of_draws(
         )
 
     first_try = by_modes() if len(order) > _MANY else None
-    if first_try is not None and first_try.mcse < _SHARP_ENOUGH:
+    costly = len(order) * density.n_dim > _COSTLY
+    if first_try is not None and (first_try.mcse < _SHARP_ENOUGH or costly):
         total, first = permuted_log_density(proposal, density, w[pilot], m[pilot], t[pilot], order)
         return evidence(first_try, words, float((total - first).mean()), 0.0)
 

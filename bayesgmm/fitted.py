@@ -185,7 +185,7 @@ class FittedMixture:
         def compute() -> LooResult:
             before = self.loo(repair=False, force=True)
             with stage("repairs of LOO"):
-                return repaired(before, self._repairs())
+                return repaired(before, self._repairs(int((before.pareto_k > before.good_k).sum())))
 
         return self._once("loo True", compute)
 
@@ -203,24 +203,27 @@ class FittedMixture:
                 f"{what} needs draws from the posterior, but {fault}: fit with inference='nuts', or pass force=True."
             )
 
-    def _repairs(self) -> dict[str, Callable[..., Any]]:
-        """Short chains without the row, with about as much work in all as the fit's own draws took."""
+    def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:
+        """Short chains without the row, with about as much work in all as the fit's own draws took, and once at least
+        for so many rows."""
         from bayesgmm.elpd import SCORE_MCSE
-        from bayesgmm.inference.left_out import bridge_repair
+        from bayesgmm.inference.left_out import SWEEPS_A_ROW, bridge_repair
 
         repair = bridge_repair(
             self.table_, self._structure, self.prior_, equal_draws(self.posterior_), max_error=SCORE_MCSE,
-            max_sweeps=self._passes(), cores=self.cores, random_seed=self.random_seed,
+            max_sweeps=max(self._sweeps(), n_needed * SWEEPS_A_ROW), cores=self.cores, random_seed=self.random_seed,
         )  # fmt: skip
         return {"bridge sampling": repair}
 
-    def _passes(self) -> float:
-        """Passes over the rows that the draws took: sweeps, or gradients, each as much work as two sweeps."""
+    def _sweeps(self) -> float:
+        """Gibbs sweeps that are about as much work as the draws: those made, or what gradients come to."""
         tree, sizes = self.posterior_, self.posterior_["posterior"].sizes
         steps = tree["sample_stats"].to_dataset().get("n_steps") if "sample_stats" in tree.children else None
-        if steps is not None:
-            return 2.0 * float(steps.sum())
-        return float(tree.attrs.get("sweeps_a_draw", 10)) * sizes["chain"] * sizes["draw"]
+        if steps is None:
+            return float(tree.attrs.get("sweeps", 10 * sizes["chain"] * sizes["draw"]))
+        n, d = self.table_.n_rows, self.table_.n_features
+        of_rows = n * ((2.0 * d if self._structure.diagonal else d * d) + 2.0 * d + 20.0)
+        return float(steps.sum()) * 2.0 * of_rows / (of_rows + 8.0 * d**3 + 25_000.0)
 
     @property
     def _structure(self) -> Structure:

@@ -3,8 +3,8 @@
 A fit that failed its convergence gate is not ranked, unless sampling was kept short and its chains agree on the scores
 (`bayesgmm.candidate`), or all failed.
 
-Two fits predict about equally well where their elpd differ by less than one standard error of the paired difference, or
-by less than 4: of so small a difference the standard error is itself not to be believed (Sivula, Magnusson, Matamoros,
+Two fits predict about equally well where their elpd differ by less than one standard error of the paired difference,
+with the Monte Carlo errors of both, or by less than 4: of so small a difference the standard error is itself not to be believed (Sivula, Magnusson, Matamoros,
 Vehtari 2025, Bayesian Analysis; arXiv 2008.10296). Without the second clause surplus components win by fractions of a
 nat: on Old Faithful K = 5 is 0.48 above K = 4 with a standard error of 0.47.
 """
@@ -64,10 +64,19 @@ def elpd_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
     return out
 
 
+def _allowed(candidates: Mapping[Label, Candidate]) -> pd.Series[float]:
+    """How far below the best a fit predicts about as well: a standard error, that of the draws included, or 4."""
+    table = elpd_table(candidates)
+    mcse = {label: float(np.nan_to_num(c.elpd_mcse)) for label, c in candidates.items()}
+    scored = [label for label in ranked(candidates) if candidates[label].loo is not None]
+    best = mcse[max(scored, key=lambda label: table["elpd_diff"][label])] if scored else 0.0
+    se = [math.hypot(table["diff_se"][label], mcse[label], best) for label in table.index]
+    return pd.Series(np.maximum(se, NEGLIGIBLE_ELPD), index=table.index)
+
+
 def predict_as_well(candidates: Mapping[Label, Candidate]) -> list[Label]:
     """Ranked fits that predict about as well as the best, the smallest K first, then the fewest parameters."""
-    table = elpd_table(candidates)
-    allowed = np.maximum(table["diff_se"], NEGLIGIBLE_ELPD)
+    table, allowed = elpd_table(candidates), _allowed(candidates)
     near = [label for label in ranked(candidates) if table["elpd_diff"][label] >= -allowed[label]]
     return sorted(near, key=lambda label: (candidates[label].n_components, candidates[label].n_parameters))
 
@@ -83,10 +92,9 @@ def to_refine(candidates: Mapping[Label, Candidate], n_errors: float = 1.0) -> L
     rough = [label for label in ranked(candidates) if candidates[label].rough]
     if not near or not rough:
         return None
-    named, table = near[0], elpd_table(candidates)
+    named, table, allowed = near[0], elpd_table(candidates), _allowed(candidates)
     if named in rough:
         return named
-    allowed = np.maximum(table["diff_se"], NEGLIGIBLE_ELPD)
     for label in sorted(rough, key=lambda label: candidates[label].n_components):
         elpd, slack = table["elpd_diff"][label], n_errors * candidates[label].elpd_mcse
         smaller = candidates[label].n_components < candidates[named].n_components

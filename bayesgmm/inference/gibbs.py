@@ -21,7 +21,7 @@ from bayesgmm.data import Table
 from bayesgmm.draws import Draws
 from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.empty_modes import EmptyMode
-from bayesgmm.inference.exploration import in_one_order, scout_starts, unlike
+from bayesgmm.inference.exploration import in_one_order, likeliest, scout_starts, unlike
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.restarts import Places
 from bayesgmm.inference.rounds import Judgement, Round, choose_refresh, sample_in_rounds
@@ -69,8 +69,7 @@ def sample_gibbs(
     draws, chains : int
         Draws kept of each chain, thinned as they are made, and number of chains.
     tune : int
-        Half of the sweeps of each scout, fewer in tables of many rows or where it may be rough, and so of each chain
-        before the first round.
+        Half of the sweeps of each scout, fewer in tables of many rows, and so of each chain before the first round.
     cores : int or None
         Chains that run at once; None uses every processor. Draws do not depend on it.
     max_work : float
@@ -92,7 +91,6 @@ def sample_gibbs(
     refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
     alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))
     work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
-    tune = tune // 2 if rough else tune
     tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
     if interrupted:
@@ -101,7 +99,7 @@ def sample_gibbs(
     near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
     halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
-    modes_found = unlike(problem, halves)
+    modes_found = unlike(problem, halves, likeliest(problem, halves, evidence))
     library = [in_one_order(problem, halves[i]) for i in modes_found]
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], library, root,
@@ -141,7 +139,7 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)
     draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method,
-                  extra={"sweeps_a_draw": done.thin})  # fmt: skip
+                  extra={"sweeps": c * s * done.thin})  # fmt: skip
     if not done.restarted:
         return draws
     said = (

@@ -42,13 +42,14 @@ from bayesgmm.streaming import pointwise_log_density
 from bayesgmm.structure import Structure
 from bayesgmm.threads import available_cores
 
-__all__ = ["bridge_repair"]
+__all__ = ["SWEEPS_A_ROW", "bridge_repair"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _CHAINS, _SWEEPS, _TIMES = 200, 12, (1, 2, 4)  # of both, in each attempt
 _NUMBERS = 2_000_000  # of covariances, kept at a time
+SWEEPS_A_ROW = _CHAINS * _SWEEPS  # in the first attempt
 _DRIFT = 0.03  # nats, below which, or one standard error, it is not made longer
 
 
@@ -97,7 +98,7 @@ def bridge_repair(
         open_ = np.argsort((1.0 / np.square(weights).sum(axis=0)), kind="stable")
         left = max_sweeps
         for attempt, times in enumerate(_TIMES):
-            cost = _CHAINS * _SWEEPS * times**2
+            cost = SWEEPS_A_ROW * times**2
             open_ = open_[: int(min(len(open_), max(left // cost, 1 if attempt == 0 else 0)))]
             left -= cost * len(open_)
             if out_of_time():

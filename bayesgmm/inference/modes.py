@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 
 # Flops up to which a dense Hessian by differences is taken; above it modes are ranked by log posterior.
 _HESSIAN_BUDGET = 5e9
+_LEAST_CANDIDATES, _CANDIDATE_NUMBERS = 6, 5000
 # Nats, besides one a parameter, that a candidate may start below the best mode.
 _FAR_BELOW = 60.0
 
@@ -68,6 +69,9 @@ def find_modes(
 def _find_modes(
     table: Table, structure: Structure, prior: ResolvedPrior, candidates: Sequence[MixtureParams], max_rounds: int
 ) -> list[Mode]:
+    # Candidates come the best first; in many dimensions each takes a second.
+    n_numbers = candidates[0].n_components * candidates[0].n_features ** 2
+    candidates = candidates[: max(_LEAST_CANDIDATES, int(_CANDIDATE_NUMBERS // n_numbers))]
     found: list[tuple[MixtureParams, Density, bool, int]] = []
     singular = list[MixtureParams]()
     best = -math.inf

@@ -70,7 +70,7 @@ def test_rows_beyond_the_work_allowed_have_no_error_and_others_are_the_same() ->
     all_scores, all_errors = bridge_repair(table, get_structure("diag"), prior, posterior, random_seed=2)(
         rows, np.zeros(6)
     )
-    least = left_out._CHAINS * left_out._SWEEPS
+    least = left_out.SWEEPS_A_ROW
     some, errors = bridge_repair(
         table, get_structure("diag"), prior, posterior, max_sweeps=2.5 * least, cores=1, random_seed=2
     )(rows, np.zeros(6))

@@ -156,6 +156,14 @@ def test_a_rough_fit_is_refined_where_the_answer_depends_on_it() -> None:
     assert "The answer could change with K = 3: compare again with effort='full'." in said
 
 
+def test_monte_carlo_errors_widen_what_counts_as_well() -> None:
+    """K = 2 is 5 nats below: not about as well, unless the draws leave as much open."""
+    worse = -2.0 - 5.0 / N
+    for error, k in ((0.1, 3), (4.0, 2)):
+        found = {2: candidate(2, worse, None, elpd_mcse=error), 3: candidate(3, -2.0, None, elpd_mcse=error)}
+        assert recommend(found).label == k
+
+
 def test_what_was_left_undone_is_said() -> None:
     assert "The 3 seconds were over." in str(recommend(agreeing(), ["The 3 seconds were over."]))
 
