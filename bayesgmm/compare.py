@@ -1,8 +1,8 @@
 """`compare_components`: fit every number of components and structure, score each, and answer how many clusters.
 
 Effort goes where the decision needs it. Every fit is sampled until its gate passes or, by Gibbs sampling, for some
-seconds; of those that are then rough, one that the answer depends on (`bayesgmm.ranking.to_refine`) is sampled again
-until its gate passes. When the time is up, or at Ctrl-C, the answer is that of the fits there are.
+seconds; if the one that is then recommended is rough, it is sampled again, longer. When the time is up, or at Ctrl-C,
+the answer is that of the fits there are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bayesgmm.data import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.prior import MixturePrior
 from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
-from bayesgmm.ranking import Label, to_refine
+from bayesgmm.ranking import Label, predict_as_well
 from bayesgmm.secondary import secondary_scores
 from bayesgmm.structure import get_structure
 from bayesgmm.threads import available_cores
@@ -162,9 +162,10 @@ def compare_components(
                     raise KeyboardInterrupt
             wanted = None
             if effort == "default" and not out_of_time():
-                wanted = to_refine({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+                best = predict_as_well({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+                wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
             if wanted is not None:
-                again = next(pair for pair in found if f"{pair[0]} {pair[1]}" == wanted)
+                again = wanted
                 before, rest = found[again][1].seconds, (X, sample_weight, options, secondary, None, _REFINING_WORK)
                 for pair, fit, unfinished in _run([(again, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)

@@ -4,9 +4,9 @@ A fit that failed its convergence gate is not ranked, unless sampling was kept s
 (`bayesgmm.candidate`), or all failed.
 
 Two fits predict about equally well where their elpd differ by less than one standard error of the paired difference,
-with the Monte Carlo errors of both, or by less than 4: of so small a difference the standard error is itself not to be believed (Sivula, Magnusson, Matamoros,
-Vehtari 2025, Bayesian Analysis; arXiv 2008.10296). Without the second clause surplus components win by fractions of a
-nat: on Old Faithful K = 5 is 0.48 above K = 4 with a standard error of 0.47.
+with the Monte Carlo errors of both, or by less than 4: of so small a difference the standard error is itself not to be
+believed (Sivula, Magnusson, Matamoros, Vehtari 2025, Bayesian Analysis; arXiv 2008.10296). Without the second clause
+surplus components win by fractions of a nat: on Old Faithful K = 5 is 0.48 above K = 4 with a standard error of 0.47.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from bayesgmm.loo import LooResult
 __all__ = [
     "NEGLIGIBLE_ELPD",
     "Label",
+    "depends_on",
     "elpd_difference",
     "elpd_table",
     "predict_as_well",
     "probabilities",
     "ranked",
     "scale_table",
-    "to_refine",
 ]
 
 Label = int | str
@@ -81,9 +81,8 @@ def predict_as_well(candidates: Mapping[Label, Candidate]) -> list[Label]:
     return sorted(near, key=lambda label: (candidates[label].n_components, candidates[label].n_parameters))
 
 
-def to_refine(candidates: Mapping[Label, Candidate], n_errors: float = 1.0) -> Label | None:
-    """The rough fit that the recommendation depends on: it names it, or could if elpd were off by so many standard
-    errors.
+def depends_on(candidates: Mapping[Label, Candidate]) -> Label | None:
+    """The rough fit that the recommendation depends on: it names it, or could if elpd were off by two standard errors.
 
     The smallest K is recommended that predicts about as well as the best. So first the fit that is named; then rough
     ones with fewer components that could come near the best, then one that could leave the named fit behind.
@@ -96,7 +95,7 @@ def to_refine(candidates: Mapping[Label, Candidate], n_errors: float = 1.0) -> L
     if named in rough:
         return named
     for label in sorted(rough, key=lambda label: candidates[label].n_components):
-        elpd, slack = table["elpd_diff"][label], n_errors * candidates[label].elpd_mcse
+        elpd, slack = table["elpd_diff"][label], 2.0 * candidates[label].elpd_mcse
         smaller = candidates[label].n_components < candidates[named].n_components
         if smaller and elpd + slack >= -allowed[label]:
             return label

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesgmm.candidate import SCALES, Candidate
 from bayesgmm.errors import InputError
-from bayesgmm.ranking import Label, elpd_table, predict_as_well, probabilities, ranked, scale_table, to_refine
+from bayesgmm.ranking import Label, depends_on, elpd_table, predict_as_well, probabilities, ranked, scale_table
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -209,7 +209,7 @@ def _saved(candidates: Mapping[Label, Candidate], label: Label) -> list[str]:
         return []
     errors = ", ".join(f"{_name(candidates, n)} (elpd to {candidates[n].elpd_mcse:.1f})" for n in rough)
     said = f"Rough, sampled only as long as the comparison seemed to need: {errors}."
-    open_ = to_refine(candidates, 2.0)
+    open_ = depends_on(candidates)
     if label in rough:
         return [f"{said} The fit that is recommended is among them: its own intervals need effort='full'."]
     if open_ is not None:

@@ -303,7 +303,7 @@ def test_when_the_time_is_up_the_answer_says_what_it_lacks(rows: pd.DataFrame) -
 
 
 def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fit is kept short at first; the one that the answer depends on is sampled again, longer."""
+    """Every fit is kept short at first; the one that is recommended is sampled again, longer, if it is rough."""
     options = OPTIONS | {"inference": "gibbs"}
     with pytest.raises(InputError, match="effort='more'"):
         bg.compare_components(rows, [1], effort="more", **options)
@@ -312,7 +312,10 @@ def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "bayesgmm.escalation.work_allowed", lambda most: limits.append(progress.work_allowed(most)) or limits[-1]
     )
     asked: list[list[str]] = []
-    monkeypatch.setattr("bayesgmm.compare.to_refine", lambda found: asked.append(list(found)) or "2 full")
+    monkeypatch.setattr("bayesgmm.compare.predict_as_well", lambda found: asked.append(list(found)) or ["2 full"])
+    monkeypatch.setattr(
+        "bayesgmm.compare.score_candidate", lambda fit, **options: replace(score_candidate(fit, **options), rough=True)
+    )
     found = bg.compare_components(rows, [1, 2], checkpoint=tmp_path, **options)
     assert asked == [["1 full", "2 full"]] and [limit / 2.2e10 for limit in limits] == pytest.approx(
         [1.0, 1.0, 1e11 / 2.2e10]

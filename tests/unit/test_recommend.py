@@ -14,7 +14,7 @@ from bayesgmm.empty_components import EmptyComponentRatio
 from bayesgmm.errors import InputError
 from bayesgmm.evidence import Evidence
 from bayesgmm.merging import Merging
-from bayesgmm.ranking import elpd_table, predict_as_well, probabilities, scale_table, to_refine
+from bayesgmm.ranking import depends_on, elpd_table, predict_as_well, probabilities, scale_table
 from bayesgmm.recommend import recommend
 
 N = 100
@@ -137,22 +137,22 @@ def rough(k: int, elpd_i: Any, error: float, **options: Any) -> Candidate:
     return candidate(k, elpd_i, None, converged=False, rough=True, elpd_mcse=error, **options)
 
 
-def test_a_rough_fit_is_refined_where_the_answer_depends_on_it() -> None:
+def test_what_the_answer_depends_on() -> None:
     """K = 2 is best by far; rough fits near it do not matter, if they are not smaller or much better."""
     found = {1: candidate(1, -3.0, None), 2: candidate(2, -2.0, None), 3: rough(3, -2.0, 0.5)}
-    assert to_refine(found) is None
+    assert depends_on(found) is None
     assert "would be the same" in str(recommend(found)) and "K = 3 (elpd to 0.5)" in str(recommend(found))
     # It is named itself.
-    assert to_refine({1: candidate(1, -3.0, None), 2: rough(2, -2.0, 0.5)}) == 2
-    # Within an error of leaving K = 2 behind by more than 4: N rows, 3.5 nats better.
+    assert depends_on({1: candidate(1, -3.0, None), 2: rough(2, -2.0, 0.5)}) == 2
+    # Within two errors of leaving K = 2 behind by more than 4 and their own error: N rows, 3.5 nats better.
     better = -2.0 + 3.5 / N
-    assert to_refine({2: candidate(2, -2.0, None), 3: rough(3, better, 0.6)}) == 3
-    assert to_refine({2: candidate(2, -2.0, None), 3: rough(3, better, 0.4)}) is None
+    assert depends_on({2: candidate(2, -2.0, None), 3: rough(3, better, 0.5)}) == 3
+    assert depends_on({2: candidate(2, -2.0, None), 3: rough(3, better, 0.2)}) is None
     # A smaller one that could come near the best.
     worse = -2.0 - 5.0 / N
-    assert to_refine({2: rough(2, worse, 1.1), 3: candidate(3, -2.0, None)}) == 2
-    assert to_refine({2: rough(2, worse, 0.9), 3: candidate(3, -2.0, None)}) is None
-    said = str(recommend({2: candidate(2, -2.0, None), 3: rough(3, better, 0.4)}))  # within two
+    assert depends_on({2: rough(2, worse, 0.6), 3: candidate(3, -2.0, None)}) == 2
+    assert depends_on({2: rough(2, worse, 0.4), 3: candidate(3, -2.0, None)}) is None
+    said = str(recommend({2: candidate(2, -2.0, None), 3: rough(3, better, 0.5)}))
     assert "The answer could change with K = 3: compare again with effort='full'." in said
 
 
