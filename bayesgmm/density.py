@@ -31,11 +31,11 @@ from bayesgmm.data import Table
 from bayesgmm.log_posterior import log_posterior_gradient
 from bayesgmm.log_prior import log_prior_draws
 from bayesgmm.packed import split
-from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.structure import Structure
 
-__all__ = ["Density", "latent_cholesky", "stick_logits"]
+__all__ = ["Density", "stick_logits"]
 
 Array = NDArray[np.float64]
 
@@ -202,21 +202,6 @@ class Density:
             (m / mean_step).reshape(s, -1),
             (free / cell_step).reshape(s, -1),
         ], axis=1)  # fmt: skip
-
-
-def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> Array:
-    """Lower factors of covariances (G, D, D) less the variance of rounding (D,), kept positive definite.
-
-    `least` bounds the eigenvalues of what is left, relative to the variances of the component.
-    """
-    if not floor.any():
-        return np.linalg.cholesky(covariances)
-    sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))  # (G, D)
-    scale = sds[:, :, None] * sds[:, None, :]
-    values, vectors = np.linalg.eigh((covariances - np.diag(floor)) / scale)
-    clipped = (vectors * np.maximum(values, least)[:, None, :]) @ vectors.mT
-    exact = values.min(axis=1) > least
-    return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
 
 
 def stick_logits(weights: Array) -> Array:

@@ -25,11 +25,11 @@ from scipy.special import gammaln, softmax
 from bayesgmm.bridge import BridgeEstimate, bridge
 from bayesgmm.compiled import compiled
 from bayesgmm.data import Table
-from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.density import Density
 from bayesgmm.errors import InputError
 from bayesgmm.log_posterior import log_posterior_gradient
 from bayesgmm.mode_bridge import bridge_by_modes
-from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.proposal import fit_proposal
 from bayesgmm.relabel import relabel

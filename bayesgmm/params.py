@@ -13,7 +13,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.structure import get_structure
 from bayesgmm.triangular import invert_lower
 
-__all__ = ["MixtureParams", "in_order", "inverse_cholesky"]
+__all__ = ["MixtureParams", "in_order", "inverse_cholesky", "latent_cholesky"]
 
 Array = NDArray[np.float64]
 
@@ -123,6 +123,21 @@ def inverse_cholesky(cholesky: Array) -> Array:
     out = np.empty_like(flat)
     invert_lower(flat, out)
     return out.reshape(cholesky.shape)
+
+
+def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> Array:
+    """Lower factors of covariances (G, D, D) less the variance of rounding (D,), kept positive definite.
+
+    `least` bounds the eigenvalues of what is left, relative to the variances of the component.
+    """
+    if not floor.any():
+        return np.linalg.cholesky(covariances)
+    sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))  # (G, D)
+    scale = sds[:, :, None] * sds[:, None, :]
+    values, vectors = np.linalg.eigh((covariances - np.diag(floor)) / scale)
+    clipped = (vectors * np.maximum(values, least)[:, None, :]) @ vectors.mT
+    exact = values.min(axis=1) > least
+    return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
 
 
 def in_order(values: NDArray[Any], order: NDArray[np.integer[Any]]) -> NDArray[Any]:

@@ -21,8 +21,7 @@ from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, Allocation, new_allocation, sweep_many
 from bayesgmm.data import Table
-from bayesgmm.density import latent_cholesky
-from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import out_of_time
 from bayesgmm.structure import Structure

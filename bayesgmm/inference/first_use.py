@@ -1,8 +1,8 @@
 """The first minutes on a new machine: Gibbs sweeps take half a minute to compile, so another process begins at once.
 
 Compiled code is kept on disk (Numba's cache). Where the sweeps are not there, `begin` starts a process that compiles
-them while this one looks for starts and runs NUTS, which compile and run on the other core; `finish` waits for it
-before the first sweep. Only one process compiles: others that share the cache wait for the same one.
+them while this one looks for starts and compiles what is needed after sampling, on the other core; `finish` waits for
+it before the first sweep. Only one process compiles: others that share the cache wait for the same one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,12 @@ def begin() -> None:
         atexit.register(_stop, process)
 
 
-def finish() -> None:
-    """Wait until nobody compiles the sweeps any more."""
+def finish(meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Wait until nobody compiles the sweeps any more; before that `meanwhile`, if there is a wait."""
     if not _working():
         return
     with stage("compiling the Gibbs sampler, once on this machine"):
+        meanwhile()
         began = time.monotonic()
         while _working() and time.monotonic() - began < _LONGEST:
             time.sleep(0.05)

@@ -29,13 +29,12 @@ from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import TALLY, new_allocation, sweep_many
 from bayesgmm.bridge import bridge
 from bayesgmm.data import Table
-from bayesgmm.density import latent_cholesky
 from bayesgmm.draws import Draws
 from bayesgmm.errors import InputError
 from bayesgmm.inference.chains import GibbsProblem, Jumps, start_state
 from bayesgmm.inference.first_use import finish
 from bayesgmm.inference.rounds import choose_refresh
-from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import out_of_time
 from bayesgmm.streaming import pointwise_log_density

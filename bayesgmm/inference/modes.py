@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
 
 from bayesgmm.data import Table
-from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.density import Density
 from bayesgmm.errors import InputError
-from bayesgmm.params import MixtureParams
+from bayesgmm.params import MixtureParams, latent_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
 from bayesgmm.threads import one_blas_thread

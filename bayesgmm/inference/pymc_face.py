@@ -11,12 +11,12 @@ import pymc as pm
 from numpy.typing import NDArray
 
 from bayesgmm.data import Table
-from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.density import Density
 from bayesgmm.draws import Draws
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.nuts import MODE_WINDOW, starting_modes
 from bayesgmm.model import model_from_numbers
-from bayesgmm.params import MixtureParams
+from bayesgmm.params import MixtureParams, latent_cholesky
 from bayesgmm.prior import ResolvedPrior
 from bayesgmm.structure import Structure
 from bayesgmm.threads import available_cores

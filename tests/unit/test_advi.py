@@ -16,13 +16,13 @@ from test_laplace import differences, problem_of, tree_of
 
 import bayesgmm as bg
 from bayesgmm.decoupled import from_affine, value_and_gradient
-from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.density import Density
 from bayesgmm.diagnostics import diagnose
 from bayesgmm.errors import InputError
 from bayesgmm.inference.advi import WINDOW, _Follow, elbo_settled, fit_elbo, sample_advi
 from bayesgmm.inference.density_op import log_posterior_of
 from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.params import MixtureParams
+from bayesgmm.params import MixtureParams, latent_cholesky
 from bayesgmm.plots.elbo import running_mean
 from bayesgmm.structure import get_structure
 

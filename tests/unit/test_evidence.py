@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.bridge import bridge
 from bayesgmm.data import prepare_table
-from bayesgmm.density import Density, latent_cholesky
+from bayesgmm.density import Density
 from bayesgmm.empty_components import _ratio, log_empty_prior, log_empty_probability
 from bayesgmm.errors import InputError
 from bayesgmm.evidence import Evidence, evidence_of_draws, log_posterior_of, mode_weights
-from bayesgmm.params import MixtureParams, inverse_cholesky
+from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.prior import MixturePrior
 from bayesgmm.proposal import Proposal, fit_proposal
 from bayesgmm.structure import COVARIANCE_TYPES, get_structure
