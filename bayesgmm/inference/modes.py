@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 # Flops up to which a dense Hessian by differences is taken; above it modes are ranked by log posterior.
 _HESSIAN_BUDGET = 5e9
 _LEAST_CANDIDATES, _CANDIDATE_NUMBERS = 6, 5000
+_SINGULAR = 1e-12  # smallest eigenvalue of a correlation matrix
 # Nats, besides one a parameter, that a candidate may start below the best mode.
 _FAR_BELOW = 60.0
 
@@ -84,6 +85,9 @@ def _find_modes(
         try:
             params, converged, last = _maximise(table, structure, prior, start, max_rounds)
         except InputError:
+            singular.append(start)
+            continue
+        if not converged and _nearly_singular(params):  # on the way there
             singular.append(start)
             continue
         params = params.permute(np.argsort(-params.weights, kind="stable"))
@@ -180,6 +184,13 @@ def _settled(density: Density, x: Array, fixed: Density) -> MixtureParams:
             if np.abs(step).max() < 0.1:
                 x = x + step
     return fixed.params(np.round(fixed.pack(density.params(x)), 5))
+
+
+def _nearly_singular(params: MixtureParams) -> bool:
+    """Some component lies, to six digits of its standard deviations, in a plane."""
+    sds = params.standard_deviations
+    correlations = params.covariances / (sds[:, :, None] * sds[:, None, :])
+    return bool(np.linalg.eigvalsh(correlations).min() < _SINGULAR)
 
 
 def _same(a: MixtureParams, b: MixtureParams) -> bool:
