@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 
 __all__ = ["add", "compiled", "put"]
 
@@ -13,10 +15,21 @@ __all__ = ["add", "compiled", "put"]
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit` as a decorator, with or without further options.
 
-    No second wrapper, for callers in C, is made: there are none, and it took a tenth of the time of compilation.
+    No second wrapper, for callers in C, is made: there are none, and it took a tenth of the time of compilation. Where
+    neither the package nor the home directory can be written to, the cache is in the directory for temporary files.
     """
     decorate = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)
-    return decorate if function is None else decorate(function)
+    if function is None:
+        return lambda function: compiled(function, **options)
+    try:
+        return decorate(function)
+    except RuntimeError:  # no place for a cache
+        if config.CACHE_DIR:
+            raise
+        config.CACHE_DIR = os.path.join(
+            tempfile.gettempdir(), f"bayesgmm-{os.getuid() if hasattr(os, 'getuid') else 0}"
+        )
+        return decorate(function)
 
 
 # `target[:] = source` compiles to twelve times as much code, for shapes to broadcast and memory that may overlap.

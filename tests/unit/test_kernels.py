@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -198,3 +203,17 @@ def test_passes_over_draws_do_not_depend_on_blocks_of_rows(monkeypatch: pytest.M
     np.testing.assert_allclose(
         streaming.total_log_likelihood(rows, row_weights, *draws), pointwise @ row_weights, rtol=1e-12
     )
+
+
+def test_a_machine_without_a_place_for_the_cache(tmp_path: Path) -> None:
+    """Package and home directory read-only: Numba finds no place by itself, and importing must not fail for it."""
+    code = (
+        "import numba.core.caching as c; "
+        "c.CacheImpl._locator_classes = [l for l in c.CacheImpl._locator_classes if 'UserProvided' in l.__name__]; "
+        "import numpy as np; from bayesgmm.compiled import put; "
+        "x = np.zeros(3); put(x, np.ones(3)); print(x.sum(), put.stats.cache_path)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"3.0 {tmp_path}") and any(tmp_path.rglob("*.nbi"))
