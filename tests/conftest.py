@@ -1,20 +1,32 @@
-"""The order of the test files: the sweeps of Gibbs sampling take minutes to compile, and one worker does it for both.
+"""The order of the test files: the sweeps of Gibbs sampling take a minute to compile, and one process does it for all.
 
-Every other file that samples by them comes last, when they are compiled. With `--no-loadscope-reorder` (in
-`pyproject.toml`) files are given to the workers in this order.
+It begins with the session; files that sample by sweeps come last, when they are compiled. With
+`--no-loadscope-reorder` (in `pyproject.toml`) files are given to the workers in this order.
 """
 
 from __future__ import annotations
 
 import pytest
 
-FIRST = "test_augmentation"
+from bayesgmm.inference import first_use
+
 LAST = {
-    "test_compare", "test_compare_exact", "test_escalation", "test_estimator", "test_evidence_exact", "test_jumps",
-    "test_loo", "test_loo_exact", "test_left_out", "test_mode_shares", "test_moves_alone", "test_posterior_truth",
-    "test_report", "test_robustness", "test_two_samplers",
+    "test_augmentation", "test_compare", "test_compare_exact", "test_effort", "test_escalation", "test_estimator",
+    "test_evidence_exact", "test_jumps", "test_left_out", "test_loo", "test_loo_exact", "test_mode_shares",
+    "test_moves_alone", "test_posterior_truth", "test_progress", "test_report", "test_robustness", "test_two_samplers",
 }  # fmt: skip
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        first_use.begin()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: 0 if item.path.stem == FIRST else 2 if item.path.stem in LAST else 1)
+    items.sort(key=lambda item: item.path.stem in LAST)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sweeps_are_compiled(request: pytest.FixtureRequest) -> None:
+    if request.path.stem in LAST:
+        first_use.finish()

@@ -75,7 +75,7 @@ def draw_comparison(figure: Figure, comparison: Comparison) -> Any:
     _occupied(axes[1, 0], comparison)
     _criteria(axes[1, 1], table, structures)
     recommendation = comparison.recommendation
-    write_note(figure, recommendation.headline, INK if table["converged"].any() else ALARM, size=10.5)
+    write_note(figure, recommendation.headline, ALARM if (table["status"] == "not converged").all() else INK, size=10.5)
     return axes
 
 
@@ -97,8 +97,12 @@ def _elpd(ax: Axes, comparison: Comparison, structures: Sequence[str]) -> None:
         x = _positions(part, structure, structures)
         y, se = (part[name].to_numpy(dtype=float) for name in ("elpd_diff", "diff_se"))
         ax.errorbar(x, y, yerr=se, fmt=marker, color=colour, markersize=4, elinewidth=1.0, capsize=2, label=structure)
-        failed = ~part["converged"].to_numpy(dtype=bool)
+        failed, rough = ((part["status"] == status).to_numpy() for status in ("not converged", "rough"))
         ax.plot(x[failed], y[failed], "x", color=ALARM, markersize=9)
+        for at, height in zip(x[rough], y[rough], strict=True):
+            ax.annotate(
+                "rough", (at, height), (0, -11), textcoords="offset points", ha="center", fontsize=7, color=MUTED
+            )
         if comparison.recommendation.label in part.index:
             at = part.index.get_loc(comparison.recommendation.label)
             ax.plot(x[at], y[at], "o", markersize=11, fillstyle="none", color=INK, gid="recommended")

@@ -46,7 +46,7 @@ def comparing(comparison: Comparison) -> Comparing:
     return Comparing(
         headline=said.headline,
         sentences=said.sentences,
-        prediction=grid(_PREDICTION, {"converged": "converged", "elpd_loo": "elpd_loo", "se": "SE"}),
+        prediction=grid(_PREDICTION, {"status": "status", "elpd_loo": "elpd_loo", "se": "SE"}),
         others=grid(_OTHERS, {}),
     )
 
