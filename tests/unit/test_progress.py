@@ -101,7 +101,7 @@ def test_samplers_end_with_what_they_have_when_the_time_is_up(inference: str) ->
         bg.BayesianGMM(2, inference=inference, draws=50, tune=50, random_seed=1, progressbar=False).fit(
             rows
         )  # compiled
-        with working(max_seconds=1.5):
+        with working(max_seconds=0.8):
             fit = model.fit(rows)
     assert fit.posterior_.attrs["partial"] == 1
     assert 4 <= fit.posterior_["posterior"].sizes["draw"] < 200_000
