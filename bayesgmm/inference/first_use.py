@@ -21,7 +21,7 @@ import numpy as np
 from bayesgmm.augmentation.sweeps import sweep_many
 from bayesgmm.progress import stage
 
-__all__ = ["begin", "compile_sweeps", "finish"]
+__all__ = ["begin", "compile_and_say", "compile_sweeps", "finish"]
 
 _LONGEST = 300.0  # seconds that another process is waited for
 _started: list[subprocess.Popen[bytes]] = []
@@ -33,7 +33,7 @@ def begin() -> None:
         return
     with contextlib.suppress(OSError):
         _claim().parent.mkdir(parents=True, exist_ok=True)
-        code = "from bayesgmm.inference.first_use import compile_sweeps; compile_sweeps()"
+        code = "from bayesgmm.inference.first_use import compile_and_say; compile_and_say()"
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _claim().write_text(str(process.pid))
         _started.append(process)
@@ -49,6 +49,14 @@ def finish(meanwhile: Callable[[], object] = lambda: None) -> None:
         began = time.monotonic()
         while _working() and time.monotonic() - began < _LONGEST:
             time.sleep(0.05)
+
+
+def compile_and_say() -> None:
+    """`compile_sweeps` in a process of its own, which takes its claim back when it is done."""
+    try:
+        compile_sweeps()
+    finally:  # who started it may not look, and then it stays in the table of processes
+        _claim().unlink(missing_ok=True)
 
 
 def compile_sweeps() -> None:
@@ -89,9 +97,10 @@ def _working() -> bool:
     try:
         pid = int(_claim().read_text())
         os.kill(pid, 0)
-    except (OSError, ValueError):
+        state = Path(f"/proc/{pid}/stat")  # where there is such a file, it also tells a process that has ended
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, ValueError, IndexError):
         return False
-    return True
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,23 @@ def test_nothing_is_started_where_the_sweeps_are_compiled(monkeypatch: pytest.Mo
     source = Path(first_use.sys.modules[first_use.sweep_many.py_func.__module__].__file__ or "")
     os.utime(tmp_path / "sweeps.sweep_many-9.py313.nbi", (0.0, source.stat().st_mtime - 10.0))
     assert not first_use._is_compiled()  # older than the source
+
+
+def test_a_process_takes_its_claim_back_and_a_dead_one_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(first_use, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(first_use, "_started", [])
+    claim = tmp_path / "sweeps.compiling"
+    claim.write_text(str(os.getpid()))
+    assert first_use._working()
+    first_use.compile_and_say()
+    assert not claim.exists() and not first_use._working()
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked for its exit status
+    claim.write_text(str(child.pid))
+    assert not first_use._working()
+    child.wait()
 
 
 def test_what_is_compiled_meanwhile_runs() -> None:
