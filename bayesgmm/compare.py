@@ -156,9 +156,10 @@ def compare_components(
         try:
             for pair, fit, candidate in _run(jobs, n_jobs=n_jobs, backend=backend):
                 found[pair] = fit, candidate
-                if saved is not None and ready[pair] is None:
+                partial = bool(fit.posterior_.attrs["partial"])
+                if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
                     saved.write(fit, candidate.seconds, candidate.secondary)
-                if fit.posterior_.attrs["partial"] and not out_of_time():
+                if partial and not out_of_time():
                     raise KeyboardInterrupt
             wanted = None
             if effort == "default" and not out_of_time():
@@ -170,7 +171,7 @@ def compare_components(
                 for pair, fit, unfinished in _run([(again, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate
-                    if saved is not None:
+                    if saved is not None and not fit.posterior_.attrs["partial"]:
                         saved.write(fit, candidate.seconds, candidate.secondary)
         except KeyboardInterrupt:
             if not found:
@@ -240,9 +241,10 @@ def _fit_and_score(
 
 def _fit_by(deadline: float, pair: Pair, *rest: Any) -> Any:
     """`_fit_and_score` in another process, until a moment of the clock; None if it was not done by then."""
+    X, sample_weight, options, *others = rest
     try:
         with working(max_seconds=deadline - time.time()):
-            return _fit_and_score(pair, *rest)
+            return _fit_and_score(pair, X, sample_weight, options | {"progressbar": False}, *others)
     except KeyboardInterrupt:
         return None
 
@@ -279,7 +281,7 @@ def _run(
         parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)
         if getattr(parallel._backend, "supports_return_generator", False):
             parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1, return_as="generator_unordered")
-        with sampling_progress(False, 1, len(jobs), "fits") as report:
+        with sampling_progress(False, 1, len(jobs), "fits at once", "fits") as report:
             outcomes = parallel(delayed(_fit_by)(deadline, pair, *rest) for pair, rest in ordered)
             for number, outcome in enumerate(outcomes):
                 report(0, number + 1, 0)

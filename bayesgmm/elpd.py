@@ -136,16 +136,6 @@ class RowScores:
         elpd_i, mcse_i = np.array([score[:2] for score in scores]).reshape(-1, 2).T
         return elpd_i, mcse_i, np.array([score.converged for score in scores])
 
-    @property
-    def ok(self) -> bool:
-        """Whether every score is known to within the error that LOO asks for."""
-        return bool((self.converged_i & (self.mcse_i <= SCORE_MCSE)).all())
-
-    @property
-    def shortfall(self) -> float:
-        """Roughly how many times as long a run would do; infinite where chains disagree."""
-        return float((self.mcse_i.max() / SCORE_MCSE) ** 2) if self.converged_i.all() else math.inf
-
 
 def log_mean(log_values: Array) -> Score:
     """log of the mean of exp(log_values) over draws (C, S), by the delta method."""

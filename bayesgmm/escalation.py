@@ -21,7 +21,6 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pandas import DataFrame
 
 from bayesgmm.convergence import ESS_MIN
 from bayesgmm.data import Table
@@ -86,9 +85,7 @@ class Request:
     @property
     def gradient_work(self) -> float:
         """Multiply-adds of a gradient, roughly."""
-        n, d = self.table.n_rows, self.table.n_features
-        squares = 2.0 * d if self.structure.diagonal else float(d * d)
-        return 2.0 * n * self.n_components * (squares + 2.0 * d + 20.0)
+        return 2.0 * self.table.n_rows * self.n_components * self.structure.row_work(self.table.n_features)
 
     @property
     def n_components(self) -> int:
@@ -206,36 +203,12 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
     return partial(sample, *request.problem, **options)
 
 
-def _compile_the_rest() -> None:
-    """What is needed after sampling, on a few made-up draws."""
-    from bayesgmm.data import prepare_table
-    from bayesgmm.evidence import log_evidence
-    from bayesgmm.merging import merging
-    from bayesgmm.occupancy import draw_occupancy
-    from bayesgmm.posterior import build_tree
-    from bayesgmm.prior import MixturePrior
-    from bayesgmm.structure import get_structure
-
-    rng = np.random.default_rng(0)
-    table, structure = prepare_table(rng.normal(size=(12, 1)), resolution=None), get_structure("full")
-    prior, shape, k = MixturePrior(resolution=None).resolve(table), (4, 200), 4
-    cholesky = np.exp(0.1 * rng.normal(size=(*shape, k, 1, 1)))
-    draws = Draws(
-        rng.dirichlet(np.full(k, 9.0), size=shape), rng.normal(size=(*shape, k, 1)), cholesky, np.zeros(shape), {},
-        np.zeros(4, dtype=np.int64), DataFrame(), 0.0, False, "",
-    )  # fmt: skip
-    Judge(table, structure)(draws)
-    tree = build_tree(draws, table, structure, prior, inference="gibbs", random_seed=0, standardize=True)
-    log_evidence(tree, table, structure, prior)
-    merging(tree)
-    draw_occupancy(tree)
-
-
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.first_use import finish
     from bayesgmm.inference.gibbs import MAX_WORK, sample_gibbs
+    from bayesgmm.warm_up import compile_the_rest
 
-    finish(_compile_the_rest)
+    finish(compile_the_rest)
     most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
     work = work_allowed(most)
     draws = sample_gibbs(

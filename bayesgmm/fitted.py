@@ -221,9 +221,10 @@ class FittedMixture:
         steps = tree["sample_stats"].to_dataset().get("n_steps") if "sample_stats" in tree.children else None
         if steps is None:
             return float(tree.attrs.get("sweeps", 10 * sizes["chain"] * sizes["draw"]))
-        n, d = self.table_.n_rows, self.table_.n_features
-        of_rows = n * ((2.0 * d if self._structure.diagonal else d * d) + 2.0 * d + 20.0)
-        return float(steps.sum()) * 2.0 * of_rows / (of_rows + 8.0 * d**3 + 25_000.0)
+        from bayesgmm.inference.chains import sweep_work
+
+        gradient = 2.0 * self.table_.n_rows * self._structure.row_work(self.table_.n_features)
+        return float(steps.sum()) * gradient / sweep_work(self.table_, self._structure, 1)
 
     @property
     def _structure(self) -> Structure:

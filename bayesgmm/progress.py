@@ -140,7 +140,7 @@ def work_allowed(most: float) -> float:
 
 @contextmanager
 def sampling_progress(
-    enabled: bool, n_chains: int, n_total: int, label: str
+    enabled: bool, n_chains: int, n_total: int, label: str, what: str = "draws"
 ) -> Iterator[Callable[[int, int, int], None]]:
     """Yield ``report(chain, finished, divergences)``, which any thread may call."""
     with working(progressbar=enabled) as work:
@@ -148,7 +148,7 @@ def sampling_progress(
             yield lambda chain, finished, divergences: None
             return
         display, finished_of, divergences_of = work.display, [0] * n_chains, [0] * n_chains
-        display.show(_label(work, label), n_chains * n_total)
+        display.show(_label(work, label), n_chains * n_total, what)
 
         def report(chain: int, finished: int, divergences: int) -> None:
             finished_of[chain], divergences_of[chain] = finished, divergences
@@ -178,14 +178,15 @@ class _Live:
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task("", total=None, count="")
         self._total: int | None = None
+        self._unit = ""
         self._progress.start()
 
-    def show(self, what: str, total: int | None = None) -> None:
-        self._total = total
+    def show(self, what: str, total: int | None = None, unit: str = "") -> None:
+        self._total, self._unit = total, unit
         self._progress.update(self._task, description=what, total=total, completed=0, count="")
 
     def update(self, completed: int, divergences: int) -> None:
-        count = f"{completed}/{self._total} draws" + (f", {divergences} divergences" if divergences else "")
+        count = f"{completed}/{self._total} {self._unit}" + (f", {divergences} divergences" if divergences else "")
         self._progress.update(self._task, completed=completed, count=count)
 
     def close(self) -> None:
@@ -199,7 +200,7 @@ class _Lines:
         self._began = self._last = time.monotonic()
         self._what, self._total = "", 0
 
-    def show(self, what: str, total: int | None = None) -> None:
+    def show(self, what: str, total: int | None = None, unit: str = "") -> None:
         self._what, self._total = what, total or 0
         self._print("")
 

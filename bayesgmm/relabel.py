@@ -170,13 +170,13 @@ def relabel(
         len(some),
     )
     _, reference, _, _ = _search(
-        len(some), reference, used, max_iter,
+        some, reference, used, max_iter,
         costs=lambda log_reference, out: np.negative(np.matmul(log_reference.T, held, out=out), out=out),
         mean=lambda order: in_order(held.transpose(0, 2, 1), order).mean(axis=0).T,
     )  # fmt: skip
     costs = np.empty((n_draws, n_components, n_components))
     order, reference, converged, n_iter = _search(
-        n_draws, reference, used, max_iter, out=costs,
+        np.arange(n_draws), reference, used, max_iter, out=costs,
         costs=lambda log_reference, out: _fill_costs(draws, log_reference, out),
         mean=lambda order: _mean_reference(draws, order),
     )  # fmt: skip
@@ -189,7 +189,7 @@ def relabel(
 
 
 def _search(
-    n_draws: int,
+    numbers: IntArray,
     reference: Array,
     row_weights: Array,
     max_iter: int,
@@ -198,18 +198,19 @@ def _search(
     mean: Callable[[IntArray], Array],
     out: Array | None = None,
 ) -> tuple[IntArray, Array, bool, int]:
-    """Alternate the two steps from a reference: order of each draw, the reference, whether it settled, rounds.
+    """Alternate the two steps, for the draws of these numbers, from a reference: their order, the reference, whether
+    it settled, rounds.
 
     `costs` fills (S, K, K) given the weighted log reference, `mean` is the mean of the relabelled responsibilities.
     """
-    n_components = reference.shape[1]
+    n_draws, n_components = len(numbers), reference.shape[1]
     cost = np.empty((n_draws, n_components, n_components)) if out is None else out
     order = np.tile(np.arange(n_components), (n_draws, 1))
     total, n_iter = np.inf, 0
     while True:
         costs(row_weights[:, None] * np.log(np.maximum(reference, _TINY)), cost)
         if not np.isfinite(cost).all():
-            bad = np.flatnonzero(~np.isfinite(cost).all(axis=(1, 2)))[0]
+            bad = numbers[np.flatnonzero(~np.isfinite(cost).all(axis=(1, 2)))[0]]
             raise InputError(f"draw {bad} has parameters that are not finite or not valid; drop such draws.")
         previous, order = order, np.array([linear_sum_assignment(c)[1] for c in cost])
         previous_total, total = total, float(np.take_along_axis(cost, order[:, :, None], 2).sum())

@@ -56,6 +56,11 @@ class Structure(ABC):
         """True when a component has one standard deviation for all features."""
         return self.n_standard_deviations(2) == 1
 
+    def row_work(self, n_features: int) -> float:
+        """Multiply-adds, roughly, of one row and component in a pass over the rows."""
+        squares = 2.0 * n_features if self.diagonal else float(n_features**2)
+        return squares + 2.0 * n_features + 20.0
+
     def n_matrices(self, n_components: int) -> int:
         """Number of distinct covariance matrices."""
         return 1 if self.shared else n_components

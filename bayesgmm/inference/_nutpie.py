@@ -26,6 +26,7 @@ from numba import carray, cfunc, types
 from numpy.typing import NDArray
 
 from bayesgmm.density import Density
+from bayesgmm.errors import InputError
 from bayesgmm.log_posterior import log_posterior_callback, log_posterior_gradient
 from bayesgmm.progress import out_of_time
 
@@ -140,8 +141,13 @@ def run_chains(
         for chain in running.values():  # threads must not outlive the density they call
             chain.sampler.abort()
         raise
-    results = [finished.get(index) for index in range(len(chains))]
-    return [r if r is not None and len(r.draws) else None for r in results], interrupted
+    results = [r if (r := finished.get(i)) is not None and len(r.draws) else None for i in range(len(chains))]
+    if sum(steps) > max_steps and not any(results):
+        raise InputError(
+            f"NUTS made no draw after tuning in {sum(steps):,} gradients: use inference='laplace' or 'gibbs', fewer "
+            "components, or a part of the rows."
+        )
+    return results, interrupted
 
 
 def _library() -> Any:

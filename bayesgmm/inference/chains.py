@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,17 @@ from bayesgmm.prior import ResolvedPrior
 from bayesgmm.progress import out_of_time
 from bayesgmm.structure import Structure
 
-__all__ = ["JUMP_EVERY", "WALK_EVERY", "ChainDraws", "GibbsProblem", "Jumps", "Sweeps", "run_chains", "start_state"]
+__all__ = [
+    "JUMP_EVERY",
+    "WALK_EVERY",
+    "ChainDraws",
+    "GibbsProblem",
+    "Jumps",
+    "Sweeps",
+    "run_chains",
+    "start_state",
+    "sweep_work",
+]
 
 Array = NDArray[np.float64]
 
@@ -36,6 +45,12 @@ JUMP_EVERY = 2  # sweeps, after the first round
 WALK_EVERY = 2  # jumps
 _ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
 _RAREST = 0.15  # times as often as the others
+
+
+def sweep_work(table: Table, structure: Structure, n_components: int) -> float:
+    """Multiply-adds of one sweep, roughly: those of the rows, and of what is done once for each component."""
+    n, d = table.n_rows, table.n_features
+    return n_components * (n * structure.row_work(d) + 8.0 * d**3 + 25_000.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +71,8 @@ class GibbsProblem:
         return cls(table, structure, prior, complete_prior(prior, structure), features, fractional)
 
     def sweep_work(self, n_components: int) -> float:
-        """Multiply-adds of one sweep, roughly: those of the rows, and of what is done once for each component."""
-        n, d = self.table.n_rows, self.table.n_features
-        squares = 2.0 * d if self.structure.diagonal else float(d * d)
-        return n_components * (n * (squares + 2.0 * d + 20.0) + 8.0 * d**3 + 25_000.0)
+        """Multiply-adds of one sweep, roughly."""
+        return sweep_work(self.table, self.structure, n_components)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +145,6 @@ class Sweeps:
     problem: GibbsProblem
     refresh: float
     jumps: Jumps
-    sweeps_a_step: ClassVar[int] = 1
 
     def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
                 out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
@@ -186,7 +198,7 @@ def run_chains(
     """
     problem = sweeps.problem
     k, d = starts[0].means.shape
-    work = problem.sweep_work(k) * thin * sweeps.sweeps_a_step
+    work = problem.sweep_work(k) * thin
     step = int(np.clip(_WORK_A_CALL // work, 1, draws))
     stop = threading.Event()
     made = np.zeros(len(starts), dtype=int)

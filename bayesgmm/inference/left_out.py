@@ -7,9 +7,9 @@ sweeps without it bring them there (as the sequential samplers of Bornn, Doucet 
 Statistics 38, 47-64). Bridge sampling between the two sets of draws (`bayesgmm.bridge`) then gives the score, with a
 standard error that exists whatever the Pareto k.
 
-Sweeps that have not yet forgotten the row show as a drift of the score from the first half of the sweeps kept to the
-second. A row that drifts, or whose error is large, is done again with twice as many chains, twice as long; what drift
-remains is part of its standard error.
+Sweeps that have not yet forgotten the row show as a drift of the score from the second quarter of the sweeps to the
+second half. A row that drifts, or whose error is large, is done again with twice as many chains, twice as long; what
+drift remains is part of its standard error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ IntArray = NDArray[np.int64]
 _CHAINS, _SWEEPS, _TIMES = 200, 12, (1, 2, 4)  # of both, in each attempt
 _NUMBERS = 2_000_000  # of covariances, kept at a time
 SWEEPS_A_ROW = _CHAINS * _SWEEPS  # in the first attempt
-_DRIFT = 0.03  # nats, below which, or one standard error, it is not made longer
+_DRIFT = 0.03  # nats, or one standard error, up to which a drift is not told from noise
 
 
 def bridge_repair(

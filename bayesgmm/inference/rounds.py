@@ -102,7 +102,7 @@ def sample_in_rounds(
         What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
-    work = draws * chains * problem.sweep_work(k) * sweeps.sweeps_a_step  # of a round with one step a draw
+    work = draws * chains * problem.sweep_work(k)  # of a round with one step a draw
     first = int(min(least_work, max_work) / work) if k > 1 else 1
     thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
     known, before, before_thin = list[Sample](), list[ChainDraws](), 0
@@ -110,7 +110,7 @@ def sample_in_rounds(
     while True:
         if k > 1:
             sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
-        label = f"{name}, {thin * sweeps.sweeps_a_step} sweeps a draw"
+        label = f"{name}, {thin} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(
                 sweeps, states, root.spawn(chains), draws=draws, thin=thin, cores=cores, report=report
@@ -120,7 +120,7 @@ def sample_in_rounds(
         made = thin * len(done[0].sample.weights)
         if interrupted and made < earlier[0]:  # less than the round before
             return replace(earlier[1], partial=True)
-        result = collect(Round(done, thin * sweeps.sweeps_a_step, number, interrupted, restarted))
+        result = collect(Round(done, thin, number, interrupted, restarted))
         judgement = judge(result)
         enough = rough and judgement.shortfall > _CHEAP and judgement.rough
         if interrupted or judgement.ok or enough or out_of_time():

@@ -340,3 +340,20 @@ def test_a_fit_that_was_kept_short_is_rough_if_its_chains_agree(
     assert found.status == "rough" and found.elpd_mcse == pytest.approx(error)
     monkeypatch.setattr("bayesgmm.candidate.MOST_ROUGH", 0.5 * np.std(each, ddof=1) / 2)
     assert score_candidate(fit, seconds=0.0).status == "not converged"
+
+
+def test_a_fit_that_was_cut_short_is_not_read_as_finished(
+    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second fit: its draws are part of the answer, and made anew by the next call."""
+    fit = bg.BayesianGMM.fit
+
+    def stopped(self: bg.BayesianGMM, *args: object, **options: object) -> bg.BayesianGMM:
+        fit(self, *args, **options)
+        self.posterior_.attrs["partial"] = int(self.n_components == 2)
+        return self
+
+    monkeypatch.setattr(bg.BayesianGMM, "fit", stopped)
+    found = bg.compare_components(rows, [1, 2, 3], checkpoint=tmp_path, **OPTIONS)
+    assert list(found.fits) == [1, 2] and "K = 3 not fitted" in str(found)
+    assert [path.name for path in tmp_path.iterdir()] == ["full-1.nc"]

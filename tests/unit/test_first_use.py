@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bayesgmm.escalation import _compile_the_rest
 from bayesgmm.inference import first_use
+from bayesgmm.warm_up import compile_the_rest
 
 
 class Process:
@@ -80,4 +80,4 @@ def test_a_process_takes_its_claim_back_and_a_dead_one_has_none(
 
 
 def test_what_is_compiled_meanwhile_runs() -> None:
-    _compile_the_rest()
+    compile_the_rest()

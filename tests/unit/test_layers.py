@@ -37,7 +37,7 @@ LAYERS = {
     },
     "shell": {
         "__init__", "__main__", "checkpoint", "cli", "cli_compare", "compare", "comparison", "datasets",
-        "escalation", "estimator", "fitted", "storage",
+        "escalation", "estimator", "fitted", "storage", "warm_up",
     },
 }  # fmt: skip
 # Analysis stands beside the model, not above it: it must not know how draws were made.

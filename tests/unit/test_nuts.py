@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -174,3 +175,13 @@ def test_thinning_hides_no_divergence(problem) -> None:
     assert thinned.stats["diverging"].tolist() == [[False] * 4, [False, True, False, False]]
     assert thinned.stats["n_steps"].sum() == draws.stats["n_steps"][:, :20].sum()
     np.testing.assert_array_equal(thinned.means, draws.means[:, 4:20:5])
+
+
+def test_a_limit_of_work_ends_the_run_with_the_draws_there_are(problem) -> None:
+    table, structure, prior, start = problem
+    found = modes.find_modes(table, structure, prior, [start])
+    run = partial(nuts.sample_nuts, table, structure, prior, found, tune=100, random_seed=1, progressbar=False)
+    draws = run(draws=2_000_000, max_steps=200_000.0)
+    assert draws.partial and 4 <= draws.shape[1] < 2_000_000
+    with pytest.raises(InputError, match=r"NUTS made no draw after tuning .* use inference='laplace'"):
+        run(draws=10, tune=50_000, max_steps=1.0)

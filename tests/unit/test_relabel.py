@@ -185,3 +185,12 @@ def test_bad_input_is_named():
     means[4, 1, 0] = np.nan
     with pytest.raises(InputError, match="draw 4"):
         relabel(rows, weights, means, scaling)
+
+
+@pytest.mark.parametrize("bad", [7, 1199])
+def test_a_bad_draw_is_named_by_its_own_number(bad: int) -> None:
+    """Among many draws, the search begins with some of them, the last one included."""
+    rows, weights, means, scaling = scattered(1200, 20, 2, 1, distance=3.0)
+    means[bad] = np.nan
+    with pytest.raises(InputError, match=f"draw {bad} has parameters"):
+        relabel(rows, weights, means, scaling, start=0)

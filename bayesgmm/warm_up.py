@@ -1,0 +1,35 @@
+"""What is needed after sampling, compiled while another process compiles the sampler (`inference.first_use`)."""
+
+from __future__ import annotations
+
+import numpy as np
+from pandas import DataFrame
+
+from bayesgmm.data import prepare_table
+from bayesgmm.draws import Draws
+from bayesgmm.evidence import log_evidence
+from bayesgmm.gate import Judge
+from bayesgmm.merging import merging
+from bayesgmm.occupancy import draw_occupancy
+from bayesgmm.posterior import build_tree
+from bayesgmm.prior import MixturePrior
+from bayesgmm.structure import get_structure
+
+__all__ = ["compile_the_rest"]
+
+
+def compile_the_rest() -> None:
+    """Judge, relabel, weigh and merge a few made-up draws."""
+    rng = np.random.default_rng(0)
+    table, structure = prepare_table(rng.normal(size=(12, 1)), resolution=None), get_structure("full")
+    prior, shape, k = MixturePrior(resolution=None).resolve(table), (4, 200), 4
+    cholesky = np.exp(0.1 * rng.normal(size=(*shape, k, 1, 1)))
+    draws = Draws(
+        rng.dirichlet(np.full(k, 9.0), size=shape), rng.normal(size=(*shape, k, 1)), cholesky, np.zeros(shape), {},
+        np.zeros(4, dtype=np.int64), DataFrame(), 0.0, False, "",
+    )  # fmt: skip
+    Judge(table, structure)(draws)
+    tree = build_tree(draws, table, structure, prior, inference="gibbs", random_seed=0, standardize=True)
+    log_evidence(tree, table, structure, prior)
+    merging(tree)
+    draw_occupancy(tree)
