@@ -70,7 +70,7 @@ def test_the_table_owns_its_values() -> None:
         pd.DataFrame(rows()),
         pd.DataFrame(rows()).astype(object),
         np.ma.array(rows(), mask=False),
-        np.matrix(rows()),
+        rows().view(np.matrix),
     ],
 )
 def test_arrays_are_contiguous_float64(X: Any) -> None:
