@@ -43,6 +43,8 @@ SAMPLERS = ("nutpie", "pymc")
 _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradients a draw, roughly
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
+_MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
+_FEWEST = 25  # draws of a chain
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 
 
@@ -119,6 +121,26 @@ def draw_posterior(
 ) -> tuple[Draws, str]:
     """Draws from the posterior, those that pass the gate if any stage's do, and how: `inference`, or auto's choice."""
     check_inference(inference, sampler)
+    request, said = _within_memory(request)
+    draws, inference = _drawn(request, inference, sampler, escalate)
+    return (replace(draws, notes=(said, *draws.notes)) if said else draws), inference
+
+
+def _within_memory(request: Request) -> tuple[Request, str]:
+    """The request with as many draws as memory allows, and a sentence if they are fewer than asked for."""
+    one = 8.0 * _COPIES * request.chains * request.n_components * request.table.n_features**2
+    draws = max(_FEWEST, int(_MEMORY / one))
+    if draws >= request.draws:
+        return request, ""
+    said = (
+        f"The covariances of {request.draws} draws a chain, {request.n_components} components and "
+        f"{request.table.n_features} columns would take {one * request.draws / 1e9:.1f} GB of memory: {draws} draws a "
+        "chain were made."
+    )
+    return replace(request, draws=draws), said
+
+
+def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tuple[Draws, str]:
     if inference == "gibbs":
         return _gibbs(request), inference
     if inference in ("laplace", "advi", "fullrank_advi"):
@@ -127,7 +149,7 @@ def draw_posterior(
         kept, why = _laplace_if_exact(request)
         if kept is not None:
             return kept, "laplace"
-        draws, _ = draw_posterior(request, inference="nuts", sampler=sampler, escalate=escalate)
+        draws, _ = _drawn(request, "nuts", sampler, escalate)
         return replace(draws, notes=(why, *draws.notes)), "nuts"
     request, said = _affordable(request)
     run = _nuts(request, sampler)
@@ -145,7 +167,7 @@ def _affordable(request: Request) -> tuple[Request, str]:
     if asked <= _NUTS_WORK:
         return request, ""
     share = _NUTS_WORK / asked
-    draws, tune = max(25, int(share * request.draws)), max(50, int(share * request.tune))
+    draws, tune = max(_FEWEST, int(share * request.draws)), max(50, int(share * request.tune))
     if draws >= request.draws and tune >= request.tune:
         return request, ""
     said = (

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayesgmm.convergence import ess_of_means
 from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, sum_and_se
@@ -183,9 +182,9 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         if n_samples < _MIN_DRAWS:
             raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
         by_row = np.ascontiguousarray(np.moveaxis(values, -1, 0))
-        known = (
-            _relative_efficiency(by_row) if reff is None and log_ratio is None else np.full(len(by_row), reff or 1.0)
-        )
+        known = np.full(len(by_row), reff or 1.0)
+        if reff is None and log_ratio is None:
+            known = _relative_efficiency(by_row)
         parts += [_psis(row, float(r), log_ratio) for row, r in zip(by_row, known, strict=True)]
     elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
     ok_i = pareto_k <= pareto_k_threshold(n_samples)
@@ -257,6 +256,12 @@ def _relative_efficiency(log_likelihood: Array) -> Array:
     return np.where(np.isfinite(reff), reff, 1.0)
 
 
+def _log_sum_exp(values: Array) -> float:
+    """As scipy's, which takes 0.1 ms a call, of which there are two a row."""
+    highest = values.max()
+    return float(highest + np.log(np.exp(values - highest).sum()))
+
+
 def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[float, float, float, float]:
     """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S).
 
@@ -265,17 +270,13 @@ def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[
     """
     from arviz_stats.base import array_stats
 
-    if log_ratio is not None:
-        log_weights, pareto_k = array_stats.psislw((log_likelihood - log_ratio).ravel(), r_eff=1.0)
-        elpd = float(logsumexp(log_weights + log_likelihood.ravel()))
-        spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
-        return elpd, float(logsumexp(log_likelihood + log_ratio)), float(pareto_k), math.sqrt(float((spread**2).sum()))
-    lppd = float(logsumexp(log_likelihood)) - math.log(log_likelihood.size)
-    if np.ptp(log_likelihood) <= 1e-12:  # a row of weight 0
+    rough = log_likelihood.ravel() if log_ratio is None else (log_likelihood + log_ratio).ravel()
+    lppd = _log_sum_exp(rough) - (math.log(rough.size) if log_ratio is None else 0.0)
+    if log_ratio is None and np.ptp(rough) <= 1e-12:  # a row of weight 0
         return lppd, lppd, 0.0, 0.0
-    log_weights, pareto_k = array_stats.psislw(log_likelihood.ravel(), r_eff=reff)
-    elpd = float(logsumexp(log_weights + log_likelihood.ravel()))
+    ratio = log_likelihood.ravel() if log_ratio is None else (log_likelihood - log_ratio).ravel()
+    log_weights, pareto_k = array_stats.psislw(ratio, r_eff=reff)
+    elpd = _log_sum_exp(log_weights + log_likelihood.ravel())
     # Of the self-normalised estimate of the density, then of its log (delta method).
     spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
-    mcse = math.sqrt(float((spread**2).sum()) / min(reff, 1.0))
-    return elpd, lppd, float(pareto_k), mcse
+    return elpd, lppd, float(pareto_k), math.sqrt(float((spread**2).sum()) / min(reff, 1.0))

@@ -1,8 +1,8 @@
 """Jumps between modes: Metropolis moves of the posterior itself, with `bayesgmm.augmentation.proposals`.
 
 The whole mixture at once crosses between modes that a Gibbs sampler cannot leave: from independent parts, or jointly
-(`joint`). One component at a time, drawn from all fitted components pooled, or by a merge and a split (`split_merge`),
-moves a component from one cluster to another. The posterior does not know the order of components, so the density of a
+(`joint`). One component at a time, drawn from all fitted components pooled, moves
+a component from one cluster to another. The posterior does not know the order of components, so the density of a
 whole mixture is symmetrised over it; since the parts of a proposal are independent, the sum over all K! orders is the
 permanent of a (K, K) matrix. Proposals are fixed while they are in use, so the chain keeps the posterior as its
 distribution (Tierney 1994, independence chains).
@@ -30,21 +30,19 @@ from bayesgmm.augmentation.proposals import (
     log_parts,
     log_prior_part,
 )
-from bayesgmm.augmentation.split_merge import propose_split_merge
 from bayesgmm.augmentation.state import copy_state
 from bayesgmm.compiled import compiled, put
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "SINGLE", "SPLIT_MERGE", "WHOLE", "give_weight", "jump",
+    "JOINT", "MAX_WHOLE", "N_KINDS", "SINGLE", "WHOLE", "give_weight", "jump",
     "log_posterior_of", "log_proposal", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-# What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
-# (`regrouping`); the cluster of a component.
-SINGLE, WHOLE, JOINT, REGROUP, SPLIT_MERGE = range(5)
-N_KINDS = 5
+# What a jump replaces: a component, the mixture by independent parts, the mixture jointly.
+SINGLE, WHOLE, JOINT = range(3)
+N_KINDS = 3
 
 
 @compiled
@@ -220,12 +218,12 @@ def _parts(state):
 
 
 @compiled(inline="always")
-def jump(rng, features, row_weights, bins, prior, proposals, joint, redraws, kind, log_likelihood, state, new, work,
+def jump(rng, features, row_weights, bins, prior, proposals, joint, kind, log_likelihood, state, new, work,
          log_norm, logs, table, near):  # fmt: skip
     """Propose, and accept or not, in two stages where there are `bins`: the proposal used, -1 for none, and whether
     the state changed.
 
-    `kind` is not REGROUP. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
     are the proposals nearest to the state, as far as known: of independent parts, and joint.
     """
@@ -235,8 +233,6 @@ def jump(rng, features, row_weights, bins, prior, proposals, joint, redraws, kin
         m, gain = _propose_mixture(rng, prior, proposals, state, new, work, logs, table, near)
     elif kind == JOINT:
         m, gain = _propose_together(rng, prior, proposals, joint, state, new, work, near)
-    elif kind == SPLIT_MERGE:
-        gain = propose_split_merge(rng, prior, redraws, state, new, work)
     else:
         m, gain = _propose_single(rng, prior, proposals, state, new, work, near)
     if gain == -math.inf:

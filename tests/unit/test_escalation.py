@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm import gate
+from bayesgmm import escalation, gate
 from bayesgmm.draws import Draws
 from bayesgmm.em import fit_em_candidates
 from bayesgmm.escalation import Request, draw_posterior
@@ -194,3 +194,15 @@ def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPa
     assert said in fit.posterior_.attrs["notes"] and fit.posterior_.attrs["method"].startswith("Gibbs")
     assert said in " ".join(fit.diagnose().advice)
     assert said in bg.report(fit, tmp_path / "report.html").read_text()
+
+
+def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 8 bytes of 6 copies of K = 2 numbers of a draw of one of 4 chains
+    monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 120)
+    draws, stages = ladder(PASSES)
+    assert stages.asked[0]["draws"] == 120 == draws.shape[1]
+    (said,) = draws.notes
+    assert "covariances of 500 draws a chain, 2 components and 1 columns" in said and "120 draws a chain" in said
+    monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
+    draws, _ = ladder(PASSES)
+    assert draws.notes == () and draws.shape[1] == 500

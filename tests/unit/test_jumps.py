@@ -23,7 +23,6 @@ from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import frame_of, to_frame
-from bayesgmm.augmentation.split_merge import _log_frame
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS
 from bayesgmm.augmentation.walks import walk
@@ -169,7 +168,10 @@ def test_jacobian_of_a_pair_in_its_frame(structure: str) -> None:
     differences = np.column_stack([(moments(theta + e) - moments(theta - e)) / 2e-6 for e in h])
     moments(theta)
     (a, b), both, n = theta[:2], theta[:2].sum(), d + len(cells[0])
-    ours = math.log(a * b) + _log_frame(prior, both, frame[0]) + jacobian[0] - n * math.log(b / both)
+    # Of joint moments held fixed, by their factor L: means have the power 1, covariances as many as they have cells.
+    power = {"full": d + 2.0, "diag": 3.0, "spherical": 1.0 + 2.0 / d, "tied": 1.0}[structure]
+    of_frame = power * np.log(np.diag(frame[0])).sum() - math.log(both)
+    ours = math.log(a * b) + of_frame + jacobian[0] - n * math.log(b / both)
     ours += {"full": d, "diag": d, "spherical": 1, "tied": 0}[structure] * math.log(2.0)  # constants are left out
     assert -np.linalg.slogdet(differences)[1] == pytest.approx(ours, abs=1e-6)
 
