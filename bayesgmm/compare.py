@@ -17,7 +17,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.candidate import Candidate, score_candidate
 from bayesgmm.checkpoint import Checkpoint, fingerprint
@@ -142,6 +142,7 @@ def compare_components(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
     pairs = _pairs(numbers, structures)
+    names = _column_names(X)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
         ready = {
@@ -152,7 +153,7 @@ def compare_components(
     found: dict[Pair, Scored] = {}
     ended = ""
     with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
-        jobs = [(pair, (X, sample_weight, options, secondary, ready.get(pair), most)) for pair in pairs]
+        jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in pairs]
         try:
             for pair, fit, candidate in _run(jobs, n_jobs=n_jobs, backend=backend):
                 found[pair] = fit, candidate
@@ -167,7 +168,7 @@ def compare_components(
                 wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
             if wanted is not None:
                 again = wanted
-                before, rest = found[again][1].seconds, (X, sample_weight, options, secondary, None, _REFINING_WORK)
+                before, rest = found[again][1].seconds, (table, names, options, secondary, None, _REFINING_WORK)
                 for pair, fit, unfinished in _run([(again, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate
@@ -206,8 +207,8 @@ def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comp
 
 def _fit_and_score(
     pair: Pair,
-    X: Any,
-    sample_weight: Any,
+    table: Table,
+    names: NDArray[Any] | None,
     options: dict[str, Any],
     secondary: bool,
     ready: Finished | None,
@@ -221,7 +222,9 @@ def _fit_and_score(
         if ready is None:
             began = time.perf_counter()
             fit = BayesianGMM(pair[0], covariance_type=pair[1], **options)
-            fit.fit(X, sample_weight=sample_weight)
+            fit.fit(table)
+            if names is not None:
+                fit.feature_names_in_ = names
             more = {}
             if secondary:
                 with stage("secondary scores"):
@@ -241,10 +244,10 @@ def _fit_and_score(
 
 def _fit_by(deadline: float, pair: Pair, *rest: Any) -> Any:
     """`_fit_and_score` in another process, until a moment of the clock; None if it was not done by then."""
-    X, sample_weight, options, *others = rest
+    table, names, options, *others = rest
     try:
         with working(max_seconds=deadline - time.time()):
-            return _fit_and_score(pair, X, sample_weight, options | {"progressbar": False}, *others)
+            return _fit_and_score(pair, table, names, options | {"progressbar": False}, *others)
     except KeyboardInterrupt:
         return None
 
@@ -292,6 +295,17 @@ def _run(
     finally:
         for message, category in told:
             warnings.warn(message, category, stacklevel=3)
+
+
+def _column_names(X: Any) -> NDArray[Any] | None:
+    """What scikit-learn records of the columns that a model was fitted to, if they have names."""
+    from sklearn.base import BaseEstimator
+    from sklearn.utils.validation import _check_feature_names
+
+    seen = BaseEstimator()
+    if not isinstance(X, Table):
+        _check_feature_names(seen, X, reset=True)
+    return getattr(seen, "feature_names_in_", None)
 
 
 def _share(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:

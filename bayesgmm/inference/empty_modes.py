@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from bayesgmm.data import Table
 from bayesgmm.em import fit_em_candidates
@@ -29,6 +33,8 @@ SHARE_THAT_MATTERS = 0.01  # of the posterior
 # start and 4 candidates, whose EM takes twice as long, and 18 with 30 such starts, six times as long.
 _STARTS, _SHORT_RUNS, _CANDIDATES = 8, 4, 8
 _KEPT, _NEAR = 3, 10.0  # modes, and nats below the best one
+# Looks at a table: fits of it with other numbers of components ask for the same ones.
+_looked: WeakKeyDictionary[Table, dict[Any, list[tuple[MixtureParams, float]]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +52,34 @@ def empty_modes(
     """The best few for each number of empty components, 1 to K - 1, the best first."""
     found = []
     for occupied in range(n_components - 1, 0, -1):
-        _, candidates = fit_em_candidates(
-            table, occupied, structure=structure, n_init=_STARTS, short_runs=_SHORT_RUNS, random_seed=random_seed
-        )
-        modes = find_modes(table, structure, prior, candidates[:_CANDIDATES])
         m = n_components - occupied
         chance = log_probability_empty(float(table.weights.sum()), n_components, m, prior.concentration)
         chance += math.log(math.comb(n_components, m))
         found += [
-            EmptyMode(m, mode.params, mode.log_evidence + chance)
-            for mode in modes[:_KEPT]
-            if not mode.log_evidence < modes[0].log_evidence - _NEAR
+            EmptyMode(m, params, log_evidence + chance)
+            for params, log_evidence in _look(table, structure, prior, occupied, random_seed)
         ]
     return found
+
+
+def _look(
+    table: Table, structure: Structure, prior: ResolvedPrior, occupied: int, random_seed: int | None
+) -> list[tuple[MixtureParams, float]]:
+    """The best few modes with so many components, and their Laplace evidence."""
+    numbers = tuple(x.tobytes() if isinstance(x, np.ndarray) else x for x in vars(prior).values())
+    key, known = (structure.name, occupied, random_seed, numbers), _looked.setdefault(table, {})
+    if key in known and random_seed is not None:
+        return known[key]
+    _, candidates = fit_em_candidates(
+        table, occupied, structure=structure, n_init=_STARTS, short_runs=_SHORT_RUNS, random_seed=random_seed
+    )
+    modes = find_modes(table, structure, prior, candidates[:_CANDIDATES])
+    known[key] = [
+        (mode.params, mode.log_evidence)
+        for mode in modes[:_KEPT]
+        if not mode.log_evidence < modes[0].log_evidence - _NEAR
+    ]
+    return known[key]
 
 
 def share_of(mode: EmptyMode, log_evidence: float) -> float:

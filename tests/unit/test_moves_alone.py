@@ -71,8 +71,7 @@ def prior_kept(packed, struct, move: Move, n_moves: int, n: int, seed: int = 0) 
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize("n_bins", [0, 3])
+@pytest.mark.parametrize(("fitted", "n_bins"), [(False, 0), (True, 3)])
 def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_bins: int) -> None:
     """With bins, too, that are far from the rows: they decide what is looked at, not what is kept."""
     _, struct, prior = problem(structure, family, step)
