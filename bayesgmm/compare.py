@@ -217,7 +217,10 @@ def _fit_and_score(
     """One fit with its scores, in whatever process joblib chose; warnings come back as text."""
     from bayesgmm.estimator import BayesianGMM
 
-    with warnings.catch_warnings(record=True) as caught, working(f"K = {pair[0]} ({pair[1]})", max_work=most) as work:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        working(f"K = {pair[0]} ({pair[1]})", max_work=most, rough=most == _SHORT_WORK) as work,
+    ):
         warnings.simplefilter("always")
         if ready is None:
             began = time.perf_counter()

@@ -29,7 +29,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.gate import Gate, Judge
 from bayesgmm.params import MixtureParams
 from bayesgmm.prior import ResolvedPrior
-from bayesgmm.progress import work_allowed
+from bayesgmm.progress import rough_will_do, work_allowed
 from bayesgmm.structure import Structure
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
         empty=request.empty_modes,
         judge=request.judge,
         max_work=work,
-        rough=work < most,
+        rough=rough_will_do(),
         **request.options,
     )
     notes = (*notes, *draws.notes)

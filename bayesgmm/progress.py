@@ -18,7 +18,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Work", "out_of_time", "patient", "sampling_progress", "stage", "time_left", "work_allowed", "working"]
+__all__ = [
+    "Work", "out_of_time", "patient", "rough_will_do", "sampling_progress", "stage", "time_left", "work_allowed",
+    "working",
+]  # fmt: skip
 
 _QUIET = 2.0  # seconds before the first line
 _PAUSE = 0.5  # least, between lines
@@ -33,6 +36,7 @@ class Work:
     deadline: float
     max_work: float
     display: Any
+    rough: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     inner: float = 0.0  # seconds of stages within the present one
 
@@ -42,7 +46,12 @@ _work: ContextVar[Work | None] = ContextVar("work", default=None)
 
 @contextmanager
 def working(
-    name: str = "", *, max_seconds: float = float("inf"), max_work: float = float("inf"), progressbar: bool = False
+    name: str = "",
+    *,
+    max_seconds: float = float("inf"),
+    max_work: float = float("inf"),
+    rough: bool = False,
+    progressbar: bool = False,
 ) -> Iterator[Work]:
     """Open a piece of work; within another one its name is added and the narrower limits hold.
 
@@ -54,6 +63,8 @@ def working(
         From now on, what asks `out_of_time` stops after so many.
     max_work : float
         Multiply-adds of a sampler's longest run; see `bayesgmm.inference.gibbs.MAX_WORK`.
+    rough : bool
+        A sampler may end as soon as its chains roughly agree.
     progressbar : bool
         Show what is done, unless that is shown already.
 
@@ -73,7 +84,7 @@ def working(
     names = [n for n in (outer.name if outer else "", name) if n]
     work = Work(
         ", ".join(names), min(now + max_seconds, outer.deadline if outer else float("inf")),
-        min(max_work, outer.max_work if outer else float("inf")), display,
+        min(max_work, outer.max_work if outer else float("inf")), display, rough or (outer is not None and outer.rough),
     )  # fmt: skip
     token = _work.set(work)
     try:
@@ -130,6 +141,12 @@ def patient() -> Iterator[None]:
         yield
     finally:
         work.deadline = deadline
+
+
+def rough_will_do() -> bool:
+    """Whether a sampler may end as soon as its chains roughly agree."""
+    work = _work.get()
+    return work is not None and work.rough
 
 
 def work_allowed(most: float) -> float:

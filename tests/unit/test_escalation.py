@@ -18,6 +18,7 @@ from bayesgmm.em import fit_em_candidates
 from bayesgmm.escalation import Request, draw_posterior
 from bayesgmm.inference import empty_modes, gibbs, modes, nuts
 from bayesgmm.inference.empty_modes import EmptyMode
+from bayesgmm.progress import working
 from bayesgmm.structure import get_structure
 
 K = 2
@@ -206,3 +207,12 @@ def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
     draws, _ = ladder(PASSES)
     assert draws.notes == () and draws.shape[1] == 500
+
+
+@pytest.mark.parametrize("rough", [True, False])
+def test_sampling_again_does_not_end_where_chains_roughly_agree(ladder, rough: bool) -> None:
+    """A fit that is sampled again has a limit of work too, but ends before only when its gate passes."""
+    with working(max_work=1e9, rough=rough):
+        _, stages = ladder(DISAGREES, PASSES)
+    assert stages.samplers == ["nuts", "gibbs"]
+    assert (stages.asked[1]["max_work"], stages.asked[1]["rough"]) == (1e9, rough)
