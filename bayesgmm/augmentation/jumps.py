@@ -35,14 +35,15 @@ from bayesgmm.compiled import compiled, put
 from bayesgmm.kernels import log_normalizers, mixture_pass
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "N_KINDS", "SINGLE", "WHOLE", "give_weight", "jump",
+    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "SINGLE", "WHOLE", "give_weight", "jump",
     "log_posterior_of", "log_proposal", "propose_whole",
 ]  # fmt: skip
 
 MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
-# What a jump replaces: a component, the mixture by independent parts, the mixture jointly.
-SINGLE, WHOLE, JOINT = range(3)
-N_KINDS = 3
+# What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
+# (`regrouping`).
+SINGLE, WHOLE, JOINT, REGROUP = range(4)
+N_KINDS = 4
 
 
 @compiled
@@ -223,7 +224,7 @@ def jump(rng, features, row_weights, bins, prior, proposals, joint, kind, log_li
     """Propose, and accept or not, in two stages where there are `bins`: the proposal used, -1 for none, and whether
     the state changed.
 
-    `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
+    `kind` is not REGROUP. `log_likelihood` is the state's, NaN if not known. `state` and `new` are a
     `ChainState`, the second scratch; `work` (5, D, D), `log_norm` (K,), `logs` (K, K), `table` (2^K,). `near` (2,)
     are the proposals nearest to the state, as far as known: of independent parts, and joint.
     """

@@ -17,8 +17,9 @@ from bayesgmm.augmentation.allocation import allocation_pass
 from bayesgmm.augmentation.complete_data import draw_weights, update_mean
 from bayesgmm.augmentation.complete_prior import draw_prior_component
 from bayesgmm.augmentation.covariances import update_covariance
-from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, SINGLE, jump
+from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jump
 from bayesgmm.augmentation.lone_rows import move_row
+from bayesgmm.augmentation.regrouping import regroup
 from bayesgmm.augmentation.state import copy_state, new_copy
 from bayesgmm.compiled import add, compiled, put
 from bayesgmm.kernels import log_normalizers
@@ -136,7 +137,7 @@ def _watch(rng, row_weights, rows):
 
 @compiled
 def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint,
-               jump_every, tries, shares, out_weights, out_means, out_latent,
+               groupings, jump_every, tries, shares, out_weights, out_means, out_latent,
                out_cholesky, tally, used):  # fmt: skip
     """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
 
@@ -149,7 +150,7 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
     prior : CompletePrior
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint : Proposals, Joint
+    proposals, joint, groupings : Proposals, Joint, Groupings
     jump_every, tries, shares : int, int, (N_KINDS,)
         So many jumps are tried every so many sweeps, unless there are no proposals; with these probabilities of each
         kind, in the order of `bayesgmm.augmentation.jumps`.
@@ -173,7 +174,7 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
     before, scratch = new_copy(state), new_copy(state)
     logs = np.empty((n_components, n_components))
     table = np.empty(1 << min(n_components, MAX_WHOLE))
-    near = np.zeros(2, dtype=np.int64)
+    near = np.zeros(3, dtype=np.int64)
     n_sweeps = first
     for s in range(out_weights.shape[0]):
         for _ in range(thin):
@@ -220,8 +221,12 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
                     u -= shares[i]
                     if u >= 0.0:
                         kind = np.int64(i + 1)
-                m, moved = jump(rng, features, row_weights, bins, prior, proposals, joint, kind, log_likelihood, state,
-                                scratch, matrices, log_norm, logs, table, near)  # fmt: skip
+                if kind == REGROUP:
+                    m, moved = regroup(rng, features, row_weights, prior, groupings, state, scratch, matrices, log_norm,
+                                       table, near[2:])  # fmt: skip
+                else:
+                    m, moved = jump(rng, features, row_weights, bins, prior, proposals, joint, kind, log_likelihood,
+                                    state, scratch, matrices, log_norm, logs, table, near)  # fmt: skip
                 tally[KINDS + 2 * kind] += 1.0
                 if moved:
                     tally[KINDS + 1 + 2 * kind] += 1.0

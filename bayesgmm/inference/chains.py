@@ -16,6 +16,7 @@ from bayesgmm.augmentation.joint_fit import Joint, no_joint
 from bayesgmm.augmentation.jumps import MAX_WHOLE, N_KINDS, SINGLE
 from bayesgmm.augmentation.proposals import Proposals, Sample, no_proposals
 from bayesgmm.augmentation.redraws import Redraws, no_redraws
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, Allocation, new_allocation, sweep_many
 from bayesgmm.data import Table
@@ -102,6 +103,7 @@ class Jumps:
 
     proposals: Proposals
     joint: Joint
+    groupings: Groupings
     redraws: Redraws
     shares: Array  # (N_KINDS,)
     bins: Bins
@@ -112,21 +114,24 @@ class Jumps:
     @classmethod
     def none(cls, n_components: int, n_features: int) -> Jumps:
         k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), no_redraws(), np.eye(N_KINDS)[SINGLE], no_bins(d))
+        return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), no_redraws(), np.eye(N_KINDS)[SINGLE],
+                   no_bins(d))  # fmt: skip
 
     @classmethod
-    def after(cls, proposals: Proposals, joint: Joint, redraws: Redraws, done: Sequence[ChainDraws]) -> Jumps:
+    def after(
+        cls, proposals: Proposals, joint: Joint, groupings: Groupings, redraws: Redraws, done: Sequence[ChainDraws]
+    ) -> Jumps:
         """Kinds that were accepted in the chains so far alike often, others seldom; all alike before there are any.
 
         Not by how often: most accepted changes of one component are small ones.
         """
         tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
         k = proposals.alpha.shape[1]
-        possible = np.array([True, k <= MAX_WHOLE, k <= MAX_WHOLE and len(joint.part) > 0])
+        possible = np.array([True, *(k <= MAX_WHOLE and n > 0 for n in (1, len(joint.part), len(groupings.r)))])
         tried, made = tally[KINDS:ROWS:2], tally[KINDS + 1 : ROWS : 2]
         accepted = (made + 1.0) / (tried + 2.0) > _ACCEPTED
         shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
-        return cls(proposals, joint, redraws, shares / shares.sum(), no_bins(proposals.loc.shape[2]))
+        return cls(proposals, joint, groupings, redraws, shares / shares.sum(), no_bins(proposals.loc.shape[2]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +153,8 @@ class Sweeps:
             self._advance_walking(rng, thin, state, allocation, out, tally, used)
             return
         sweep_many(rng, first, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state,
-                   allocation, jumps.proposals, jumps.joint, jumps.every, jumps.tries, jumps.shares, *out, tally,
-                   used)  # fmt: skip
+                   allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.tries,
+                   jumps.shares, *out, tally, used)  # fmt: skip
 
     def _advance_walking(
         self, rng: np.random.Generator, thin: int, state: ChainState, allocation: Allocation, out: Sequence[Array],
@@ -171,8 +176,8 @@ class Sweeps:
                 allocation.component[:] = -1
                 sweep_many(
                     rng, 0, min(every, thin - begun), p.features, p.table.weights, jumps.bins, p.packed, self.refresh,
-                    state, allocation, jumps.proposals, jumps.joint, jumps.every, jumps.tries, jumps.shares,
-                    *(o[s : s + 1] for o in out), tally, used,
+                    state, allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.tries,
+                    jumps.shares, *(o[s : s + 1] for o in out), tally, used,
                 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Proposals, Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import no_redraws
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.inference.chains import JUMP_EVERY, WALK_EVERY, ChainDraws, GibbsProblem, Jumps
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.modes import Mode
@@ -30,7 +31,7 @@ from bayesgmm.params import MixtureParams, inverse_cholesky
 from bayesgmm.relabel import relabel
 from bayesgmm.spacing import evenly_spaced
 from bayesgmm.starts import CUTS, from_labels
-from bayesgmm.streaming import pointwise_log_density, total_log_likelihood
+from bayesgmm.streaming import mean_responsibilities, pointwise_log_density, total_log_likelihood
 
 __all__ = [
     "in_one_order",
@@ -63,6 +64,8 @@ _JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
 _WALK_STEPS, _WALK_STEPS_BY_BINS, _WALK_ROWS = 8, 16, 4000
 _TRIES_BY_BINS = 3  # jumps each time
 _PASSED = 0.2  # steps that are looked at by all rows, where bins come first
+_GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
+_ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
 _MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
 
 
@@ -203,6 +206,21 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     return fit_proposals(library, problem.packed, np.cumsum(softmax(odds)))
 
 
+def groupings_of(problem: GibbsProblem, library: Sequence[Sample]) -> Groupings:
+    """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
+    table, k = problem.table, library[0].means.shape[1]
+    if table.n_rows >= _WALK_ROWS or np.any(table.weights != 1.0):
+        return no_groupings(k)
+    r = np.empty((len(library), table.n_rows, k))
+    for m, sample in enumerate(library):
+        some = evenly_spaced(len(sample.weights), _GROUPED_DRAWS)
+        weights, means, scaling = _with_scaling(Sample(*(a[some] for a in sample)))
+        r[m] = mean_responsibilities(table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal)
+    odd = _ODD_ROWS / table.n_rows
+    r = (1.0 - odd) * r + odd / k
+    return Groupings(r, np.log(r))
+
+
 def jumps_of(
     problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws] = (), number: int = 1
 ) -> Jumps:
@@ -214,7 +232,7 @@ def jumps_of(
     joint = fit_joint(library, problem.packed, proposals, float(problem.table.weights.sum()))
     walks = _walks(problem, number)
     redraws = fit_redraws(library, problem.packed) if walks else no_redraws()
-    jumps = Jumps.after(proposals, joint, redraws, done)
+    jumps = Jumps.after(proposals, joint, groupings_of(problem, library), redraws, done)
     jumps = replace(jumps, every=_jump_every(problem, number))
     if not walks:
         return jumps

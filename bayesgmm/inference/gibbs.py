@@ -128,6 +128,7 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
         "components",
         "whole mixtures",
         "whole mixtures proposed jointly",
+        "groupings of all rows",
         "rows to a component of their own or back",
         "steps of walks",
         "pairs drawn anew",

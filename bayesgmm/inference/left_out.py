@@ -188,8 +188,8 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
             allocation.component[:] = -1
             sweep_many(
                 rng, 0, 1, problem.features, weights, jumps.bins, problem.packed, starts.refresh,
-                ChainState(*(a[m] for a in states)), allocation, jumps.proposals, jumps.joint, 1, 1, jumps.shares,
-                *(a[m] for a in kept), tally, used,
+                ChainState(*(a[m] for a in states)), allocation, jumps.proposals, jumps.joint, jumps.groupings,
+                1, 1, jumps.shares,                 *(a[m] for a in kept), tally, used,
             )  # fmt: skip
         w, mean, _, cholesky = (a.reshape(-1, *a.shape[2:]) for a in kept)
         scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(w), k, d, d)).copy()

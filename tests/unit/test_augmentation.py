@@ -34,6 +34,7 @@ from bayesgmm.augmentation.proposals import (
 )
 from bayesgmm.augmentation.redraw_fit import fit_redraws
 from bayesgmm.augmentation.redraws import no_redraws
+from bayesgmm.augmentation.regrouping import Groupings, no_groupings
 from bayesgmm.augmentation.state import ChainState
 from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
 from bayesgmm.augmentation.walks import walk
@@ -99,18 +100,20 @@ def geweke(
     scaling = np.broadcast_to(inverse_cholesky(start.cholesky[0]), (k, D, D)).copy()
     state = ChainState(*(a[0].copy() for a in start), scaling)
     allocation = new_allocation(k, D, n, False)
-    proposals, joint = no_proposals(k, D), no_joint(k, D)
+    proposals, joint, groupings = no_proposals(k, D), no_joint(k, D), no_groupings(k)
     if jumps:
         halves = [Sample(*(a[i::3][:300] for a in independent)) for i in range(3)]
         proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))
         proposals.empty[:, :2] = [[True, True], [False, False], [False, True]]
         joint = fit_joint(halves, packed, proposals, 100.0)
+        r = rng.dirichlet(np.ones(k), size=(3, n))
+        groupings = Groupings(r, np.log(r))
         assert len(joint.part) == (0 if struct.shared else 2)
     redraws = fit_redraws([independent], packed) if walk_steps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
     bins = Bins(np.random.default_rng(5).normal(size=(D, n_bins)), np.full(n_bins, 0.7))  # not near the rows
-    tally, kinds = np.zeros(TALLY), np.array([0.3, 0.4, 0.3] if len(joint.part) else [0.5, 0.5, 0.0])
+    tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3] if len(joint.part) else [0.4, 0.3, 0.0, 0.3])
     scratch = (
         ChainState(*(a.copy() for a in state)), np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(k),
         np.empty(n), np.empty(n),
@@ -120,13 +123,13 @@ def geweke(
         if walk_steps:
             walk(rng, features, ones, bins, packed, redraws, walk_steps, state, *scratch, tally[WALKS:])
         sweep_many(
-            rng, 0, 1, features, ones, bins, packed, refresh, state, allocation, proposals, joint, 1,
-            2 if n_bins else 1, kinds, *(a[s : s + 1] for a in out), tally,
+            rng, 0, 1, features, ones, bins, packed, refresh, state, allocation, proposals, joint, groupings,
+            1, 2 if n_bins else 1, kinds, *(a[s : s + 1] for a in out), tally,
             np.zeros(len(proposals.alpha), dtype=np.int64),
         )  # fmt: skip
     if jumps:
-        single, whole, together = tally[KINDS + 1 : ROWS : 2]
-        assert single > 20 and ((whole > 3 and together > 3) or structure == "tied"), tally
+        single, whole, together, regrouped = tally[KINDS + 1 : ROWS : 2]
+        assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure == "tied"), tally
     assert tally[ROWS + 1] > 25, tally
     assert not walk_steps or (tally[WALKS + 1] > 100 and tally[WALKS + 3] > 100), tally
     ours, theirs = statistics_of(out), statistics_of(independent)

@@ -13,15 +13,18 @@ import numpy as np
 import pytest
 from _gibbs import D, prior_draws, problem
 from numba import njit
+from scipy import stats
+from scipy.special import digamma, gammaln
 
 from bayesgmm.augmentation.bins import Bins
-from bayesgmm.augmentation.complete_prior import complete_prior
+from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
 from bayesgmm.augmentation.joint import log_joint, propose_joint
 from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
 from bayesgmm.augmentation.jumps import SINGLE, _propose_single, jump, log_posterior_of, log_proposal, propose_whole
 from bayesgmm.augmentation.proposal_fit import fit_proposals
 from bayesgmm.augmentation.proposals import Sample
 from bayesgmm.augmentation.redraw_fit import fit_redraws
+from bayesgmm.augmentation.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
 from bayesgmm.augmentation.state import ChainState, copy_state
 from bayesgmm.augmentation.walks import _step, walk
 from bayesgmm.params import inverse_cholesky
@@ -52,9 +55,9 @@ def statistics_of(states: list[ChainState]) -> np.ndarray:
     ])  # fmt: skip
 
 
-def prior_kept(packed, struct, move: Move, n_moves: int, n: int, seed: int = 0) -> tuple[np.ndarray, float]:
+def prior_kept(packed, struct, move: Move, n_moves: int, n: int) -> tuple[np.ndarray, float]:
     """z scores of the differences that moves make to draws of the prior; and the share of the moves made."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     states = list[ChainState]()
     sample = prior_draws(packed, struct, n, rng, K)
     for s in range(n):
@@ -70,6 +73,12 @@ def prior_kept(packed, struct, move: Move, n_moves: int, n: int, seed: int = 0) 
     return change.mean(axis=0) / error, made / (n * n_moves)
 
 
+@njit  # not cached: it would not see that walks have changed
+def _walks(n, rng, features, none, bins, packed, redraws, state, new, work, group, log_norm, reference, rest, tally):
+    for _ in range(n):
+        walk(rng, features, none, bins, packed, redraws, 6, state, new, work, group, log_norm, reference, rest, tally)
+
+
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
 @pytest.mark.parametrize(("fitted", "n_bins"), [(False, 0), (True, 3)])
 def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_bins: int) -> None:
@@ -83,10 +92,10 @@ def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: 
     scratch = np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(K), np.empty(n), np.empty(n)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        walk(rng, features, none, bins, packed, redraws, 6, state, new, *scratch, tally)
+        _walks(15, rng, features, none, bins, packed, redraws, state, new, *scratch, tally)
         return True
 
-    z, _ = prior_kept(packed, struct, move, 15, 4000)
+    z, _ = prior_kept(packed, struct, move, 1, 4000)
     assert tally[1] > 0.1 * tally[0] and (tally[3] > 0.02 * tally[2] or not fitted), tally
     assert np.abs(z).max() < 4.5, z.round(1)
 
@@ -183,6 +192,89 @@ def test_jumps_keep_the_prior(structure: str, family: str, step: float, kind: st
     z, made = prior_kept(packed, struct, _metropolis(packed, _proposals_of(kind, packed, struct)), 15, 3000)
     assert made > 0.005, made
     assert np.abs(z).max() < 4.5, z.round(1)
+
+
+def _one(structure: str, step: float = 0.0):
+    """A prior, and a mixture drawn from it."""
+    _, struct, prior = problem(structure, "lognormal", step)
+    packed = complete_prior(prior, struct)
+    sample = prior_draws(packed, struct, 1, np.random.default_rng(2), K)
+    weights, means, latent, cholesky = (a[0] for a in sample)
+    scaling = np.broadcast_to(inverse_cholesky(cholesky), (K, D, D)).copy()
+    return packed, ChainState(weights, means, latent, cholesky, scaling)
+
+
+def _log_inverse_wishart(packed, nu: float, root: np.ndarray, covariance: np.ndarray) -> float:
+    """Of a covariance under what regrouping proposes, by SciPy."""
+    if packed.correlated:
+        return float(stats.invwishart(nu, root @ root.T).logpdf(covariance))
+    n = 1 if packed.one_sd else D
+    return float(stats.invgamma(0.5 * nu, scale=np.diag(root)[:n]).logpdf(np.diag(covariance)[:n]).sum())
+
+
+ROOT = np.array([[1.3, 0.0], [-0.4, 0.8]])
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_covariances_that_groupings_propose_have_scipys_density(structure: str) -> None:
+    packed, state = _one(structure)
+    root = ROOT if structure == "full" else np.diag(np.diag(ROOT))
+    covariance = state.cholesky[0] @ state.cholesky[0].T
+    ours = _log_covariance(packed, 7.3, root, state.cholesky[0], state.scaling[0])
+    assert ours == pytest.approx(_log_inverse_wishart(packed, 7.3, root, covariance), abs=1e-10)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_covariances_are_drawn_from_the_density_that_groupings_use(structure: str) -> None:
+    """The mean precision and log volume of the draws, which closed forms give."""
+    packed, state = _one(structure)
+    rng, nu, n = np.random.default_rng(3), 7.3, 4000
+    root = ROOT if structure == "full" else np.diag(np.diag(ROOT))
+    found = np.empty((n, 2))
+    for s in range(n):
+        latent, cholesky, scaling = state.latent[0], state.cholesky[0], state.scaling[0]
+        assert _draw_covariance(rng, packed, nu, root, np.zeros((5, D, D)), latent, cholesky, scaling)
+        np.testing.assert_allclose(scaling @ cholesky, np.eye(D), atol=1e-10)
+        found[s] = np.square(scaling).sum(), 2.0 * np.log(np.diag(cholesky)).sum()
+    if structure == "full":
+        precision = nu * np.trace(np.linalg.inv(root @ root.T))
+        volume = 2.0 * np.log(np.diag(root)).sum() - D * math.log(2.0) - digamma(0.5 * (nu - np.arange(D))).sum()
+    else:
+        scale = np.diag(root) if structure == "diag" else np.full(D, root[0, 0])
+        precision, volume = (0.5 * nu / scale).sum(), (np.log(scale) - digamma(0.5 * nu)).sum()
+    z = (found.mean(axis=0) - [precision, volume]) / (found.std(axis=0) / math.sqrt(n))
+    assert np.abs(z).max() < 4.5, z
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
+def test_posterior_of_a_grouping(structure: str) -> None:
+    """Of the allocation and the covariances, weights and means integrated out, less the density that is proposed."""
+    packed, state = _one(structure, 0.3)
+    rows = np.random.default_rng(4).normal(size=(11, D))
+    place = np.array([0, 2, 0, 0, 2, 2, 0, -1, 0, 2, 0])  # one is vacant, and a row left out
+    counts, means, scatter = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    ours = _log_given(
+        packed, np.bool_(False), np.random.default_rng(0), np.ascontiguousarray(rows.T), place, means, scatter, counts,
+        np.zeros((D, D)), state.latent, state.cholesky, state.scaling, np.zeros((5, D, D)),
+    )  # fmt: skip
+    n = np.array([(place == k).sum() for k in range(K)])
+    np.testing.assert_array_equal(counts, n)
+    theirs = gammaln(packed.concentration + n).sum() + 10 * D * 0.5 * math.log(2.0 * math.pi)
+    off = [rows[place == k] - rows[place == k].mean(axis=0) for k in (0, 2)]
+    for which, k in enumerate((0, 2)):
+        g = 0 if packed.shared else k
+        covariance = state.cholesky[g] @ state.cholesky[g].T
+        own = rows[place == k]
+        joint = np.kron(np.eye(len(own)), covariance)
+        joint += np.kron(np.ones((len(own), len(own))), np.diag(packed.mean_scale**2))
+        theirs += stats.multivariate_normal(np.tile(packed.mean_loc, len(own)), joint).logpdf(own.ravel())
+        if packed.shared and which == 1:
+            continue
+        deviations = np.concatenate(off) if packed.shared else off[which]
+        root = np.zeros((D, D))
+        nu = _given_rows(packed, float(len(deviations) - (2 if packed.shared else 1)), deviations.T @ deviations, root)
+        theirs += log_prior_covariance(packed, state.latent[g]) - _log_inverse_wishart(packed, nu, root, covariance)
+    assert ours == pytest.approx(theirs, abs=1e-8)
 
 
 def test_jumps_judged_by_bins_first_keep_the_prior() -> None:
