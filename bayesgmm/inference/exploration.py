@@ -138,7 +138,7 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
     """
     k, d = samples[0].means.shape[1:]
     cuts = np.flatnonzero(np.isneginf(evidence))
-    most = max(_LEAST_CUTS, int(_CUT_NUMBERS // (k * d * d)))
+    most = max(_LEAST_CUTS, int(_CUT_NUMBERS // (k * (d * d if problem.structure.correlated else d))))
     if len(cuts) > most:
         table, value = problem.table, np.empty(len(cuts))
         for i, cut in enumerate(cuts.tolist()):
