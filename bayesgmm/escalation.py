@@ -44,7 +44,7 @@ _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradient
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
 _MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
-_FEWEST = 25  # draws of a chain
+_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what the gate asks for
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 
 
@@ -127,9 +127,10 @@ def draw_posterior(
 
 
 def _within_memory(request: Request) -> tuple[Request, str]:
-    """The request with as many draws as memory allows, and a sentence if they are fewer than asked for."""
+    """The request with as many draws as memory allows, or its gate needs, and a sentence if they are fewer than asked
+    for."""
     one = 8.0 * _COPIES * request.chains * request.n_components * request.table.n_features**2
-    draws = max(_FEWEST, int(_MEMORY / one))
+    draws = max(int(_WORTH * ESS_MIN / request.chains), int(_MEMORY / one))
     if draws >= request.draws:
         return request, ""
     said = (

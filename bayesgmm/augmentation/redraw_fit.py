@@ -27,29 +27,27 @@ Array = NDArray[np.float64]
 
 _DRAWS_A_PART, _DRAWS_A_COORDINATE = 150, 8  # at most, and at least
 _MOST_COORDINATES = 10  # of more, what a mixture fitted to so many draws proposes is not accepted
-_TOL, _LEAST_VARIANCE = 1e-3, 1e-3
+_PARTS, _STEPS, _TOL, _LEAST_VARIANCE = 40, 100, 1e-3, 1e-3
 _WIDEN = 1.2
 
 
-def fit_redraws(
-    samples: Sequence[Sample], prior: CompletePrior, *, n_parts: int = 40, max_iter: int = 100, seed: int = 0
-) -> Redraws:
-    """A mixture of `n_parts`, or of as many as there are draws for, fitted by at most `max_iter` EM steps to the
-    coordinates of one pair of each draw, drawn as a walk draws it, and of its frame."""
+def fit_redraws(samples: Sequence[Sample], prior: CompletePrior, *, seed: int = 0) -> Redraws:
+    """A mixture of 40 parts, or of as many as there are draws for, fitted to the coordinates of one pair of each draw,
+    drawn as a walk draws it, and of its frame."""
     k, d = samples[0].means.shape[1:]
     p = 1 + d + cells_of(prior, d)
     if k == 1 or p > _MOST_COORDINATES:
         return no_redraws()
-    x = np.concatenate([_coordinates(s, prior, n_parts * _DRAWS_A_PART // len(samples), seed) for s in samples])
+    x = np.concatenate([_coordinates(s, prior, _PARTS * _DRAWS_A_PART // len(samples), seed) for s in samples])
     x = x[np.isfinite(x).all(axis=1)]
     spread = x.std(axis=0)
-    n_parts = min(n_parts, len(x) // (_DRAWS_A_COORDINATE * x.shape[1]))
+    n_parts = min(_PARTS, len(x) // (_DRAWS_A_COORDINATE * x.shape[1]))
     if n_parts < 1 or not (spread > 0.0).all():
         return no_redraws()
     mean = x.mean(axis=0)
     table = prepare_table((x - mean) / spread, standardize=False, resolution=None)
     em, _ = fit_em_candidates(
-        table, n_parts, structure="full", n_init=1, tol=_TOL, max_iter=max_iter, reg_covar=_LEAST_VARIANCE,
+        table, n_parts, structure="full", n_init=1, tol=_TOL, max_iter=_STEPS, reg_covar=_LEAST_VARIANCE,
         random_seed=seed, look_further=False,
     )  # fmt: skip
     centre, covariance = mean + spread * em.params.means, em.params.covariances * np.outer(spread, spread)

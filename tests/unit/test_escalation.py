@@ -198,12 +198,14 @@ def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPatch) -> None:
-    # 8 bytes of 6 copies of K = 2 numbers of a draw of one of 4 chains
-    monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 120)
-    draws, stages = ladder(PASSES)
-    assert stages.asked[0]["draws"] == 120 == draws.shape[1]
-    (said,) = draws.notes
-    assert "covariances of 500 draws a chain, 2 components and 1 columns" in said and "120 draws a chain" in said
+    # 8 bytes of 6 copies of K = 2 numbers of a draw of one of 4 chains; twice the gate's 400 are made all the same
+    for room, made in ((300, 300), (10, 200)):
+        monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * room)
+        draws, stages = ladder(PASSES)
+        assert stages.asked[0]["draws"] == made == draws.shape[1]
+        (said,) = draws.notes
+        assert "covariances of 500 draws a chain, 2 components and 1 columns" in said
+        assert f"{made} draws a chain" in said
     monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
     draws, _ = ladder(PASSES)
     assert draws.notes == () and draws.shape[1] == 500
@@ -216,3 +218,24 @@ def test_sampling_again_does_not_end_where_chains_roughly_agree(ladder, rough: b
         _, stages = ladder(DISAGREES, PASSES)
     assert stages.samplers == ["nuts", "gibbs"]
     assert (stages.asked[1]["max_work"], stages.asked[1]["rough"]) == (1e9, rough)
+
+
+def test_modes_with_fewer_components_are_found_once_for_all_fits_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, asked = bg.prepare_table(np.random.default_rng(0).normal(size=(60, 1))), list[int]()
+    given = get_structure("full"), bg.MixturePrior().resolve(table)
+
+    def counted(table: bg.Table, k: int, **options: Any) -> Any:
+        asked.append(k)
+        return fit_em_candidates(table, k, **options)
+
+    monkeypatch.setattr(empty_modes, "fit_em_candidates", counted)
+    first = empty_modes.empty_modes(table, *given, 3, random_seed=1)
+    again = empty_modes.empty_modes(table, *given, 4, random_seed=1)
+    assert asked == [2, 1, 3]
+    params = {id(mode.params) for mode in first}
+    assert params == {id(mode.params) for mode in again if mode.params.n_components < 3}
+    other = bg.MixturePrior(mean_scale=9.0).resolve(table)  # another prior, structure or seed is another question
+    empty_modes.empty_modes(table, given[0], other, 2, random_seed=1)
+    empty_modes.empty_modes(table, get_structure("diag"), given[1], 2, random_seed=1)
+    empty_modes.empty_modes(table, *given, 2, random_seed=2)
+    assert asked == [2, 1, 3, 1, 1, 1]
