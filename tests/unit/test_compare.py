@@ -47,6 +47,13 @@ def comparison(rows: pd.DataFrame, folder: Path) -> Comparison:
     return bg.compare_components(rows, [1, 2], checkpoint=folder, **OPTIONS)
 
 
+def test_fits_know_the_names_of_their_columns(comparison: Comparison, rows: pd.DataFrame) -> None:
+    fit = comparison.fits[2]
+    assert list(fit.feature_names_in_) == list(rows.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        fit.predict(rows.rename(columns={rows.columns[0]: "other"}))
+
+
 def without_time(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="seconds")
 

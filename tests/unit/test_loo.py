@@ -221,3 +221,11 @@ def test_log_ratio_and_its_error() -> None:
     assert log_mean(np.full((2, 30), 3.0))[:2] == (pytest.approx(3.0), 0.0)
     failed = log_ratio(np.full((1, 9), -np.inf), np.zeros((1, 9)))
     assert np.isnan(failed[:3]).all() and not failed.converged
+
+
+def test_dependent_draws_have_the_larger_error() -> None:
+    """Draws worth a quarter of their number: twice the Monte Carlo error, up to what the longer tail smooths."""
+    data = tree(matrix().reshape(4, 250, 40))
+    trusted = loo(data, reff=1.0).pareto_k < 0.4
+    ratio = loo(data, reff=0.25).mcse_i[trusted] / loo(data, reff=1.0).mcse_i[trusted]
+    assert trusted.sum() > 10 and np.abs(ratio - 2.0).max() < 0.1, ratio
