@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesgmm import datasets, priors
-    from bayesgmm.clusterings import compare_clusterings
+    from bayesgmm.clustering.other_methods import compare_clusterings
+    from bayesgmm.clustering.partition.estimate import partition_from_labels
     from bayesgmm.compare import compare_components
     from bayesgmm.comparison import Comparison
-    from bayesgmm.data import Table, prepare_table
-    from bayesgmm.diagnostics import Diagnosis
-    from bayesgmm.em import EMResult, fit_em
+    from bayesgmm.data.read_csv import read_csv
+    from bayesgmm.data.table import Table, prepare_table
+    from bayesgmm.em.fit import EMResult, fit_em
     from bayesgmm.errors import InputError, NotConvergedWarning
     from bayesgmm.estimator import BayesianGMM
-    from bayesgmm.highest_density import highest_density_region
-    from bayesgmm.model import build_model
-    from bayesgmm.params import MixtureParams
-    from bayesgmm.partition import partition_from_labels
-    from bayesgmm.plots import (
+    from bayesgmm.model.params import MixtureParams
+    from bayesgmm.model.prior import MixturePrior
+    from bayesgmm.model.pymc_face.build_model import build_model
+    from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
+    from bayesgmm.posterior.highest_density import highest_density_region
+    from bayesgmm.reporting.plots import (
         plot_assignment,
         plot_clusters,
         plot_coclustering,
@@ -33,9 +35,7 @@ if TYPE_CHECKING:
         plot_entropy_split,
         plot_uncertainty_map,
     )
-    from bayesgmm.prior import MixturePrior
-    from bayesgmm.read import read_csv
-    from bayesgmm.reporting import report
+    from bayesgmm.reporting.report import report
     from bayesgmm.storage import load
 
 __version__ = "0.1.0"
@@ -43,32 +43,32 @@ __version__ = "0.1.0"
 _HOME = {
     "BayesianGMM": "estimator",
     "Comparison": "comparison",
-    "Diagnosis": "diagnostics",
-    "EMResult": "em",
+    "Diagnosis": "posterior.diagnostics.diagnose",
+    "EMResult": "em.fit",
     "InputError": "errors",
-    "MixtureParams": "params",
-    "MixturePrior": "prior",
+    "MixtureParams": "model.params",
+    "MixturePrior": "model.prior",
     "NotConvergedWarning": "errors",
-    "Table": "data",
-    "build_model": "model",
-    "compare_clusterings": "clusterings",
+    "Table": "data.table",
+    "build_model": "model.pymc_face.build_model",
+    "compare_clusterings": "clustering.other_methods",
     "compare_components": "compare",
-    "fit_em": "em",
-    "highest_density_region": "highest_density",
+    "fit_em": "em.fit",
+    "highest_density_region": "posterior.highest_density",
     "load": "storage",
-    "partition_from_labels": "partition",
-    "plot_assignment": "plots",
-    "plot_clusters": "plots",
-    "plot_coclustering": "plots",
-    "plot_comparison": "plots",
-    "plot_credible_ball": "plots",
-    "plot_diagnostics": "plots",
-    "plot_elbo": "plots",
-    "plot_entropy_split": "plots",
-    "plot_uncertainty_map": "plots",
-    "prepare_table": "data",
-    "read_csv": "read",
-    "report": "reporting",
+    "partition_from_labels": "clustering.partition.estimate",
+    "plot_assignment": "reporting.plots",
+    "plot_clusters": "reporting.plots",
+    "plot_coclustering": "reporting.plots",
+    "plot_comparison": "reporting.plots",
+    "plot_credible_ball": "reporting.plots",
+    "plot_diagnostics": "reporting.plots",
+    "plot_elbo": "reporting.plots",
+    "plot_entropy_split": "reporting.plots",
+    "plot_uncertainty_map": "reporting.plots",
+    "prepare_table": "data.table",
+    "read_csv": "data.read_csv",
+    "report": "reporting.report",
 }
 _SUBMODULES = ("datasets", "priors")
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import InputError
-from bayesgmm.evidence import Evidence
-from bayesgmm.loo import LooResult
+from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
+from bayesgmm.model_selection.loo.loo import LooResult
 from bayesgmm.storage import load, save
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesgmm.data import Table
+    from bayesgmm.data.table import Table
     from bayesgmm.estimator import BayesianGMM
 
 __all__ = ["Checkpoint", "fingerprint"]
@@ -36,7 +36,7 @@ _EXTRA = "bayesgmm_comparison"
 def fingerprint(table: Table, options: dict[str, Any]) -> str:
     """Digest of a table and of options; equal for equal numbers, names and options.
 
-    >>> from bayesgmm.data import prepare_table
+    >>> from bayesgmm.data.table import prepare_table
     >>> table = prepare_table([[1.0], [2.0], [4.0]])
     >>> fingerprint(table, {"draws": 10}) == fingerprint(table, {"draws": 20})
     False

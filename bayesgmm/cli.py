@@ -54,7 +54,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a Bayesian Gaussian mixture to a CSV file."""
-    from bayesgmm.read import read_csv
+    from bayesgmm.data.read_csv import read_csv
 
     chosen = [c.strip() for c in columns.split(",")] if columns else None
     frame, labels = read_csv(data, columns=chosen, label=label)
@@ -89,7 +89,7 @@ def compare(
 ) -> None:
     """How many clusters: compare numbers of components."""
     from bayesgmm.cli_compare import run_compare
-    from bayesgmm.read import read_csv
+    from bayesgmm.data.read_csv import read_csv
 
     frame, _ = read_csv(data, columns=[c.strip() for c in columns.split(",")] if columns else None, label=None)
     code = run_compare(
@@ -141,7 +141,7 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
     else:
         _print_text(estimator, source, agreement)
     if out is not None:
-        from bayesgmm.reporting import report
+        from bayesgmm.reporting.report import report
 
         report(estimator, out)
         _say(f"report written to {out}", as_json)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.errors import InputError
-from bayesgmm.structure import COVARIANCE_TYPES
+from bayesgmm.model.structure import COVARIANCE_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def run_compare(
     comparison = compare_components(frame, numbers, covariance_type=names, **options)
     print(json.dumps(as_record(comparison, source), indent=2) if as_json else as_text(comparison, source, frame))
     if out is not None:
-        from bayesgmm.reporting import report
+        from bayesgmm.reporting.report import report
 
         report(comparison, out)
         print(f"report written to {out}", file=sys.stderr if as_json else sys.stdout)

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.candidate import Candidate, score_candidate
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.comparison import Comparison
-from bayesgmm.data import Table, prepare_table
+from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.prior import MixturePrior
+from bayesgmm.kernels.threads import available_cores
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.candidate import Candidate, score_candidate
+from bayesgmm.model_selection.ranking import Label, predict_as_well
+from bayesgmm.model_selection.secondary import secondary_scores
 from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
-from bayesgmm.ranking import Label, predict_as_well
-from bayesgmm.secondary import secondary_scores
-from bayesgmm.structure import get_structure
-from bayesgmm.threads import available_cores
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.candidate import Candidate
-from bayesgmm.ranking import Label, elpd_table, probabilities, ranked, scale_table
-from bayesgmm.recommend import Recommendation, recommend
+from bayesgmm.model_selection.candidate import Candidate
+from bayesgmm.model_selection.ranking import Label, elpd_table, probabilities, ranked, scale_table
+from bayesgmm.model_selection.recommend import Recommendation, recommend
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,7 +95,7 @@ class Comparison:
 
     def plot(self) -> Any:
         """elpd, evidence, occupied components and criteria side by side; see `bayesgmm.plot_comparison`."""
-        from bayesgmm.plots import plot_comparison
+        from bayesgmm.reporting.plots import plot_comparison
 
         return plot_comparison(self)
 

@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
-from bayesgmm.data import Table, prepare_table
-from bayesgmm.em import EMResult, fit_em_candidates
+from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.em.fit import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.escalation import Request, check_inference, draw_posterior
 from bayesgmm.fitted import FittedMixture, check_seed
-from bayesgmm.posterior import build_tree
-from bayesgmm.prior import MixturePrior, ResolvedPrior
+from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.model.prior import MixturePrior, ResolvedPrior
+from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.posterior.build import build_tree
 from bayesgmm.progress import stage, working
-from bayesgmm.structure import Structure, get_structure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,30 +12,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
-from bayesgmm.data import Table, check_new_rows
-from bayesgmm.diagnostics import Diagnosis, approximation_fault, diagnose, with_reservation
-from bayesgmm.em import EMResult
+from bayesgmm.data.table import Table, check_new_rows
+from bayesgmm.em.fit import EMResult
 from bayesgmm.errors import InputError
-from bayesgmm.mode_shares import weigh_modes
-from bayesgmm.prior import ResolvedPrior
+from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
+from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
+from bayesgmm.posterior.summary import summary
+from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, posterior_arrays
 from bayesgmm.progress import stage
-from bayesgmm.streaming import mean_responsibilities, predictive_log_density
-from bayesgmm.structure import Structure, get_structure
-from bayesgmm.summary import summary
-from bayesgmm.tree import PosteriorArrays, equal_draws, posterior_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from bayesgmm.assignment import Assignment
-    from bayesgmm.evidence import Evidence
-    from bayesgmm.gate import Gate
-    from bayesgmm.loo import LooResult
-    from bayesgmm.merging import Merging
-    from bayesgmm.partition import Partition
-    from bayesgmm.predict import PredictiveDistribution
-    from bayesgmm.waic import WaicResult
+    from bayesgmm.clustering.assignment import Assignment
+    from bayesgmm.clustering.merging import Merging
+    from bayesgmm.clustering.partition.estimate import Partition
+    from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
+    from bayesgmm.model_selection.loo.loo import LooResult
+    from bayesgmm.model_selection.loo.waic import WaicResult
+    from bayesgmm.posterior.diagnostics.gate import Gate
+    from bayesgmm.posterior.predict import PredictiveDistribution
 
 __all__ = ["FittedMixture", "check_seed"]
 
@@ -89,7 +89,7 @@ class FittedMixture:
         return summary(self.posterior_, self.em_.params, ci_prob=ci_prob, diagnosis=diagnosis)
 
     def assignment(self, X: Any = None, ci_prob: float = 0.95, *, level: str = "component") -> Assignment:
-        """Who belongs where, and how sure: a row a point; see `bayesgmm.assignment.assignment`.
+        """Who belongs where, and how sure: a row a point; see `clustering.assignment.assignment`.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class FittedMixture:
         level : {"component", "cluster"}
             Whether components that describe one cluster (`merging`) count as one.
         """
-        from bayesgmm.assignment import assignment
+        from bayesgmm.clustering.assignment import assignment
 
         rows, names = self._named_rows(X)
         return assignment(self.posterior_, rows, ci_prob, row_names=names, merge=self._merge(level))
@@ -108,22 +108,22 @@ class FittedMixture:
     def partition(
         self, X: Any = None, *, loss: str = "vi", ci_prob: float = 0.95, level: str = "component"
     ) -> Partition:
-        """One partition for the posterior and its credible ball; see `bayesgmm.posterior_partition.partition`."""
-        from bayesgmm.posterior_partition import partition
+        """One partition for the posterior and its credible ball; see `clustering.partition.of_posterior.partition`."""
+        from bayesgmm.clustering.partition.of_posterior import partition
 
         rows, names = self._named_rows(X)
         return partition(self.posterior_, loss, rows=rows, ci_prob=ci_prob, row_names=names, merge=self._merge(level))
 
     def coclustering(self, rows: ArrayLike | None = None, *, level: str = "component") -> Array:
         """(n, n) probability that two rows belong together, of all rows or of those at positions `rows`."""
-        from bayesgmm.coclustering import coclustering
+        from bayesgmm.clustering.coclustering import coclustering
 
         self._check_fitted()
         return coclustering(self.posterior_, rows=rows, merge=self._merge(level))
 
     def merging(self) -> Merging:
-        """Which components describe one cluster, per draw; see `bayesgmm.merging.merging`."""
-        from bayesgmm.merging import merging
+        """Which components describe one cluster, per draw; see `clustering.merging.merging`."""
+        from bayesgmm.clustering.merging import merging
 
         return self._once("merging", lambda: merging(self.posterior_))
 
@@ -131,21 +131,21 @@ class FittedMixture:
         self, given: Mapping[str, float], *, features: Sequence[str] | str | None = None
     ) -> PredictiveDistribution:
         """Distribution of some columns of a new row, given the values of others."""
-        from bayesgmm.predict import conditional
+        from bayesgmm.posterior.predict import conditional
 
         self._check_fitted()
         return conditional(self.posterior_, given, features=features)
 
     def marginal(self, features: Sequence[str] | str | None = None) -> PredictiveDistribution:
         """Posterior predictive distribution of some columns of a new row; by default of all."""
-        from bayesgmm.predict import marginal
+        from bayesgmm.posterior.predict import marginal
 
         self._check_fitted()
         return marginal(self.posterior_, features)
 
     def outlier_score(self, X: Any = None, *, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Minus log posterior predictive density of each row, its rank and interval; `bayesgmm.outliers`."""
-        from bayesgmm.outliers import outlier_score
+        """Minus log posterior predictive density of each row, its rank and interval; `posterior.outliers`."""
+        from bayesgmm.posterior.outliers import outlier_score
 
         rows, names = self._named_rows(X)
         return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
@@ -156,7 +156,7 @@ class FittedMixture:
         Draws of an approximation whose Pareto k exceeds 0.7, or whose importance weights are worth fewer than 400
         draws, are refused unless `force`.
         """
-        from bayesgmm.evidence import log_evidence
+        from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence
 
         self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
@@ -166,7 +166,7 @@ class FittedMixture:
 
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
         """Leave-one-out predictive score: PSIS, and where that fails bridge sampling between the
-        posterior and that without the row; see `bayesgmm.loo.loo`.
+        posterior and that without the row; see `model_selection.loo.loo.loo`.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class FittedMixture:
             Use draws of an approximation even if its own Pareto k exceeds 0.7, or its importance weights are worth
             fewer than 400 draws.
         """
-        from bayesgmm.loo import loo, repaired
+        from bayesgmm.model_selection.loo.loo import loo, repaired
 
         self._refuse_approximation("LOO", force)
         if not repair:
@@ -191,7 +191,7 @@ class FittedMixture:
 
     def waic(self) -> WaicResult:
         """WAIC, for comparison with older work; LOO is more reliable."""
-        from bayesgmm.waic import waic
+        from bayesgmm.model_selection.loo.waic import waic
 
         return self._once("waic", lambda: waic(self.posterior_))
 
@@ -206,8 +206,8 @@ class FittedMixture:
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:
         """Short chains without the row, with about as much work in all as the fit's own draws took, and once at least
         for so many rows."""
-        from bayesgmm.elpd import SCORE_MCSE
-        from bayesgmm.inference.left_out import SWEEPS_A_ROW, bridge_repair
+        from bayesgmm.inference.gibbs.left_out import SWEEPS_A_ROW, bridge_repair
+        from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE
 
         repair = bridge_repair(
             self.table_, self._structure, self.prior_, equal_draws(self.posterior_), max_error=SCORE_MCSE,
@@ -221,7 +221,7 @@ class FittedMixture:
         steps = tree["sample_stats"].to_dataset().get("n_steps") if "sample_stats" in tree.children else None
         if steps is None:
             return float(tree.attrs.get("sweeps", 10 * sizes["chain"] * sizes["draw"]))
-        from bayesgmm.inference.chains import sweep_work
+        from bayesgmm.inference.gibbs.chains import sweep_work
 
         gradient = 2.0 * self.table_.n_rows * self._structure.row_work(self.table_.n_features)
         return float(steps.sum()) * gradient / sweep_work(self.table_, self._structure, 1)

@@ -62,7 +62,7 @@ def working(
     max_seconds : float
         From now on, what asks `out_of_time` stops after so many.
     max_work : float
-        Multiply-adds of a sampler's longest run; see `bayesgmm.inference.gibbs.MAX_WORK`.
+        Multiply-adds of a sampler's longest run; see `inference.gibbs.sample.MAX_WORK`.
     rough : bool
         A sampler may end as soon as its chains roughly agree.
     progressbar : bool

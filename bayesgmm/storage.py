@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm import priors
-from bayesgmm.data import Table
+from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
-from bayesgmm.params import MixtureParams
-from bayesgmm.posterior import FORMAT_VERSION
-from bayesgmm.prior import MixturePrior
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.posterior.build import FORMAT_VERSION
 
 if TYPE_CHECKING:
-    from bayesgmm.em import EMResult
+    from bayesgmm.em.fit import EMResult
     from bayesgmm.estimator import BayesianGMM
 
 __all__ = ["check_writable", "load", "save", "write_whole"]
@@ -138,7 +138,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
 
 
 def _read_em(group: Any, covariance_type: str) -> EMResult:
-    from bayesgmm.em import EMResult
+    from bayesgmm.em.fit import EMResult
 
     params = MixtureParams(group["weights"].values, group["means"].values, group["covariances"].values, covariance_type)
     starts = pd.read_json(io.StringIO(group.attrs["starts"]), orient="split")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from pandas import DataFrame
 
-from bayesgmm.data import prepare_table
-from bayesgmm.draws import Draws
-from bayesgmm.evidence import log_evidence
-from bayesgmm.gate import Judge
-from bayesgmm.merging import merging
-from bayesgmm.occupancy import draw_occupancy
-from bayesgmm.posterior import build_tree
-from bayesgmm.prior import MixturePrior
-from bayesgmm.structure import get_structure
+from bayesgmm.clustering.merging import merging
+from bayesgmm.data.table import prepare_table
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence
+from bayesgmm.model_selection.evidence.occupancy import draw_occupancy
+from bayesgmm.posterior.build import build_tree
+from bayesgmm.posterior.diagnostics.gate import Judge
 
 __all__ = ["compile_the_rest"]
 

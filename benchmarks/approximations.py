@@ -20,14 +20,14 @@ import numpy as np
 from large_blobs import blobs
 
 import bayesgmm as bg
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.gate import Judge
-from bayesgmm.inference.advi import sample_advi
-from bayesgmm.inference.laplace import sample_laplace
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.inference.approximate.advi import sample_advi
+from bayesgmm.inference.approximate.laplace import sample_laplace
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.posterior import build_tree
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.build import build_tree
+from bayesgmm.posterior.diagnostics.gate import Judge
 
 CASES = {
     "faithful-2": (lambda: bg.datasets.load_faithful(), 2),

@@ -37,9 +37,9 @@ def run_pymc(largest: int) -> dict:
     import pymc as pm
     import pytensor.tensor as pt
 
-    from bayesgmm.data import prepare_table
+    from bayesgmm.data.table import prepare_table
     from bayesgmm.datasets import load_faithful
-    from bayesgmm.prior import MixturePrior
+    from bayesgmm.model.prior import MixturePrior
 
     table = prepare_table(load_faithful())
     prior = MixturePrior().resolve(table)

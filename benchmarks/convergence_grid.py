@@ -33,9 +33,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 import bayesgmm as bg
-from bayesgmm.empty_components import log_empty_probability
-from bayesgmm.threads import available_cores
-from bayesgmm.tree import posterior_arrays
+from bayesgmm.kernels.threads import available_cores
+from bayesgmm.model_selection.evidence.empty_components import log_empty_probability
+from bayesgmm.posterior.tree import posterior_arrays
 
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference" / "em"
 SEEDS = (1, 2)

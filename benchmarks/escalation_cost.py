@@ -19,7 +19,7 @@ import numpy as np
 from convergence_grid import SEEDS, data_sets, how
 
 import bayesgmm as bg
-from bayesgmm import escalation
+from bayesgmm.inference import escalation
 
 
 def seconds(rows: np.ndarray, k: int, structure: str, escalate: bool) -> float:

@@ -4,7 +4,7 @@
 
 E-step: one pass over the rows for responsibilities, likelihood and sufficient statistics. Medians of alternating runs
 in one process, one thread. The bar: a sweep takes less than 1.5 times an E-step from 1,000 rows up. Jumps and walks are
-moves of their own, made every sweep or two (`bayesgmm.inference.exploration`): each of them passes over the rows.
+moves of their own, made every sweep or two (`inference.gibbs.scouts`): each of them passes over the rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from kernel_speed import seconds
 
 import bayesgmm as bg
-from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import in_one_order, jumps_of
-from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.params import MixtureParams
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.scouts import in_one_order, jumps_of
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.structure import get_structure
 
 SIZES = ((1_000, 4, 3), (10_000, 5, 5), (100_000, 8, 8), (100_000, 2, 4))
 ROWS = 4_000_000  # times sweeps, in one run

@@ -14,12 +14,12 @@ import numpy as np
 from numba import njit
 
 import bayesgmm as bg
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference._nutpie import Chain, run_chains
+from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.log_posterior import log_posterior_gradient
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.nuts.nutpie import Chain, run_chains
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.model.density.log_posterior import log_posterior_gradient
+from bayesgmm.model.structure import get_structure
 
 
 @njit

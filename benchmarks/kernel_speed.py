@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.kernels import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
 
 SIZES = ((150, 4, 3), (10_000, 5, 5), (100_000, 8, 8), (100_000, 2, 4))
 

@@ -50,8 +50,8 @@ def run_pymc(name: str, k: int, leave_out: int) -> dict:
     import pymc as pm
     import pytensor.tensor as pt
 
-    from bayesgmm.data import prepare_table
-    from bayesgmm.prior import MixturePrior
+    from bayesgmm.data.table import prepare_table
+    from bayesgmm.model.prior import MixturePrior
 
     table = prepare_table(load(name, leave_out))
     prior = MixturePrior().resolve(table)
@@ -71,9 +71,9 @@ def run_pymc(name: str, k: int, leave_out: int) -> dict:
 
     import pandas as pd
 
-    from bayesgmm.draws import Draws
-    from bayesgmm.posterior import build_tree
-    from bayesgmm.structure import get_structure
+    from bayesgmm.model.draws import Draws
+    from bayesgmm.model.structure import get_structure
+    from bayesgmm.posterior.build import build_tree
 
     posterior, stats = tree["posterior"], tree["sample_stats"]
     draws = Draws(posterior["weights"].values, posterior["means"].values, posterior["chol"].values,
@@ -88,7 +88,7 @@ def judge(tree, seconds: float, gradients: float) -> dict:
     import numpy as np
     from arviz_stats.base import array_stats
 
-    from bayesgmm.diagnostics import diagnose
+    from bayesgmm.posterior.diagnostics.diagnose import diagnose
 
     diagnosis = diagnose(tree)
     posterior = tree["posterior"]

@@ -46,12 +46,12 @@ def forget_peak() -> None:
 
 def cell(method: str, n: int) -> dict[str, float]:
     import bayesgmm as bg
-    from bayesgmm.em import fit_em_candidates
-    from bayesgmm.inference.advi import sample_advi
-    from bayesgmm.inference.laplace import sample_laplace
+    from bayesgmm.em.fit import fit_em_candidates
+    from bayesgmm.inference.approximate.advi import sample_advi
+    from bayesgmm.inference.approximate.laplace import sample_laplace
     from bayesgmm.inference.modes import find_modes
-    from bayesgmm.inference.nuts import sample_nuts
-    from bayesgmm.structure import get_structure
+    from bayesgmm.inference.nuts.sample import sample_nuts
+    from bayesgmm.model.structure import get_structure
 
     structure, options = get_structure("full"), {"random_seed": 1, "progressbar": False}
 

@@ -154,7 +154,7 @@ occupied.round(3)
 # three occupied components from the draws of plain NUTS, which stayed there. With the formula above:
 
 # %%
-from bayesgmm.prior import log_probability_empty
+from bayesgmm.model.prior import log_probability_empty
 
 two = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(iris).log_evidence()
 full = plain.log_evidence()

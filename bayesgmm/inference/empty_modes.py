@@ -19,12 +19,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bayesgmm.data import Table
-from bayesgmm.em import fit_em_candidates
+from bayesgmm.data.table import Table
+from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.params import MixtureParams
-from bayesgmm.prior import ResolvedPrior, log_probability_empty
-from bayesgmm.structure import Structure
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import ResolvedPrior, log_probability_empty
+from bayesgmm.model.structure import Structure
 
 __all__ = ["SHARE_THAT_MATTERS", "EmptyMode", "empty_modes", "share_of"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bayesgmm.augmentation.sweeps import sweep_many
+from bayesgmm.inference.gibbs.sweeps import sweep_many
 from bayesgmm.progress import stage
 
 __all__ = ["begin", "compile_and_say", "compile_sweeps", "finish"]
@@ -61,11 +61,11 @@ def compile_and_say() -> None:
 
 def compile_sweeps() -> None:
     """One sweep of a table of four rows; its compiled code serves every table, structure and number of components."""
-    from bayesgmm.data import prepare_table
-    from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-    from bayesgmm.params import MixtureParams
-    from bayesgmm.prior import MixturePrior
-    from bayesgmm.structure import get_structure
+    from bayesgmm.data.table import prepare_table
+    from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+    from bayesgmm.model.params import MixtureParams
+    from bayesgmm.model.prior import MixturePrior
+    from bayesgmm.model.structure import get_structure
 
     table = prepare_table(np.array([[0.0], [1.0], [3.0], [4.5]]))
     problem = GibbsProblem.build(table, get_structure("full"), MixturePrior().resolve(table))

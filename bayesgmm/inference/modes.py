@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
 
-from bayesgmm.data import Table
-from bayesgmm.density import Density
+from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
-from bayesgmm.params import MixtureParams, latent_cholesky
-from bayesgmm.prior import ResolvedPrior
-from bayesgmm.structure import Structure
-from bayesgmm.threads import one_blas_thread
+from bayesgmm.kernels.threads import one_blas_thread
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams, latent_cholesky
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.structure import Structure
 
 __all__ = ["Mode", "find_modes", "modes_table"]
 

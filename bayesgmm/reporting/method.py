@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant
-from bayesgmm.structure import get_structure
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM

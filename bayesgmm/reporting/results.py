@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.posterior.tree import read_draws
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, percent, significant
-from bayesgmm.tree import read_draws
 
 if TYPE_CHECKING:
     from bayesgmm.estimator import BayesianGMM

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayesgmm as bg
-from bayesgmm.density import Density
-from bayesgmm.kernels import log_normalizers, mixture_pass
-from bayesgmm.params import MixtureParams
-from bayesgmm.structure import COVARIANCE_TYPES, get_structure
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 
 seeds = st.integers(0, 2**32 - 1)
 structures = st.sampled_from(COVARIANCE_TYPES)

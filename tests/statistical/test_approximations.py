@@ -16,15 +16,15 @@ import pytest
 import scipy.stats as st
 
 import bayesgmm as bg
-from bayesgmm.approximation import smooth_weights
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.advi import sample_advi
-from bayesgmm.inference.laplace import _laplace_proposal, sample_laplace, weigh
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.inference.approximate.advi import sample_advi
+from bayesgmm.inference.approximate.laplace import _laplace_proposal, sample_laplace, weigh
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.local_proposal import LocalProposal
-from bayesgmm.posterior import build_tree
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.proposals.at_modes import LocalProposal
+from bayesgmm.model.proposals.importance import smooth_weights
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.build import build_tree
 
 sys.path.insert(0, str(Path(__file__).parent))
 from oracle import exact_posterior, log_marginals

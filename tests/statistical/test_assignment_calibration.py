@@ -17,8 +17,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
-from bayesgmm.assignment import assignment
-from bayesgmm.coclustering import coclustering
+from bayesgmm.clustering.assignment import assignment
+from bayesgmm.clustering.coclustering import coclustering
 
 K, D, N = 2, 2, 60
 SIMULATIONS = 200

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 import bayesgmm as bg
-from bayesgmm.elpd import log_mean
-from bayesgmm.occupancy import draw_occupancy
+from bayesgmm.model_selection.evidence.occupancy import draw_occupancy
+from bayesgmm.model_selection.loo.pointwise import log_mean
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_evidence_exact import data, exact

@@ -20,15 +20,15 @@ import scipy.stats as st
 from numpy.typing import NDArray
 
 import bayesgmm as bg
-from bayesgmm import evidence
-from bayesgmm.data import Table, prepare_table
-from bayesgmm.draws import Draws
-from bayesgmm.empty_components import empty_component_ratio, log_empty_prior
-from bayesgmm.evidence import Evidence, log_evidence, mode_weights
-from bayesgmm.posterior import build_tree
-from bayesgmm.prior import ResolvedPrior
-from bayesgmm.prior_sensitivity import evidence_sensitivity
-from bayesgmm.structure import get_structure
+from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.evidence import bridge_sampling as evidence
+from bayesgmm.model_selection.evidence.bridge_sampling import Evidence, log_evidence, mode_weights
+from bayesgmm.model_selection.evidence.empty_components import empty_component_ratio, log_empty_prior
+from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
+from bayesgmm.posterior.build import build_tree
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gibbs_1d import gibbs_chains

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from bayesgmm.data import Table
-from bayesgmm.draws import Draws
-from bayesgmm.inference.left_out import bridge_repair
-from bayesgmm.kfold import refit_repair
-from bayesgmm.loo import LooResult, Repair, loo
-from bayesgmm.prior import ResolvedPrior
-from bayesgmm.tree import equal_draws
-from bayesgmm.waic import waic
+from bayesgmm.data.table import Table
+from bayesgmm.inference.gibbs.left_out import bridge_repair
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model_selection.loo.kfold import refit_repair
+from bayesgmm.model_selection.loo.loo import LooResult, Repair, loo
+from bayesgmm.model_selection.loo.waic import waic
+from bayesgmm.posterior.tree import equal_draws
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_evidence_exact import FULL, exact, fitted, problem, sample

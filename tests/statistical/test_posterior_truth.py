@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.streaming import pointwise_log_density
-from bayesgmm.tree import posterior_arrays
+from bayesgmm.kernels.streaming import pointwise_log_density
+from bayesgmm.posterior.tree import posterior_arrays
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 EXACT = json.loads((REFERENCE / "exact_1d" / "exact_1d_n11.json").read_text())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import bayesgmm as bg
-from bayesgmm.augmentation.complete_prior import draw_prior_component
-from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.data import prepare_table
-from bayesgmm.structure import get_structure
+from bayesgmm.data.table import prepare_table
+from bayesgmm.model.density.natural import draw_prior_component
+from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.structure import get_structure
 
 FAMILIES = {
     "lognormal": bg.priors.LogNormal(-0.4, 0.4),

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from _trees import CENTRES, independent_draws, make_tree, oracle_components, rows_around
 
-from bayesgmm.tree import read_draws
+from bayesgmm.posterior.tree import read_draws
 
 
 def scaled_tree(

@@ -15,16 +15,16 @@ from test_density import Problem
 from test_laplace import differences, problem_of, tree_of
 
 import bayesgmm as bg
-from bayesgmm.decoupled import from_affine, value_and_gradient
-from bayesgmm.density import Density
-from bayesgmm.diagnostics import diagnose
 from bayesgmm.errors import InputError
-from bayesgmm.inference.advi import WINDOW, _Follow, elbo_settled, fit_elbo, sample_advi
-from bayesgmm.inference.density_op import log_posterior_of
-from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.params import MixtureParams, latent_cholesky
-from bayesgmm.plots.elbo import running_mean
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.approximate.advi import WINDOW, _Follow, elbo_settled, fit_elbo, sample_advi
+from bayesgmm.inference.approximate.density_op import log_posterior_of
+from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.density.decoupled import from_affine, value_and_gradient
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams, latent_cholesky
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.reporting.plots.elbo import running_mean
 
 PYTHON = Mode(linker="py", optimizer=None)
 

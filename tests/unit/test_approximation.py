@@ -10,14 +10,14 @@ from scipy.special import logsumexp
 from scipy.stats import expon, multivariate_t, norm
 from test_density import CASES, IDS, Problem, gradient_by_differences
 
-from bayesgmm.approximation import log_likelihoods, resample, smooth_weights
-from bayesgmm.data import prepare_table
-from bayesgmm.decoupled import from_affine, log_prior_of_decoupled, to_affine, value_and_gradient
-from bayesgmm.density import Density
+from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.local_proposal import LocalProposal, Mixtures, Part
-from bayesgmm.params import MixtureParams
-from bayesgmm.threads import over_threads
+from bayesgmm.kernels.threads import over_threads
+from bayesgmm.model.density.decoupled import from_affine, log_prior_of_decoupled, to_affine, value_and_gradient
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.proposals.at_modes import LocalProposal, Mixtures, Part
+from bayesgmm.model.proposals.importance import log_likelihoods, resample, smooth_weights
 
 
 @pytest.mark.parametrize("rate", [0.65, 0.8])

@@ -9,10 +9,10 @@ from _rows import oracle_responsibilities, scaled_tree
 from scipy.stats import entropy
 
 import bayesgmm as bg
-from bayesgmm import draw_blocks
-from bayesgmm.assignment import assignment
+from bayesgmm.clustering.assignment import assignment
 from bayesgmm.errors import InputError
-from bayesgmm.tree import observed_rows
+from bayesgmm.kernels import draw_blocks
+from bayesgmm.posterior.tree import observed_rows
 
 
 @pytest.fixture(scope="module")

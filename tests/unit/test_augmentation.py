@@ -17,38 +17,38 @@ from arviz_stats.base import array_stats
 from scipy import stats
 
 import bayesgmm as bg
-from bayesgmm.augmentation.allocation import allocation_pass
-from bayesgmm.augmentation.bins import Bins
-from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
-from bayesgmm.augmentation.joint import log_joint
-from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
-from bayesgmm.augmentation.jumps import give_weight, log_posterior_of, log_proposal
-from bayesgmm.augmentation.permanent import log_permanent
-from bayesgmm.augmentation.proposal_fit import fit_proposals
-from bayesgmm.augmentation.proposals import (
+from bayesgmm.data.table import prepare_table
+from bayesgmm.inference.gibbs import rounds
+from bayesgmm.inference.gibbs.bins import Bins
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.moves.components import give_weight, log_posterior_of, log_proposal
+from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
+from bayesgmm.inference.gibbs.moves.redraws import no_redraws
+from bayesgmm.inference.gibbs.moves.regrouping import Groupings, no_groupings
+from bayesgmm.inference.gibbs.moves.walks import walk
+from bayesgmm.inference.gibbs.rounds import Round, sample_in_rounds
+from bayesgmm.inference.gibbs.scouts import proposals_of
+from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
+from bayesgmm.kernels.allocation import allocation_pass
+from bayesgmm.kernels.row_pass import log_normalizers
+from bayesgmm.kernels.state import ChainState
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
+from bayesgmm.model.params import MixtureParams, inverse_cholesky
+from bayesgmm.model.proposals.bridge_by_modes import bridge_by_modes
+from bayesgmm.model.proposals.conjugate import (
     Sample,
     log_covariance,
     log_determinant,
     log_parts,
     no_proposals,
 )
-from bayesgmm.augmentation.redraw_fit import fit_redraws
-from bayesgmm.augmentation.redraws import no_redraws
-from bayesgmm.augmentation.regrouping import Groupings, no_groupings
-from bayesgmm.augmentation.state import ChainState
-from bayesgmm.augmentation.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
-from bayesgmm.augmentation.walks import walk
-from bayesgmm.convergence import r_hat
-from bayesgmm.data import prepare_table
-from bayesgmm.density import Density
-from bayesgmm.inference import rounds
-from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.exploration import proposals_of
-from bayesgmm.inference.rounds import Round, sample_in_rounds
-from bayesgmm.kernels import log_normalizers
-from bayesgmm.mode_bridge import bridge_by_modes
-from bayesgmm.params import MixtureParams, inverse_cholesky
-from bayesgmm.structure import get_structure
+from bayesgmm.model.proposals.conjugate_fit import fit_proposals
+from bayesgmm.model.proposals.joint import log_joint
+from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
+from bayesgmm.model.proposals.orders import log_permanent
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.diagnostics.convergence import r_hat
 
 
 def statistics_of(sample: Sample) -> np.ndarray:

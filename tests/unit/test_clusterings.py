@@ -8,11 +8,11 @@ from _rows import scaled_tree
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, mutual_info_score, silhouette_score
 
-from bayesgmm import clusterings
-from bayesgmm.clusterings import CLUSTERINGS, compare_clusterings
+from bayesgmm.clustering import other_methods as clusterings
+from bayesgmm.clustering.other_methods import CLUSTERINGS, compare_clusterings
+from bayesgmm.clustering.partition.of_posterior import partition
 from bayesgmm.errors import InputError
-from bayesgmm.posterior_partition import partition
-from bayesgmm.tree import observed_rows
+from bayesgmm.posterior.tree import observed_rows
 
 
 @pytest.fixture(scope="module")

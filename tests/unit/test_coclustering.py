@@ -9,14 +9,14 @@ from _trees import CENTRES
 from scipy.cluster.hierarchy import average, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
-from bayesgmm import coclustering as module
-from bayesgmm.coclustering import coclustering, coclustering_factor, display_order
-from bayesgmm.draw_blocks import blocks_of_draws, blocks_of_rows
+from bayesgmm.clustering import coclustering as module
+from bayesgmm.clustering.coclustering import coclustering, coclustering_factor, display_order
+from bayesgmm.clustering.label_draws import categorical, draw_labels
+from bayesgmm.clustering.partition.estimate import label_similarity
+from bayesgmm.clustering.partition.of_posterior import partition
 from bayesgmm.errors import InputError
-from bayesgmm.label_draws import categorical, draw_labels
-from bayesgmm.partition import label_similarity
-from bayesgmm.posterior_partition import partition
-from bayesgmm.tree import observed_rows, posterior_arrays
+from bayesgmm.kernels.draw_blocks import blocks_of_draws, blocks_of_rows
+from bayesgmm.posterior.tree import observed_rows, posterior_arrays
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_the_partition_of_a_fit_has_the_components_numbers_and_names():
 
 
 def test_a_partition_of_many_labels_thins_the_draws_and_says_so(tree, monkeypatch):
-    monkeypatch.setattr("bayesgmm.posterior_partition._MAX_LABELS", 2000)
+    monkeypatch.setattr("bayesgmm.clustering.partition.of_posterior._MAX_LABELS", 2000)
     found = partition(tree)
     assert found.draws.shape == (48, 40)
     assert "every 5th draw" in found.method
@@ -151,6 +151,6 @@ def test_too_much_is_refused_in_words(tree, monkeypatch):
     monkeypatch.setattr(module, "MAX_MATRIX_ROWS", 10)
     with pytest.raises(InputError, match="rows="):
         coclustering(tree)
-    monkeypatch.setattr("bayesgmm.label_draws.MAX_LABELS", 1000)
+    monkeypatch.setattr("bayesgmm.clustering.label_draws.MAX_LABELS", 1000)
     with pytest.raises(InputError, match="10th draw"):
         draw_labels(observed_rows(tree)[0], posterior_arrays(tree))

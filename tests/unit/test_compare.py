@@ -19,15 +19,15 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import progress
-from bayesgmm.candidate import score_candidate
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.cli_compare import as_record, as_text, parse_components
 from bayesgmm.comparison import Comparison, comparison_table
-from bayesgmm.data import prepare_table
+from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.occupancy import draw_occupancy, scale_sensitivity
-from bayesgmm.prior_sensitivity import evidence_sensitivity
-from bayesgmm.secondary import cross_validated_log_likelihood, secondary_scores
+from bayesgmm.model_selection.candidate import score_candidate
+from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
+from bayesgmm.model_selection.secondary import cross_validated_log_likelihood, secondary_scores
 
 OPTIONS = {"draws": 300, "tune": 200, "random_seed": 1, "progressbar": False}
 
@@ -106,8 +106,8 @@ def test_checkpoint_is_read_not_fitted(
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(bg.BayesianGMM, "fit", refuse)
-    monkeypatch.setattr("bayesgmm.loo.loo", refuse)
-    monkeypatch.setattr("bayesgmm.evidence.log_evidence", refuse)
+    monkeypatch.setattr("bayesgmm.model_selection.loo.loo.loo", refuse)
+    monkeypatch.setattr("bayesgmm.model_selection.evidence.bridge_sampling.log_evidence", refuse)
     again = bg.compare_components(rows, [1, 2], checkpoint=folder, **OPTIONS)
     pd.testing.assert_frame_equal(again.table, comparison.table, check_exact=True)
 
@@ -316,7 +316,8 @@ def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         bg.compare_components(rows, [1], effort="more", **options)
     limits: list[float] = []
     monkeypatch.setattr(
-        "bayesgmm.escalation.work_allowed", lambda most: limits.append(progress.work_allowed(most)) or limits[-1]
+        "bayesgmm.inference.escalation.work_allowed",
+        lambda most: limits.append(progress.work_allowed(most)) or limits[-1],
     )
     asked: list[list[str]] = []
     monkeypatch.setattr("bayesgmm.compare.predict_as_well", lambda found: asked.append(list(found)) or ["2 full"])
@@ -345,7 +346,7 @@ def test_a_fit_that_was_kept_short_is_rough_if_its_chains_agree(
     each = [np.log(np.exp(x).mean(axis=(0, 1))).sum() for x in by_chain]
     error = np.hypot(np.std(each, ddof=1) / 2, np.linalg.norm(fit.loo().mcse_i))
     assert found.status == "rough" and found.elpd_mcse == pytest.approx(error)
-    monkeypatch.setattr("bayesgmm.candidate.MOST_ROUGH", 0.5 * np.std(each, ddof=1) / 2)
+    monkeypatch.setattr("bayesgmm.model_selection.candidate.MOST_ROUGH", 0.5 * np.std(each, ddof=1) / 2)
     assert score_candidate(fit, seconds=0.0).status == "not converged"
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from bayesgmm.convergence import convergence_table, ess_of_means, group_chains, r_hat
-from bayesgmm.gate import Gate
+from bayesgmm.posterior.diagnostics.convergence import convergence_table, ess_of_means, group_chains, r_hat
+from bayesgmm.posterior.diagnostics.gate import Gate
 
 
 def autoregressive(n_chains, n_draws, phi, seed=0):

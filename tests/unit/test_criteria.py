@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bayesgmm.criteria import aic, bic, icl
+from bayesgmm.em.criteria import aic, bic, icl
 
 
 def test_aic_and_bic_by_hand() -> None:

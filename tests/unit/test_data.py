@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from bayesgmm.data import Table, check_new_rows, prepare_table
+from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.table import Table, check_new_rows, prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.input_checks import mean_and_sd
 
 
 def rows(n: int = 20, d: int = 3, seed: int = 1) -> NDArray[np.float64]:

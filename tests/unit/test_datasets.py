@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from bayesgmm.data import prepare_table
+from bayesgmm.data.table import prepare_table
 from bayesgmm.datasets import load_faithful, load_galaxies, load_iris
 
 

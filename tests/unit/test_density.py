@@ -24,17 +24,17 @@ from pymc.model.transform.conditioning import remove_value_transforms
 from pytensor.compile.mode import Mode
 from scipy.integrate import dblquad, quad
 
-from bayesgmm.approximation import log_likelihoods
-from bayesgmm.data import prepare_table
-from bayesgmm.density import Density
-from bayesgmm.log_posterior import log_posterior_callback
-from bayesgmm.log_prior import log_sd_prior
-from bayesgmm.model import build_model
-from bayesgmm.packed import split
-from bayesgmm.params import MixtureParams
-from bayesgmm.prior import MixturePrior, lkj_log_constant
+from bayesgmm.data.table import prepare_table
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.density.layout import split
+from bayesgmm.model.density.log_posterior import log_posterior_callback
+from bayesgmm.model.density.prior_density import log_sd_prior
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import MixturePrior, lkj_log_constant
+from bayesgmm.model.proposals.importance import log_likelihoods
+from bayesgmm.model.pymc_face.build_model import build_model
+from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal
-from bayesgmm.structure import COVARIANCE_TYPES, get_structure
 
 Array = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from _trees import (
     wandering,
 )
 
-from bayesgmm.diagnostics import diagnose
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
 
 
 def test_independent_draws_pass():

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm.structure import COVARIANCE_TYPES
+from bayesgmm.model.structure import COVARIANCE_TYPES
 
 
 def log_likelihood(rows: np.ndarray, params: bg.MixtureParams) -> float:

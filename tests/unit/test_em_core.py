@@ -8,13 +8,13 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
-from bayesgmm.acceleration import _MEMORY, Accelerator, _newton_step
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.em_steps import e_step, em, m_step, responsibilities
-from bayesgmm.search import _PILOT_FROM
-from bayesgmm.spikes import SpikeRule
-from bayesgmm.structure import COVARIANCE_TYPES, get_structure
-from bayesgmm.triangular import State, state_of
+from bayesgmm.em.acceleration import _MEMORY, Accelerator, _newton_step
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.search import _PILOT_FROM
+from bayesgmm.em.spikes import SpikeRule
+from bayesgmm.em.steps import e_step, em, m_step, responsibilities
+from bayesgmm.kernels.triangular import State, state_of
+from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 
 
 def start(rows: np.ndarray, n_components: int, covariance_type: str, seed: int = 0) -> State:

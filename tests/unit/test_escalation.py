@@ -12,14 +12,16 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm import escalation, gate
-from bayesgmm.draws import Draws
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.escalation import Request, draw_posterior
-from bayesgmm.inference import empty_modes, gibbs, modes, nuts
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.inference import empty_modes, escalation, modes
 from bayesgmm.inference.empty_modes import EmptyMode
+from bayesgmm.inference.escalation import Request, draw_posterior
+from bayesgmm.inference.gibbs import sample as gibbs
+from bayesgmm.inference.nuts import sample as nuts
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.diagnostics import gate
 from bayesgmm.progress import working
-from bayesgmm.structure import get_structure
 
 K = 2
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import bayesgmm as bg
-from bayesgmm.streaming import mean_responsibilities
+from bayesgmm.kernels.streaming import mean_responsibilities
 
 # scikit-learn's check and why it cannot hold.
 EXPECTED_FAILURES = {

@@ -11,17 +11,22 @@ import pytest
 import scipy.stats as st
 from numpy.typing import NDArray
 
-from bayesgmm.bridge import bridge
-from bayesgmm.data import prepare_table
-from bayesgmm.density import Density
-from bayesgmm.empty_components import _ratio, log_empty_prior, log_empty_probability
+from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.evidence import Evidence, evidence_of_draws, log_posterior_of, mode_weights
-from bayesgmm.params import MixtureParams, inverse_cholesky, latent_cholesky
-from bayesgmm.prior import MixturePrior
-from bayesgmm.proposal import Proposal, fit_proposal
-from bayesgmm.structure import COVARIANCE_TYPES, get_structure
-from bayesgmm.symmetric import permuted_log_density, relevant_permutations
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.proposals.bridge import bridge
+from bayesgmm.model.proposals.student_mixture import Proposal, fit_proposal
+from bayesgmm.model.proposals.symmetric import permuted_log_density, relevant_permutations
+from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
+from bayesgmm.model_selection.evidence.bridge_sampling import (
+    Evidence,
+    evidence_of_draws,
+    log_posterior_of,
+    mode_weights,
+)
+from bayesgmm.model_selection.evidence.empty_components import _ratio, log_empty_prior, log_empty_probability
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from _trees import CENTRES, independent_draws, log_likelihood, oracle_components, rows_around
 
-from bayesgmm.invariants import label_invariants
-from bayesgmm.params import in_order
+from bayesgmm.model.params import in_order
+from bayesgmm.posterior.diagnostics.invariants import label_invariants
 
 
 @pytest.fixture(scope="module")

@@ -13,30 +13,30 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
-from bayesgmm.augmentation.bins import fit_bins, no_bins
-from bayesgmm.augmentation.complete_prior import cells_of, complete_prior, log_prior_covariance
-from bayesgmm.augmentation.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
-from bayesgmm.augmentation.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
-from bayesgmm.augmentation.pair_steps import compensate
-from bayesgmm.augmentation.permanent import assign
-from bayesgmm.augmentation.proposal_fit import fit_proposals
-from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.redraw_fit import fit_redraws
-from bayesgmm.augmentation.redraws import frame_of, to_frame
-from bayesgmm.augmentation.state import ChainState
-from bayesgmm.augmentation.sweeps import KINDS, ROWS
-from bayesgmm.augmentation.walks import walk
-from bayesgmm.data import prepare_table
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.data.table import prepare_table
+from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
-from bayesgmm.inference.exploration import in_one_order, jumps_of, likeliest, relative_work, scout_starts, unlike
+from bayesgmm.inference.gibbs.bins import fit_bins, no_bins
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.moves.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
+from bayesgmm.inference.gibbs.moves.pair_steps import compensate
+from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
+from bayesgmm.inference.gibbs.moves.redraws import frame_of, to_frame
+from bayesgmm.inference.gibbs.moves.walks import walk
+from bayesgmm.inference.gibbs.restarts import Places, bracket_evidences
+from bayesgmm.inference.gibbs.rounds import sample_in_rounds
+from bayesgmm.inference.gibbs.scouts import in_one_order, jumps_of, likeliest, relative_work, scout_starts, unlike
+from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.restarts import Places, bracket_evidences
-from bayesgmm.inference.rounds import sample_in_rounds
-from bayesgmm.params import MixtureParams, inverse_cholesky
-from bayesgmm.streaming import pointwise_log_density
-from bayesgmm.structure import get_structure
+from bayesgmm.kernels.state import ChainState
+from bayesgmm.kernels.streaming import pointwise_log_density
+from bayesgmm.model.density.natural import cells_of, complete_prior, log_prior_covariance
+from bayesgmm.model.params import MixtureParams, inverse_cholesky
+from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.proposals.conjugate_fit import fit_proposals
+from bayesgmm.model.proposals.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
+from bayesgmm.model.proposals.orders import assign
+from bayesgmm.model.structure import get_structure
 
 
 def given(structure: str, n: int = 60, d: int = 2, k: int = 3, step: float = 0.1, seed: int = 0):

@@ -12,9 +12,9 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm import streaming
-from bayesgmm.block_math import exp_block, log_block
-from bayesgmm.kernels import component_log_densities, log_normalizers, mixture_pass
+from bayesgmm.kernels import streaming
+from bayesgmm.kernels.block_math import exp_block, log_block
+from bayesgmm.kernels.row_pass import component_log_densities, log_normalizers, mixture_pass
 
 RTOL = 2e-13
 
@@ -210,7 +210,7 @@ def test_a_machine_without_a_place_for_the_cache(tmp_path: Path) -> None:
     code = (
         "import numba.core.caching as c; "
         "c.CacheImpl._locator_classes = [l for l in c.CacheImpl._locator_classes if 'UserProvided' in l.__name__]; "
-        "import numpy as np; from bayesgmm.compiled import put; "
+        "import numpy as np; from bayesgmm.kernels.compiled import put; "
         "x = np.zeros(3); put(x, np.ones(3)); print(x.sum(), put.stats.cache_path)"
     )
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"TMPDIR": str(tmp_path)}

@@ -8,11 +8,11 @@ import pytest
 import scipy.stats as st
 from numpy.typing import NDArray
 
-from bayesgmm.data import Table, prepare_table
-from bayesgmm.draws import Draws
+from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.kfold import kfold, kfold_elpd, random_folds, refit_repair
-from bayesgmm.structure import get_structure
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.loo.kfold import kfold, kfold_elpd, random_folds, refit_repair
 
 Array = NDArray[np.float64]
 

@@ -9,15 +9,15 @@ import pytest
 from scipy.stats import lognorm, norm
 
 import bayesgmm as bg
-from bayesgmm.decoupled import value_and_gradient
-from bayesgmm.diagnostics import diagnose
-from bayesgmm.draws import Draws
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.inference.laplace import decoupled_hessian, laplace_part, sample_laplace
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.inference.approximate.laplace import decoupled_hessian, laplace_part, sample_laplace
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.posterior import build_tree
-from bayesgmm.structure import get_structure
+from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.density.decoupled import value_and_gradient
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.build import build_tree
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
 
 FULL = get_structure("full")
 

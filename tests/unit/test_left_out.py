@@ -9,18 +9,18 @@ import pytest
 from numpy.typing import NDArray
 
 import bayesgmm as bg
-from bayesgmm.data import Table, prepare_table
-from bayesgmm.draws import Draws
-from bayesgmm.inference import left_out
-from bayesgmm.inference.left_out import bridge_repair
+from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.inference.gibbs import left_out
+from bayesgmm.inference.gibbs.left_out import bridge_repair
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.inference.nuts import sample_nuts
-from bayesgmm.kfold import held_out_scores
-from bayesgmm.params import MixtureParams
-from bayesgmm.prior import MixturePrior, ResolvedPrior
-from bayesgmm.streaming import pointwise_log_density
-from bayesgmm.structure import get_structure
-from bayesgmm.tree import equal_draws
+from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.kernels.streaming import pointwise_log_density
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import MixturePrior, ResolvedPrior
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.loo.kfold import held_out_scores
+from bayesgmm.posterior.tree import equal_draws
 
 Array = NDArray[np.float64]
 

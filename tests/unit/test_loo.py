@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from test_waic import TRUTH, matrix, tree
 
 import bayesgmm as bg
-from bayesgmm.elpd import SCORE_MCSE, log_likelihood_blocks, log_mean, log_ratio
 from bayesgmm.errors import InputError
-from bayesgmm.loo import REPAIR_K, LooResult, loo, pareto_k_threshold
+from bayesgmm.model_selection.loo.loo import REPAIR_K, LooResult, loo, pareto_k_threshold
+from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, log_mean, log_ratio
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

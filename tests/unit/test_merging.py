@@ -14,9 +14,9 @@ from _trees import CENTRES, converged, independent_draws, make_tree, rows_around
 from numpy.typing import NDArray
 
 import bayesgmm as bg
+from bayesgmm.clustering.merging import merging
+from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
 from bayesgmm.errors import InputError
-from bayesgmm.merging import merging
-from bayesgmm.merging_core import THRESHOLD, merge_draws
 
 Array = NDArray[np.float64]
 Groups = list[list[int]]

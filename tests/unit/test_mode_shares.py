@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.diagnostics import diagnose
-from bayesgmm.draws import Draws
-from bayesgmm.em import fit_em_candidates
-from bayesgmm.gate import Judge
+from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
-from bayesgmm.inference.gibbs import sample_gibbs
+from bayesgmm.inference.gibbs.sample import sample_gibbs
 from bayesgmm.inference.modes import find_modes
-from bayesgmm.mode_shares import weigh_modes
-from bayesgmm.posterior import build_tree
-from bayesgmm.structure import get_structure
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
+from bayesgmm.posterior.build import build_tree
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.posterior.diagnostics.gate import Judge
 
 
 def chains_that_stay(draws: Draws, empty: np.ndarray, n: int) -> Draws:

@@ -19,11 +19,11 @@ from pytensor.compile.mode import Mode
 from scipy.special import logsumexp
 from scipy.stats import lognorm, multivariate_normal
 
-from bayesgmm.data import prepare_table
+from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.likelihood_op import mixture_log_density
-from bayesgmm.model import build_model
-from bayesgmm.prior import MixturePrior
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.pymc_face.build_model import build_model
+from bayesgmm.model.pymc_face.likelihood_op import mixture_log_density
 from bayesgmm.priors import HalfNormal, InverseGamma, LogNormal
 
 PYTHON = Mode(linker="py", optimizer=None)

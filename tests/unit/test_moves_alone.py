@@ -16,18 +16,25 @@ from numba import njit
 from scipy import stats
 from scipy.special import digamma, gammaln
 
-from bayesgmm.augmentation.bins import Bins
-from bayesgmm.augmentation.complete_prior import complete_prior, log_prior_covariance
-from bayesgmm.augmentation.joint import log_joint, propose_joint
-from bayesgmm.augmentation.joint_fit import fit_joint, no_joint
-from bayesgmm.augmentation.jumps import SINGLE, _propose_single, jump, log_posterior_of, log_proposal, propose_whole
-from bayesgmm.augmentation.proposal_fit import fit_proposals
-from bayesgmm.augmentation.proposals import Sample
-from bayesgmm.augmentation.redraw_fit import fit_redraws
-from bayesgmm.augmentation.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
-from bayesgmm.augmentation.state import ChainState, copy_state
-from bayesgmm.augmentation.walks import _step, walk
-from bayesgmm.params import inverse_cholesky
+from bayesgmm.inference.gibbs.bins import Bins
+from bayesgmm.inference.gibbs.moves.components import (
+    SINGLE,
+    _propose_single,
+    jump,
+    log_posterior_of,
+    log_proposal,
+    propose_whole,
+)
+from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
+from bayesgmm.inference.gibbs.moves.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
+from bayesgmm.inference.gibbs.moves.walks import _step, walk
+from bayesgmm.kernels.state import ChainState, copy_state
+from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
+from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.proposals.conjugate_fit import fit_proposals
+from bayesgmm.model.proposals.joint import log_joint, propose_joint
+from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
 
 K = 3  # so that pairs are chosen
 STRUCTURES = [
@@ -133,7 +140,7 @@ def test_a_step_counts_the_length_of_the_way_back() -> None:
 
 
 def _metropolis(packed, propose: Callable[..., float]) -> Move:
-    """A jump as `bayesgmm.augmentation.jumps.jump` makes it, from log q(old) - log q(new)."""
+    """A jump as `inference.gibbs.moves.components.jump` makes it, from log q(old) - log q(new)."""
     features, none, log_norm = np.zeros((D, 1)), np.zeros(1), np.empty(K)
 
     def density(s: ChainState) -> float:

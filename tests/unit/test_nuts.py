@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.density import Density
 from bayesgmm.errors import InputError
-from bayesgmm.inference import _nutpie, modes, nuts
-from bayesgmm.params import MixtureParams
-from bayesgmm.structure import get_structure
+from bayesgmm.inference import modes
+from bayesgmm.inference.nuts import nutpie as _nutpie
+from bayesgmm.inference.nuts import sample as nuts
+from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.structure import get_structure
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,7 @@ def test_interrupt_returns_what_was_drawn() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         rng = np.random.default_rng(0)
         X = np.concatenate([rng.normal(0, 1, (2000, 3)), rng.normal(5, 1, (2000, 3))])
-        import bayesgmm.inference.nuts as nuts
+        import bayesgmm.inference.nuts.sample as nuts
         original = nuts.run_chains
         pressed = []
         def report(chain, finished, divergences):

@@ -13,10 +13,10 @@ from scipy.spatial.distance import squareform
 from scipy.stats import entropy
 from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
-from bayesgmm.credible_ball import credible_ball
+from bayesgmm.clustering.partition.credible_ball import credible_ball
+from bayesgmm.clustering.partition.estimate import label_similarity, partition_from_labels
+from bayesgmm.clustering.partition.loss import adjusted_rand, as_labels, partition_distances
 from bayesgmm.errors import InputError
-from bayesgmm.partition import label_similarity, partition_from_labels
-from bayesgmm.partition_loss import adjusted_rand, as_labels, partition_distances
 
 IntArray = NDArray[np.int64]
 
@@ -126,7 +126,7 @@ def test_a_thousand_draws_of_five_hundred_rows_take_seconds():
 def test_draws_beyond_the_budget_are_thinned_in_the_search_alone(loss, monkeypatch):
     draws = noisy_draws(400, 50, 4, seed=4)
     whole = partition_from_labels(draws, loss)
-    monkeypatch.setattr("bayesgmm.partition._CELLS", 2000)
+    monkeypatch.setattr("bayesgmm.clustering.partition.estimate._CELLS", 2000)
     part = partition_from_labels(draws, loss)
     assert "each on 40 draws" in part.method
     assert part.expected_loss == pytest.approx(partition_distances(part.labels, draws, loss).mean(), abs=1e-12)

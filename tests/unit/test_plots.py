@@ -23,12 +23,12 @@ from _trees import (
 from matplotlib.path import Path
 from scipy.stats import chi2
 
-from bayesgmm.convergence import ESS_MIN, R_HAT_MAX
-from bayesgmm.diagnostics import diagnose
 from bayesgmm.errors import InputError
-from bayesgmm.plots import plot_clusters, plot_diagnostics
-from bayesgmm.plots.panels import bin_edges, ellipse_outlines
-from bayesgmm.plots.style import COMPONENT_COLOURS, MARKERS, axis_label, component_style, verdict_note
+from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, R_HAT_MAX
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.reporting.plots import plot_clusters, plot_diagnostics
+from bayesgmm.reporting.plots.panels import bin_edges, ellipse_outlines
+from bayesgmm.reporting.plots.style import COMPONENT_COLOURS, MARKERS, axis_label, component_style, verdict_note
 
 mpl.use("Agg")
 

@@ -12,19 +12,19 @@ import xarray as xr
 from _rows import oracle_responsibilities, scaled_tree
 from _trees import two_modes
 
-from bayesgmm.assignment import assignment
-from bayesgmm.coclustering import coclustering, display_order
-from bayesgmm.diagnostics import diagnose
+from bayesgmm.clustering.assignment import assignment
+from bayesgmm.clustering.coclustering import coclustering, display_order
+from bayesgmm.clustering.partition.of_posterior import partition
 from bayesgmm.errors import InputError
-from bayesgmm.plots import (
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.posterior.tree import observed_rows, read_draws
+from bayesgmm.reporting.plots import (
     plot_assignment,
     plot_coclustering,
     plot_credible_ball,
     plot_entropy_split,
     plot_uncertainty_map,
 )
-from bayesgmm.posterior_partition import partition
-from bayesgmm.tree import observed_rows, read_draws
 
 mpl.use("Agg")
 

@@ -9,12 +9,12 @@ from _rows import oracle_responsibilities, scaled_tree
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from bayesgmm import outliers
 from bayesgmm.errors import InputError
-from bayesgmm.highest_density import highest_density_region
-from bayesgmm.outliers import outlier_score
-from bayesgmm.predict import PredictiveDistribution, conditional, marginal
-from bayesgmm.tree import observed_rows, read_draws
+from bayesgmm.posterior import outliers
+from bayesgmm.posterior.highest_density import highest_density_region
+from bayesgmm.posterior.outliers import outlier_score
+from bayesgmm.posterior.predict import PredictiveDistribution, conditional, marginal
+from bayesgmm.posterior.tree import observed_rows, read_draws
 
 
 @pytest.fixture(scope="module")

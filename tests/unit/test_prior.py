@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.data import prepare_table
+from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
-from bayesgmm.prior import MixturePrior
+from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.structure import get_structure
 from bayesgmm.priors import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal
-from bayesgmm.structure import get_structure
 
 FAMILIES = (HalfNormal(0.7), HalfCauchy(0.7), Exponential(1.2), LogNormal(-0.3, 0.5), InverseGamma(2.5, 0.8))
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.delimited import read_delimited
+from bayesgmm.data.delimited import read_delimited
+from bayesgmm.data.read_csv import read_csv
 from bayesgmm.errors import InputError
-from bayesgmm.read import read_csv
 
 Write = Callable[[str | bytes], Path]
 

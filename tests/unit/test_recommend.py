@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.candidate import Candidate, aicc
-from bayesgmm.empty_components import EmptyComponentRatio
+from bayesgmm.clustering.merging import Merging
 from bayesgmm.errors import InputError
-from bayesgmm.evidence import Evidence
-from bayesgmm.merging import Merging
-from bayesgmm.ranking import depends_on, elpd_table, predict_as_well, probabilities, scale_table
-from bayesgmm.recommend import recommend
+from bayesgmm.model_selection.candidate import Candidate, aicc
+from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
+from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio
+from bayesgmm.model_selection.ranking import depends_on, elpd_table, predict_as_well, probabilities, scale_table
+from bayesgmm.model_selection.recommend import recommend
 
 N = 100
 

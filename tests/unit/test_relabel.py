@@ -9,7 +9,7 @@ import pytest
 from _trees import oracle_components
 
 from bayesgmm.errors import InputError
-from bayesgmm.relabel import relabel
+from bayesgmm.model.relabel import relabel
 
 
 def scattered(n_draws, n_rows, n_components, n_features, *, distance, seed=0, spread=0.15):

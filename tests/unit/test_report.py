@@ -20,9 +20,9 @@ import bayesgmm.reporting.results as results
 from bayesgmm.datasets import load_faithful
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.estimator import BayesianGMM
-from bayesgmm.reporting import report
 from bayesgmm.reporting.method import frame
 from bayesgmm.reporting.numbers import Grid, decimals_for, fixed, join, percent, significant
+from bayesgmm.reporting.report import report
 from bayesgmm.storage import load
 
 _VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -222,7 +222,7 @@ def test_names_are_text_never_markup(tmp_path: Path) -> None:
 
 
 def test_weighted_rows_one_component_no_prior_for_rounding(tmp_path: Path) -> None:
-    from bayesgmm.prior import MixturePrior
+    from bayesgmm.model.prior import MixturePrior
 
     weight = np.ones(272)
     weight[:2] = 0.0

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bayesgmm.data.resolution import column_resolution, recording_step
 from bayesgmm.datasets import load_faithful, load_galaxies, load_iris
 from bayesgmm.errors import InputError
-from bayesgmm.resolution import column_resolution, recording_step
 
 
 def rounded(decimals: int, n: int = 200, seed: int = 1) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.diagnostics import diagnose
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from _trees import CENTRES, converged, independent_draws, make_tree, not_identified, rows_around, wandering
 
 from bayesgmm.errors import InputError
-from bayesgmm.params import MixtureParams
-from bayesgmm.summary import summary
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.posterior.summary import summary
 
 CORRELATED = np.array([[[1.0, 0.5], [0.5, 1.0]], [[4.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 9.0]]])
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from bayesgmm.errors import InputError
-from bayesgmm.waic import waic
+from bayesgmm.model_selection.loo.waic import waic
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "loo"
 TRUTH = json.loads((REFERENCE / "loo_waic.json").read_text())
@@ -41,7 +41,7 @@ def test_equals_r_loo() -> None:
 
 def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = waic(tree(matrix()[None]))
-    monkeypatch.setattr("bayesgmm.elpd._BLOCK_BYTES", 3 * 8 * 1000)
+    monkeypatch.setattr("bayesgmm.model_selection.loo.pointwise._BLOCK_BYTES", 3 * 8 * 1000)
     np.testing.assert_allclose(waic(tree(matrix()[None])).elpd_i, whole.elpd_i, rtol=1e-13)
 
 

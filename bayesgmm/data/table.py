@@ -1,0 +1,183 @@
+"""The table a mixture is fitted to: names, row weights, scaling and recording resolution, checked once.
+
+Every fault in the data is found before any work, and told in one line: `data.frames` finds what is not a
+table of finite numbers, `data.checks` what numbers cannot carry a mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.data.checks import check_columns, check_enough_rows, mean_and_sd, row_weights
+from bayesgmm.data.frames import as_frame, default_names, finite_values
+from bayesgmm.data.resolution import Resolution, column_resolution
+from bayesgmm.errors import InputError
+
+__all__ = ["Table", "check_new_rows", "prepare_table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Checked data in original units, with what puts them on the model's scale.
+
+    Attributes
+    ----------
+    values : ndarray of shape (N, D)
+        Original units, C-contiguous, finite.
+    feature_names : tuple of str, length D
+    row_names : pandas.Index, length N
+    weights : ndarray of shape (N,)
+        Row weights, ≥ 0; ones by default.
+    center, scale : ndarray of shape (D,)
+        Weighted mean and standard deviation (divisor Σ weights); zeros and ones without standardising.
+    resolution : ndarray of shape (D,)
+        Recording step of each column in original units, 0 for a continuous column.
+    """
+
+    values: NDArray[np.float64]
+    feature_names: tuple[str, ...]
+    row_names: pd.Index[Any]
+    weights: NDArray[np.float64]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    resolution: NDArray[np.float64]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows N, those of weight 0 included."""
+        return self.values.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns D."""
+        return self.values.shape[1]
+
+    @property
+    def standardized(self) -> NDArray[np.float64]:
+        """The rows on the model's scale, (values − center) / scale, shape (N, D), C-contiguous; made at each use."""
+        rows = self.values - self.center
+        rows /= self.scale
+        return rows
+
+    def write_features(self, out: NDArray[np.float64]) -> None:
+        """Write `standardized`, transposed, into `out` (D, N) without another copy of the table."""
+        for column, row, center, scale in zip(self.values.T, out, self.center, self.scale, strict=True):
+            np.subtract(column, center, out=row)
+            row /= scale
+
+
+def prepare_table(
+    X: Any,
+    *,
+    standardize: bool = True,
+    sample_weight: ArrayLike | None = None,
+    n_components: int | None = None,
+    feature_names: Sequence[str] | None = None,
+    row_names: Sequence[Any] | pd.Index[Any] | None = None,
+    resolution: Resolution = "auto",
+) -> Table:
+    """Check a table and find its scaling and recording resolution.
+
+    Parameters
+    ----------
+    X : DataFrame or array_like of shape (N, D)
+        Numbers in any units. The column names and row index of a DataFrame are kept.
+    standardize : bool
+        Whether the model works on columns of mean 0 and standard deviation 1.
+    sample_weight : array_like of shape (N,), optional
+        Weight of each row, ≥ 0; an integer weight equals so many copies of the row.
+    n_components : int, optional
+        Number of components that will be fitted; it takes at least as many rows.
+    feature_names : sequence of str of length D, optional
+        Replace the column names of `X`; unnamed columns are called x1, x2, …
+    row_names : sequence of length N, optional
+        Replace the row index of `X`.
+    resolution : None, "auto", float, array_like of shape (D,) or mapping
+        Recording step of the columns, see `data.resolution.column_resolution`.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InputError
+        Data that cannot be used: one line that names the column or row, the fault and the remedy.
+
+    Examples
+    --------
+    >>> table = prepare_table([[1.8, 54], [3.6, 79], [1.8, 62], [3.3, 55]], feature_names=["eruptions", "waiting"])
+    >>> table.n_rows, table.feature_names
+    (4, ('eruptions', 'waiting'))
+    >>> table.resolution  # eruptions repeat, waiting times do not
+    array([0.3, 0. ])
+    """
+    frame = as_frame(X, feature_names, row_names)
+    values = finite_values(frame)
+    names = tuple(frame.columns)
+    weights = row_weights(sample_weight, len(values))
+    used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
+    check_enough_rows(len(used), len(names), n_components)
+    check_columns(used, used_weights, names)
+    center, scale = mean_and_sd(used, used_weights) if standardize else (np.zeros(len(names)), np.ones(len(names)))
+    return Table(
+        values=values,
+        feature_names=names,
+        row_names=frame.index,
+        weights=weights,
+        center=center,
+        scale=scale,
+        resolution=column_resolution(resolution, used, used_weights, names),
+    )
+
+
+def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
+    """New rows in the columns of the table a mixture was fitted to.
+
+    Parameters
+    ----------
+    X : DataFrame or array_like of shape (M, D)
+        A DataFrame is read by column name, in any order; further columns are ignored. Other tables must have the
+        D columns in order, and so must a DataFrame when the fitted table had no column names.
+    table : Table
+
+    Returns
+    -------
+    ndarray of shape (M, D)
+        Original units, C-contiguous, finite.
+
+    Raises
+    ------
+    InputError
+        A missing column, a wrong number of columns, or values that cannot be used.
+
+    Examples
+    --------
+    >>> table = prepare_table([[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]], feature_names=["a", "b"])
+    >>> check_new_rows(pd.DataFrame({"b": [5.0], "a": [4.0]}), table)
+    array([[4., 5.]])
+    """
+    frame = as_frame(X)
+    names = table.feature_names
+    unnamed = names == default_names(table.n_features) and not set(names) & set(frame.columns)
+    if isinstance(X, pd.DataFrame) and not unnamed:
+        missing = [name for name in names if name not in frame.columns]
+        if missing:
+            plural = "s" if len(missing) > 1 else ""
+            raise InputError(
+                f"The new rows lack the column{plural} {', '.join(map(repr, missing))} of the fitted table: "
+                f"give the columns {', '.join(names)}."
+            )
+        return finite_values(frame[list(names)])
+    if frame.shape[1] != table.n_features:
+        raise InputError(
+            f"X has {frame.shape[1]} features, but BayesianGMM is expecting {table.n_features} features as input: "
+            f"give the columns {', '.join(names)}, in this order."
+        )
+    return finite_values(frame.set_axis(list(names), axis=1))

@@ -1,0 +1,174 @@
+"""`fit_em`: maximum likelihood for a Gaussian mixture, from a table to a record with its history.
+
+A thin shell: the maths is in `em_steps`, the starts in `search`, the coordinates in `em_problem`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.data.checks import check_enough_rows
+from bayesgmm.data.resolution import column_resolution
+from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.em.problem import Coordinates, Problem
+from bayesgmm.em.result import EMResult, distinct_optima, result_of
+from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
+from bayesgmm.em.spikes import SpikeRule
+from bayesgmm.em.steps import e_step, em, m_step
+from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.kernels.threads import one_blas_thread
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.structure import Structure, get_structure
+
+__all__ = ["EMResult", "e_step", "em", "fit_em", "fit_em_candidates", "m_step"]
+
+Array = NDArray[np.float64]
+
+
+def fit_em(
+    X: Any,
+    n_components: int,
+    *,
+    covariance_type: str | Structure = "full",
+    n_init: int = 20,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    reg_covar: float = 1e-12,
+    sample_weight: ArrayLike | None = None,
+    random_seed: int | None = None,
+    standardize: bool = False,
+) -> EMResult:
+    """Fit a Gaussian mixture by EM from many starts.
+
+    Parameters
+    ----------
+    X : array_like, DataFrame or Table, shape (N, D)
+    n_components : int
+        Number of components K.
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    n_init : int
+        Number of starts.
+    tol : float
+        Stop when the log-likelihood (of all rows, in nats) is estimated to gain less than this.
+    max_iter : int
+        Iterations of one run.
+    reg_covar : float
+        Smallest variance of a component in any direction, as a share of that of all rows. (scikit-learn's is
+        added to each variance, in units of the columns; here it is a bound, which EM respects without loss
+        of monotonicity and which is not met unless a component collapses.)
+    sample_weight : array_like (N,), optional
+        An integer weight equals so many copies of the row. Not with a Table, which has its own.
+    random_seed : int, optional
+    standardize : bool
+        Matters to ``"spherical"`` alone: one standard deviation in standardised columns instead of the units of
+        the table. A Table says this itself.
+
+    Returns
+    -------
+    EMResult
+
+    Raises
+    ------
+    InputError
+        Data or options that cannot be used.
+
+    Warns
+    -----
+    NotConvergedWarning
+        `max_iter` was reached, or every start collapsed.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, 60), rng.normal(8, 2, 40)])[:, None]
+    >>> em = fit_em(X, 2, random_seed=1)
+    >>> em.params.weights.round(1), em.converged
+    (array([0.6, 0.4]), True)
+    """
+    if isinstance(X, Table):
+        if sample_weight is not None:
+            raise InputError("sample_weight: the table has its own weights; leave it out.")
+        table = X
+    else:
+        # The recording steps take a sort of each column; they are found later, if a narrow component asks.
+        table = prepare_table(
+            X, standardize=standardize, sample_weight=sample_weight, n_components=n_components, resolution=None
+        )
+    result, _ = fit_em_candidates(
+        table, n_components, structure=covariance_type, n_init=n_init, tol=tol, max_iter=max_iter,
+        reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
+    )  # fmt: skip
+    if not result.converged:
+        warnings.warn(result.message, NotConvergedWarning, stacklevel=2)
+    return result
+
+
+def fit_em_candidates(
+    table: Table,
+    n_components: int,
+    *,
+    structure: str | Structure,
+    n_init: int = 20,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    reg_covar: float = 1e-12,
+    random_seed: int | None = None,
+    resolution_known: bool = True,
+    look_further: bool = True,
+    short_runs: int = MOST_SHORT_RUNS,
+) -> tuple[EMResult, list[MixtureParams]]:
+    """`fit_em` of a Table, and the distinct optima of the likelihood, best first, on the scale of the model.
+
+    Parameters
+    ----------
+    resolution_known : bool
+        False looks for the recording steps of the columns when they are needed.
+    look_further : bool
+        Among the optima are some that the search for the best passes by (`search.other_optima`).
+    short_runs : int
+        Tries of a start, at most; the best goes on.
+
+    Other parameters as `fit_em`.
+    """
+    structure = get_structure(structure)
+    _check_options(n_init=n_init, max_iter=max_iter, tol=tol, reg_covar=reg_covar)
+    values, weights, used = table.values, table.weights, table.weights > 0
+    if not used.all():
+        values, weights = values[used], weights[used]
+    check_enough_rows(len(values), table.n_features, n_components)
+    with one_blas_thread():
+        coordinates = Coordinates.of(values, weights, structure, table.scale)
+
+        @cache
+        def steps() -> Array:
+            found = table.resolution
+            if not resolution_known:
+                found = column_resolution("auto", values, weights, table.feature_names)
+            return found / coordinates.column_sd
+
+        rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
+        problem = Problem(
+            coordinates.features, weights, structure, int(n_components), rule,
+            tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
+        )  # fmt: skip
+        rng = np.random.default_rng(random_seed)
+        starts = search(problem, int(n_init), rng, short_runs)
+        others = other_optima(problem, rng) if look_further else []
+        optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
+        return result_of(problem, coordinates, starts), optima
+
+
+def _check_options(*, n_init: Any, max_iter: Any, tol: Any, reg_covar: Any) -> None:
+    for name, value in (("n_init", n_init), ("max_iter", max_iter)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise InputError(f"{name} is {value!r}: give a whole number of 1 or more.")
+    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0.0 < float(tol) < np.inf:
+        raise InputError(f"tol is {tol!r}: give a positive number.")
+    if isinstance(reg_covar, bool) or not isinstance(reg_covar, Real) or not 0.0 <= float(reg_covar) < 1.0:
+        raise InputError(f"reg_covar is {reg_covar!r}: give a share of the variance, from 0 to below 1.")

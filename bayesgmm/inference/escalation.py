@@ -1,0 +1,308 @@
+"""From a request to draws: which sampler runs, and what runs next when the gate fails.
+
+NUTS is quick and exact where the posterior has one mode up to relabelling. Where it has more, or components are
+empty, its chains disagree, or agree on a part of the posterior. So, unless `escalate` is off:
+
+1. modes with empty components that hold more than a hundredth of the posterior call for Gibbs sampling at once;
+2. NUTS runs, and is judged by the gate;
+3. chains that sat in negligible modes start again from those that matter;
+4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
+5. Gibbs sampling with jumps between modes.
+
+Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.data.table import Table
+from bayesgmm.errors import InputError
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.structure import Structure
+from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
+from bayesgmm.posterior.diagnostics.gate import Gate, Judge
+from bayesgmm.progress import rough_will_do, work_allowed
+
+if TYPE_CHECKING:
+    from bayesgmm.inference.empty_modes import EmptyMode
+    from bayesgmm.inference.modes import Mode
+
+__all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
+
+INFERENCES = ("nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto")
+SAMPLERS = ("nutpie", "pymc")
+_NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradients a draw, roughly
+_ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
+_LONGEST = 5  # times the draws asked for
+_MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
+_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what the gate asks for
+_AS_GOOD_AS_EXACT = 0.5  # Pareto k
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be sampled, and how."""
+
+    table: Table
+    structure: Structure
+    prior: ResolvedPrior
+    candidates: Sequence[MixtureParams]
+    draws: int
+    tune: int
+    chains: int
+    cores: int | None
+    random_seed: int | None
+    progressbar: bool
+    target_accept: float
+    batch_size: int | None = None
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The convergence gate."""
+        return Judge(self.table, self.structure)
+
+    @property
+    def can_pass(self) -> bool:
+        """There are draws enough for the gate to pass at all."""
+        return self.draws * self.chains > ESS_MIN
+
+    @property
+    def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[Mode]]:
+        return self.table, self.structure, self.prior, self.modes
+
+    @property
+    def options(self) -> dict[str, Any]:
+        names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def gradient_work(self) -> float:
+        """Multiply-adds of a gradient, roughly."""
+        return 2.0 * self.table.n_rows * self.n_components * self.structure.row_work(self.table.n_features)
+
+    @property
+    def n_components(self) -> int:
+        return self.candidates[0].n_components
+
+    @cached_property
+    def modes(self) -> list[Mode]:
+        """Of the posterior, best first: found once, whichever samplers start there."""
+        from bayesgmm.inference.modes import find_modes
+
+        return find_modes(self.table, self.structure, self.prior, self.candidates)
+
+    @cached_property
+    def empty_modes(self) -> list[EmptyMode]:
+        """Modes with components empty: found once, asked for before sampling and by the scouts of Gibbs sampling."""
+        from bayesgmm.inference.empty_modes import empty_modes
+
+        given = self.table, self.structure, self.prior
+        return empty_modes(*given, self.n_components, random_seed=self.random_seed)
+
+
+def check_inference(inference: str, sampler: str) -> None:
+    """Refuse an unknown way of sampling."""
+    for name, value, known in (("inference", inference, INFERENCES), ("sampler", sampler, SAMPLERS)):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, known))}.")
+
+
+def draw_posterior(
+    request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
+) -> tuple[Draws, str]:
+    """Draws from the posterior, those that pass the gate if any stage's do, and how: `inference`, or auto's choice."""
+    check_inference(inference, sampler)
+    request, said = _within_memory(request)
+    draws, inference = _drawn(request, inference, sampler, escalate)
+    return (replace(draws, notes=(said, *draws.notes)) if said else draws), inference
+
+
+def _within_memory(request: Request) -> tuple[Request, str]:
+    """The request with as many draws as memory allows, or its gate needs, and a sentence if they are fewer than asked
+    for."""
+    one = 8.0 * _COPIES * request.chains * request.n_components * request.table.n_features**2
+    draws = max(int(_WORTH * ESS_MIN / request.chains), int(_MEMORY / one))
+    if draws >= request.draws:
+        return request, ""
+    said = (
+        f"The covariances of {request.draws} draws a chain, {request.n_components} components and "
+        f"{request.table.n_features} columns would take {one * request.draws / 1e9:.1f} GB of memory: {draws} draws a "
+        "chain were made."
+    )
+    return replace(request, draws=draws), said
+
+
+def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tuple[Draws, str]:
+    if inference == "gibbs":
+        return _gibbs(request), inference
+    if inference in ("laplace", "advi", "fullrank_advi"):
+        return _approximation(request, inference), inference
+    if inference == "auto":
+        kept, why = _laplace_if_exact(request)
+        if kept is not None:
+            return kept, "laplace"
+        draws, _ = _drawn(request, "nuts", sampler, escalate)
+        return replace(draws, notes=(why, *draws.notes)), "nuts"
+    request, said = _affordable(request)
+    run = _nuts(request, sampler)
+    if said:
+        draws = run()
+        return replace(draws, notes=(said, *draws.notes)), inference
+    if escalate and request.can_pass:
+        return _escalated(request, run, sampler), inference
+    return run(), inference
+
+
+def _affordable(request: Request) -> tuple[Request, str]:
+    """The request with as many draws of NUTS as minutes allow, and a sentence if they are fewer than asked for."""
+    asked = request.gradient_work * _STEPS * (request.draws + request.tune) * request.chains
+    if asked <= _NUTS_WORK:
+        return request, ""
+    share = _NUTS_WORK / asked
+    draws, tune = max(_FEWEST, int(share * request.draws)), max(50, int(share * request.tune))
+    if draws >= request.draws and tune >= request.tune:
+        return request, ""
+    said = (
+        f"{request.draws} draws a chain of so large a table would take NUTS very long: {draws} were made, after {tune} "
+        "of tuning, and the sampler was not changed where they do not suffice. inference='laplace' suits long tables."
+    )
+    return replace(request, draws=min(draws, request.draws), tune=min(tune, request.tune)), said
+
+
+def _approximation(request: Request, inference: str) -> Draws:
+    names = ("draws", "chains", "cores", "random_seed", "progressbar")
+    options: dict[str, Any] = {name: getattr(request, name) for name in names}
+    if inference == "laplace":
+        from bayesgmm.inference.approximate.laplace import sample_laplace
+
+        draws = sample_laplace(*request.problem, **options)
+    else:
+        from bayesgmm.inference.approximate.advi import sample_advi
+
+        draws = sample_advi(*request.problem, method=inference, batch_size=request.batch_size, **options)
+    empty = _empty_components(request)
+    if empty is None:
+        return draws
+    said = f"{empty} This approximation leaves it out: use inference='gibbs'."
+    return replace(draws, notes=(*draws.notes, said))
+
+
+def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
+    """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
+    empty = _empty_components(request)
+    if empty is not None:
+        return None, "Laplace's approximation was not tried: components may be empty."
+    draws = _approximation(request, "laplace")
+    pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
+    if pareto_k < _AS_GOOD_AS_EXACT and worth >= ESS_MIN:
+        said = f"Laplace's approximation with importance resampling was kept: Pareto k is {pareto_k:.2f}."
+        return replace(draws, notes=(*draws.notes, said)), ""
+    return None, f"Laplace's approximation has Pareto k {pareto_k:.2f}, so the posterior was sampled by NUTS."
+
+
+def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
+    """NUTS on the compiled density or on the PyMC face; sampler packages are imported here, when needed."""
+    sample: Callable[..., Draws]
+    if sampler == "nutpie":
+        from bayesgmm.inference.nuts.sample import sample_nuts
+
+        sample = sample_nuts
+    else:
+        from bayesgmm.inference.nuts.pymc import sample_pymc
+
+        sample = sample_pymc
+    options = request.options | {"target_accept": request.target_accept}
+    if sampler == "nutpie":
+        options["max_steps"] = 4.0 * _NUTS_WORK / request.gradient_work
+    return partial(sample, *request.problem, **options)
+
+
+def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
+    from bayesgmm.inference.first_use import finish
+    from bayesgmm.inference.gibbs.sample import MAX_WORK, sample_gibbs
+    from bayesgmm.warm_up import compile_the_rest
+
+    finish(compile_the_rest)
+    most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
+    work = work_allowed(most)
+    draws = sample_gibbs(
+        *request.problem,
+        empty=request.empty_modes,
+        judge=request.judge,
+        max_work=work,
+        rough=rough_will_do(),
+        **request.options,
+    )
+    notes = (*notes, *draws.notes)
+    if work < most and not request.judge(draws).ok:
+        step = max(1, draws.shape[1] // _ROUGH_DRAWS)
+        said = "Sampling was kept short, and its gate did not pass: the numbers of this fit are rough."
+        if step > 1:
+            said += f" One draw in {step} is kept: more would say nothing new."
+        return replace(draws.thinned(step), notes=(*notes, said), extra=draws.extra | {"kept_short": 1})
+    return replace(draws, notes=notes)
+
+
+def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Draws:
+    from bayesgmm.inference.nuts.sample import NEGLIGIBLE, negligible_starts
+
+    empty = _empty_components(request)
+    if empty is not None:
+        return _gibbs(request, (f"{empty} So the posterior was sampled by Gibbs sweeps with jumps between modes.",))
+    notes: tuple[str, ...] = ()
+    draws = run()
+    gate = request.judge(draws)
+    stuck = None if _content(draws, gate) else negligible_starts(draws)
+    if stuck is not None:
+        notes, run = (stuck,), partial(run, mode_window=NEGLIGIBLE)
+        draws = replace(run(), notes=notes)
+        gate = request.judge(draws)
+    if not _content(draws, gate) and (gate.ok or gate.shortfall <= _LONGEST):
+        draws = _longer(request, run, gate, notes)
+        notes, gate = draws.notes, request.judge(draws)
+    if _content(draws, gate):
+        return draws
+    said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
+    return _gibbs(request, (*notes, said))
+
+
+def _content(draws: Draws, gate: Gate) -> bool:
+    """Nothing more to do: the gate passed without divergences, or the user interrupted."""
+    return draws.partial or (gate.ok and not np.any(draws.stats.get("diverging", False)))
+
+
+def _longer(request: Request, run: Callable[..., Draws], gate: Gate, notes: tuple[str, ...]) -> Draws:
+    times = int(np.clip(np.ceil(gate.shortfall), 2, _LONGEST))
+    said = (
+        f"The gate failed, so the chains were run again, {times} times as long with smaller steps; "
+        f"every {'second' if times == 2 else f'{times}th' if times > 3 else 'third'} draw is kept."
+    )
+    options = {"draws": times * request.draws, "target_accept": max(request.target_accept, 0.9)}
+    return replace(run(**options).thinned(times), notes=(*notes, said))
+
+
+def _empty_components(request: Request) -> str | None:
+    """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
+    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
+
+    if request.n_components == 1:
+        return None
+    best = request.modes[0]
+    found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
+    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
+    share, n_empty = max(shares, default=(0.0, 0))
+    if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
+        return None
+    return (
+        f"With {n_empty} of the {request.n_components} components empty the posterior has a mode that holds about "
+        f"{share:.0%} of it (Laplace), which starts with all components occupied do not reach."
+    )

@@ -1,0 +1,148 @@
+"""Gibbs sampling by data augmentation (Diebolt and Robert 1994), of the same posterior that NUTS samples.
+
+Allocations let components empty and fill freely, where NUTS meets a funnel: this is the sampler for more components
+than the data hold. Between modes that sweeps cannot leave it jumps (`inference.gibbs.moves.components`): scouts find
+the modes, proposals are fitted to their draws, and rounds of chains (`inference.gibbs.rounds`) go on until the gate
+passes or the work allowed is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data.table import Table
+from bayesgmm.inference.empty_modes import EmptyMode
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.restarts import Places
+from bayesgmm.inference.gibbs.rounds import Judgement, Round, choose_refresh, sample_in_rounds
+from bayesgmm.inference.gibbs.scouts import in_one_order, likeliest, scout_starts, unlike
+from bayesgmm.inference.gibbs.sweeps import KINDS
+from bayesgmm.inference.modes import Mode, modes_table
+from bayesgmm.kernels.threads import available_cores
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.structure import Structure
+
+__all__ = ["MAX_WORK", "sample_gibbs"]
+
+MAX_WORK = 1e12  # multiply-adds of all chains in the last round: less than two minutes on two cores
+# Of the first: half a second on two cores. A shorter run can agree on a part of the posterior, since a component of a
+# few rows in many columns takes thousands of sweeps to find the places where it fits them closely.
+_LEAST_WORK = 5e9
+_SCOUT_WORK, _LEAST_TUNE = 2e10, 100  # of half of the sweeps of all scouts
+_NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
+
+
+def sample_gibbs(
+    table: Table,
+    structure: Structure,
+    prior: ResolvedPrior,
+    modes: Sequence[Mode],
+    *,
+    empty: Sequence[EmptyMode],
+    judge: Callable[[Draws], Judgement],
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int | None = None,
+    max_work: float = MAX_WORK,
+    rough: bool = False,
+    progressbar: bool = True,
+) -> Draws:
+    """Draw from the posterior by Gibbs sweeps and jumps, in rounds, until `judge` is content.
+
+    Parameters
+    ----------
+    table, structure, prior, modes
+        As in `inference.nuts.sample.sample_nuts`.
+    empty : sequence of EmptyMode
+        Modes with components empty, where scouts start besides (`inference.empty_modes`).
+    judge : callable
+        Takes the draws of a round; gives a `Judgement`.
+    draws, chains : int
+        Draws kept of each chain, thinned as they are made, and number of chains.
+    tune : int
+        Half of the sweeps of each scout, fewer in tables of many rows, and so of each chain before the first round.
+    cores : int or None
+        Chains that run at once; None uses every processor. Draws do not depend on it.
+    max_work : float
+        Work of the longest round, in multiply-adds; the thinning follows from it.
+    rough : bool
+        End as soon as chains roughly agree (`posterior.diagnostics.gate.Gate.rough`).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If interrupted before any draw was made.
+    """
+    began = time.perf_counter()
+    problem = GibbsProblem.build(table, structure, prior)
+    cores = min(cores or available_cores(), chains)
+    root = np.random.SeedSequence(random_seed)
+    scouts, evidence = scout_starts(problem, modes, empty, int(root.generate_state(1)[0]))
+    starts = [start_state(problem, start) for start in scouts]
+    refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
+    alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))
+    work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
+    tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
+    found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
+    if interrupted:
+        raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
+    # All of them teach the proposals; chains start where the posterior is, as far as Laplace's approximation can tell.
+    near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
+    chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
+    halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
+    modes_found = unlike(problem, halves, likeliest(problem, halves, evidence))
+    library = [in_one_order(problem, halves[i]) for i in modes_found]
+    return sample_in_rounds(
+        alone, [found[i].state for i in chosen], library, root,
+        collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
+        cores=cores, max_work=max_work, rough=rough, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
+        places=Places(problem, library, [found[i].state for i in modes_found]),
+    )  # fmt: skip
+
+
+def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seconds: float) -> Draws:
+    weights, means, latent, cholesky = (np.stack(parts) for parts in zip(*(c.sample for c in done.chains), strict=True))
+    if weights.shape[1] == 0:
+        raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
+    c, s, k, d = means.shape
+    latent, cholesky = (np.broadcast_to(a, (c, s, k, d, d)).copy() for a in (latent, cholesky))
+    flat = (a.reshape(c * s, *a.shape[2:]) for a in (weights, means, latent))
+    log_prior = modes[0].density.log_prior(*flat).reshape(c, s)
+    tally = np.sum([chain.tally for chain in done.chains], axis=0)
+    method = (
+        f"Gibbs sampling with {done.thin} sweeps a draw, round {done.number}; "
+        f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
+    )
+    tried = tally[KINDS::2]
+    share = tally[KINDS + 1 :: 2] / np.maximum(tried, 1.0)
+    kinds = (
+        "components",
+        "whole mixtures",
+        "whole mixtures proposed jointly",
+        "groupings of all rows",
+        "rows to a component of their own or back",
+        "steps of walks",
+        "pairs drawn anew",
+    )
+    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(len(kinds)) if tried[i] > 0]
+    if made:
+        method += f"; jumps between modes: {', '.join(made)} accepted"
+    start, table = chosen[:c], modes_table(modes)
+    draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method,
+                  extra={"sweeps": c * s * done.thin})  # fmt: skip
+    if not done.restarted:
+        return draws
+    said = (
+        f"{done.restarted} times a chain was found in a mode that by its evidence holds less than e^-12 of the "
+        "posterior, and went on from the best place known."
+    )
+    return replace(draws, notes=(said,))

@@ -1,0 +1,182 @@
+"""Data augmentation: one compiled pass that draws the component of every row and sums over what it drew.
+
+The twin of `kernels.row_pass.mixture_pass`: the same whitened residuals and responsibilities, but instead of
+weighting rows by responsibilities it draws an allocation from them, and its statistics are those of the complete
+data. A row of weight a counts as a copies of itself, each allocated on its own; what remains of a weight that is not
+whole is one more copy that counts for that fraction.
+
+A fraction f of a copy is not a mixture: the target has the power f of the marginal density, the complete data have the
+power f of one component's. With z drawn from the responsibilities r, a move of the parameters that is reversible for
+the complete data is therefore accepted with probability min(1, prod (r'_z / r_z)^(1 - f)) over the fractional copies;
+the pass returns the logarithm of that ratio for the copies allocated last.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesgmm.kernels.block_math import BLOCK, FAST, accumulate, log_block, uniform_block
+from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.row_pass import weigh_block
+
+__all__ = ["allocation_pass"]
+
+_LARGEST = (1 << 63) - 1
+_FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
+
+
+@compiled(fastmath=FAST)
+def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits):
+    """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k.
+
+    The first copy of all rows at once, by `key`; work is (3, block), bits its first row as integers.
+    """
+    last = r.shape[0] - 1
+    level, below, copy = work[0], work[1], work[2]
+    uniform_block(key, start, level, bits, n)
+    several = False
+    for b in range(n):
+        level[b] *= total[b]
+        below[b] = 0.0
+        copy[b] = 1.0 if row_weights[start + b] >= 1.0 else 0.0
+        several |= row_weights[start + b] >= 2.0
+    for k in range(last):
+        rk, out = r[k], allocated[k]
+        for b in range(n):
+            up_to = below[b] + rk[b]
+            out[b] = copy[b] if (level[b] >= below[b]) & (level[b] < up_to) else 0.0
+            below[b] = up_to
+    for b in range(n):
+        allocated[last, b] = copy[b] if level[b] >= below[b] else 0.0
+    if several:
+        for b in range(n):
+            for _ in range(1, int(row_weights[start + b])):
+                allocated[_pick(rng.random() * total[b], r, b), b] += 1.0
+
+
+@compiled
+def _pick(level, r, b):
+    """The component in which `level` falls, between 0 and the sum of column b of r."""
+    last = r.shape[0] - 1
+    k = 0
+    level -= r[0, b]
+    while level >= 0.0 and k < last:
+        k += 1
+        level -= r[k, b]
+    return k
+
+
+@compiled
+def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r):
+    """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace."""
+    ratio = 0.0
+    for b in range(n):
+        row = start + b
+        fraction = row_weights[row] - math.floor(row_weights[row])
+        if fraction == 0.0:
+            continue
+        if component[row] >= 0:
+            ratio += (1.0 - fraction) * (math.log(r[component[row], b] / total[b]) - log_r[row])
+        k = _pick(rng.random() * total[b], r, b)
+        component[row] = k
+        log_r[row] = math.log(r[k, b] / total[b])
+        allocated[k, b] += fraction
+    return ratio
+
+
+@compiled
+def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
+    """Add the rows of a block with copies in one component to its sums; returns the copies.
+
+    In many columns the other rows are left out first, into `chosen` (D + 1, block).
+    """
+    n_features = y.shape[0]
+    if diagonal or n_features < _FEW:
+        count = 0.0
+        for b in range(n):
+            count += copies[b]
+        if count > 0.0:
+            accumulate(y, copies, n, diagonal, centred, total, outer)
+        return count
+    m, count = np.int64(0), 0.0  # a literal would be compiled on its own
+    places, weight = centred[0], chosen[n_features]
+    for b in range(n):
+        places[m] = b
+        weight[m] = copies[b]
+        count += copies[b]
+        m += copies[b] > 0.0
+    for d in range(n_features):
+        for i in range(m):
+            chosen[d, i] = y[d, int(places[i])]
+    if m > 0:
+        accumulate(chosen[:n_features], weight, m, diagonal, centred, total, outer)
+    return count
+
+
+@compiled
+def allocation_pass(
+    rng,
+    features,
+    row_weights,
+    log_norm,
+    means,
+    scaling,
+    diagonal,
+    want_likelihood,
+    watched,
+    counts,
+    sums,
+    outers,
+    component,
+    log_r,
+):
+    """Draw every row's component and sum over the rows of each.
+
+    Returns a log acceptance ratio, 0 for whole weights, the log-likelihood of the mixture, if wanted, and the component
+    of one row.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    features, row_weights, log_norm, means, scaling, diagonal
+        As in `kernels.row_pass.mixture_pass`.
+    want_likelihood : bool
+    watched : int
+        A row whose component is returned; -1 for none.
+    counts, sums, outers : (K,), (K, D), (K, D, D) outputs
+        Weight of the rows drawn for each component, and sums of their y and y y' (lower triangle).
+    component, log_r : (N,) in and out, or length 0 when all weights are whole
+        Component of each fractional copy (-1 before the first pass) and the log of its responsibility.
+    """
+    n_features, n_rows = features.shape
+    n_components = means.shape[0]
+    y = np.empty((n_components, n_features, BLOCK))
+    r = np.empty((n_components, BLOCK))
+    allocated = np.empty((n_components, BLOCK))
+    centred, chosen = np.empty((n_features, BLOCK)), np.empty((n_features + 1, BLOCK))
+    work, drawn = np.empty((3, BLOCK)), np.empty((3, BLOCK))
+    highest, total, buffer = work[0], work[1], work[2]
+    bits, drawn_bits = buffer.view(np.int64), drawn[0].view(np.uint64)
+    counts[:] = 0.0
+    sums[:] = 0.0
+    outers[:] = 0.0
+    ratio, log_likelihood, place = 0.0, 0.0, -1
+    key = np.uint64(rng.integers(0, _LARGEST))
+    for start in range(0, n_rows, BLOCK):
+        n = min(BLOCK, n_rows - start)
+        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
+                    centred, y, r, highest, total, buffer, bits)  # fmt: skip
+        _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
+        if want_likelihood:
+            log_block(total, drawn[0], buffer, bits, n)
+            for b in range(n):
+                log_likelihood += row_weights[start + b] * (highest[b] + drawn[0, b])
+        if component.shape[0] > 0:
+            ratio += _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r)
+        for k in range(n_components):
+            counts[k] += _add_rows(y[k], allocated[k], n, diagonal, chosen, centred, sums[k], outers[k])
+            if start <= watched < start + n and allocated[k, watched - start] > 0.0:
+                place = k
+    return ratio, log_likelihood, place

@@ -1,0 +1,159 @@
+"""The hot path: one compiled pass over blocks of rows.
+
+For every row x and component k the pass computes the whitened residual
+
+    y = scaling_k (x - mean_k),   scaling_k = inverse of the lower Cholesky factor of covariance_k,
+
+the component log density, the log-sum-exp over components, the responsibilities and the sufficient
+statistics of the *whitened* residuals (counts, sums and outer products). Whitened statistics are free of
+units and of cancellation, whatever the conditioning of the covariances; EM, the gradient of the
+posterior, prediction and the pointwise log-likelihood are all functions of them.
+
+Temporaries are one block of rows, independent of N. Functions are compiled once, generic in N, D and K,
+and cached on disk; numba does not notice that a *called* function in another file changed, so clear
+``__pycache__`` after editing this file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesgmm.kernels.block_math import BLOCK, FAST, accumulate, exp_block, log_block, whiten
+from bayesgmm.kernels.compiled import compiled
+
+__all__ = ["component_log_densities", "log_normalizers", "mixture_pass", "weigh_block"]
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@compiled
+def log_normalizers(log_weights, scaling, out):
+    """out[k] = log weight_k + log det scaling_k - D/2 log(2 pi)."""
+    n_components, n_features = scaling.shape[0], scaling.shape[1]
+    for k in range(n_components):
+        total = log_weights[k] - 0.5 * n_features * LOG_2PI
+        for d in range(n_features):
+            total += math.log(scaling[k, d, d])
+        out[k] = total
+
+
+@compiled(fastmath=FAST)
+def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred, y, r, highest, total, buffer, bits):
+    """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
+
+    ``r[k, b] = exp(log_norm[k] - |y[k, :, b]|^2 / 2 - highest[b])`` and `total` sums it over components.
+    """
+    n_components = means.shape[0]
+    for k in range(n_components):
+        rk = r[k]
+        whiten(features, start, n, means[k], scaling[k], diagonal, centred, y[k], rk)
+        c = log_norm[k]
+        if k == 0:
+            for b in range(n):
+                v = c - 0.5 * rk[b]
+                rk[b] = v
+                highest[b] = v
+        else:
+            for b in range(n):
+                v = c - 0.5 * rk[b]
+                rk[b] = v
+                highest[b] = v if v > highest[b] else highest[b]
+    for b in range(n):
+        total[b] = 0.0
+    for k in range(n_components):
+        rk = r[k]
+        for b in range(n):
+            rk[b] -= highest[b]
+        exp_block(rk, buffer, bits, n)
+        for b in range(n):
+            total[b] += rk[b]
+
+
+@compiled(fastmath=FAST)
+def mixture_pass(
+    features, row_weights, log_norm, means, scaling, diagonal,
+    counts, sums, outers, log_density, responsibilities,
+):  # fmt: skip
+    """One pass over the rows; returns the weighted log-likelihood.
+
+    Parameters
+    ----------
+    features : (D, N) feature-major data.
+    row_weights : (N,) weight of each row.
+    log_norm : (K,) from `log_normalizers`.
+    means : (K, D).
+    scaling : (K, D, D) lower-triangular inverse Cholesky factors of the covariances.
+    diagonal : bool; True reads only the diagonal of `scaling`.
+    counts, sums, outers : (K,), (K, D), (K, D, D) outputs, weighted sums of r, r y and r y y' (lower
+        triangle). Length 0 in `counts` means that no statistics are wanted.
+    log_density : (N,) output of the marginal log density of each row, or length 0.
+    responsibilities : (N, K) output, or length 0.
+    """
+    n_features, n_rows = features.shape
+    n_components = means.shape[0]
+    block = BLOCK
+    want_statistics = counts.shape[0] > 0
+    want_density = log_density.shape[0] > 0
+    want_responsibilities = responsibilities.shape[0] > 0
+    y = np.empty((n_components, n_features, block))
+    r = np.empty((n_components, block))
+    centred = np.empty((n_features, block))
+    work = np.empty((4, block))
+    highest, total, log_total, buffer = work[0], work[1], work[2], work[3]
+    bits = buffer.view(np.int64)
+    if want_statistics:
+        counts[:] = 0.0
+        sums[:] = 0.0
+        outers[:] = 0.0
+    log_likelihood = 0.0
+    for start in range(0, n_rows, block):
+        n = min(block, n_rows - start)
+        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
+                    centred, y, r, highest, total, buffer, bits)  # fmt: skip
+        log_block(total, log_total, buffer, bits, n)
+        for b in range(n):
+            v = highest[b] + log_total[b]
+            log_total[b] = v
+            log_likelihood += row_weights[start + b] * v
+        if want_density:
+            for b in range(n):
+                log_density[start + b] = log_total[b]
+        if want_responsibilities:
+            for b in range(n):
+                inverse = 1.0 / total[b]
+                for k in range(n_components):
+                    responsibilities[start + b, k] = r[k, b] * inverse
+        if want_statistics:
+            for b in range(n):
+                total[b] = row_weights[start + b] / total[b]
+            for k in range(n_components):
+                rk = r[k]
+                acc = 0.0
+                for b in range(n):
+                    v = rk[b] * total[b]
+                    rk[b] = v
+                    acc += v
+                counts[k] += acc
+                accumulate(y[k], rk, n, diagonal, centred, sums[k], outers[k])
+    return log_likelihood
+
+
+@compiled(fastmath=FAST)
+def component_log_densities(features, means, scaling, diagonal, out):
+    """out[n, k] = log N(x_n; mean_k, covariance_k), without weights; features (D, N), out (N, K)."""
+    n_features, n_rows = features.shape
+    n_components = means.shape[0]
+    log_norm = np.empty(n_components)
+    log_normalizers(np.zeros(n_components), scaling, log_norm)
+    block = 128
+    y = np.empty((n_features, block))
+    centred = np.empty((n_features, block))
+    quadratic = np.empty(block)
+    for start in range(0, n_rows, block):
+        n = min(block, n_rows - start)
+        for k in range(n_components):
+            whiten(features, start, n, means[k], scaling[k], diagonal, centred, y, quadratic)
+            for b in range(n):
+                out[start + b, k] = log_norm[k] - 0.5 * quadratic[b]

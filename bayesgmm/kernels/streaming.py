@@ -1,0 +1,168 @@
+"""Passes over draws: pointwise log densities, mean responsibilities, posterior predictive density.
+
+Each streams over draws and holds one draw's rows at a time, never draws x rows x components; what is wanted of each
+draw or row alone is found a block of rows at a time. Draws are divided among threads; the kernels release the
+interpreter lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.kernels.compiled import add, compiled
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.threads import over_threads
+
+__all__ = [
+    "add_log_likelihoods", "mean_responsibilities", "pointwise_log_density", "predictive_log_density",
+    "total_log_likelihood",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+_ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are held at once
+
+
+@compiled
+def add_log_likelihoods(features, row_weights, log_weights, means, scaling, diagonal, out):
+    """out[s] += weighted log-likelihood of the rows under draw s."""
+    log_norm = np.empty(log_weights.shape[1])
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(log_weights.shape[0]):
+        log_normalizers(log_weights[s], scaling[s], log_norm)
+        out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+                               none, none2, none3, none, none2)  # fmt: skip
+
+
+@compiled
+def _pointwise(features, weights, means, scaling, diagonal, out):
+    """out[s, n] = log density of row n under draw s."""
+    n_components = weights.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(features.shape[1])
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, out[s], none2)
+
+
+@compiled
+def _responsibilities(features, weights, means, scaling, diagonal, total):
+    """Add each draw's responsibilities (N, K) to total."""
+    n_components, n_rows = weights.shape[1], features.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(n_rows)
+    buffer = np.empty((n_rows, n_components))
+    none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, none, buffer)
+        add(total, buffer)
+
+
+@compiled
+def _predictive(features, weights, means, scaling, diagonal, highest, total):
+    """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
+    n_components, n_rows = weights.shape[1], features.shape[1]
+    log_norm = np.empty(n_components)
+    row_weights = np.ones(n_rows)
+    density = np.empty(n_rows)
+    none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
+    for s in range(weights.shape[0]):
+        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+                     np.empty(0), none2, none3, density, none2)  # fmt: skip
+        for n in range(n_rows):
+            v = density[n]
+            if v <= highest[n]:
+                total[n] += np.exp(v - highest[n])
+            else:
+                total[n] = total[n] * np.exp(highest[n] - v) + 1.0
+                highest[n] = v
+
+
+def _feature_major(rows: Array) -> Array:
+    return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
+
+
+def _blocks(rows: Array) -> Iterator[tuple[slice, Array]]:
+    """Slices of the rows, and the features (D, n) of each."""
+    for start in range(0, len(rows), _ROWS):
+        where = slice(start, min(start + _ROWS, len(rows)))
+        yield where, _feature_major(rows[where])
+
+
+def pointwise_log_density(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
+    """Log density of each row under each draw.
+
+    Parameters
+    ----------
+    rows : array (N, D)
+    weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
+        Draws; `scaling` holds inverse Cholesky factors.
+    diagonal : bool
+        Whether every covariance is diagonal.
+
+    Returns
+    -------
+    array (S, N)
+    """
+    features = _feature_major(rows)
+    out = np.empty((len(weights), features.shape[1]))
+    over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], diagonal, out[s]), len(weights))
+    return out
+
+
+def mean_responsibilities(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
+    """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
+    out = np.empty((len(rows), weights.shape[1]))
+    for where, features in _blocks(rows):
+
+        def work(s: slice, features: Array = features) -> Array:
+            total = np.zeros((features.shape[1], weights.shape[1]))
+            _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
+            return total
+
+        total = np.sum(over_threads(work, len(weights)), axis=0)
+        out[where] = total / total.sum(axis=1, keepdims=True)
+    return out
+
+
+def predictive_log_density(
+    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
+    """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
+    out = np.empty(len(rows))
+    for where, features in _blocks(rows):
+        out[where] = _predictive_of_block(features, weights, means, scaling, diagonal)
+    return out
+
+
+def _predictive_of_block(features: Array, weights: Array, means: Array, scaling: Array, diagonal: bool) -> Array:
+    def work(s: slice) -> Array:
+        highest, total = np.full(features.shape[1], -np.inf), np.zeros(features.shape[1])
+        _predictive(features, weights[s], means[s], scaling[s], diagonal, highest, total)
+        return highest + np.log(total)
+
+    return np.logaddexp.reduce(over_threads(work, len(weights)), axis=0) - np.log(len(weights))
+
+
+def total_log_likelihood(
+    rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+) -> Array:
+    """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
+    log_weights, out = np.log(weights), np.zeros(len(weights))
+    for where, features in _blocks(rows):
+
+        def work(s: slice, where: slice = where, features: Array = features) -> None:
+            add_log_likelihoods(features, row_weights[where], log_weights[s], means[s], scaling[s], diagonal, out[s])
+
+        over_threads(work, len(weights))
+    return out

@@ -1,0 +1,95 @@
+"""From the flat vector of `model.density.density` to weights, means and factors of the covariances, compiled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesgmm.kernels.compiled import compiled, put
+from bayesgmm.model.density.layout import split
+
+__all__ = ["unpack_draws", "unpack_point"]
+
+
+@compiled
+def _add_rounding(latent, floor, cholesky):
+    """cholesky = lower factor of latent latent' + diag(floor); latent itself where nothing was rounded."""
+    d = latent.shape[0]
+    if floor.max() == 0.0:
+        put(cholesky, latent)
+        return
+    for i in range(d):
+        for j in range(i + 1):
+            total = floor[i] if i == j else 0.0
+            for m in range(j + 1):
+                total += latent[i, m] * latent[j, m]
+            for m in range(j):
+                total -= cholesky[i, m] * cholesky[j, m]
+            cholesky[i, j] = math.sqrt(total) if i == j else total / cholesky[j, j]
+
+
+@compiled
+def unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+                 log_weights, fractions, means, factors, latent, cholesky):  # fmt: skip
+    """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
+    n_components, d = mean_ref.shape
+    n_matrices = chol_ref.shape[0]
+    o = 0
+    remaining = 0.0
+    for k in range(n_components - 1):
+        u = stick_ref[k] + stick_step[k] * x[o + k]
+        tail = math.log1p(math.exp(-abs(u)))
+        fractions[k, 0] = min(u, 0.0) - tail
+        fractions[k, 1] = -max(u, 0.0) - tail
+        log_weights[k] = remaining + fractions[k, 0]
+        remaining += fractions[k, 1]
+    log_weights[n_components - 1] = remaining
+    o += n_components - 1
+    for k in range(n_components):
+        ref = chol_ref[k if n_matrices > 1 else 0]
+        for i in range(d):
+            total = mean_ref[k, i]
+            for j in range(i + 1):
+                total += ref[i, j] * (mean_step[k, j] * x[o + j])
+            means[k, i] = total
+        o += d
+    for g in range(n_matrices):
+        for i in range(d):
+            for j in range(i + 1):
+                c = cells[i, j]
+                if c < 0:
+                    factors[g, i, j] = 0.0
+                elif i == j:
+                    factors[g, i, j] = math.exp(cell_step[g, c] * x[o + c])
+                else:
+                    factors[g, i, j] = cell_step[g, c] * x[o + c]
+        for i in range(d):
+            for j in range(i + 1):
+                total = 0.0
+                for m in range(j, i + 1):
+                    total += latent_ref[g, i, m] * factors[g, m, j]
+                latent[g, i, j] = total
+        _add_rounding(latent[g], floor, cholesky[g])
+        o += cell_step.shape[1]
+
+
+@compiled
+def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
+    """Flat draws (S, n) -> weights (S, K), means (S, K, D), factors with and before rounding (S, K, D, D)."""
+    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
+    n_components, d = mean_ref.shape
+    n_matrices = chol_ref.shape[0]
+    log_weights = np.empty(n_components)
+    fractions = np.empty((n_components, 2))
+    work = np.zeros((3, n_matrices, d, d))
+    factors, before, after = work[0], work[1], work[2]
+    for s in range(draws.shape[0]):
+        unpack_point(draws[s], cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step,
+                     floor, log_weights, fractions, means[s], factors, before, after)  # fmt: skip
+        for k in range(n_components):
+            weights[s, k] = math.exp(log_weights[k])
+            put(cholesky[s, k], after[k if n_matrices > 1 else 0])
+            put(latent[s, k], before[k if n_matrices > 1 else 0])

@@ -1,0 +1,219 @@
+"""The posterior as a function of one flat unconstrained vector: log density and gradient, compiled.
+
+Coordinates (EM-affine). With a reference mixture (weights w0, means mu0, Cholesky factors L0, usually a
+posterior mode) the flat vector holds, each multiplied by its own step,
+
+- stick-breaking logits of the weights, v_k = w_k / (1 - w_1 - ... - w_{k-1}), relative to the reference:
+  under a Dirichlet prior the v_k are independent beta variables given the allocations;
+- m_k with mu_k = mu0_k + L0_k m_k;
+- the free cells of T_k with M_k = M0_k T_k, the diagonal as logarithms, where M_k M_k' is the covariance before
+  rounding: L_k L_k' = M_k M_k' + diag(step^2 / 12), and L_k = M_k where nothing was rounded.
+
+A Gaussian family is closed under affine maps, so in these coordinates every component looks like a standard
+one and the information about it depends on its number of rows alone. Steps are one over the square root of
+that information.
+
+The likelihood enters through the sufficient statistics of one `mixture_pass`; everything after it costs
+O(K D^3), whatever N (`model.density.log_posterior`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from bayesgmm.data.table import Table
+from bayesgmm.model.density.coordinates import unpack_draws
+from bayesgmm.model.density.layout import split
+from bayesgmm.model.density.log_posterior import log_posterior_gradient
+from bayesgmm.model.density.prior_density import log_prior_draws
+from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
+from bayesgmm.model.prior import ResolvedPrior, lkj_log_constant
+from bayesgmm.model.structure import Structure
+
+__all__ = ["Density", "stick_logits"]
+
+Array = NDArray[np.float64]
+
+_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Log posterior of one table under one prior, in the coordinates of one reference mixture.
+
+    Build it with `Density.build`. Everything is on the model's scale: standardised columns, or original
+    units with ``standardize=False``.
+    """
+
+    structure: Structure
+    reference: MixtureParams
+    ints: NDArray[np.int64]
+    floats: Array
+    n_dim: int
+
+    @classmethod
+    def build(
+        cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams, *,
+        rowless: bool = False, memory: Density | None = None,
+    ) -> Density:  # fmt: skip
+        """Pack a problem; `reference` (model's scale) fixes the coordinates and is the origin.
+
+        Parameters
+        ----------
+        rowless : bool
+            Leave the rows out, for coordinates alone (`pack`, `params`): the posterior is then the prior.
+        memory : Density, optional
+            One of the same table, structure and number of components whose memory is taken over, rows and all; it
+            must not be used afterwards.
+        """
+        k, d = reference.n_components, reference.n_features
+        g, c = structure.n_matrices(k), structure.n_cells(d)
+        rows = float(table.weights.sum())
+        cells = structure.cells(d)
+        sd_parameters, floor = prior.cells(structure), prior.rounding(structure)
+        latent_ref = latent_cholesky(reference.covariances[:g], floor)
+        chol_ref = np.linalg.cholesky(latent_ref @ latent_ref.mT + np.diag(floor)) if floor.any() else latent_ref
+        n_k = rows * reference.weights  # (K,)
+        # Prior information about m and T, so that a component without rows keeps a finite step.
+        spread = np.sqrt(np.diagonal(reference.covariances, axis1=1, axis2=2))  # (K, D)
+        mean_step = 1.0 / np.sqrt(n_k[:, None] + (spread / prior.mean_scale) ** 2)
+        n_g = n_k if g == k else np.array([rows])
+        cell_step = np.empty((g, c))
+        for i, j in zip(*np.nonzero(cells >= 0), strict=True):
+            shared_by = d if c == 1 else 1
+            information = 2.0 * shared_by * n_g + 2.0 if i == j else n_g + 2.0
+            cell_step[:, cells[i, j]] = 1.0 / np.sqrt(information)
+        stick_ref, stick_step = _sticks(reference.weights, n_k, prior.concentration)
+        log_diag, log_diag_latent = (
+            np.log(np.diagonal(factor, axis1=1, axis2=2)) for factor in (chol_ref, latent_ref)
+        )  # (G, D)
+        powers = np.arange(1, d + 1) if structure.correlated else (np.arange(d) < (1 if c == 1 else d))
+        constant = (
+            gammaln(k * prior.concentration) - k * gammaln(prior.concentration) + np.log(stick_step).sum()
+            - k * (d * _LOG_SQRT_2PI + np.log(prior.mean_scale).sum()) + np.log(mean_step).sum()
+            + log_diag.sum() * (k if g == 1 else 1)
+            + (log_diag_latent * powers).sum() + np.log(cell_step).sum()
+            + (g * lkj_log_constant(d, prior.lkj_eta) if structure.correlated else 0.0)
+        )  # fmt: skip
+        n_rows = 0 if rowless else table.n_rows
+        ints = np.array([
+            n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.correlated), prior.family.code, *cells.ravel(),
+        ], dtype=np.int64)  # fmt: skip
+        numbers = np.concatenate([
+            reference.means.ravel(), chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(),
+            cell_step.ravel(), stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
+            [prior.lkj_eta, prior.concentration, constant], latent_ref.ravel(),
+        ])  # fmt: skip
+        # The rows come first in the array, and may be as large as memory allows: they are written once, in place.
+        size = n_rows * (d + 1)
+        if memory is None:
+            floats = np.empty(size + len(numbers))
+            if n_rows:
+                table.write_features(floats[: n_rows * d].reshape(d, n_rows))
+                floats[n_rows * d : size] = table.weights
+        else:
+            floats = memory.floats
+        floats[size:] = numbers
+        return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """Log posterior density at x (n_dim,) and its gradient."""
+        gradient = np.empty(self.n_dim)
+        value = log_posterior_gradient(np.ascontiguousarray(x, dtype=float), gradient, self.ints, self.floats)
+        return float(value), gradient
+
+    def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
+        """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
+        return self.unpack_both(draws)[:3]
+
+    def unpack_latent(self, draws: Array) -> tuple[Array, Array, Array]:
+        """As `unpack`, with the Cholesky factors of the covariances before rounding; inverse of `pack_draws`."""
+        weights, means, _, latent = self.unpack_both(draws)
+        return weights, means, latent
+
+    def unpack_both(self, draws: Array) -> tuple[Array, Array, Array, Array]:
+        """As `unpack`, and the Cholesky factors before rounding besides."""
+        flat = np.ascontiguousarray(np.atleast_2d(draws), dtype=float)
+        s, k, d = len(flat), self.reference.n_components, self.reference.n_features
+        weights, means, cholesky = np.empty((s, k)), np.empty((s, k, d)), np.empty((s, k, d, d))
+        latent = np.empty_like(cholesky)
+        unpack_draws(flat, self.ints, self.floats, weights, means, cholesky, latent)
+        return weights, means, cholesky, latent
+
+    def log_prior_of(self, draws: Array) -> Array:
+        """(S,) `log_prior` of flat draws (S, n_dim)."""
+        return self.log_prior(*self.unpack_latent(draws))
+
+    def log_prior(self, weights: Array, means: Array, latent: Array) -> Array:
+        """(S,) log prior density of weights, means, sds and free cells of the correlation Cholesky factor.
+
+        The sds and correlations are those before rounding, with Cholesky factors `latent` (S, K, D, D). Free of the
+        sampler's coordinates and of the order of the components.
+        """
+        k, d = self.reference.n_components, self.reference.n_features
+        eta, concentration = split(self.ints, self.floats)[-2][:2]
+        out = np.empty(len(weights))
+        log_prior_draws(weights, means, latent, self.ints, self.floats, out)
+        constant = gammaln(k * concentration) - k * gammaln(concentration)
+        if self.structure.correlated:
+            constant += self.structure.n_matrices(k) * lkj_log_constant(d, eta)
+        return out + constant
+
+    def params(self, x: Array) -> MixtureParams:
+        """The mixture at x (n_dim,), on the model's scale."""
+        weights, means, cholesky = (a[0] for a in self.unpack(x))
+        covariances = cholesky @ np.swapaxes(cholesky, 1, 2)
+        return MixtureParams(weights / weights.sum(), means, covariances, self.structure.name)
+
+    def pack(self, params: MixtureParams) -> Array:
+        """The flat vector of a mixture on the model's scale; inverse of `params`."""
+        floor, g = split(self.ints, self.floats)[13], self.structure.n_matrices(params.n_components)
+        latent = latent_cholesky(params.covariances[:g], floor)
+        return self.pack_draws(params.weights[None], params.means[None], latent[None])[0]
+
+    def pack_draws(self, weights: Array, means: Array, latent: Array) -> Array:
+        """Flat vectors (S, n_dim) of draws on the model's scale.
+
+        Parameters
+        ----------
+        weights, means : arrays (S, K), (S, K, D)
+        latent : array (S, G, D, D)
+            Lower Cholesky factors of the covariances before rounding, as `latent_cholesky` gives them; one matrix a
+            draw when the structure shares it, and further ones are not read.
+        """
+        (_, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, _, _, _, _, _,
+         latent_ref) = split(self.ints, self.floats)  # fmt: skip
+        s, k, d = means.shape
+        g = len(inv_ref)
+        shift = means - self.reference.means
+        m = np.einsum("kij,skj->ski", np.broadcast_to(inv_ref, (k, d, d)), shift)
+        cells = self.structure.cells(d)
+        factors = np.linalg.solve(latent_ref, latent[:, :g])
+        free = np.empty((s, g, cells.max() + 1))
+        for i, j in zip(*np.nonzero(cells >= 0), strict=True):
+            free[:, :, cells[i, j]] = np.log(factors[:, :, i, i]) if i == j else factors[:, :, i, j]
+        return np.concatenate([
+            (stick_logits(weights) - stick_ref) / stick_step,
+            (m / mean_step).reshape(s, -1),
+            (free / cell_step).reshape(s, -1),
+        ], axis=1)  # fmt: skip
+
+
+def stick_logits(weights: Array) -> Array:
+    """Stick-breaking logits (..., K-1) of weights (..., K), log w_k - log(w_k+1 + ... + w_K)."""
+    tiny = np.finfo(float).tiny
+    tail = np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1]
+    return np.log(np.maximum(weights[..., :-1], tiny)) - np.log(np.maximum(tail[..., 1:], tiny))
+
+
+def _sticks(weights: Array, counts: Array, concentration: float) -> tuple[Array, Array]:
+    """Stick-breaking logits (K-1,) of the weights and the posterior sd of each given the counts."""
+    k = len(weights)
+    a = counts[:-1] + concentration
+    b = np.cumsum(counts[::-1])[::-1][1:] + concentration * np.arange(k - 1, 0, -1)
+    return stick_logits(weights), np.sqrt(1.0 / a + 1.0 / b)

@@ -1,0 +1,193 @@
+"""The compiled posterior: log density and gradient of a flat vector; see `model.density.density`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import carray, cfunc, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from bayesgmm.kernels.compiled import compiled, put
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.triangular import invert_lower, multiply_lower
+from bayesgmm.model.density.coordinates import unpack_point
+from bayesgmm.model.density.layout import CORRELATED, FAMILY, N_SD, D, G, K, split
+from bayesgmm.model.density.prior_density import log_sd_prior
+
+__all__ = ["log_posterior_callback", "log_posterior_gradient"]
+
+
+@compiled
+def log_posterior_gradient(x, grad, ints, floats):
+    """Log posterior density of the flat vector x, Jacobian and constants included; writes its gradient.
+
+    Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
+    """
+    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
+    d, n_components, n_matrices = ints[D], ints[K], ints[G]
+    n_sd, family = ints[N_SD], ints[FAMILY]
+    correlated = ints[CORRELATED] != 0
+    eta, concentration, value = constants[0], constants[1], constants[2]
+
+    vectors, fractions = np.empty((3, n_components)), np.empty((n_components, 2))
+    log_weights, log_norm, counts = vectors[0], vectors[1], vectors[2]
+    means = np.empty((2, n_components, d))
+    sums = means[1]
+    matrices = np.zeros((2 * n_components + 7 * n_matrices + 2, d, d))
+    outers = matrices[:n_components]
+    scaling = matrices[n_components : 2 * n_components]
+    spare = matrices[2 * n_components :]
+    factors, cholesky = spare[:n_matrices], spare[n_matrices : 2 * n_matrices]
+    inverse = spare[2 * n_matrices : 3 * n_matrices]
+    grad_factor = spare[3 * n_matrices : 4 * n_matrices]
+    grad_latent = spare[4 * n_matrices : 5 * n_matrices]
+    latent = spare[5 * n_matrices : 6 * n_matrices]
+    whitened_ref = spare[6 * n_matrices : 7 * n_matrices]  # scaling times the reference factor of M
+    product, turned = spare[7 * n_matrices], spare[7 * n_matrices + 1]
+    unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
+                 log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
+    rounded = floor.max() > 0.0
+
+    # `inverse` is scaling times the reference factor of the means, T^-1 when nothing was rounded.
+    if rounded:
+        invert_lower(cholesky, scaling[:n_matrices])
+        for g in range(n_matrices):
+            multiply_lower(scaling[g], chol_ref[g], inverse[g])
+            multiply_lower(scaling[g], latent_ref[g], whitened_ref[g])
+    else:
+        invert_lower(factors, inverse)
+        put(whitened_ref, inverse)
+        for g in range(n_matrices):
+            multiply_lower(inverse[g], inv_ref[g], scaling[g])
+    for k in range(n_matrices, n_components):
+        put(scaling[k], scaling[0])
+    log_normalizers(log_weights, scaling, log_norm)
+    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
+                          counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
+
+    # Weights: the beta priors of the sticks; their logits carry the Jacobian.
+    o = 0
+    below = counts[n_components - 1]
+    for k in range(n_components - 2, -1, -1):
+        a, b = concentration, (n_components - 1 - k) * concentration
+        value += a * fractions[k, 0] + b * fractions[k, 1]
+        v, complement = math.exp(fractions[k, 0]), math.exp(fractions[k, 1])
+        grad[o + k] = stick_step[k] * ((counts[k] + a) * complement - (below + b) * v)
+        below += counts[k]
+    o += n_components - 1
+
+    # Means: with respect to m the likelihood gives T^-T sum r y, the prior L0' (.).
+    for k in range(n_components):
+        g = k if n_matrices > 1 else 0
+        for j in range(d):
+            total = 0.0
+            for i in range(j, d):
+                z = (means[0, k, i] - mean_loc[i]) / mean_scale[i]
+                total += inverse[g, i, j] * sums[k, i] - chol_ref[g, i, j] * z / mean_scale[i]
+                if j == 0:
+                    value -= 0.5 * z * z
+            grad[o + j] = mean_step[k, j] * total
+        o += d
+
+    # Covariances: with A = sum r y y' - N I the likelihood has gradient (scaling M0)' A (scaling M) by T.
+    for k in range(n_components):
+        g = k if n_matrices > 1 else 0
+        for i in range(d):
+            outers[k, i, i] -= counts[k]
+            for j in range(i):
+                outers[k, j, i] = outers[k, i, j]
+        right = outers[k]
+        if rounded:
+            multiply_lower(scaling[k], latent[g], product)
+            for i in range(d):
+                for j in range(d):
+                    total = 0.0
+                    for m in range(j, d):
+                        total += outers[k, i, m] * product[m, j]
+                    turned[i, j] = total
+            right = turned
+        for j in range(d):
+            for i in range(j, d):
+                total = 0.0
+                for m in range(i, d):
+                    total += whitened_ref[g, m, i] * right[m, j]
+                grad_factor[g, i, j] += total
+    for g in range(n_matrices):
+        for i in range(d):
+            s = i if n_sd > 1 else 0
+            if i > 0 and n_sd == 1 and d > 1 and not correlated:
+                continue
+            square = 0.0
+            for j in range(i + 1):
+                square += latent[g, i, j] * latent[g, i, j]
+            sd = math.sqrt(square)
+            log_p, slope = log_sd_prior(family, sd_prior[0, s], sd_prior[1, s], sd)
+            value += log_p
+            if correlated:
+                power = 2.0 * eta - 2.0 + d - i if i > 0 else 0.0
+                value += power * (math.log(latent[g, i, i]) - math.log(sd)) - i * math.log(sd)
+                slope -= power + i
+                grad_latent[g, i, i] += power / latent[g, i, i]
+            for j in range(i + 1):
+                grad_latent[g, i, j] += slope * latent[g, i, j] / square
+        for i in range(d):
+            for j in range(i + 1):
+                total = grad_factor[g, i, j]
+                for m in range(i, d):
+                    total += latent_ref[g, m, i] * grad_latent[g, m, j]
+                grad_factor[g, i, j] = total
+        n_cells = cell_step.shape[1]
+        for c in range(n_cells):
+            grad[o + c] = 0.0
+        for i in range(d):
+            for j in range(i + 1):
+                c = cells[i, j]
+                if c < 0:
+                    continue
+                slope = grad_factor[g, i, j]
+                if i == j:
+                    slope *= factors[g, i, i]
+                    if n_cells > 1 or i == 0:  # the Jacobian of a shared diagonal counts once
+                        value += cell_step[g, c] * x[o + c]
+                        slope += 1.0
+                grad[o + c] += cell_step[g, c] * slope
+        o += n_cells
+    if math.isnan(value):
+        return -math.inf
+    return value
+
+
+@intrinsic
+def _as_pointer(typingctx, address):
+    """A memory address as a void pointer."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), codegen
+
+
+@cfunc(
+    types.int64(types.uint64, types.CPointer(types.float64), types.CPointer(types.float64),
+                types.CPointer(types.float64), types.CPointer(types.int64)),
+    cache=True, error_model="numpy",
+)  # fmt: skip
+def log_posterior_callback(n_dim, x, grad, value, problem):  # pragma: no cover - runs compiled
+    """`log_posterior_gradient` as a C function; `problem` holds two addresses and two lengths."""
+    header = carray(problem, (4,))
+    ints = carray(_as_pointer(header[0]), (header[1],), np.int64)
+    floats = carray(_as_pointer(header[2]), (header[3],), np.float64)
+    point = carray(x, (n_dim,))
+    gradient = carray(grad, (n_dim,))
+    result = log_posterior_gradient(point, gradient, ints, floats)
+    carray(value, (1,))[0] = result
+    if not math.isfinite(result):
+        return 4
+    for i in range(n_dim):
+        if not math.isfinite(gradient[i]):
+            return 3
+    return 0

@@ -1,0 +1,177 @@
+"""The prior of one component, compiled: its density and draws from it, in terms of means and covariances.
+
+Densities of the covariance S before rounding follow from those of (sd, correlation) by
+
+    p(S) = prod_i p(s_i) (M_ii / s_i)^(2 eta - 2 + D - i) s_i^(-i) M_ii^(-(D - i)),   S = M M',  i = 0, ..., D - 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import polygamma, psi
+
+from bayesgmm.kernels.compiled import compiled, put
+from bayesgmm.kernels.matrices import factor, invert
+from bayesgmm.model.density.prior_density import log_sd_prior
+from bayesgmm.model.prior import ResolvedPrior, lkj_log_constant
+from bayesgmm.model.structure import Structure
+
+__all__ = [
+    "CompletePrior", "cells_of", "complete_prior", "draw_prior_component", "log_prior_covariance", "log_prior_mean",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+_LOG_V_DRAWS = 20_000
+
+
+class CompletePrior(NamedTuple):
+    """A prior as the compiled conditionals take it; sds per column, or one for all (`one_sd`)."""
+
+    mean_loc: Array  # (D,)
+    mean_scale: Array  # (D,)
+    sd: Array  # (2, n_sd) hyperparameters
+    floor: Array  # (D,) variance of rounding
+    shape: float  # of the inverse-gamma proposal of one variance before the data
+    scale: Array  # (n_sd,)
+    family: int
+    eta: float
+    concentration: float
+    constant: float  # log normaliser of the density of one covariance
+    correlated: bool
+    shared: bool
+    one_sd: bool
+
+
+def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
+    """Pack a prior; `shape` and `scale` give a log variance the mean and spread that it has under the prior."""
+    sd = prior.cells(structure)
+    rng = np.random.default_rng(0)
+    log_v = np.empty((_LOG_V_DRAWS, sd.shape[1]))
+    _draw_log_variances(rng, prior.family.code, sd, log_v)
+    spread = float(np.clip(log_v.var(axis=0).mean(), 1e-3, 60.0))
+    shape = brentq(lambda a: float(polygamma(1, a)) - spread, 0.05, 2e3)
+    return CompletePrior(
+        mean_loc=np.ascontiguousarray(prior.mean_loc, dtype=float),
+        mean_scale=np.ascontiguousarray(prior.mean_scale, dtype=float),
+        sd=np.ascontiguousarray(sd),
+        floor=np.ascontiguousarray(prior.rounding(structure)),
+        shape=float(shape),
+        scale=np.exp(log_v.mean(axis=0) + float(psi(shape))),
+        family=prior.family.code,
+        eta=prior.lkj_eta,
+        concentration=prior.concentration,
+        constant=_covariance_constant(structure, len(prior.floor), sd.shape[1], prior.lkj_eta),
+        correlated=structure.correlated,
+        shared=structure.shared,
+        one_sd=sd.shape[1] == 1,
+    )
+
+
+def _covariance_constant(structure: Structure, n_features: int, n_sd: int, eta: float) -> float:
+    """Of the density with respect to S: ds^2 = 2 s ds for each sd, and the normaliser of the LKJ."""
+    return -n_sd * math.log(2.0) + (lkj_log_constant(n_features, eta) if structure.correlated else 0.0)
+
+
+@compiled
+def cells_of(prior, d):
+    """Numbers that a component's covariance has of its own."""
+    if prior.shared:
+        return 0
+    if prior.correlated:
+        return d * (d + 1) // 2
+    return 1 if prior.one_sd else d
+
+
+@compiled
+def _draw_sd(rng, family, a, b):
+    """A component sd (before rounding) from its prior; codes as in `bayesgmm.priors`."""
+    if family == 0:
+        return a * abs(rng.standard_normal())
+    if family == 1:
+        return a * abs(rng.standard_normal() / rng.standard_normal())
+    if family == 2:
+        return rng.standard_exponential() / a
+    if family == 3:
+        return math.exp(a + b * rng.standard_normal())
+    return math.sqrt(b / rng.standard_gamma(a))
+
+
+@compiled
+def _draw_log_variances(rng, family, sd, out):
+    for s in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[s, j] = 2.0 * math.log(_draw_sd(rng, family, sd[0, j], sd[1, j]))
+
+
+@compiled
+def draw_prior_component(rng, prior, mean, latent, cholesky, scaling, matrix, with_covariance):
+    """A component from the prior: its mean and, if wanted, its covariance with and without rounding."""
+    d = mean.shape[0]
+    for j in range(d):
+        mean[j] = prior.mean_loc[j] + prior.mean_scale[j] * rng.standard_normal()
+    if not with_covariance:
+        return
+    latent[:] = 0.0
+    one = _draw_sd(rng, prior.family, prior.sd[0, 0], prior.sd[1, 0]) if prior.one_sd else 0.0
+    for i in range(d):
+        sd = one if prior.one_sd else _draw_sd(rng, prior.family, prior.sd[0, i], prior.sd[1, i])
+        sd = min(max(sd, 1e-150), 1e150)
+        inside = 0.0
+        if prior.correlated and i > 0:  # the row of an LKJ factor: a direction, and a squared length that is beta
+            square = 0.0
+            for j in range(i):
+                latent[i, j] = rng.standard_normal()
+                square += latent[i, j] * latent[i, j]
+            g = rng.standard_gamma(0.5 * i)
+            inside = g / (g + rng.standard_gamma(prior.eta - 0.5 + 0.5 * (d - i)))
+            for j in range(i):
+                latent[i, j] *= sd * math.sqrt(inside / square)
+        latent[i, i] = sd * math.sqrt(max(1.0 - inside, 1e-300))
+    for i in range(d):
+        for j in range(i + 1):
+            total = prior.floor[i] if i == j else 0.0
+            for m in range(j + 1):
+                total += latent[i, m] * latent[j, m]
+            matrix[i, j] = total
+    if not factor(matrix, cholesky):
+        put(cholesky, latent)
+    invert(cholesky, scaling)
+
+
+@compiled
+def log_prior_mean(prior, mean):
+    """Log prior density of one component's mean."""
+    value = 0.0
+    for j in range(mean.shape[0]):
+        z = (mean[j] - prior.mean_loc[j]) / prior.mean_scale[j]
+        value -= 0.5 * z * z + math.log(prior.mean_scale[j]) + _LOG_SQRT_2PI
+    return value
+
+
+@compiled
+def log_prior_covariance(prior, latent):
+    """Log density of S = latent latent', or of its distinct variances when nothing is correlated."""
+    d = latent.shape[0]
+    value = prior.constant
+    for i in range(1 if prior.one_sd and not prior.correlated else d):
+        square = 0.0
+        for j in range(i + 1):
+            square += latent[i, j] * latent[i, j]
+        sd = math.sqrt(square)
+        log_sd = math.log(sd)
+        value += log_sd_prior(prior.family, prior.sd[0, i], prior.sd[1, i], sd)[0]
+        if not prior.correlated:
+            value -= log_sd
+            continue
+        log_pivot = math.log(latent[i, i])
+        value -= i * log_sd + (d - i) * log_pivot
+        if i > 0:
+            value += (2.0 * prior.eta - 2.0 + d - i) * (log_pivot - log_sd)
+    return value

@@ -1,0 +1,71 @@
+"""The log prior density of a mixture, compiled; sds and correlations are those before rounding."""
+
+from __future__ import annotations
+
+import math
+
+from bayesgmm.kernels.compiled import compiled
+from bayesgmm.model.density.layout import CORRELATED, FAMILY, N_SD, D, G, K, split
+
+__all__ = ["log_prior_draws", "log_sd_prior"]
+
+_LOG_SQRT_2_OVER_PI = 0.5 * math.log(2.0 / math.pi)
+_LOG_2_OVER_PI = math.log(2.0 / math.pi)
+_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+_LOG_2 = math.log(2.0)
+
+
+@compiled
+def log_sd_prior(family, a, b, s):
+    """Log density of a component sd s > 0 (before rounding), and its derivative by log s.
+
+    `family` is `ScaleFamily.code` and (a, b) are its hyperparameters.
+    """
+    variance = s * s
+    if family == 0:
+        value = _LOG_SQRT_2_OVER_PI - math.log(a) - 0.5 * variance / (a * a)
+        slope = -variance / (a * a)
+    elif family == 1:
+        q = variance / (a * a)
+        value = _LOG_2_OVER_PI - math.log(a) - math.log1p(q)
+        slope = -2.0 * q / (1.0 + q)
+    elif family == 2:
+        value = math.log(a) - a * s
+        slope = -a * s
+    elif family == 3:
+        z = (math.log(s) - a) / b
+        value = -math.log(s) - math.log(b) - _LOG_SQRT_2PI - 0.5 * z * z
+        slope = -1.0 - z / b
+    else:
+        value = a * math.log(b) - math.lgamma(a) - (2.0 * a + 1.0) * math.log(s) - b / variance + _LOG_2
+        slope = -(2.0 * a + 1.0) + 2.0 * b / variance
+    return value, slope
+
+
+@compiled
+def log_prior_draws(weights, means, latent, ints, floats, out):
+    """Log prior density of each draw with respect to weights, means, sds and correlations."""
+    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
+     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
+     latent_ref) = split(ints, floats)  # fmt: skip
+    d, n_components, n_matrices = ints[D], ints[K], ints[G]
+    n_sd, family, correlated = ints[N_SD], ints[FAMILY], ints[CORRELATED] != 0
+    eta, concentration = constants[0], constants[1]
+    for s in range(weights.shape[0]):
+        value = 0.0
+        for k in range(n_components):
+            if concentration != 1.0:
+                value += (concentration - 1.0) * math.log(weights[s, k])
+            for i in range(d):
+                z = (means[s, k, i] - mean_loc[i]) / mean_scale[i]
+                value -= 0.5 * z * z + math.log(mean_scale[i]) + _LOG_SQRT_2PI
+        for g in range(n_matrices):
+            for i in range(n_sd):
+                square = 0.0
+                for j in range(i + 1):
+                    square += latent[s, g, i, j] * latent[s, g, i, j]
+                sd = math.sqrt(square)
+                value += log_sd_prior(family, sd_prior[0, i], sd_prior[1, i], sd)[0]
+                if correlated and i > 0:
+                    value += (2.0 * eta - 3.0 + d - i) * math.log(latent[s, g, i, i] / sd)
+        out[s] = value

@@ -1,0 +1,145 @@
+"""The parameters of a Gaussian mixture, as one frozen, validated record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import InputError
+from bayesgmm.kernels.triangular import invert_lower
+from bayesgmm.model.structure import get_structure
+
+__all__ = ["MixtureParams", "in_order", "inverse_cholesky", "latent_cholesky"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureParams:
+    """Weights, means and covariances of a mixture of Gaussians.
+
+    Parameters
+    ----------
+    weights : array (K,)
+        Positive, summing to one.
+    means : array (K, D)
+        In the units of the data.
+    covariances : array (K, D, D)
+        Symmetric positive definite.
+    covariance_type : str
+        The structure the covariances obey: ``"full"``, ``"tied"``, ``"diag"`` or ``"spherical"``.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, weights are not a simplex, or a covariance is not positive definite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesgmm.model.params import MixtureParams
+    >>> p = MixtureParams(np.array([0.4, 0.6]), np.array([[0.0], [3.0]]), np.ones((2, 1, 1)))
+    >>> p.permute([1, 0]).weights
+    array([0.6, 0.4])
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    covariance_type: str = "full"
+
+    def __post_init__(self) -> None:
+        get_structure(self.covariance_type)
+        for name in ("weights", "means", "covariances"):
+            value = np.array(getattr(self, name), dtype=np.float64)
+            if not np.isfinite(value).all():
+                raise InputError(f"{name} must be finite.")
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+        if self.weights.ndim != 1 or self.means.ndim != 2:
+            raise InputError("weights must have shape (K,) and means (K, D).")
+        k, d = self.means.shape
+        if self.weights.shape != (k,) or self.covariances.shape != (k, d, d):
+            raise InputError(
+                f"shapes disagree: weights {self.weights.shape}, means {self.means.shape}, "
+                f"covariances {self.covariances.shape}; expected (K,), (K, D), (K, D, D)."
+            )
+        if (self.weights < 0).any() or abs(self.weights.sum() - 1.0) > 1e-8:
+            raise InputError("weights must be non-negative and sum to one.")
+        try:
+            self.cholesky  # noqa: B018
+        except np.linalg.LinAlgError:
+            raise InputError("every covariance must be symmetric and positive definite.") from None
+
+    @property
+    def n_components(self) -> int:
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters: weights, means and covariances."""
+        return get_structure(self.covariance_type).n_parameters(self.n_components, self.n_features)
+
+    @cached_property
+    def cholesky(self) -> Array:
+        """(K, D, D) lower Cholesky factors of the covariances."""
+        return np.linalg.cholesky(self.covariances)
+
+    @cached_property
+    def scaling(self) -> Array:
+        """(K, D, D) inverses of the Cholesky factors, as the kernels take them."""
+        return inverse_cholesky(self.cholesky)
+
+    @cached_property
+    def standard_deviations(self) -> Array:
+        """(K, D) standard deviation of each component along each feature."""
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    def permute(self, order: NDArray[np.intp] | list[int]) -> MixtureParams:
+        """The same mixture with component ``order[k]`` in place k."""
+        index = np.asarray(order)
+        if sorted(index.tolist()) != list(range(self.n_components)):
+            raise InputError(f"order must be a permutation of 0..{self.n_components - 1}.")
+        return MixtureParams(self.weights[index], self.means[index], self.covariances[index], self.covariance_type)
+
+    def rescale(self, center: Array, scale: Array) -> MixtureParams:
+        """The mixture of x = center + scale * z, when this is the mixture of z."""
+        covariances = self.covariances * scale[:, None] * scale[None, :]
+        return MixtureParams(self.weights, center + scale * self.means, covariances, self.covariance_type)
+
+
+def inverse_cholesky(cholesky: Array) -> Array:
+    """Inverses of lower-triangular factors (..., D, D), by forward substitution."""
+    d = cholesky.shape[-1]
+    flat = np.ascontiguousarray(cholesky, dtype=np.float64).reshape(-1, d, d)
+    out = np.empty_like(flat)
+    invert_lower(flat, out)
+    return out.reshape(cholesky.shape)
+
+
+def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> Array:
+    """Lower factors of covariances (G, D, D) less the variance of rounding (D,), kept positive definite.
+
+    `least` bounds the eigenvalues of what is left, relative to the variances of the component.
+    """
+    if not floor.any():
+        return np.linalg.cholesky(covariances)
+    sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))  # (G, D)
+    scale = sds[:, :, None] * sds[:, None, :]
+    values, vectors = np.linalg.eigh((covariances - np.diag(floor)) / scale)
+    clipped = (vectors * np.maximum(values, least)[:, None, :]) @ vectors.mT
+    exact = values.min(axis=1) > least
+    return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
+
+
+def in_order(values: NDArray[Any], order: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Values (..., K, *rest) with component ``order[..., k]`` in place k, order (..., K)."""
+    return np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - order.ndim)), order.ndim - 1)

@@ -1,0 +1,223 @@
+"""The prior of a mixture: a frozen record, and its numbers for one data set.
+
+weights ~ Dirichlet(concentration); means_kj ~ Normal(mean_loc_j, mean_scale_j); sd_kj ~ a scale family;
+correlations ~ LKJ(lkj_eta). With a recording step delta_j the component's variance is s_kj^2 + delta_j^2 / 12
+(rounding adds that variance): the family and the LKJ are the prior of the covariance S_k before rounding, and
+
+    covariance_k = S_k + diag(delta^2 / 12).
+
+So no component can shrink, in any direction, onto rows that rounding has put on one value, line or plane: the
+likelihood is bounded. (A floor for the sds alone would not do: rows on a line x1 = x2 let the correlation run to
+one.) Defaults follow Richardson and Green
+(1997): means over the range of each column; lognormal sds, which unlike half-normal ones vanish at zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.table import Table
+from bayesgmm.errors import InputError
+from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
+from bayesgmm.model.structure import Structure
+
+__all__ = ["MixturePrior", "ResolvedPrior", "lkj_log_constant", "log_probability_empty"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MixturePrior:
+    """Prior of a Gaussian mixture, stated on the model's scale.
+
+    The model's scale is standardised columns, or original units with ``standardize=False``.
+
+    Parameters
+    ----------
+    mean_loc : float, array (D,) or None
+        Centre of the means; None is the mid-range of each column.
+    mean_scale : float, array (D,) or None
+        Standard deviation of the means; None is the range of each column.
+    sd : ScaleFamily
+        Family of the component standard deviations, ``bayesgmm.priors``; None is
+        ``LogNormal(log 0.5, 0.7)`` times the sd of the column.
+    lkj_eta : float
+        LKJ shape of the correlations, above 0; 1 is uniform, 2 prefers weak correlations.
+    concentration : float
+        Symmetric Dirichlet parameter of the weights.
+    resolution : None, "auto", float or array (D,)
+        Recording step of each column on the model's scale; "auto" detects it, None leaves rounding out.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> bg.MixturePrior(mean_loc=0.0, mean_scale=2.0, sd=bg.priors.HalfNormal(1.0)).lkj_eta
+    2.0
+    """
+
+    mean_loc: ArrayLike | None = None
+    mean_scale: ArrayLike | None = None
+    sd: ScaleFamily | None = None
+    lkj_eta: float = 2.0
+    concentration: float = 1.0
+    resolution: ArrayLike | str | None = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("mean_loc", "mean_scale", "resolution"):
+            object.__setattr__(self, name, frozen_value(getattr(self, name)))
+        for name in ("lkj_eta", "concentration"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not (number and math.isfinite(value) and value > 0):
+                raise InputError(f"prior {name}={value!r} must be one positive number.")
+        if self.sd is not None and not isinstance(self.sd, ScaleFamily):
+            raise InputError(
+                f"prior sd={self.sd!r} must be a family of bayesgmm.priors, such as priors.HalfNormal(1.0)."
+            )
+        if isinstance(self.resolution, str) and self.resolution != "auto":
+            raise InputError(f"prior resolution={self.resolution!r} must be None, 'auto' or one step per column.")
+
+    def resolve(self, table: Table) -> ResolvedPrior:
+        """The prior's numbers for this table, on the model's scale."""
+        d = table.n_features
+        z, weights, used = table.standardized, table.weights, table.weights > 0
+        if not used.all():
+            z, weights = z[used], weights[used]
+        low, high = z.min(axis=0), z.max(axis=0)
+        loc = 0.5 * (low + high) if self.mean_loc is None else per_column(self.mean_loc, d, "mean_loc")
+        scale = (
+            high - low if self.mean_scale is None
+            else per_column(self.mean_scale, d, "mean_scale", positive=True)
+        )  # fmt: skip
+        family = self.sd
+        if family is None:
+            family = LogNormal(np.log(0.5 * mean_and_sd(z, weights)[1]), 0.7)
+        if self.resolution is None:
+            step = np.zeros(d)
+        elif isinstance(self.resolution, str):
+            step = table.resolution / table.scale
+        else:
+            step = per_column(self.resolution, d, "resolution")
+            if (step < 0).any():
+                raise InputError(f"prior resolution={self.resolution!r} must not be negative; 0 means continuous.")
+        return ResolvedPrior(
+            feature_names=table.feature_names, center=table.center, scale=table.scale,
+            mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
+            lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), step=step,
+            has_ties=np.array([len(np.unique(column)) < len(column) for column in z.T]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedPrior:
+    """The numbers of a prior for one table; arrays (D,) on the model's scale."""
+
+    feature_names: tuple[str, ...]
+    center: Array
+    scale: Array
+    mean_loc: Array
+    mean_scale: Array
+    family: ScaleFamily
+    sd_parameters: Array  # (2, D)
+    lkj_eta: float
+    concentration: float
+    step: Array
+    has_ties: NDArray[np.bool_]  # some value of the column occurs twice
+
+    @property
+    def floor(self) -> Array:
+        """(D,) variance that rounding adds, step^2 / 12."""
+        return self.step**2 / 12.0
+
+    def rounding(self, structure: Structure) -> Array:
+        """(D,) variance that rounding adds to each column; one average where all columns share an sd."""
+        d = len(self.floor)
+        return self.floor if structure.n_standard_deviations(d) == d else np.full(d, self.floor.mean())
+
+    def cells(self, structure: Structure) -> Array:
+        """Hyperparameters (2, n_sd) of the structure's distinct sds."""
+        d = len(self.floor)
+        n_sd = structure.n_standard_deviations(d)
+        if n_sd == d:
+            return self.sd_parameters
+        # One sd for all columns: columns must agree, so their average (geometric for scales) is taken.
+        family = self.family
+        names = list(family.hyperparameters())
+        averaged = np.array([
+            row.mean() if name in ("mu", "sigma", "a") else np.exp(np.log(row).mean())
+            for name, row in zip(names, self.sd_parameters, strict=False)
+        ])  # fmt: skip
+        out = np.zeros((2, 1))
+        out[: len(averaged), 0] = averaged
+        return out
+
+    def rounded_columns(self) -> list[str]:
+        """Names of the columns whose recording step enters the prior."""
+        return [name for name, step in zip(self.feature_names, self.step, strict=True) if step > 0]
+
+    def improper_columns(self) -> list[str]:
+        """A sentence for each column whose ties make the posterior improper under this prior."""
+        if not self.family.positive_at_zero:
+            return []
+        return [
+            f"column {name!r} has tied values and {type(self.family).__name__} is positive at sd = 0: the posterior "
+            "is improper, a component can shrink onto the ties. Use priors.LogNormal, or resolution='auto' or a step."
+            for name, tied, step in zip(self.feature_names, self.has_ties, self.step, strict=True)
+            if tied and step == 0
+        ]
+
+    def heavy_ties(self, table: Table) -> list[str]:
+        """A sentence for each column without a recording step in which one value stands in many rows."""
+        rows = table.values[table.weights > 0]
+        sentences = []
+        for name, column, step in zip(self.feature_names, rows.T, self.step, strict=True):
+            values, counts = np.unique(column, return_counts=True)
+            most = int(counts.max())
+            if step == 0 and most >= max(8, 0.08 * len(column)):
+                sentences.append(
+                    f"column {name!r} has the value {values[counts.argmax()]:g} in {most} of {len(column)} rows but no "
+                    "recording step: a component can shrink onto them. State the step (prior resolution=...), or model "
+                    "these rows apart."
+                )
+        return sentences
+
+    def __str__(self) -> str:
+        lines = [
+            f"weights ~ Dirichlet({self.concentration:g}, ..., {self.concentration:g})",
+            f"correlations ~ LKJ(eta={self.lkj_eta:g})",
+        ]
+        for j, name in enumerate(self.feature_names):
+            mean = self.center[j] + self.scale[j] * self.mean_loc[j]
+            spread = self.scale[j] * self.mean_scale[j]
+            lines.append(f"{name}: component mean ~ Normal({mean:.4g}, {spread:.4g}) in original units")
+            what = "variance" if self.family.on_variance else "sd"
+            unit = self.scale[j] ** 2 if self.family.on_variance else self.scale[j]
+            family = self.family.describe(self.sd_parameters[:, j])
+            lines.append(f"{name}: component {what} ~ {unit:.4g} x {family}")
+            if self.step[j] > 0:
+                lines.append(
+                    f"{name}: recorded in steps of {self.scale[j] * self.step[j]:.4g}; "
+                    f"no component sd can fall below {self.scale[j] * self.step[j] / math.sqrt(12):.4g}"
+                )
+        return "\n".join(lines)
+
+
+def lkj_log_constant(n_features: int, eta: float) -> float:
+    """Log normalising constant of the LKJ(eta) density of a (D, D) correlation matrix (Lewandowski et al. 2009)."""
+    k = np.arange(1, n_features)
+    d = n_features
+    return float(
+        (d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k)))
+    )
+
+
+def log_probability_empty(n_rows: float, n_components: int, n_empty: int, concentration: float) -> float:
+    """Log prior probability that `n_empty` named components of K receive none of n rows."""
+    k, m, e = n_components, n_empty, concentration
+    return float(gammaln(k * e) + gammaln(n_rows + (k - m) * e) - gammaln((k - m) * e) - gammaln(n_rows + k * e))

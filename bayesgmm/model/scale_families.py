@@ -1,0 +1,138 @@
+"""Scale families for the prior of a component's standard deviation (or variance).
+
+Each family carries an integer code and two numbers per column for the compiled density; the formulas of
+the density and its derivative stand in `model.density.density`, in one place.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.errors import InputError
+
+__all__ = ["Exponential", "HalfCauchy", "HalfNormal", "InverseGamma", "LogNormal", "ScaleFamily"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScaleFamily(ABC):
+    """A prior on the standard deviation of a component along one feature."""
+
+    code: ClassVar[int]
+    positive_at_zero: ClassVar[bool]  # such a prior is improper with tied rows and no resolution
+    on_variance: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, value in self.hyperparameters().items():
+            object.__setattr__(self, name, frozen_value(value))
+
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        """Name and value of each hyperparameter."""
+
+    def columns(self, n_features: int) -> Array:
+        """(2, D) hyperparameters of each column; the second row is zero when there is only one."""
+        out = np.zeros((2, n_features))
+        for row, (name, value) in enumerate(self.hyperparameters().items()):
+            out[row] = per_column(value, n_features, name, positive=name != "mu")
+        return out
+
+    def describe(self, values: Array) -> str:
+        """Family name with the given hyperparameters (2,)."""
+        names = list(self.hyperparameters())
+        inside = ", ".join(f"{name}={value:.4g}" for name, value in zip(names, values, strict=False))
+        return f"{type(self).__name__}({inside})"
+
+
+@dataclass(frozen=True)
+class HalfNormal(ScaleFamily):
+    """Half-normal on the sd: density proportional to exp(-sd^2 / (2 scale^2))."""
+
+    scale: ArrayLike = 1.0
+    code = 0
+    positive_at_zero = True
+
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        return {"scale": self.scale}
+
+
+@dataclass(frozen=True)
+class HalfCauchy(ScaleFamily):
+    """Half-Cauchy on the sd: density proportional to 1 / (1 + (sd / scale)^2)."""
+
+    scale: ArrayLike = 1.0
+    code = 1
+    positive_at_zero = True
+
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        return {"scale": self.scale}
+
+
+@dataclass(frozen=True)
+class Exponential(ScaleFamily):
+    """Exponential on the sd: density rate * exp(-rate * sd); ``rate`` is in one over the sd's units."""
+
+    rate: ArrayLike = 1.0
+    code = 2
+    positive_at_zero = True
+
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        return {"rate": self.rate}
+
+
+@dataclass(frozen=True)
+class LogNormal(ScaleFamily):
+    """Lognormal on the sd: log sd is normal with mean ``mu`` and standard deviation ``sigma``."""
+
+    mu: ArrayLike = float(np.log(0.5))
+    sigma: ArrayLike = 0.7
+    code = 3
+    positive_at_zero = False
+
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        return {"mu": self.mu, "sigma": self.sigma}
+
+
+@dataclass(frozen=True)
+class InverseGamma(ScaleFamily):
+    """Inverse-gamma(a, b) on the *variance*: density proportional to v^(-a-1) exp(-b / v)."""
+
+    a: ArrayLike = 3.0
+    b: ArrayLike = 1.0
+    code = 4
+    positive_at_zero = False
+    on_variance = True
+
+    def hyperparameters(self) -> dict[str, ArrayLike]:
+        return {"a": self.a, "b": self.b}
+
+
+def frozen_value(value: ArrayLike | str | None) -> float | tuple[float, ...] | str | None:
+    """A number, or a tuple with one number a column, so that records compare and cannot change."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        return value  # type: ignore[return-value]  # refused by name when it is resolved
+    return float(array) if array.ndim == 0 else tuple(array.ravel().tolist())
+
+
+def per_column(value: ArrayLike, n_features: int, name: str, *, positive: bool = False) -> Array:
+    """Broadcast a scalar or one number per column to (D,), finite and optionally positive."""
+    try:
+        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (n_features,)).copy()
+    except (ValueError, TypeError):
+        raise InputError(
+            f"prior {name}={value!r} must be a number, or one number for each of {n_features} columns."
+        ) from None
+    if not np.isfinite(array).all() or (positive and (array <= 0).any()):
+        kind = "positive and finite" if positive else "finite"
+        raise InputError(f"prior {name}={value!r} must be {kind}.")
+    return array

@@ -1,0 +1,208 @@
+"""One fitted number of components and structure, with everything that speaks for or against it.
+
+A score that cannot be computed is None and leaves a sentence in `problems`; nothing is filled in.
+
+A fit whose sampling was kept short, and whose convergence gate did not pass, is rough: its scores may do for a
+comparison all the same, since differences of under four nats do not count. So its chains are scored one by one, and it
+is ranked if they agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from bayesgmm.clustering.merging import Merging
+from bayesgmm.errors import InputError
+from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
+from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio, empty_component_ratio
+from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.model_selection.loo.loo import LooResult
+from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks
+from bayesgmm.model_selection.loo.waic import WaicResult
+from bayesgmm.progress import out_of_time, stage
+
+if TYPE_CHECKING:
+    import xarray
+
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["MOST_ROUGH", "SCALES", "Candidate", "aicc", "score_candidate"]
+
+SCALES = (0.5, 1.0, 2.0)
+MOST_ROUGH = 2.0  # nats, standard error of the elpd of a fit that is ranked: half of the least difference that counts
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """The scores of one fit.
+
+    Attributes
+    ----------
+    n_components, covariance_type
+        K and the structure.
+    converged : bool
+        The convergence gate passed.
+    rough : bool
+        It did not, since sampling was kept short, but chains agree on the scores.
+    elpd_mcse : float
+        Monte Carlo standard error of elpd, where rows say theirs: of a rough fit with the differences between chains.
+    verdict, method, notes : str
+        Of the diagnosis, of the sampler, and what was done besides (escalation); `notes` may be empty.
+    log_likelihood, aicc, bic, icl : float
+        Of the maximum-likelihood fit.
+    n_parameters : int
+    loo, waic, evidence : LooResult, WaicResult, Evidence or None
+    sensitivity : DataFrame or None
+        Log evidence at `SCALES` times the prior scale of the means.
+    empty_ratio : EmptyComponentRatio or None
+        Bayes factor of K - 1 against K from empty components; None for K = 1.
+    merging : Merging
+    occupied : Series
+        Posterior probability of each number of occupied components.
+    seconds : float
+        To fit and to score.
+    stages : dict of str to float
+        Seconds of each stage.
+    problems : tuple of str
+        What could not be computed, and why.
+    secondary : dict of str to float
+        Secondary scores (`model_selection.secondary`), where asked for.
+    """
+
+    n_components: int
+    covariance_type: str
+    converged: bool
+    verdict: str
+    method: str
+    notes: str
+    log_likelihood: float
+    aicc: float
+    bic: float
+    icl: float
+    n_parameters: int
+    loo: LooResult | None
+    waic: WaicResult | None
+    evidence: Evidence | None
+    sensitivity: pd.DataFrame | None = field(repr=False)
+    empty_ratio: EmptyComponentRatio | None
+    merging: Merging
+    occupied: pd.Series[float] = field(repr=False)
+    seconds: float
+    problems: tuple[str, ...]
+    secondary: dict[str, float] = field(default_factory=dict)
+    rough: bool = False
+    elpd_mcse: float = math.nan
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """``"converged"``, ``"rough"`` or ``"not converged"``."""
+        return "converged" if self.converged else "rough" if self.rough else "not converged"
+
+    @property
+    def log_evidence(self) -> float | None:
+        """Log evidence where it may be used."""
+        return self.evidence.value if self.evidence is not None and self.evidence.ok else None
+
+
+def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, float] | None = None) -> Candidate:
+    """Every score of a fit; what the fit has computed already is not computed again.
+
+    Parameters
+    ----------
+    fit : BayesianGMM
+        Fitted.
+    seconds : float
+        Time that the fit has taken.
+    secondary : dict of str to float, optional
+        Further columns.
+
+    Returns
+    -------
+    Candidate
+    """
+    problems: list[str] = []
+
+    def attempt(what: str, compute: Callable[[], Any]) -> Any:
+        if out_of_time():
+            problems.append(f"no {what}: the time was up")
+            return None
+        try:
+            with stage(what):
+                return compute()
+        except InputError as error:
+            problems.append(f"no {what}: {error}")
+            return None
+
+    em, diagnosis, attributes = fit.em_, fit.diagnose(), fit.posterior_.attrs
+    p, total = em.params.n_parameters, float(fit.table_.weights.sum())
+    kept_short = bool(attributes.get("kept_short", 0)) and not diagnosis.ok
+    apart = attempt("differences between chains", lambda: _between_chains(fit.posterior_)) if kept_short else None
+    rough = apart is not None and apart <= MOST_ROUGH
+    # Repairs are worth their time only for a fit that takes part in the ranking.
+    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
+    of_rows = math.nan if loo is None else math.sqrt(float(np.nansum(loo.mcse_i**2)))
+    mcse = of_rows if apart is None else math.hypot(apart, of_rows)
+    hopeless = kept_short and not rough  # its evidence would not be used
+    evidence = None if hopeless else attempt("log evidence", fit.log_evidence)
+    if loo is not None and not loo.ok:
+        problems.append(str(loo))
+    if evidence is not None and not evidence.ok:
+        problems.append(str(evidence))
+    with stage("merging"):
+        merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
+    ratio = None if fit.n_components == 1 else attempt(
+        "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
+    )  # fmt: skip
+    sensitivity = None if evidence is None else attempt(
+        "sensitivity", lambda: scale_sensitivity(evidence, fit.posterior_, fit.prior_, occupancy, SCALES)
+    )  # fmt: skip
+    return Candidate(
+        n_components=fit.n_components,
+        covariance_type=fit.covariance_type,
+        converged=bool(diagnosis.ok),
+        verdict=diagnosis.verdict,
+        method=str(attributes.get("method", "")),
+        notes=str(attributes.get("notes", "")),
+        log_likelihood=em.log_likelihood,
+        aicc=aicc(em.aic, p, total),
+        bic=em.bic,
+        icl=em.icl,
+        n_parameters=p,
+        loo=loo,
+        waic=attempt("WAIC", fit.waic),
+        evidence=evidence,
+        sensitivity=sensitivity,
+        empty_ratio=ratio,
+        merging=merging,
+        occupied=occupancy.probability,
+        seconds=seconds,
+        problems=tuple(problems),
+        secondary=secondary or {},
+        rough=rough,
+        elpd_mcse=mcse,
+    )
+
+
+def _between_chains(tree: xarray.DataTree) -> float:
+    """Standard error of elpd by the differences between chains in the log predictive density of the rows."""
+    blocks = (logsumexp(values, axis=1).sum(axis=-1) for _, values in log_likelihood_blocks(tree))
+    alone = np.sum(list(blocks), axis=0)
+    return float(np.std(alone, ddof=1) / math.sqrt(len(alone))) if len(alone) > 1 else math.inf
+
+
+def aicc(aic: float, n_parameters: int, n_rows: float) -> float:
+    """Akaike's criterion corrected for few rows (Hurvich and Tsai 1989); infinite with too few for the correction.
+
+    >>> aicc(210.0, 5, 16.0)
+    216.0
+    """
+    left = n_rows - n_parameters - 1.0
+    return aic + 2.0 * n_parameters * (n_parameters + 1.0) / left if left > 0.0 else float("inf")

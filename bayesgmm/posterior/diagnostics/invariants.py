@@ -1,0 +1,214 @@
+"""Functions of a mixture that do not depend on how its components are numbered.
+
+Convergence is judged on these: a sampler may swap labels and still explore the posterior perfectly, and
+relabelling, which minimises the differences between draws, flatters the component parameters. The costly
+ones (density at fixed points, classification entropy, co-clustering of pairs) use a subset of rows and are
+streamed draw by draw, so memory does not grow with draws x rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.kernels.compiled import add, compiled
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.triangular import cholesky_and_inverse
+from bayesgmm.model.params import in_order
+
+__all__ = ["DECIDED", "NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+PROBABILITIES = ("sorted_weights", "sum_squared_weights", "classification_entropy", "co_clustering")
+NEGLIGIBLE_PROBABILITY = 1e-6  # a standard deviation below which a probability counts as constant
+DECIDED = 0.01  # probability below which it does not matter that a pair may be together, or apart
+_PILOT_DRAWS = 60
+
+
+def label_invariants(
+    rows: Array,
+    weights: Array,
+    means: Array,
+    covariances: Array,
+    *,
+    diagonal: bool = False,
+    row_weights: Array | None = None,
+    feature_names: Sequence[str] | None = None,
+    row_names: Sequence[object] | NDArray[Any] | None = None,
+    max_rows: int = 300,
+    n_points: int = 10,
+    n_pairs: int = 20,
+) -> dict[str, Array]:
+    """Label-invariant quantities of every draw.
+
+    Parameters
+    ----------
+    rows : array (N, D)
+        The data, in the units of the draws; above `max_rows`, evenly spaced rows are used.
+    weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
+        Draws; their labels do not matter, not to the last digit.
+    diagonal : bool
+        The covariances are diagonal.
+    row_weights : array (N,), optional
+        Weight of each row in the entropy.
+    feature_names, row_names : sequences of length D and N, optional
+        For the names of the quantities; numbers by default.
+    n_points : int
+        Rows at which the density is followed: evenly spaced in the ranking by density.
+    n_pairs : int
+        Pairs of rows whose co-clustering is followed: those least decided, no row twice; none if K = 1.
+
+    Returns
+    -------
+    dict of str to array (S,)
+        ``sorted_weights[k]`` (largest first), ``sum_squared_weights``, ``mixture_mean[f]``,
+        ``mixture_log_det_covariance``, ``log_density[row]``, ``classification_entropy`` (mean over rows, in
+        nats) and ``co_clustering[row, row]``, the probability that two rows share a component.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesgmm.posterior.diagnostics.invariants import label_invariants
+    >>> w, m = np.array([[0.3, 0.7]]), np.array([[[-2.0], [2.0]]])
+    >>> q = label_invariants(np.array([[-2.0], [0.1], [2.0]]), w, m, np.ones((1, 2, 1, 1)))
+    >>> [float(np.round(q[name][0], 2)) for name in ("sorted_weights[0]", "mixture_mean[0]")]
+    [0.7, 0.8]
+    """
+    weights, means, covariances = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
+    weights, means, covariances = _largest_first(weights, means, covariances)
+    n_rows, n_features = rows.shape
+    n_draws, n_components = weights.shape
+    features_called = range(n_features) if feature_names is None else feature_names
+    rows_called = range(n_rows) if row_names is None else row_names
+
+    out = {f"sorted_weights[{k}]": w for k, w in enumerate(weights.T)}
+    out["sum_squared_weights"] = (weights**2).sum(axis=1)
+    mean = np.einsum("sk,skd->sd", weights, means)
+    deviation = means - mean[:, None, :]
+    covariance = np.einsum("sk,skde->sde", weights, covariances)
+    covariance += np.einsum("sk,skd,ske->sde", weights, deviation, deviation)
+    for name, values in zip(features_called, mean.T, strict=True):
+        out[f"mixture_mean[{name}]"] = values
+    with np.errstate(invalid="ignore"):
+        out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
+
+    index = evenly_spaced(n_rows, max_rows)
+    features = np.ascontiguousarray(rows[index].T, dtype=np.float64)  # (D, n)
+    used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
+    pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
+    density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
+    _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], diagonal, density, together)
+    points = _spread_points(density, n_points)
+    pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
+
+    log_density = np.empty((n_draws, len(points)))
+    entropy = np.empty(n_draws)
+    co_clustering = np.empty((n_draws, len(pairs)))
+    _stream(
+        features, used, weights, means, covariances, diagonal, points, pairs,
+        log_density, entropy, co_clustering,
+    )  # fmt: skip
+    for point, values in zip(points, log_density.T, strict=True):
+        out[f"log_density[{rows_called[index[point]]}]"] = values
+    out["classification_entropy"] = entropy
+    for (i, j), values in zip(pairs, co_clustering.T, strict=True):
+        out[f"co_clustering[{rows_called[index[i]]}, {rows_called[index[j]]}]"] = values
+    return out
+
+
+def _largest_first(weights: Array, means: Array, covariances: Array) -> tuple[Array, Array, Array]:
+    """One order of the components of each draw, so that sums over them round alike however they were numbered."""
+    order = np.lexsort((means[:, :, 0], -weights))
+    return in_order(weights, order), in_order(means, order), in_order(covariances, order)
+
+
+def _spread_points(density: Array, n_points: int) -> IntArray:
+    """Positions evenly spaced in the ranking of the rows by density."""
+    ranked = np.argsort(density, kind="stable")
+    return ranked[evenly_spaced(len(ranked), n_points)]
+
+
+def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:
+    """Pairs whose probability p of sharing a component has the largest p (1 - p), each row at most once."""
+    first, second = np.triu_indices(len(together), k=1)
+    p = together[first, second]
+    used: set[int] = set()
+    pairs: list[tuple[int, int]] = []
+    for position in np.argsort(-(p * (1.0 - p)), kind="stable"):
+        if len(pairs) == n_pairs:
+            break
+        i, j = int(first[position]), int(second[position])
+        if not used & {i, j}:
+            used |= {i, j}
+            pairs.append((i, j))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+@compiled
+def _responsibilities(features, row_weights, weights, means, covariances, diagonal, scaling, log_density, p):
+    """Log density of each row and responsibilities under one mixture; NaN if a covariance is not valid."""
+    if cholesky_and_inverse(covariances, np.empty(covariances.shape), scaling) < 0.0:
+        log_density[:] = np.nan
+        p[:] = np.nan
+        return
+    log_norm = np.empty(weights.shape[0])
+    log_normalizers(np.log(weights), scaling, log_norm)
+    mixture_pass(
+        features, row_weights, log_norm, means, scaling, diagonal,
+        np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), log_density, p,
+    )  # fmt: skip
+
+
+@compiled
+def _pilot(features, row_weights, weights, means, covariances, diagonal, density, together):
+    """Sums over draws of the log density of each row and of the co-clustering matrix."""
+    n_draws, n_components = weights.shape
+    n_rows = features.shape[1]
+    product = np.empty((n_rows, n_rows))
+    scaling = np.empty(covariances.shape[1:])
+    log_density = np.empty(n_rows)
+    p = np.empty((n_rows, n_components))
+    for s in range(n_draws):
+        _responsibilities(
+            features, row_weights, weights[s], means[s], covariances[s], diagonal, scaling, log_density, p
+        )
+        add(density, log_density)
+        np.dot(p, p.T, product)
+        add(together, product)
+
+
+@compiled
+def _stream(
+    features, row_weights, weights, means, covariances, diagonal, points, pairs,
+    out_density, out_entropy, out_together,
+):  # fmt: skip
+    """Density at the points, mean classification entropy and co-clustering of the pairs, draw by draw."""
+    n_draws, n_components = weights.shape
+    n_rows = features.shape[1]
+    scaling = np.empty(covariances.shape[1:])
+    log_density = np.empty(n_rows)
+    p = np.empty((n_rows, n_components))
+    weight = row_weights.sum()
+    for s in range(n_draws):
+        _responsibilities(
+            features, row_weights, weights[s], means[s], covariances[s], diagonal, scaling, log_density, p
+        )
+        for a in range(points.shape[0]):
+            out_density[s, a] = log_density[points[a]]
+        entropy = 0.0
+        for i in range(n_rows):
+            for k in range(n_components):
+                if p[i, k] != 0.0:
+                    entropy -= row_weights[i] * p[i, k] * np.log(p[i, k])
+        out_entropy[s] = entropy / weight
+        for a in range(pairs.shape[0]):
+            total = 0.0
+            for k in range(n_components):
+                total += p[pairs[a, 0], k] * p[pairs[a, 1], k]
+            out_together[s, a] = total

@@ -1,0 +1,176 @@
+"""From convergence tables to a status, a sentence and advice.
+
+=========== ============ ============== =====================================================
+(a)         (b) raw      (b) relabelled status
+=========== ============ ============== =====================================================
+ok          ok           ok             ``converged``
+ok          bad          ok             ``label_switching``: undone, results stand
+ok          any          bad            ``not_identified``, or ``slow_components`` if R-hat < 1.05
+bad         any          any            ``several_modes``, ``too_few_draws`` or ``not_converged``
+=========== ============ ============== =====================================================
+
+(a) holds label-invariant quantities, (b) component parameters. Components also count as not identified when
+most draws could be relabelled in more than one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, R_HAT_MAX
+
+__all__ = ["classify", "explain", "mode_table", "sampler_advice", "worst"]
+
+Array = NDArray[np.float64]
+
+MOSTLY_AMBIGUOUS = 0.5
+_IDENTIFIED_R_HAT = 1.05
+_HOPELESS_R_HAT = 1.1
+_BFMI_MIN = 0.3
+
+
+def classify(
+    table: pd.DataFrame,
+    components: pd.DataFrame,
+    *,
+    ambiguous_share: float,
+    n_modes: int,
+    n_chains: int,
+    n_draws: int,
+) -> str:
+    """The status: the first row of the module's table that applies."""
+    if n_draws < MIN_DRAWS:
+        return "too_few_draws"
+    if table["ok"].all():
+        failed = components[~components["ok"]]
+        if ambiguous_share > MOSTLY_AMBIGUOUS or not (failed["r_hat"] < _IDENTIFIED_R_HAT).all():
+            return "not_identified"
+        if len(failed):
+            return "slow_components"
+        return "label_switching" if (components["r_hat_raw"] >= R_HAT_MAX).any() else "converged"
+    if n_modes > 1:
+        return "several_modes"
+    # NaN compares false: a quantity that is not finite must not pass for a shortage of draws.
+    failed = table[~table["ok"]]
+    limit = R_HAT_MAX if n_chains * n_draws > ESS_MIN else _HOPELESS_R_HAT
+    return "too_few_draws" if (failed["r_hat"] < limit).all() else "not_converged"
+
+
+def worst(table: pd.DataFrame) -> str:
+    """The quantity that fails by most, with its numbers."""
+    broken = table[table["note"] == "not finite"]
+    if len(broken):
+        return f"{broken.index[0]} is not finite"
+    failed = table[~table["ok"]]
+    by_r_hat = failed["r_hat"].max() >= R_HAT_MAX
+    ess = failed[["ess_bulk", "ess_tail"]].min(axis=1)
+    place = int(np.nanargmax(failed["r_hat"]) if by_r_hat else np.nanargmin(ess))
+    return f"{failed.index[place]} has R-hat {failed['r_hat'].iloc[place]:.3f} and ESS {ess.iloc[place]:.0f}"
+
+
+def explain(
+    status: str, table: pd.DataFrame, components: pd.DataFrame, modes: pd.DataFrame | None, n_total: int
+) -> tuple[str, list[str]]:
+    """The verdict, without a full stop, and advice."""
+    passed = f"every label-invariant quantity passes (R-hat < {R_HAT_MAX}, ESS > {ESS_MIN:.0f})"
+    if status == "converged":
+        return f"Converged: {passed}", []
+    if status == "label_switching":
+        head = f"Converged: {passed}; chains label components differently, relabelling undid it, and the results stand"
+        return head, []
+    if status == "slow_components":
+        head = f"Converged for the density: {passed}, but single components need more draws"
+        return head, [f"Run longer for component intervals: {worst(components)}."]
+    if status == "not_identified":
+        head = "The density has converged, but the components are not identified: their labels cannot be matched"
+        report = (
+            "Report the density, the co-clustering of rows and the number of occupied components; intervals "
+            "of single components mean little. Fewer components may describe the data as well."
+        )
+        failed = () if components["ok"].all() else (f"After relabelling, {worst(components)}.",)
+        return head, [report, *failed]
+    if status == "several_modes":
+        assert modes is not None
+        return _explain_modes(modes)
+    if status == "too_few_draws":
+        return _explain_too_few(table, n_total)
+    bad = int((~table["ok"]).sum())
+    head = f"Not converged: {worst(table)} ({bad} of {len(table)} label-invariant quantities fail)"
+    return head, [
+        "Run longer (draws, tune), or with more starts (n_init); if that does not help, try fewer components."
+    ]
+
+
+def _explain_modes(modes: pd.DataFrame) -> tuple[str, list[str]]:
+    sets = " | ".join(", ".join(map(str, chains)) for chains in modes["chains"])
+    head = f"Not converged: chains sit in {len(modes)} different modes (chains {sets}) and do not exchange"
+    advice = []
+    for row in modes.to_dict("records"):
+        single = len(row["chains"]) == 1
+        advice.append(
+            f"Chain{'' if single else 's'} {', '.join(map(str, row['chains']))}: mean log-likelihood "
+            f"{row['log_likelihood']:.1f}, weights {', '.join(f'{w:.2f}' for w in row['weights'])}."
+        )
+    advice.append(
+        "How many chains sit in a mode does not say how probable it is: compare the modes by evidence, or "
+        "run longer, or start from more places (n_init)."
+    )
+    return head, advice
+
+
+def _explain_too_few(table: pd.DataFrame, n_total: int) -> tuple[str, list[str]]:
+    ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
+    if not np.isfinite(ess.min()):
+        return f"Too few draws: a chain needs at least {MIN_DRAWS} for any diagnostic", ["Draw 1000 a chain."]
+    if n_total <= ESS_MIN:
+        head = f"Too few draws: {n_total} in all cannot be expected to give an ESS above {ESS_MIN:.0f}"
+    else:
+        head = f"Too few draws: R-hat passes, but the smallest ESS is {ess.min():.0f} ({ess.idxmin()})"
+    return head, [f"Draw about {int(np.ceil(1.3 * ESS_MIN / max(ess.min(), 1.0)))} times as many."]
+
+
+def mode_table(groups: Sequence[Sequence[int]], values: Mapping[str, Array], weights: Array) -> pd.DataFrame:
+    """One row a mode, best first: its chains, mean log-likelihood (and log posterior) and sorted weights.
+
+    Parameters
+    ----------
+    groups : chains of each mode
+    values : label-invariant quantities, arrays (chains, draws)
+    weights : array (chains, draws, K)
+        Draws of the weights, in any order of labels.
+    """
+    ranked = np.sort(weights, axis=-1)[..., ::-1].mean(axis=1)  # (C, K)
+    rows = []
+    for chains in groups:
+        row: dict[str, object] = {"chains": tuple(chains)}
+        for name in ("log_likelihood", "log_posterior"):
+            if name in values:
+                row[name] = float(values[name][list(chains)].mean())
+        rows.append({**row, "weights": tuple(ranked[list(chains)].mean(axis=0).tolist())})
+    order = "log_posterior" if "log_posterior" in values else "log_likelihood"
+    return pd.DataFrame(rows).sort_values(order, ascending=False, ignore_index=True)
+
+
+def sampler_advice(stats: Mapping[str, NDArray[Any]]) -> list[str]:
+    """What tree depth and energy say about a Hamiltonian sampler."""
+    advice = []
+    saturated = float(np.mean(stats["maxdepth_reached"])) if "maxdepth_reached" in stats else 0.0
+    if saturated > 0.0:
+        advice.append(
+            f"{saturated:.1%} of draws stopped at the maximum tree depth: slow rather than wrong; tune longer."
+        )
+    energy = stats.get("energy")
+    if energy is not None and energy.shape[1] >= MIN_DRAWS:
+        with np.errstate(all="ignore"):
+            bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1)
+        if (bfmi < _BFMI_MIN).any():
+            advice.append(
+                f"The energy of chain {int(np.nanargmin(bfmi))} moves slowly (E-BFMI {np.nanmin(bfmi):.2f} "
+                f"< {_BFMI_MIN}): tails may be missed; tune longer."
+            )
+    return advice

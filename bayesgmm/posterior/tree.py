@@ -1,0 +1,152 @@
+"""Plain arrays out of a fit's DataTree, whatever the order of its dimensions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.params import in_order, inverse_cholesky
+from bayesgmm.model.structure import get_structure
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = [
+    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "equal_draws", "observed_rows", "posterior_arrays",
+    "read_draws", "read_sample_stats",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureDraws:
+    """Draws of the mixture: C chains of S draws.
+
+    Attributes
+    ----------
+    weights, means, covariances : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
+    log_likelihood : array (C, S)
+    feature_names : tuple of D strings
+    covariance_type : str
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    log_likelihood: Array
+    feature_names: tuple[str, ...]
+    covariance_type: str
+
+    def reorder(self, index: NDArray[np.integer[Any]]) -> tuple[Array, Array, Array]:
+        """Weights, means and covariances with component ``index[c, s, k]`` in place k."""
+        return in_order(self.weights, index), in_order(self.means, index), in_order(self.covariances, index)
+
+
+def read_draws(tree: xarray.DataTree) -> MixtureDraws:
+    """The draws of a fit's ``posterior_``."""
+    dims = ("chain", "draw", "component", "feature", "feature_bis")
+    posterior = tree["posterior"].to_dataset()
+    return MixtureDraws(
+        weights=posterior["weights"].transpose(*dims[:3]).values,
+        means=posterior["means"].transpose(*dims[:4]).values,
+        covariances=posterior["covariances"].transpose(*dims).values,
+        log_likelihood=posterior["log_likelihood_total"].transpose(*dims[:2]).values,
+        feature_names=tuple(str(f) for f in posterior["feature"].values),
+        covariance_type=str(tree.attrs.get("covariance_type", "full")),
+    )
+
+
+def read_sample_stats(tree: xarray.DataTree) -> dict[str, NDArray[Any]]:
+    """Sampler statistics with one value, or more, a draw; empty if there are none."""
+    if "sample_stats" not in tree.children:
+        return {}
+    stats = tree["sample_stats"].to_dataset()
+    per_draw = (str(name) for name, x in stats.data_vars.items() if {"chain", "draw"} <= set(x.dims))
+    return {name: stats[name].transpose("chain", "draw", ...).values for name in per_draw}
+
+
+def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, NDArray[Any]]:
+    """The data (N, D), the weight of each row (N,) if recorded, and the names of the rows."""
+    observed = tree["observed_data"].to_dataset()["obs"].transpose("obs_id", "feature")
+    weight = None
+    if "constant_data" in tree.children and "row_weight" in tree["constant_data"].data_vars:
+        weight = tree["constant_data"].to_dataset()["row_weight"].values
+    return observed.values, weight, observed["obs_id"].values
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorArrays:
+    """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
+
+    weights: Array  # (S, K)
+    means: Array  # (S, K, D)
+    cholesky: Array  # (S, K, D, D)
+    scaling: Array  # (S, K, D, D) inverses of cholesky
+    center: Array  # (D,)
+    scale: Array  # (D,)
+    diagonal: bool
+
+    @property
+    def log_jacobian(self) -> float:
+        """Log density in original units = log density on the model's scale minus this."""
+        return float(np.log(self.scale).sum())
+
+    def to_model(self, rows: Array) -> Array:
+        """Rows (N, D) in original units on the model's scale."""
+        return np.ascontiguousarray((rows - self.center) / self.scale)
+
+
+def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
+    """The draws of a tree as arrays on the model's scale."""
+    draws, constants = read_draws(tree), tree["constant_data"].to_dataset()
+    center, scale = constants["center"].values, constants["scale"].values
+    k, d = draws.means.shape[2:]
+    cholesky = _factors(draws.covariances.reshape(-1, k, d, d) / np.outer(scale, scale))
+    return PosteriorArrays(
+        weights=np.ascontiguousarray(draws.weights.reshape(-1, k)),
+        means=np.ascontiguousarray((draws.means.reshape(-1, k, d) - center) / scale),
+        cholesky=cholesky,
+        scaling=inverse_cholesky(cholesky),
+        center=center,
+        scale=scale,
+        diagonal=get_structure(draws.covariance_type).diagonal,
+    )
+
+
+def _factors(covariances: Array) -> Array:
+    """Lower Cholesky factors (..., D, D); a draw that rounding left singular gets 1e-12 of its variances added."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        variances = np.diagonal(covariances, axis1=-2, axis2=-1)
+        return np.linalg.cholesky(covariances + 1e-12 * variances[..., None] * np.eye(covariances.shape[-1]))
+
+
+def approximation_log_ratio(tree: xarray.DataTree) -> Array | None:
+    """(C, S) log posterior density less that of the approximation that the draws are from; None for exact draws."""
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
+    if "log_p" not in stats or "log_q" not in stats:
+        return None
+    ratio = stats["log_p"].values - stats["log_q"].values
+    return np.asarray(ratio - logsumexp(ratio), dtype=np.float64)
+
+
+def equal_draws(tree: xarray.DataTree) -> Draws:
+    """The draws of a fit's ``posterior_`` on the model's scale; of an approximation, resampled by their weights."""
+    a, sizes = posterior_arrays(tree), tree["posterior"].sizes
+    shape = (sizes["chain"], sizes["draw"])
+    index, log_ratio = np.arange(shape[0] * shape[1]), approximation_log_ratio(tree)
+    if log_ratio is not None:
+        up_to = np.cumsum(softmax(log_ratio.ravel()))
+        index = np.minimum(np.searchsorted(up_to, (index + 0.5) / len(index)), len(index) - 1)
+    weights, means, cholesky = (x[index].reshape(*shape, *x.shape[1:]) for x in (a.weights, a.means, a.cholesky))
+    unknown, start = np.full(shape, math.nan), np.zeros(shape[0], dtype=np.int64)
+    return Draws(weights, means, cholesky, unknown, {}, start, pd.DataFrame(), 0.0, False, str(tree.attrs["method"]))

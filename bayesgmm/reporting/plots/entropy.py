@@ -1,0 +1,104 @@
+"""Why rows are uncertain, in pictures: overlap of the components, and not knowing their parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.clustering.assignment import Assignment, assignment
+from bayesgmm.reporting.plots.legend import add_component_legend
+from bayesgmm.reporting.plots.panels import marker_area
+from bayesgmm.reporting.plots.scene import check_fitted
+from bayesgmm.reporting.plots.style import (
+    INK,
+    MUTED,
+    STYLE,
+    axis_label,
+    component_style,
+    quiet_axes,
+    title,
+    write_verdict,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["plot_entropy_split"]
+
+_RASTER_ROWS = 800
+_NAMED = 6  # rows named
+
+
+def plot_entropy_split(fit: BayesianGMM, *, result: Assignment | None = None, ax: Axes | None = None) -> Any:
+    """Each row's uncertainty in two parts: overlap of the components, and not knowing their parameters.
+
+    Parameters
+    ----------
+    fit, result
+        As in `plot_assignment`.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesgmm as bg  # doctest: +SKIP
+    >>> bg.plot_entropy_split(fit).figure.savefig("entropy.pdf")  # doctest: +SKIP
+    """
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    check_fitted(fit)
+    result = assignment(fit.posterior_) if result is None else result
+    own = ax is None
+    if own:
+        figure = plt.figure(figsize=(5.6, 4.7), layout="constrained")
+    with mpl.rc_context(STYLE):
+        target: Any = figure.subplots() if own else ax
+        _split(target, result)
+        if own:
+            add_component_legend(figure, result.probabilities.shape[1], result.level)
+        else:
+            target.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", handletextpad=0.2)
+        write_verdict(target.figure if own else target, fit.diagnose())
+    return target
+
+
+def _split(ax: Axes, result: Assignment) -> None:
+    table = result.table
+    overlap, parameter = table["overlap"].to_numpy(), table["parameter"].to_numpy()
+    label = table["label"].to_numpy()
+    n = len(table)
+    reach = 1.06 * max(float(overlap.max(initial=0.0)), float(parameter.max(initial=0.0)), 1e-3)
+    size = 1.3 * marker_area(n)
+    for k in range(result.probabilities.shape[1]):
+        mine = label == k
+        colour, marker = component_style(k)
+        ax.scatter(
+            overlap[mine], parameter[mine], s=size, marker=marker, color=colour, alpha=0.55, linewidths=0, zorder=3,
+            label=f"{result.level} {k}", rasterized=n > _RASTER_ROWS, clip_on=False,
+        )  # fmt: skip
+    ax.plot([0.0, reach], [0.0, reach], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    top = 1.12 * max(float(parameter.max(initial=0.0)), 0.06 * reach)
+    at = 0.94 * min(top, reach)
+    ax.annotate("equal parts", (at, at), xytext=(5, -3), textcoords="offset points", color=MUTED, fontsize=7.5)
+    for i in np.argsort(-parameter, kind="stable")[: min(_NAMED, n)]:
+        if parameter[i] > 0.05 * reach:
+            left = overlap[i] > 0.8 * reach
+            ax.annotate(
+                axis_label(str(table.index[i]), 18, 1), (overlap[i], parameter[i]), xytext=(-4 if left else 4, 3),
+                textcoords="offset points", fontsize=7.5, color=INK, zorder=5, parse_math=False,
+                ha="right" if left else "left",
+            )  # fmt: skip
+    ax.set_xlim(0.0, reach)
+    ax.set_ylim(0.0, top)
+    ax.set_xlabel("overlap of the components (nats)")
+    ax.set_ylabel("parameter uncertainty (nats)")
+    quiet_axes(ax)
+    title(ax, f"{100 * result.parameter_share:.0f} % of the uncertainty would shrink with more data")

@@ -1,0 +1,151 @@
+"""What a figure of clusters shows, gathered once: rows, who they belong to and how surely, and the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import InputError
+from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
+from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
+
+if TYPE_CHECKING:
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["MAX_FEATURES", "MAX_ROWS", "Scene", "check_fitted", "choose_features", "row_probabilities", "two_columns"]
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+MAX_FEATURES = 5
+MAX_ROWS = 5000
+# Component densities (rows x draws x components) beyond which draws are thinned for responsibilities.
+_MAX_DENSITIES = 200_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The rows shown and the draws, in original units.
+
+    Attributes
+    ----------
+    rows, sizes, labels, certainty : arrays (n, D), (n,), (n,), (n,)
+        The rows shown, their weights relative to the mean one, most probable component, and its probability.
+    n_rows : int
+        Rows of positive weight in the table, of which n are shown.
+    weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
+        All draws, chains pooled.
+    feature_names : tuple of str
+    resolution : array (D,)
+        Recording step of each column, 0 for a continuous one.
+    diagnosis : Diagnosis
+    """
+
+    rows: Array
+    sizes: Array
+    labels: IntArray
+    certainty: Array
+    n_rows: int
+    weights: Array
+    means: Array
+    covariances: Array
+    feature_names: tuple[str, ...]
+    resolution: Array
+    diagnosis: Diagnosis
+
+    @classmethod
+    def of(cls, fit: BayesianGMM, probabilities: Array | None = None) -> Scene:
+        """The scene of a fit; `probabilities` (N, K) of all rows saves computing them."""
+        check_fitted(fit)
+        tree = fit.posterior_
+        draws = read_draws(tree)
+        k, d = draws.means.shape[2:]
+        values, row_weights, _ = observed_rows(tree)
+        weight = np.ones(len(values)) if row_weights is None else row_weights
+        used = np.flatnonzero(weight > 0)
+        shown = used
+        if len(used) > MAX_ROWS:
+            shown = np.sort(np.random.default_rng(0).choice(used, MAX_ROWS, replace=False))
+        p = row_probabilities(fit, values[shown]) if probabilities is None else probabilities[shown]
+        constants = tree["constant_data"].to_dataset()
+        return cls(
+            rows=values[shown],
+            sizes=weight[shown] / weight[used].mean(),
+            labels=p.argmax(axis=1),
+            certainty=p.max(axis=1),
+            n_rows=len(used),
+            weights=draws.weights.reshape(-1, k),
+            means=draws.means.reshape(-1, k, d),
+            covariances=draws.covariances.reshape(-1, k, d, d),
+            feature_names=draws.feature_names,
+            resolution=constants["resolution"].values if "resolution" in constants else np.zeros(d),
+            diagnosis=fit.diagnose(),
+        )
+
+    @property
+    def n_components(self) -> int:
+        return self.weights.shape[1]
+
+    def thin(self, n_draws: int) -> IntArray:
+        """Indices of at most `n_draws` draws, evenly spaced over all chains."""
+        return evenly_spaced(len(self.weights), n_draws)
+
+
+def check_fitted(fit: object) -> None:
+    """`InputError` unless this is a fitted `BayesianGMM`."""
+    if all(hasattr(fit, name) for name in ("posterior_", "table_", "diagnose")):
+        return
+    if hasattr(fit, "diagnose") and hasattr(fit, "fit"):
+        raise InputError(f"this {type(fit).__name__} is not fitted yet: call fit(X) first.")
+    raise InputError(f"a fitted BayesianGMM is needed here, not a {type(fit).__name__}.")
+
+
+def row_probabilities(fit: BayesianGMM, rows: Array) -> Array:
+    """(n, K) probability of each component, averaged over the draws, thinned evenly when the product is large."""
+    a = posterior_arrays(fit.posterior_)
+    step = max(1, -(-len(rows) * a.weights.size // _MAX_DENSITIES))
+    return mean_responsibilities(
+        a.to_model(rows), a.weights[::step], a.means[::step], a.scaling[::step], diagonal=a.diagonal
+    )
+
+
+def choose_features(scene: Scene, features: Sequence[str] | str | None) -> list[int]:
+    """Columns to show: those asked for, or at most five, the ones along which the components differ most."""
+    known = scene.feature_names
+    if features is None:
+        if len(known) <= MAX_FEATURES:
+            return list(range(len(known)))
+        return _most_different(scene, MAX_FEATURES)
+    names = [features] if isinstance(features, str) else list(features)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"features: there is no column {unknown[0]!r}; choose among {', '.join(known)}.")
+    if not names or len(set(names)) < len(names):
+        raise InputError("features must name at least one column, and none of them twice.")
+    return [known.index(name) for name in names]
+
+
+def two_columns(scene: Scene, features: Sequence[str] | None) -> list[int]:
+    """Two columns to show: those named, or the two along which components differ most."""
+    if len(scene.feature_names) < 2:
+        raise InputError("a plane takes two columns, and the fit has one; use plot_clusters for its density.")
+    if features is None:
+        return _most_different(scene, 2)
+    columns = choose_features(scene, features)
+    if len(columns) != 2:
+        raise InputError(f"features must name two columns, got {len(columns)}.")
+    return columns
+
+
+def _most_different(scene: Scene, n: int) -> list[int]:
+    """The `n` columns along which the components differ most, in their order."""
+    weights, means = scene.weights.mean(axis=0), scene.means.mean(axis=0)
+    between = weights @ (means - weights @ means) ** 2  # (D,)
+    within = weights @ scene.covariances.mean(axis=0).diagonal(axis1=1, axis2=2)
+    return sorted(np.argsort(-between / within, kind="stable")[:n].tolist())
