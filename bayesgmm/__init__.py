@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bayesgmm.data.table import Table, prepare_table
     from bayesgmm.em.fit import EMResult, fit_em
     from bayesgmm.errors import InputError, NotConvergedWarning
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.estimator import BayesianGMM, load
     from bayesgmm.model.params import MixtureParams
     from bayesgmm.model.prior import MixturePrior
     from bayesgmm.model.pymc_face.build_model import build_model
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
         plot_uncertainty_map,
     )
     from bayesgmm.reporting.report import report
-    from bayesgmm.storage import load
 
 __version__ = "0.1.0"
 
@@ -55,7 +54,7 @@ _HOME = {
     "compare_components": "compare",
     "fit_em": "em.fit",
     "highest_density_region": "posterior.highest_density",
-    "load": "storage",
+    "load": "estimator",
     "partition_from_labels": "clustering.partition.estimate",
     "plot_assignment": "reporting.plots",
     "plot_clusters": "reporting.plots",

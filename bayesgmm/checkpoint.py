@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import InputError
+from bayesgmm.estimator import BayesianGMM, load
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.loo.loo import LooResult
-from bayesgmm.storage import load, save
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from bayesgmm.data.table import Table
-    from bayesgmm.estimator import BayesianGMM
 
 __all__ = ["Checkpoint", "fingerprint"]
 
@@ -112,7 +111,7 @@ class Checkpoint:
                 kept.posterior_[group] = xr.DataTree(_encode(fit._cache[key]))
         extra = {"fingerprint": self.fingerprint, "seconds": seconds, "secondary": secondary}
         kept.posterior_.attrs[_EXTRA] = json.dumps(extra)
-        save(kept, self.path(fit.n_components, fit.covariance_type))
+        kept.save(self.path(fit.n_components, fit.covariance_type))
 
 
 def _encode(record: Any) -> xr.Dataset:

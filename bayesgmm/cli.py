@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.model.structure import COVARIANCE_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "parse_components", "parse_structures"]
+
+_MOST = 100
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -88,11 +91,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """How many clusters: compare numbers of components."""
-    from bayesgmm.cli_compare import run_compare
     from bayesgmm.data.read_csv import read_csv
 
     frame, _ = read_csv(data, columns=[c.strip() for c in columns.split(",")] if columns else None, label=None)
-    code = run_compare(
+    code = _compare(
         frame, components, covariance, out=out, as_json=as_json, source=data, random_seed=seed, draws=draws, tune=tune,
         chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
     )  # fmt: skip
@@ -113,8 +115,9 @@ def demo(
 def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, covariance: str, seed: int, draws: int,
          tune: int, chains: int, out: Path | None, save: Path | None, as_json: bool, *,
          source: str) -> None:  # fmt: skip
+    from bayesgmm.data.files import check_writable
     from bayesgmm.estimator import BayesianGMM
-    from bayesgmm.storage import check_writable
+    from bayesgmm.reporting.text import fit_record, fit_text
 
     for path in (out, save):
         if path is not None:
@@ -137,9 +140,9 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
         estimator.fit(frame)
     agreement = _agreement(estimator, labels)
     if as_json:
-        print(json.dumps(_as_json(estimator, source, agreement), indent=2))
+        print(json.dumps(fit_record(estimator, source, agreement), indent=2))
     else:
-        _print_text(estimator, source, agreement)
+        print(fit_text(estimator, source, agreement))
     if out is not None:
         from bayesgmm.reporting.report import report
 
@@ -150,6 +153,73 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
         _say(f"fit saved to {save}", as_json)
     if not estimator.diagnose().ok:
         raise typer.Exit(3)
+
+
+def parse_components(text: str) -> list[int]:
+    """Numbers of components: ``1:6`` is 1 to 6, ``2,3,5`` a list; parts may be combined.
+
+    >>> parse_components("1:3,6")
+    [1, 2, 3, 6]
+    """
+    numbers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, colon, last = part.partition(":")
+            low = int(first)
+            high = int(last) if colon else low
+            if low < 1 or high < low or high - low >= _MOST:
+                raise ValueError
+            numbers += range(low, high + 1)
+    except ValueError:
+        raise InputError(
+            f"--components {text!r}: give a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers from 1."
+        ) from None
+    return sorted(set(numbers))
+
+
+def parse_structures(text: str) -> list[str]:
+    """Structures separated by commas; ``all`` is every one.
+
+    >>> parse_structures("full, diag")
+    ['full', 'diag']
+    """
+    return (
+        list(COVARIANCE_TYPES) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    )
+
+
+def _compare(
+    frame: pd.DataFrame,
+    components: str,
+    structures: str,
+    *,
+    out: Path | None,
+    as_json: bool,
+    source: str,
+    **options: Any,
+) -> int:
+    """Compare, print, write the report; the exit code is 3 where no fit converged."""
+    from bayesgmm.compare import compare_components
+    from bayesgmm.data.files import check_writable
+    from bayesgmm.reporting.text import comparison_record, comparison_text
+
+    numbers, names = parse_components(components), parse_structures(structures)
+    if out is not None:
+        check_writable(out)
+        if out.suffix.lower() not in (".html", ".htm"):
+            raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
+    comparison = compare_components(frame, numbers, covariance_type=names, **options)
+    print(
+        json.dumps(comparison_record(comparison, source), indent=2)
+        if as_json
+        else comparison_text(comparison, source, frame)
+    )
+    if out is not None:
+        from bayesgmm.reporting.report import report
+
+        report(comparison, out)
+        _say(f"report written to {out}", as_json)
+    return 0 if (comparison.table["status"] != "not converged").any() else 3
 
 
 def _say(line: str, as_json: bool) -> None:
@@ -164,56 +234,6 @@ def _agreement(estimator: BayesianGMM, labels: pd.Series[str] | None) -> dict[st
     known = labels.notna().to_numpy()
     score = adjusted_rand_score(labels[known].astype(str), estimator.labels_[known])
     return {"adjusted_rand_index": float(score), "rows": int(known.sum())}
-
-
-def _print_text(estimator: BayesianGMM, source: str, agreement: dict[str, float] | None) -> None:
-    import pandas as pd
-
-    table = estimator.table_
-    print(f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})")
-    rounded = estimator.prior_.rounded_columns()
-    if rounded:
-        steps = dict(zip(table.feature_names, table.resolution, strict=True))
-        print("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
-    print(f"\nMaximum likelihood (EM)\n{estimator.em_}\n")
-    with pd.option_context("display.width", 160, "display.max_rows", 200, "display.max_columns", 20):
-        print(estimator.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
-    print(f"\n{estimator.diagnose()}")
-    if len(estimator.modes_) > 1:
-        print(f"\n{len(estimator.modes_)} distinct posterior modes were found:")
-        print(estimator.modes_.to_string(index=False))
-    if agreement is not None:
-        print(f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
-              f"over {agreement['rows']} rows")  # fmt: skip
-
-
-def _as_json(estimator: BayesianGMM, source: str, agreement: dict[str, float] | None) -> dict[str, Any]:
-    diagnosis, em = estimator.diagnose(), estimator.em_
-    summary = estimator.summary()
-    return {
-        "source": source,
-        "n_rows": estimator.table_.n_rows,
-        "features": list(estimator.table_.feature_names),
-        "n_components": estimator.n_components,
-        "covariance_type": estimator.covariance_type,
-        "random_seed": estimator.random_seed,
-        "em": {"log_likelihood": em.log_likelihood, "bic": em.bic, "aic": em.aic, "icl": em.icl,
-               "converged": bool(em.converged)},
-        "converged": bool(diagnosis.ok),
-        "verdict": diagnosis.verdict,
-        "advice": list(diagnosis.advice),
-        "summary": json.loads(summary.to_json(orient="index")),
-        "weights": estimator.weights_.tolist(),
-        "means": estimator.means_.tolist(),
-        "covariances": estimator.covariances_.tolist(),
-        "row_names": [str(n) for n in estimator.table_.row_names],
-        "labels": estimator.labels_.tolist(),
-        "n_divergences": diagnosis.n_divergences,
-        "status": diagnosis.status,
-        "prior": str(estimator.prior_).splitlines(),
-        "modes": json.loads(estimator.modes_.to_json(orient="records")),
-        "agreement": agreement,
-    }  # fmt: skip
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ The class binds; the work is done by `prepare_table`, `fit_em`, the samplers of 
 
 from __future__ import annotations
 
+import io
 import warnings
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
@@ -17,12 +18,13 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.fit import EMResult, fit_em_candidates
-from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.fitted import FittedMixture, check_seed
+from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_seed
+from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.posterior.build import build_tree
+from bayesgmm.posterior.diagnostics.gate import Judge
 from bayesgmm.progress import stage, working
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["BayesianGMM"]
+__all__ = ["BayesianGMM", "load"]
 
 
 class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
@@ -184,16 +186,17 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             em, candidates = fit_em_candidates(
                 table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
             )
+        judge = Judge(table, structure)
         request = Request(
             table, structure, prior, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
-            self.progressbar, self.target_accept, self.batch_size,
+            self.progressbar, self.target_accept, self.batch_size, judge, _compile_the_rest,
         )  # fmt: skip
         with stage("draws"):
             draws, used = draw_posterior(
                 request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
             )
         with stage("relabelling and diagnosis"):
-            gate = request.judge(draws)
+            gate = judge(draws)
             tree = build_tree(
                 draws, table, structure, prior, inference=used, random_seed=self.random_seed,
                 standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
@@ -213,10 +216,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         check_inference(self.inference, self.sampler)
-        for name, least in (("draws", 1), ("tune", 1), ("chains", 1), ("n_init", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise InputError(f"{name}={value!r} must be an integer of at least {least}.")
+        for name in ("draws", "tune", "chains", "n_init"):
+            check_count(getattr(self, name), name)
         if self.cores is not None and (not isinstance(self.cores, (int, np.integer)) or self.cores < 1):
             raise InputError(f"cores={self.cores!r} must be None or an integer of at least 1.")
         check_seed(self.random_seed)
@@ -231,7 +232,34 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one netCDF file; `bayesgmm.load` reads it back."""
-        from bayesgmm.storage import save
+        from bayesgmm.storage import Saved, write_fit
 
         check_is_fitted(self, "posterior_")
-        save(self, path)
+        write_fit(Saved(self.posterior_, self.em_, self.table_, self.get_params(deep=False)), path)
+
+
+def load(path: str | PathLike[str]) -> BayesianGMM:
+    """Read a fit that `BayesianGMM.save` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not a saved fit, or was written by a newer version.
+    """
+    import pandas as pd
+
+    from bayesgmm.storage import read_fit
+
+    tree, em, table, options = read_fit(path)
+    fit = BayesianGMM(**options)
+    prior = (fit.prior or MixturePrior()).resolve(table)
+    fit._set_results(tree, em, table, prior, pd.read_json(io.StringIO(tree.attrs["modes"])))
+    if any(not name.startswith("x") for name in table.feature_names):
+        fit.feature_names_in_ = np.array(table.feature_names, dtype=object)
+    return fit
+
+
+def _compile_the_rest() -> None:
+    from bayesgmm.warm_up import compile_the_rest
+
+    compile_the_rest()

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data.table import Table, check_new_rows
 from bayesgmm.em.fit import EMResult
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, check_count, check_seed
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure, get_structure
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bayesgmm.posterior.diagnostics.gate import Gate
     from bayesgmm.posterior.predict import PredictiveDistribution
 
-__all__ = ["FittedMixture", "check_seed"]
+__all__ = ["FittedMixture"]
 
 Array = NDArray[np.float64]
 
@@ -206,25 +206,16 @@ class FittedMixture:
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:
         """Short chains without the row, with about as much work in all as the fit's own draws took, and once at least
         for so many rows."""
-        from bayesgmm.inference.gibbs.left_out import SWEEPS_A_ROW, bridge_repair
+        from bayesgmm.inference.gibbs.left_out import SWEEPS_A_ROW, bridge_repair, sweeps_of
         from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE
 
+        draws = equal_draws(self.posterior_)
         repair = bridge_repair(
-            self.table_, self._structure, self.prior_, equal_draws(self.posterior_), max_error=SCORE_MCSE,
-            max_sweeps=max(self._sweeps(), n_needed * SWEEPS_A_ROW), cores=self.cores, random_seed=self.random_seed,
+            self.table_, self._structure, self.prior_, draws, max_error=SCORE_MCSE,
+            max_sweeps=max(sweeps_of(self.table_, self._structure, draws), n_needed * SWEEPS_A_ROW),
+            cores=self.cores, random_seed=self.random_seed,
         )  # fmt: skip
         return {"bridge sampling": repair}
-
-    def _sweeps(self) -> float:
-        """Gibbs sweeps that are about as much work as the draws: those made, or what gradients come to."""
-        tree, sizes = self.posterior_, self.posterior_["posterior"].sizes
-        steps = tree["sample_stats"].to_dataset().get("n_steps") if "sample_stats" in tree.children else None
-        if steps is None:
-            return float(tree.attrs.get("sweeps", 10 * sizes["chain"] * sizes["draw"]))
-        from bayesgmm.inference.gibbs.chains import sweep_work
-
-        gradient = 2.0 * self.table_.n_rows * self._structure.row_work(self.table_.n_features)
-        return float(steps.sum()) * gradient / sweep_work(self.table_, self._structure, 1)
 
     @property
     def _structure(self) -> Structure:
@@ -276,8 +267,7 @@ class FittedMixture:
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
         """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,)."""
         a = self._arrays
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
-            raise InputError(f"n_samples={n_samples!r} must be an integer of at least 1.")
+        check_count(n_samples, "n_samples")
         check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)
@@ -286,12 +276,3 @@ class FittedMixture:
         noise = rng.standard_normal((n_samples, a.means.shape[2]))
         z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], noise)
         return a.center + a.scale * z, component
-
-
-def check_seed(random_seed: Any) -> None:
-    """A seed is None or an integer from 0 to 2**63 - 1."""
-    if random_seed is None:
-        return
-    whole = isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool)
-    if not whole or not 0 <= random_seed < 2**63:
-        raise InputError(f"random_seed={random_seed!r} must be None or an integer from 0 to 2**63 - 1.")

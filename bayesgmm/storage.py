@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
-import tempfile
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bayesgmm import priors
+from bayesgmm.data.files import write_whole
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.model.params import MixtureParams
@@ -22,61 +21,30 @@ from bayesgmm.model.prior import MixturePrior
 from bayesgmm.posterior.build import FORMAT_VERSION
 
 if TYPE_CHECKING:
-    from bayesgmm.em.fit import EMResult
-    from bayesgmm.estimator import BayesianGMM
+    import xarray
 
-__all__ = ["check_writable", "load", "save", "write_whole"]
+    from bayesgmm.em.fit import EMResult
+
+__all__ = ["Saved", "read_fit", "write_fit"]
 
 _GROUP = "bayesgmm_em"
 _OPTIONS = "bayesgmm_options"
 
 
-def write_whole(path: str | PathLike[str], write: Any) -> None:
-    """Call ``write(temporary)`` and put the file in place only once it is complete."""
-    check_writable(path)
-    target = Path(path).resolve()  # a symbolic link stays one
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".bayesgmm-", suffix=".part")
-    os.close(handle)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+class Saved(NamedTuple):
+    """What is kept of a fit: enough to make it again without sampling."""
+
+    tree: xarray.DataTree  # ``posterior_``
+    em: EMResult
+    table: Table
+    options: dict[str, Any]  # of `BayesianGMM`
 
 
-def check_writable(path: str | PathLike[str]) -> None:
-    """Refuse a path that no file can be written to, before any work is done for it."""
-    target = Path(path)
-    try:
-        resolved = target.resolve()
-        if resolved.is_dir():
-            raise InputError(f"{target}: is a folder; give the name of a file.")
-        if resolved.exists() and not resolved.is_file():
-            raise InputError(f"{target}: is not a regular file; give the name of a file.")
-        if not resolved.parent.is_dir():
-            raise InputError(f"{target}: the folder {str(target.parent)!r} does not exist; make it first.")
-        if not os.access(resolved.parent, os.W_OK):
-            raise InputError(f"{target}: the folder {str(target.parent)!r} cannot be written to.")
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}).") from error
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-def save(fit: BayesianGMM, path: str | PathLike[str]) -> None:
-    """Write a fitted `BayesianGMM` to one netCDF file; an existing file is replaced only by a complete one."""
+def write_fit(saved: Saved, path: str | PathLike[str]) -> None:
+    """Write a fit to one netCDF file; an existing file is replaced only by a complete one."""
     import xarray as xr
 
-    em = fit.em_
+    em, options = saved.em, saved.options
     arrays = {
         "weights": ("k", em.params.weights), "means": (("k", "d"), em.params.means),
         "covariances": (("k", "d", "e"), em.params.covariances),
@@ -87,17 +55,16 @@ def save(fit: BayesianGMM, path: str | PathLike[str]) -> None:
         for f in dataclasses.fields(em)
         if f.name not in ("params", "starts", "log_likelihood_trace")
     }
-    tree = fit.posterior_.copy()
+    tree = saved.tree.copy()
     tree[_GROUP] = xr.DataTree(xr.Dataset(arrays, attrs={"em": json.dumps(scalars, default=_plain)}))
     tree[_GROUP].attrs["starts"] = em.starts.to_json(orient="split")
-    options = fit.get_params(deep=False)
     tree.attrs[_OPTIONS] = json.dumps(options | {"prior": _encode_prior(options["prior"])}, default=_plain)
-    tree.attrs["row_names_text"] = int(fit.table_.row_names.dtype.kind not in "iu")
+    tree.attrs["row_names_text"] = int(saved.table.row_names.dtype.kind not in "iu")
     write_whole(path, lambda temporary: tree.to_netcdf(temporary, engine="h5netcdf"))
 
 
-def load(path: str | PathLike[str]) -> BayesianGMM:
-    """Read a fit that `BayesianGMM.save` wrote.
+def read_fit(path: str | PathLike[str]) -> Saved:
+    """Read what `write_fit` wrote.
 
     Raises
     ------
@@ -105,8 +72,6 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
         If the file is missing, is not a saved fit, or was written by a newer version.
     """
     import xarray as xr
-
-    from bayesgmm.estimator import BayesianGMM
 
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file.")
@@ -125,16 +90,10 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
         )
     options = json.loads(tree.attrs.pop(_OPTIONS))
     options["prior"] = _decode_prior(options["prior"])
-    fit = BayesianGMM(**options)
     em = _read_em(tree[_GROUP], str(tree.attrs["covariance_type"]))
     del tree[_GROUP]
     tree.attrs.pop("row_names_text")
-    table = _read_table(tree)
-    prior = (fit.prior or MixturePrior()).resolve(table)
-    fit._set_results(tree, em, table, prior, pd.read_json(io.StringIO(tree.attrs["modes"])))
-    if any(not name.startswith("x") for name in table.feature_names):
-        fit.feature_names_in_ = np.array(table.feature_names, dtype=object)
-    return fit
+    return Saved(tree, em, _read_table(tree), options)
 
 
 def _read_em(group: Any, covariance_type: str) -> EMResult:

@@ -20,15 +20,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.clustering.label_draws import categorical
-from bayesgmm.errors import InputError
+from bayesgmm.errors import check_ci_prob
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
-from bayesgmm.option_checks import check_ci_prob
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import named_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Assignment", "assignment", "named_rows"]
+__all__ = [
+    "Assignment",
+    "assignment",
+]
 
 Array = NDArray[np.float64]
 
@@ -180,27 +182,6 @@ def assignment(
         ci_prob=ci_prob,
         level=str(labels.name),
     )
-
-
-def named_rows(
-    tree: xarray.DataTree, rows: Any = None, row_names: Sequence[Any] | pd.Index[Any] | None = None
-) -> tuple[Array, pd.Index[Any], Array]:
-    """Rows (N, D) in original units, their names, and their weights: the fitted rows, or new ones of weight 1."""
-    if rows is None:
-        dataset = tree["observed_data"].to_dataset()
-        values, weight, _ = observed_rows(tree)
-        names: pd.Index[Any] = pd.Index(dataset["obs_id"].values)
-    else:
-        values = np.ascontiguousarray(np.asarray(rows, dtype=np.float64))
-        weight, names = None, rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(values))
-        d = tree["posterior"].sizes["feature"]
-        if values.ndim != 2 or values.shape[1] != d or not len(values) or not np.isfinite(values).all():
-            raise InputError(f"rows must be finite numbers of shape (N, {d}), the fitted columns in order.")
-    if row_names is not None:
-        names = pd.Index(row_names)
-    if len(names) != len(values):
-        raise InputError(f"row_names has {len(names)} names for {len(values)} rows: give one name per row.")
-    return values, names, np.ones(len(values)) if weight is None else weight
 
 
 def _entropy(p: Array) -> Array:

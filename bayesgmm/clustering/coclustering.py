@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, solve_triangular
 
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, check_count
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_draws
-from bayesgmm.option_checks import check_count
 from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.clustering.partition.estimate import Partition
 from bayesgmm.clustering.partition.loss import adjusted_rand, as_labels, partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, check_ci_prob, check_count
 from bayesgmm.kernels.streaming import mean_responsibilities
-from bayesgmm.option_checks import check_ci_prob, check_count
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays
 
 if TYPE_CHECKING:

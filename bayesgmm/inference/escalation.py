@@ -24,12 +24,11 @@ import numpy as np
 
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
+from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure
-from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
-from bayesgmm.posterior.diagnostics.gate import Gate, Judge
 from bayesgmm.progress import rough_will_do, work_allowed
 
 if TYPE_CHECKING:
@@ -63,17 +62,14 @@ class Request:
     random_seed: int | None
     progressbar: bool
     target_accept: float
-    batch_size: int | None = None
-
-    @cached_property
-    def judge(self) -> Judge:
-        """The convergence gate."""
-        return Judge(self.table, self.structure)
+    batch_size: int | None
+    judge: Judge  # the convergence gate
+    meanwhile: Callable[[], object] = lambda: None  # done while another process compiles the Gibbs sampler
 
     @property
     def can_pass(self) -> bool:
         """There are draws enough for the gate to pass at all."""
-        return self.draws * self.chains > ESS_MIN
+        return self.draws * self.chains > self.judge.ess_min
 
     @property
     def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[Mode]]:
@@ -130,7 +126,7 @@ def _within_memory(request: Request) -> tuple[Request, str]:
     """The request with as many draws as memory allows, or its gate needs, and a sentence if they are fewer than asked
     for."""
     one = 8.0 * _COPIES * request.chains * request.n_components * request.table.n_features**2
-    draws = max(int(_WORTH * ESS_MIN / request.chains), int(_MEMORY / one))
+    draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
     if draws >= request.draws:
         return request, ""
     said = (
@@ -203,7 +199,7 @@ def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
         return None, "Laplace's approximation was not tried: components may be empty."
     draws = _approximation(request, "laplace")
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
-    if pareto_k < _AS_GOOD_AS_EXACT and worth >= ESS_MIN:
+    if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
         said = f"Laplace's approximation with importance resampling was kept: Pareto k is {pareto_k:.2f}."
         return replace(draws, notes=(*draws.notes, said)), ""
     return None, f"Laplace's approximation has Pareto k {pareto_k:.2f}, so the posterior was sampled by NUTS."
@@ -229,9 +225,8 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.first_use import finish
     from bayesgmm.inference.gibbs.sample import MAX_WORK, sample_gibbs
-    from bayesgmm.warm_up import compile_the_rest
 
-    finish(compile_the_rest)
+    finish(request.meanwhile)
     most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
     work = work_allowed(most)
     draws = sample_gibbs(
@@ -275,12 +270,12 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
     return _gibbs(request, (*notes, said))
 
 
-def _content(draws: Draws, gate: Gate) -> bool:
+def _content(draws: Draws, gate: Judgement) -> bool:
     """Nothing more to do: the gate passed without divergences, or the user interrupted."""
     return draws.partial or (gate.ok and not np.any(draws.stats.get("diverging", False)))
 
 
-def _longer(request: Request, run: Callable[..., Draws], gate: Gate, notes: tuple[str, ...]) -> Draws:
+def _longer(request: Request, run: Callable[..., Draws], gate: Judgement, notes: tuple[str, ...]) -> Draws:
     times = int(np.clip(np.ceil(gate.shortfall), 2, _LONGEST))
     said = (
         f"The gate failed, so the chains were run again, {times} times as long with smaller steps; "

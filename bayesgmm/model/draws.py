@@ -1,9 +1,9 @@
-"""What a sampler returns: draws of the mixture on the model's scale, before relabelling."""
+"""Draws of the mixture on the model's scale, before relabelling: what a sampler returns, and those of one mode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,18 @@ from bayesgmm.kernels.streaming import total_log_likelihood
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Draws"]
+__all__ = ["Draws", "Sample"]
 
 Array = NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """Draws of one mode, components in one order; G is K, or 1 for a shared covariance."""
+
+    weights: Array  # (S, K)
+    means: Array  # (S, K, D)
+    latent: Array  # (S, G, D, D) factors of the covariances before rounding
+    cholesky: Array  # (S, G, D, D)
 
 
 @dataclass(frozen=True, eq=False)

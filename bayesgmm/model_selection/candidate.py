@@ -31,7 +31,7 @@ from bayesgmm.progress import out_of_time, stage
 if TYPE_CHECKING:
     import xarray
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["MOST_ROUGH", "SCALES", "Candidate", "aicc", "score_candidate"]
 
@@ -112,7 +112,7 @@ class Candidate:
         return self.evidence.value if self.evidence is not None and self.evidence.ok else None
 
 
-def score_candidate(fit: BayesianGMM, *, seconds: float, secondary: dict[str, float] | None = None) -> Candidate:
+def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | None = None) -> Candidate:
     """Every score of a fit; what the fit has computed already is not computed again.
 
     Parameters

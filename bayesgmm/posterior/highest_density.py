@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from bayesgmm.option_checks import check_ci_prob, check_count
+from bayesgmm.errors import check_ci_prob, check_count
 from bayesgmm.posterior.predict import PredictiveDistribution
 
 __all__ = ["HighestDensityRegion", "highest_density_region"]

@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesgmm.clustering.assignment import named_rows
+from bayesgmm.errors import check_ci_prob, check_count
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES
 from bayesgmm.kernels.streaming import pointwise_log_density, predictive_log_density
-from bayesgmm.option_checks import check_ci_prob, check_count
 from bayesgmm.posterior.predict import marginal
-from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import PosteriorArrays, named_rows, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray

@@ -22,10 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp, ndtr, ndtri
 
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, check_ci_prob, check_count
 from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.option_checks import check_ci_prob, check_count
 from bayesgmm.posterior.tree import posterior_arrays
 
 if TYPE_CHECKING:

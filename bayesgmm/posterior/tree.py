@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
+from bayesgmm.errors import InputError
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import in_order, inverse_cholesky
 from bayesgmm.model.structure import get_structure
@@ -149,4 +151,28 @@ def equal_draws(tree: xarray.DataTree) -> Draws:
         index = np.minimum(np.searchsorted(up_to, (index + 0.5) / len(index)), len(index) - 1)
     weights, means, cholesky = (x[index].reshape(*shape, *x.shape[1:]) for x in (a.weights, a.means, a.cholesky))
     unknown, start = np.full(shape, math.nan), np.zeros(shape[0], dtype=np.int64)
-    return Draws(weights, means, cholesky, unknown, {}, start, pd.DataFrame(), 0.0, False, str(tree.attrs["method"]))
+    stats = {name: values for name, values in read_sample_stats(tree).items() if name == "n_steps"}
+    extra = {"sweeps": tree.attrs["sweeps"]} if "sweeps" in tree.attrs else {}
+    method = str(tree.attrs["method"])
+    return Draws(weights, means, cholesky, unknown, stats, start, pd.DataFrame(), 0.0, False, method, extra=extra)
+
+
+def named_rows(
+    tree: xarray.DataTree, rows: Any = None, row_names: Sequence[Any] | pd.Index[Any] | None = None
+) -> tuple[Array, pd.Index[Any], Array]:
+    """Rows (N, D) in original units, their names, and their weights: the fitted rows, or new ones of weight 1."""
+    if rows is None:
+        dataset = tree["observed_data"].to_dataset()
+        values, weight, _ = observed_rows(tree)
+        names: pd.Index[Any] = pd.Index(dataset["obs_id"].values)
+    else:
+        values = np.ascontiguousarray(np.asarray(rows, dtype=np.float64))
+        weight, names = None, rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(values))
+        d = tree["posterior"].sizes["feature"]
+        if values.ndim != 2 or values.shape[1] != d or not len(values) or not np.isfinite(values).all():
+            raise InputError(f"rows must be finite numbers of shape (N, {d}), the fitted columns in order.")
+    if row_names is not None:
+        names = pd.Index(row_names)
+    if len(names) != len(values):
+        raise InputError(f"row_names has {len(names)} names for {len(values)} rows: give one name per row.")
+    return values, names, np.ones(len(values)) if weight is None else weight

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.reporting.numbers import Grid
 
 if TYPE_CHECKING:
-    from bayesgmm.comparison import Comparison
+    from bayesgmm.model_selection.comparison import ComparedFits
 
 __all__ = ["Comparing", "comparing"]
 
@@ -34,7 +34,7 @@ class Comparing:
     others: Grid
 
 
-def comparing(comparison: Comparison) -> Comparing:
+def comparing(comparison: ComparedFits) -> Comparing:
     """What the section on the number of components shows."""
     table, said = comparison.table, comparison.recommendation
 

@@ -13,7 +13,7 @@ from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant
 
 if TYPE_CHECKING:
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["data", "diagnostics", "likelihood", "model", "reproducibility"]
 
@@ -25,7 +25,7 @@ _STRUCTURES = {
 }
 
 
-def data(fit: BayesianGMM) -> dict[str, Any]:
+def data(fit: Fit) -> dict[str, Any]:
     """Rows, columns, ranges, rounding and weights."""
     table = fit.table_
     used = table.weights > 0
@@ -57,7 +57,7 @@ def data(fit: BayesianGMM) -> dict[str, Any]:
     return {"sentences": sentences, "columns": Grid.of(header, rows)}
 
 
-def _rounding(fit: BayesianGMM) -> str:
+def _rounding(fit: Fit) -> str:
     table = fit.table_
     found = [
         f"{n} (in steps of {significant(s)})"
@@ -72,7 +72,7 @@ def _rounding(fit: BayesianGMM) -> str:
     return text + "The model adds the variance of rounding, step²/12, so that no component can shrink onto tied values."
 
 
-def model(fit: BayesianGMM) -> dict[str, Any]:
+def model(fit: Fit) -> dict[str, Any]:
     """Structure, number of parameters and prior in words."""
     structure, k, d = get_structure(fit.covariance_type), fit.n_components, fit.table_.n_features
     return {
@@ -85,7 +85,7 @@ def model(fit: BayesianGMM) -> dict[str, Any]:
     }
 
 
-def likelihood(fit: BayesianGMM) -> dict[str, Any]:
+def likelihood(fit: Fit) -> dict[str, Any]:
     """The maximum-likelihood fit, its criteria and its starts."""
     em = fit.em_
     scores = [f"{value:.1f}" for value in (em.bic, em.aic, em.icl)]
@@ -100,7 +100,7 @@ def likelihood(fit: BayesianGMM) -> dict[str, Any]:
     return {"text": str(em), "criteria": criteria, "starts": frame(em.starts), "summary": summary}
 
 
-def diagnostics(fit: BayesianGMM) -> dict[str, Any]:
+def diagnostics(fit: Fit) -> dict[str, Any]:
     """The diagnosis in words, tables (a) and (b), and the posterior modes."""
     diagnosis = fit.diagnose()
     lines = str(diagnosis).splitlines()
@@ -126,7 +126,7 @@ def diagnostics(fit: BayesianGMM) -> dict[str, Any]:
     }
 
 
-def reproducibility(fit: BayesianGMM) -> dict[str, Any]:
+def reproducibility(fit: Fit) -> dict[str, Any]:
     """The call, the settings, the versions, the time, and a fingerprint of the data."""
     attrs = fit.posterior_.attrs
     table = fit.table_

@@ -19,14 +19,14 @@ from bayesgmm.reporting.plots.scene import check_fitted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayesgmm.comparison import Comparison
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.comparison import ComparedFits
+    from bayesgmm.model_selection.fit import Fit
     from bayesgmm.reporting.plots.scene import Scene
 
 __all__ = ["report"]
 
 
-def report(fit: BayesianGMM | Comparison, path: str | PathLike[str], *, ci_prob: float = 0.95) -> Path:
+def report(fit: Fit | ComparedFits, path: str | PathLike[str], *, ci_prob: float = 0.95) -> Path:
     """Write a report on a fit, or on a comparison and the fit it recommends: one HTML file, figures included.
 
     Parameters
@@ -52,7 +52,7 @@ def report(fit: BayesianGMM | Comparison, path: str | PathLike[str], *, ci_prob:
     >>> import bayesgmm as bg  # doctest: +SKIP
     >>> bg.report(fit, "report.html")  # doctest: +SKIP
     """
-    from bayesgmm.storage import write_whole
+    from bayesgmm.data.files import write_whole
 
     compared: Any = fit if hasattr(fit, "candidates") else None
     chosen: Any = fit if compared is None else compared.best
@@ -69,7 +69,7 @@ def report(fit: BayesianGMM | Comparison, path: str | PathLike[str], *, ci_prob:
     return target
 
 
-def _render(fit: BayesianGMM, ci_prob: float, compared: Comparison | None = None) -> str:
+def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from bayesgmm.reporting.comparison import comparing
@@ -102,7 +102,7 @@ def _render(fit: BayesianGMM, ci_prob: float, compared: Comparison | None = None
     )
 
 
-def _figures(fit: BayesianGMM, scene: Scene, ci_prob: float, compared: Comparison | None) -> dict[str, dict[str, Any]]:
+def _figures(fit: Fit, scene: Scene, ci_prob: float, compared: ComparedFits | None) -> dict[str, dict[str, Any]]:
     """Each figure as an address that holds its SVG, with its caption and width in CSS pixels."""
     from bayesgmm.reporting.plots.clusters import clusters_size, draw_clusters
     from bayesgmm.reporting.plots.comparison import COMPARISON_CAPTION, COMPARISON_SIZE, draw_comparison

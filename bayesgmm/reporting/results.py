@@ -11,7 +11,7 @@ from bayesgmm.posterior.tree import read_draws
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, percent, significant
 
 if TYPE_CHECKING:
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["assignment", "clusters", "headline"]
 
@@ -23,7 +23,7 @@ _SHOWN_COLUMNS = 5
 _ABREAST = 4  # components side by side in a table that still fits a printed page
 
 
-def headline(fit: BayesianGMM, probabilities: Array, ci_prob: float) -> dict[str, Any]:
+def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     """The answer in sentences: what was fitted, how large the components are, and whether to believe it."""
     table, diagnosis, k = fit.table_, fit.diagnose(), fit.n_components
     weights = read_draws(fit.posterior_).weights.reshape(-1, k)
@@ -57,7 +57,7 @@ def headline(fit: BayesianGMM, probabilities: Array, ci_prob: float) -> dict[str
     return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
 
 
-def clusters(fit: BayesianGMM, ci_prob: float) -> dict[str, Any]:
+def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
     """What each component looks like: a profile, a column a component, and the table of all parameters."""
     draws, k = read_draws(fit.posterior_), fit.n_components
     weights = draws.weights.reshape(-1, k)
@@ -101,7 +101,7 @@ def clusters(fit: BayesianGMM, ci_prob: float) -> dict[str, Any]:
     }
 
 
-def assignment(fit: BayesianGMM, probabilities: Array) -> dict[str, Any] | None:
+def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     """How surely the rows belong where they belong, and the rows of which it is least sure; None for K = 1."""
     table, k = fit.table_, fit.n_components
     if k == 1:

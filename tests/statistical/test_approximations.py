@@ -7,13 +7,12 @@ everything: normalising constants, Jacobians, the prior's and the proposal's den
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats as st
+from oracle import exact_posterior, log_marginals
 
 import bayesgmm as bg
 from bayesgmm.em.fit import fit_em_candidates
@@ -25,9 +24,6 @@ from bayesgmm.model.proposals.at_modes import LocalProposal
 from bayesgmm.model.proposals.importance import smooth_weights
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.build import build_tree
-
-sys.path.insert(0, str(Path(__file__).parent))
-from oracle import exact_posterior, log_marginals
 
 FULL = get_structure("full")
 

@@ -7,21 +7,17 @@ error. Four thousand draws a chain bring the errors of the averages over draws b
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
+from test_evidence_exact import data, exact
 
 import bayesgmm as bg
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy
 from bayesgmm.model_selection.loo.pointwise import log_mean
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_evidence_exact import data, exact
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
+from gibbs_1d import gibbs_chains
 from numpy.typing import NDArray
+from oracle import Exact, brute_force, exact_posterior, log_marginals
 
 import bayesgmm as bg
 from bayesgmm.data.table import Table, prepare_table
@@ -29,10 +30,6 @@ from bayesgmm.model_selection.evidence.bridge_sampling import Evidence, log_evid
 from bayesgmm.model_selection.evidence.empty_components import empty_component_ratio, log_empty_prior
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
 from bayesgmm.posterior.build import build_tree
-
-sys.path.insert(0, str(Path(__file__).parent))
-from gibbs_1d import gibbs_chains
-from oracle import Exact, brute_force, exact_posterior, log_marginals
 
 Array = NDArray[np.float64]
 

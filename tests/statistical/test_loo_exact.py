@@ -6,14 +6,13 @@ without a row from the plain sampler again. Errors are measured in the reported 
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from test_evidence_exact import FULL, exact, fitted, problem, sample
 
 from bayesgmm.data.table import Table
 from bayesgmm.inference.gibbs.left_out import bridge_repair
@@ -23,9 +22,6 @@ from bayesgmm.model_selection.loo.kfold import refit_repair
 from bayesgmm.model_selection.loo.loo import LooResult, Repair, loo
 from bayesgmm.model_selection.loo.waic import waic
 from bayesgmm.posterior.tree import equal_draws
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_evidence_exact import FULL, exact, fitted, problem, sample
 
 Array = NDArray[np.float64]
 

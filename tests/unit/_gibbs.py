@@ -7,7 +7,7 @@ import numpy as np
 import bayesgmm as bg
 from bayesgmm.data.table import prepare_table
 from bayesgmm.model.density.natural import draw_prior_component
-from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.structure import get_structure
 
 FAMILIES = {

@@ -20,14 +20,16 @@ import pytest
 import bayesgmm as bg
 from bayesgmm import progress
 from bayesgmm.checkpoint import Checkpoint, fingerprint
-from bayesgmm.cli_compare import as_record, as_text, parse_components
-from bayesgmm.comparison import Comparison, comparison_table
+from bayesgmm.cli import parse_components
+from bayesgmm.comparison import Comparison
 from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
+from bayesgmm.model_selection.scores import comparison_table
 from bayesgmm.model_selection.secondary import cross_validated_log_likelihood, secondary_scores
+from bayesgmm.reporting.text import comparison_record, comparison_text
 
 OPTIONS = {"draws": 300, "tune": 200, "random_seed": 1, "progressbar": False}
 
@@ -251,9 +253,9 @@ def test_parse_components() -> None:
 def test_text_and_json(comparison: Comparison, rows: pd.DataFrame) -> None:
     import json
 
-    text = as_text(comparison, "rows.csv", rows)
+    text = comparison_text(comparison, "rows.csv", rows)
     assert "2 Gaussian components (full) that describe 2 clusters." in text and "p(K|y)" in text
-    record = json.loads(json.dumps(as_record(comparison, "rows.csv"), allow_nan=False))
+    record = json.loads(json.dumps(comparison_record(comparison, "rows.csv"), allow_nan=False))
     assert record["n_clusters"] == 2 and len(record["table"]) == 2
 
 

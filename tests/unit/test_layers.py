@@ -1,111 +1,94 @@
-"""Imports go downwards: a module may import only from its own layer or those below."""
+"""Imports go downwards: the table of rooms, and what each may import."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
-
-LAYERS = {
-    "numerics": {
-        "acceleration", "approximation", "augmentation", "block_math", "bridge", "coordinates", "criteria", "data",
-        "compiled", "decoupled", "delimited", "density", "draw_blocks", "draws", "em", "em_problem", "em_result",
-        "em_steps", "errors", "input_checks", "kernels", "local_proposal", "log_posterior", "log_prior", "mode_bridge",
-        "option_checks", "packed", "params", "partition_loss", "partition_search", "prior", "priors",
-        "progress", "proposal", "read", "relabel", "resolution", "scalars", "search", "spacing", "spikes", "starts",
-        "streaming", "structure", "tables", "threads", "triangular",
-    },
-    "model": {
-        "inference", "likelihood_op", "model",
-    },
-    "analysis": {
-        "assignment", "candidate", "clusterings", "coclustering", "convergence", "credible_ball",
-        "diagnostics",
-        "elpd", "empty_components", "evidence", "gate", "highest_density", "invariants", "kfold", "label_draws",
-        "loo", "merging", "merging_core", "mode_shares",
-        "occupancy", "outliers", "partition", "posterior", "posterior_partition",
-        "predict", "prior_sensitivity", "ranking", "recommend", "secondary", "summary",
-        "symmetric", "tree", "verdicts", "waic",
-    },
-    "showing": {
-        "plots", "reporting",
-    },
-    "shell": {
-        "__init__", "__main__", "checkpoint", "cli", "cli_compare", "compare", "comparison", "datasets",
-        "escalation", "estimator", "fitted", "storage", "warm_up",
-    },
-}  # fmt: skip
-# Analysis stands beside the model, not above it: it must not know how draws were made.
+BASE = {"errors", "progress"}
+# A room, and the rooms and modules it may import besides itself and the base.
 MAY_IMPORT = {
-    "numerics": {"numerics"},
-    "model": {"numerics", "model"},
-    "analysis": {"numerics", "analysis"},
-    "showing": {"numerics", "analysis", "showing"},
-    "shell": set(LAYERS),
-}
+    "data": set(),
+    "kernels": set(),
+    "model": {"data", "kernels"},
+    "em": {"data", "kernels", "model"},
+    "inference": {"data", "kernels", "model", "em"},
+    "posterior": {"data", "kernels", "model"},
+    "clustering": {"data", "kernels", "model", "posterior"},
+    "model_selection": {"data", "kernels", "model", "em", "posterior", "clustering"},
+    "reporting": {"data", "kernels", "model", "posterior", "clustering", "model_selection"},
+}  # fmt: skip
+SHELL = {
+    "__init__", "__main__", "checkpoint", "cli", "compare", "comparison", "datasets", "estimator", "fitted", "priors",
+    "storage", "warm_up",
+}  # fmt: skip
 THIRD_PARTY = {
-    "pymc": {"model"},
-    "pytensor": {"model"},
-    "nutpie": {"model"},
-    "matplotlib": {"showing"},
-    "jinja2": {"showing"},
-    "typer": {"shell"},
-    "arviz": {"analysis", "showing", "shell"},
+    "pymc": {"inference", "model"},
+    "pytensor": {"inference", "model"},
+    "nutpie": {"inference"},
+    "matplotlib": {"reporting"},
+    "jinja2": {"reporting"},
+    "typer": {"cli"},
+    "arviz": {"posterior", "model_selection", "reporting", "estimator"},
 }
-# The one function of the shell that the showing layer may use: writing a file whole or not at all.
-ALLOWED = {("reporting", "storage")}
 
 
-def layer_of(module: str) -> str:
-    found = [layer for layer, modules in LAYERS.items() if module in modules]
-    assert len(found) == 1, f"{module} must be listed in exactly one layer"
-    return found[0]
+def imports(path: Path) -> Iterator[str]:
+    """What is imported anywhere in the file, within functions and for the type checker too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def top_module(path: Path) -> str:
+def home(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names imported anywhere in the file, type-checking blocks left out."""
-    tree = ast.parse(path.read_text())
-    checking = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
-        for node in ast.walk(block)
-    }
-    names = set()
-    for node in ast.walk(tree):
-        if id(node) in checking:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= (
-                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "bayesgmm" else {node.module}
-            )
-    return names
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_top_holds_rooms_and_a_thin_shell() -> None:
+    folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and list(p.glob("*.py"))}
+    assert folders == set(MAY_IMPORT)
+    assert {p.stem for p in PACKAGE.glob("*.py")} == SHELL | BASE
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_downwards(path: Path) -> None:
-    module = top_module(path)
-    layer = layer_of(module)
+    here = home(path)
     for name in imports(path):
         first, *rest = name.split(".")
-        if first == "bayesgmm" and rest:
-            target = rest[0]
-            if (PACKAGE / f"{target}.py").exists() or (PACKAGE / target).is_dir():
-                allowed = layer_of(target) in MAY_IMPORT[layer] or (module, target) in ALLOWED
-                assert allowed, f"{module} ({layer}) imports {target} ({layer_of(target)})"
+        if first == "bayesgmm" and rest and here not in SHELL:
+            allowed = BASE if here in BASE else BASE | {here} | MAY_IMPORT[here]
+            assert rest[0] in allowed, f"{here} imports {name}"
         elif first in THIRD_PARTY:
-            assert layer in THIRD_PARTY[first], f"{module} ({layer}) imports {first}"
+            assert here in THIRD_PARTY[first], f"{here} imports {first}"
+
+
+def test_no_circle() -> None:
+    """No module imports itself through others, not even within a function."""
+    names = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts): p for p in modules()}
+    edges = {n: {m for i in imports(p) for m in (i, i.rpartition(".")[0]) if m in names} for n, p in names.items()}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for other in edges[name] - {name}:
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in names:
+        visit(name, ())
 
 
 def test_import_is_lazy() -> None:

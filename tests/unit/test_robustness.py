@@ -76,7 +76,7 @@ def test_row_names_of_two_levels(rows: np.ndarray, tmp_path: Path) -> None:
 
 
 def test_output_paths_are_refused_before_any_work(tmp_path: Path) -> None:
-    from bayesgmm.storage import check_writable
+    from bayesgmm.data.files import check_writable
 
     with pytest.raises(bg.InputError, match="is a folder"):
         check_writable(tmp_path)

@@ -1,0 +1,4 @@
+"""One partition for the posterior, and its credible ball.
+
+May import what clustering may.
+"""

@@ -28,8 +28,7 @@ from bayesgmm.clustering.partition.loss import (
     partition_distances,
 )
 from bayesgmm.clustering.partition.search import SearchResult, search_partition
-from bayesgmm.errors import InputError
-from bayesgmm.option_checks import check_ci_prob, check_count
+from bayesgmm.errors import InputError, check_ci_prob, check_count
 
 __all__ = ["MAX_MATRIX_ROWS", "Partition", "label_similarity", "partition_from_labels"]
 

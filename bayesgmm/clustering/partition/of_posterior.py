@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.clustering.assignment import named_rows
 from bayesgmm.clustering.coclustering import coclustering
 from bayesgmm.clustering.label_draws import draw_labels
 from bayesgmm.clustering.partition.estimate import Partition, partition_from_labels
 from bayesgmm.kernels.draw_blocks import as_merge
-from bayesgmm.posterior.tree import posterior_arrays
+from bayesgmm.posterior.tree import named_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray

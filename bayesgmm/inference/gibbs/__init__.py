@@ -1,1 +1,4 @@
-"""Data augmentation: Gibbs sampling of a mixture, with jumps between modes."""
+"""Gibbs sampling by data augmentation: sweeps, scouts, rounds of chains, and chains without a row.
+
+May import what inference may.
+"""

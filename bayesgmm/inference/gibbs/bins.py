@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import total_log_likelihood
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Sample
 
 __all__ = ["Bins", "fit_bins", "no_bins"]
 

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
 from bayesgmm.inference.gibbs.bins import Bins, no_bins
-from bayesgmm.inference.gibbs.moves.components import MAX_WHOLE, N_KINDS, SINGLE
+from bayesgmm.inference.gibbs.moves.components import N_KINDS, SINGLE
 from bayesgmm.inference.gibbs.moves.redraws import Redraws, no_redraws
 from bayesgmm.inference.gibbs.moves.regrouping import Groupings, no_groupings
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, Allocation, new_allocation, sweep_many
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import CompletePrior, complete_prior
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.proposals.conjugate import Proposals, Sample, no_proposals
+from bayesgmm.model.proposals.conjugate import Proposals, no_proposals
 from bayesgmm.model.proposals.joint_fit import Joint, no_joint
+from bayesgmm.model.proposals.whole import MAX_WHOLE
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import out_of_time
 

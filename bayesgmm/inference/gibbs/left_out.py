@@ -28,7 +28,7 @@ from scipy.special import softmax
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.first_use import finish
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, start_state
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, start_state, sweep_work
 from bayesgmm.inference.gibbs.rounds import choose_refresh
 from bayesgmm.inference.gibbs.sweeps import TALLY, new_allocation, sweep_many
 from bayesgmm.kernels.state import ChainState
@@ -41,7 +41,7 @@ from bayesgmm.model.proposals.bridge import bridge
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import out_of_time
 
-__all__ = ["SWEEPS_A_ROW", "bridge_repair"]
+__all__ = ["SWEEPS_A_ROW", "bridge_repair", "sweeps_of"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -112,6 +112,14 @@ def bridge_repair(
         return scores, np.hypot(errors, drifts)
 
     return repair
+
+
+def sweeps_of(table: Table, structure: Structure, posterior: Draws) -> float:
+    """Gibbs sweeps that are about as much work as draws were: those made, or what gradients come to."""
+    if "n_steps" not in posterior.stats:
+        return float(posterior.extra.get("sweeps", 10 * posterior.shape[0] * posterior.shape[1]))
+    gradient = 2.0 * table.n_rows * structure.row_work(table.n_features)
+    return float(posterior.stats["n_steps"].sum()) * gradient / sweep_work(table, structure, 1)
 
 
 @dataclass(frozen=True, eq=False)

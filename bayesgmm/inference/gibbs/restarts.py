@@ -24,8 +24,8 @@ from bayesgmm.errors import InputError
 from bayesgmm.inference.gibbs.chains import ChainDraws, GibbsProblem
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.state import ChainState
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.proposals.bridge_by_modes import bridge_by_modes
-from bayesgmm.model.proposals.conjugate import Sample
 
 __all__ = ["Places", "bracket_evidences"]
 

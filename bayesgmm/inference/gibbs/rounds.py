@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from bayesgmm.inference.gibbs.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
 from bayesgmm.inference.gibbs.restarts import Places
 from bayesgmm.inference.gibbs.scouts import jumps_of, relative_work, samples_by_mode
+from bayesgmm.inference.judging import Judge
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.state import ChainState
-from bayesgmm.model.draws import Draws
-from bayesgmm.model.proposals.conjugate import Sample
+from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.progress import out_of_time, sampling_progress
 
-__all__ = ["Judgement", "Round", "choose_refresh", "sample_in_rounds"]
+__all__ = ["Round", "choose_refresh", "sample_in_rounds"]
 
 Array = NDArray[np.float64]
 
@@ -41,20 +41,6 @@ _USEFUL = 3  # jumps that an older proposal must have made to be kept
 _REFRESH = (1.0, 0.25, 0.1, 0.04, 0.015)
 _TRIAL = 60  # sweeps
 _ACCEPTED = 0.2
-
-
-class Judgement(Protocol):
-    """What a round is judged by: whether it passes the gate, if not how many times as long a run would, as far as that
-    can be told, and whether it does roughly."""
-
-    @property
-    def ok(self) -> bool: ...
-
-    @property
-    def shortfall(self) -> float: ...
-
-    @property
-    def rough(self) -> bool: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +68,7 @@ def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.See
 
 def sample_in_rounds(
     sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
-    collect: Callable[[Round], Draws], judge: Callable[[Draws], Judgement], draws: int, cores: int, max_work: float,
+    collect: Callable[[Round], Draws], judge: Judge, draws: int, cores: int, max_work: float,
     least_work: float = 0.0, rough: bool = False, progressbar: bool, name: str,
     places: Places | None = None,
 ) -> Draws:  # fmt: skip

@@ -9,7 +9,7 @@ passes or the work allowed is done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,14 +19,14 @@ from bayesgmm.data.table import Table
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.gibbs.restarts import Places
-from bayesgmm.inference.gibbs.rounds import Judgement, Round, choose_refresh, sample_in_rounds
+from bayesgmm.inference.gibbs.rounds import Round, choose_refresh, sample_in_rounds
 from bayesgmm.inference.gibbs.scouts import in_one_order, likeliest, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import KINDS
+from bayesgmm.inference.judging import Judge
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.kernels.threads import available_cores
-from bayesgmm.model.draws import Draws
+from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.proposals.conjugate import Sample
 from bayesgmm.model.structure import Structure
 
 __all__ = ["MAX_WORK", "sample_gibbs"]
@@ -46,7 +46,7 @@ def sample_gibbs(
     modes: Sequence[Mode],
     *,
     empty: Sequence[EmptyMode],
-    judge: Callable[[Draws], Judgement],
+    judge: Judge,
     draws: int = 1000,
     tune: int = 500,
     chains: int = 4,
@@ -64,8 +64,8 @@ def sample_gibbs(
         As in `inference.nuts.sample.sample_nuts`.
     empty : sequence of EmptyMode
         Modes with components empty, where scouts start besides (`inference.empty_modes`).
-    judge : callable
-        Takes the draws of a round; gives a `Judgement`.
+    judge : Judge
+        Of the draws of a round.
     draws, chains : int
         Draws kept of each chain, thinned as they are made, and number of chains.
     tune : int

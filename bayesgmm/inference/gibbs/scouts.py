@@ -27,8 +27,9 @@ from bayesgmm.inference.modes import Mode
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities, pointwise_log_density, total_log_likelihood
 from bayesgmm.model.density.natural import draw_prior_component
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Proposals, Sample
+from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint_fit import fit_joint
 from bayesgmm.model.relabel import relabel

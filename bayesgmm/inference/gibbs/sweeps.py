@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import update_covariance
-from bayesgmm.inference.gibbs.moves.components import MAX_WHOLE, N_KINDS, REGROUP, SINGLE, jump
+from bayesgmm.inference.gibbs.moves.components import N_KINDS, REGROUP, SINGLE, jump
 from bayesgmm.inference.gibbs.moves.lone_rows import move_row
 from bayesgmm.inference.gibbs.moves.regrouping import regroup
 from bayesgmm.kernels.allocation import allocation_pass
@@ -23,6 +23,7 @@ from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.row_pass import log_normalizers
 from bayesgmm.kernels.state import copy_state, new_copy
 from bayesgmm.model.density.natural import draw_prior_component
+from bayesgmm.model.proposals.whole import MAX_WHOLE
 
 __all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "Allocation", "new_allocation", "sweep_many"]
 

@@ -1,0 +1,4 @@
+"""NUTS on the compiled density, or on the PyMC face.
+
+May import what inference may.
+"""

@@ -17,6 +17,7 @@ from scipy.special import polygamma, psi
 
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import factor, invert
+from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
 from bayesgmm.model.density.prior_density import log_sd_prior
 from bayesgmm.model.prior import ResolvedPrior, lkj_log_constant
 from bayesgmm.model.structure import Structure
@@ -175,3 +176,28 @@ def log_prior_covariance(prior, latent):
         if i > 0:
             value += (2.0 * prior.eta - 2.0 + d - i) * (log_pivot - log_sd)
     return value
+
+
+@compiled
+def _log_prior(prior, weights, means, latent):
+    value = 0.0
+    for k in range(means.shape[0]):
+        value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
+    for g in range(latent.shape[0]):
+        value += log_prior_covariance(prior, latent[g])
+    return value
+
+
+@compiled
+def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
+    log_normalizers(np.log(weights), scaling, log_norm)
+    return mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
+                        np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
+
+
+@compiled
+def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
+    """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
+    return _log_prior(prior, weights, means, latent) + _log_likelihood(
+        features, row_weights, prior, weights, means, scaling, log_norm
+    )

@@ -17,15 +17,16 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.data.table import Table
-from bayesgmm.inference.gibbs.moves.components import MAX_WHOLE, log_posterior_of, log_proposal, propose_whole
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.spacing import evenly_spaced
-from bayesgmm.model.density.natural import complete_prior
+from bayesgmm.model.density.natural import complete_prior, log_posterior_of
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.proposals.bridge import BridgeEstimate, bridge
-from bayesgmm.model.proposals.conjugate import Proposals, Sample
+from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
+from bayesgmm.model.proposals.whole import MAX_WHOLE, log_proposal, propose_whole
 from bayesgmm.model.relabel import relabel
 from bayesgmm.model.structure import Structure
 

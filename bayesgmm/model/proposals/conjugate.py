@@ -14,26 +14,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.gibbs.conditionals import draw_inverse_wishart
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.matrices import invert, rounding_removed
+from bayesgmm.kernels.wishart import draw_inverse_wishart
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, log_prior_mean
 
 __all__ = [
-    "Proposals", "Sample", "draw_covariance", "draw_part", "log_covariance", "log_determinant", "log_parts",
+    "Proposals", "draw_covariance", "draw_part", "log_covariance", "log_determinant", "log_parts",
     "log_prior_part", "no_proposals",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
-
-
-class Sample(NamedTuple):
-    """Draws of one mode, components in one order; G is K, or 1 for a shared covariance."""
-
-    weights: Array  # (S, K)
-    means: Array  # (S, K, D)
-    latent: Array  # (S, G, D, D) factors of the covariances before rounding
-    cholesky: Array  # (S, G, D, D)
 
 
 class Proposals(NamedTuple):

@@ -13,8 +13,9 @@ from scipy.special import gammaln, multigammaln, psi
 
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.density.natural import CompletePrior
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Proposals, Sample, log_determinant, log_parts, log_prior_part
+from bayesgmm.model.proposals.conjugate import Proposals, log_determinant, log_parts, log_prior_part
 
 __all__ = ["fit_proposals"]
 

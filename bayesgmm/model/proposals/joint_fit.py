@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayesgmm.model.density.natural import CompletePrior, cells_of
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Proposals, Sample
+from bayesgmm.model.proposals.conjugate import Proposals
 
 __all__ = ["Joint", "fit_joint", "no_joint"]
 

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, check_count
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.loo.loo import Repair
 from bayesgmm.model_selection.loo.pointwise import RowScores, log_mean, sum_and_se
-from bayesgmm.option_checks import check_count
 
 __all__ = ["KFoldResult", "Refit", "held_out_scores", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
 

@@ -82,6 +82,11 @@ class Judge:
         self._table, self._structure = table, structure
         self._judged: tuple[Array, Gate] | None = None
 
+    @property
+    def ess_min(self) -> float:
+        """Bulk and tail effective draws that every quantity needs."""
+        return ESS_MIN
+
     def __call__(self, draws: Draws) -> Gate:
         """The gate on draws on the model's scale; quantities are in original units, as in the DataTree."""
         if self._judged is None or self._judged[0] is not draws.weights:

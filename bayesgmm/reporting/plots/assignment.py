@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.clustering.assignment import Assignment, assignment
-from bayesgmm.option_checks import check_count
+from bayesgmm.errors import check_count
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.scene import check_fitted
 from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, instead, quiet_axes, title, write_verdict
@@ -15,12 +15,12 @@ from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, i
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["plot_assignment"]
 
 
-def plot_assignment(fit: BayesianGMM, *, result: Assignment | None = None, n_rows: int = 25) -> Any:
+def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int = 25) -> Any:
     """Responsibilities of all rows, and those of the most uncertain rows with their intervals.
 
     Left, a column a row, the components stacked; rows are ordered by component and, within it, from the surest to the

@@ -14,13 +14,13 @@ from bayesgmm.reporting.plots.scene import Scene, choose_features
 from bayesgmm.reporting.plots.style import STYLE, axis_label, quiet_axes, write_verdict
 
 if TYPE_CHECKING:
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["clusters_size", "draw_clusters", "plot_clusters"]
 
 
 def plot_clusters(
-    fit: BayesianGMM,
+    fit: Fit,
     *,
     features: Sequence[str] | str | None = None,
     levels: float | Sequence[float] = 0.95,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bayesgmm.comparison import Comparison
+    from bayesgmm.model_selection.comparison import ComparedFits
 
 __all__ = ["COMPARISON_CAPTION", "COMPARISON_SIZE", "draw_comparison", "plot_comparison"]
 
@@ -42,7 +42,7 @@ COMPARISON_CAPTION = (
 _SHOWN = 12.0  # the scale is linear up to here, then logarithmic
 
 
-def plot_comparison(comparison: Comparison) -> Any:
+def plot_comparison(comparison: ComparedFits) -> Any:
     """elpd with its standard error, p(K | y), occupied components and criteria of every fit.
 
     Parameters
@@ -74,7 +74,7 @@ def plot_comparison(comparison: Comparison) -> Any:
         return draw_comparison(figure, comparison)
 
 
-def draw_comparison(figure: Figure, comparison: Comparison) -> Any:
+def draw_comparison(figure: Figure, comparison: ComparedFits) -> Any:
     """Draw the panels on an empty figure."""
     axes = figure.subplots(2, 2)
     table, structures = comparison.table, list(dict.fromkeys(comparison.table["covariance_type"]))
@@ -95,7 +95,7 @@ def _positions(table: pd.DataFrame, structure: str, structures: Sequence[str]) -
     return table["n_components"].to_numpy(dtype=float) + shift
 
 
-def _elpd(ax: Axes, comparison: Comparison, structures: Sequence[str]) -> None:
+def _elpd(ax: Axes, comparison: ComparedFits, structures: Sequence[str]) -> None:
     table = comparison.table
     if table["elpd_diff"].isna().all():
         instead(ax, "No fit has LOO.")
@@ -124,7 +124,7 @@ def _elpd(ax: Axes, comparison: Comparison, structures: Sequence[str]) -> None:
         ax.legend(loc="lower right")
 
 
-def _probability(ax: Axes, comparison: Comparison) -> None:
+def _probability(ax: Axes, comparison: ComparedFits) -> None:
     p = comparison.sensitivity
     if p.isna().all(axis=None):
         instead(ax, "No fit has a log evidence that may be used.")
@@ -148,7 +148,7 @@ def _probability(ax: Axes, comparison: Comparison) -> None:
     ax.legend(loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max() < 0.4 else "center right")
 
 
-def _occupied(ax: Axes, comparison: Comparison) -> None:
+def _occupied(ax: Axes, comparison: ComparedFits) -> None:
     occupied = comparison.occupied
     low, high = int(occupied.columns.min()), int(occupied.columns.max())
     grid = occupied.reindex(columns=range(low, high + 1), fill_value=0.0).to_numpy(dtype=float)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["DIAGNOSTICS_CAPTION", "DIAGNOSTICS_SIZE", "draw_diagnostics", "plot_diagnostics"]
 
@@ -62,7 +62,7 @@ _FAMILIES = {
 }
 
 
-def plot_diagnostics(fit: BayesianGMM) -> Any:
+def plot_diagnostics(fit: Fit) -> Any:
     """Traces, ranks, energy, R-hat, effective sample sizes and label ambiguity, under the verdict in words.
 
     Parameters
@@ -94,7 +94,7 @@ def plot_diagnostics(fit: BayesianGMM) -> Any:
         return draw_diagnostics(figure, fit)
 
 
-def draw_diagnostics(figure: Figure, fit: BayesianGMM) -> Any:
+def draw_diagnostics(figure: Figure, fit: Fit) -> Any:
     """Draw the panels on an empty figure."""
     diagnosis, stats = fit.diagnose(), read_sample_stats(fit.posterior_)
     log_likelihood = fit.posterior_["posterior"]["log_likelihood_total"].transpose("chain", "draw").values

@@ -24,7 +24,7 @@ from bayesgmm.reporting.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["plot_entropy_split"]
 
@@ -32,7 +32,7 @@ _RASTER_ROWS = 800
 _NAMED = 6  # rows named
 
 
-def plot_entropy_split(fit: BayesianGMM, *, result: Assignment | None = None, ax: Axes | None = None) -> Any:
+def plot_entropy_split(fit: Fit, *, result: Assignment | None = None, ax: Axes | None = None) -> Any:
     """Each row's uncertainty in two parts: overlap of the components, and not knowing their parameters.
 
     Parameters

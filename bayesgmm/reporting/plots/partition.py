@@ -13,8 +13,7 @@ from bayesgmm.clustering.coclustering import coclustering, display_order
 from bayesgmm.clustering.partition.estimate import Partition
 from bayesgmm.clustering.partition.loss import partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition as partition_of
-from bayesgmm.errors import InputError
-from bayesgmm.option_checks import check_count
+from bayesgmm.errors import InputError, check_count
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_fitted, two_columns
@@ -32,7 +31,7 @@ from bayesgmm.reporting.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["plot_coclustering", "plot_credible_ball"]
 
@@ -41,7 +40,7 @@ IntArray = NDArray[np.int64]
 _RASTER_ROWS = 800
 
 
-def plot_coclustering(fit: BayesianGMM, *, max_rows: int = 1000, ax: Axes | None = None) -> Any:
+def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None) -> Any:
     """Probability that two rows belong together, rows ordered so that similar ones stand together.
 
     The strips along the sides are coloured by the most probable component of each row.
@@ -106,9 +105,7 @@ def plot_coclustering(fit: BayesianGMM, *, max_rows: int = 1000, ax: Axes | None
     return target
 
 
-def plot_credible_ball(
-    fit: BayesianGMM, features: Sequence[str] | None = None, *, result: Partition | None = None
-) -> Any:
+def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, result: Partition | None = None) -> Any:
     """The estimated partition and the bounds of its credible ball, in the plane of two columns.
 
     Rows that a bound puts elsewhere than the estimate does are ringed, or black where there are more than 800. Bounds

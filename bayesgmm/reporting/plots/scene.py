@@ -16,7 +16,7 @@ from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["MAX_FEATURES", "MAX_ROWS", "Scene", "check_fitted", "choose_features", "row_probabilities", "two_columns"]
 
@@ -60,7 +60,7 @@ class Scene:
     diagnosis: Diagnosis
 
     @classmethod
-    def of(cls, fit: BayesianGMM, probabilities: Array | None = None) -> Scene:
+    def of(cls, fit: Fit, probabilities: Array | None = None) -> Scene:
         """The scene of a fit; `probabilities` (N, K) of all rows saves computing them."""
         check_fitted(fit)
         tree = fit.posterior_
@@ -106,7 +106,7 @@ def check_fitted(fit: object) -> None:
     raise InputError(f"a fitted BayesianGMM is needed here, not a {type(fit).__name__}.")
 
 
-def row_probabilities(fit: BayesianGMM, rows: Array) -> Array:
+def row_probabilities(fit: Fit, rows: Array) -> Array:
     """(n, K) probability of each component, averaged over the draws, thinned evenly when the product is large."""
     a = posterior_arrays(fit.posterior_)
     step = max(1, -(-len(rows) * a.weights.size // _MAX_DENSITIES))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.clustering.assignment import Assignment, assignment
+from bayesgmm.errors import check_count
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.option_checks import check_count
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_fitted, two_columns
@@ -19,7 +19,7 @@ from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, q
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["plot_uncertainty_map"]
 
@@ -28,7 +28,7 @@ _RASTER_ROWS = 800
 
 
 def plot_uncertainty_map(
-    fit: BayesianGMM,
+    fit: Fit,
     features: Sequence[str] | None = None,
     *,
     result: Assignment | None = None,

@@ -20,68 +20,28 @@ import math
 
 import numpy as np
 
-from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.state import copy_state
-from bayesgmm.model.density.natural import log_prior_covariance, log_prior_mean
+from bayesgmm.model.density.natural import _log_likelihood, _log_prior, log_posterior_of
 from bayesgmm.model.proposals.conjugate import (
-    draw_covariance,
     draw_part,
-    log_covariance,
     log_determinant,
     log_parts,
     log_prior_part,
 )
 from bayesgmm.model.proposals.joint import log_joint, propose_joint
-from bayesgmm.model.proposals.orders import LOST, add_log, log_permanent
+from bayesgmm.model.proposals.orders import LOST, add_log
+from bayesgmm.model.proposals.whole import log_proposal, propose_whole
 
 __all__ = [
-    "JOINT", "MAX_WHOLE", "N_KINDS", "REGROUP", "SINGLE", "WHOLE", "give_weight", "jump",
-    "log_posterior_of", "log_proposal", "propose_whole",
+    "JOINT", "N_KINDS", "REGROUP", "SINGLE", "WHOLE", "give_weight", "jump",
+
 ]  # fmt: skip
 
-MAX_WHOLE = 12  # components up to which a whole mixture is proposed: the permanent costs 2^K
 # What a jump replaces: a component, the mixture by independent parts, the mixture jointly; the allocation of all rows
 # (`regrouping`).
 SINGLE, WHOLE, JOINT, REGROUP = range(4)
 N_KINDS = 4
-
-
-@compiled
-def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scaling, logs, table):
-    """Log density of a mixture under the symmetrised proposals, up to what no state changes; and the largest of them.
-
-    What lies too far below the largest to show is not summed, so it is quickest to begin with that: `first`.
-    """
-    n_proposals, n_components = proposals.alpha.shape
-    log_weight, log_det, log_prior = np.empty(n_components), np.empty(n_components), np.empty(n_components)
-    bound, parts = np.empty(n_components), np.arange(n_components)
-    for j in range(n_components):
-        g = 0 if prior.shared else j
-        log_weight[j] = math.log(weights[j])
-        log_det[j] = log_determinant(cholesky[g])
-        log_prior[j] = log_prior_part(prior, means[j], latent[g])
-    highest, total, nearest = -math.inf, 0.0, first
-    for step in range(n_proposals):
-        m = (first + step) % n_proposals
-        value = proposals.log_dirichlet[m]
-        if prior.shared:
-            value += log_covariance(prior.correlated, prior.one_sd, proposals.shape[m, 0], proposals.root[m, 0],
-                                    proposals.constant[m, 0], scaling[0], log_det[0])  # fmt: skip
-        for k in range(n_components):
-            bound[k] = proposals.highest[m, k] - (log_det[0] if prior.shared else 0.0)
-            if proposals.empty[m, k]:
-                bound[k] = log_prior.max()
-            for j in range(n_components):
-                logs[k, j] = (proposals.alpha[m, k] - 1.0) * log_weight[j]
-            bound[k] += logs[k].max()
-        least = highest - LOST - value
-        if log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bound, least, logs) > -math.inf:
-            value += log_permanent(logs, table, least)
-            if value > highest:
-                nearest = m
-            highest, total = add_log(highest, total, value)
-    return highest + math.log(total), nearest
 
 
 @compiled
@@ -106,53 +66,6 @@ def _log_single(prior, proposals, first, j, state):
         for k in range(n_components):
             highest, total = add_log(highest, total, logs[k, 0])
     return highest + math.log(total)
-
-
-@compiled
-def _log_prior(prior, weights, means, latent):
-    value = 0.0
-    for k in range(means.shape[0]):
-        value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
-    for g in range(latent.shape[0]):
-        value += log_prior_covariance(prior, latent[g])
-    return value
-
-
-@compiled
-def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
-    log_normalizers(np.log(weights), scaling, log_norm)
-    return mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
-                        np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
-
-
-@compiled
-def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
-    """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
-    return _log_prior(prior, weights, means, latent) + _log_likelihood(
-        features, row_weights, prior, weights, means, scaling, log_norm
-    )
-
-
-@compiled
-def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, scaling, work):
-    """Draw a whole mixture from proposal m; False where rounding does not allow it."""
-    n_components = means.shape[0]
-    total = 0.0
-    for k in range(n_components):
-        weights[k] = max(rng.standard_gamma(proposals.alpha[m, k]), 1e-300)
-        total += weights[k]
-    for k in range(n_components):
-        weights[k] /= total
-    if prior.shared:
-        if not draw_covariance(rng, prior, proposals, m, np.int64(0), work, latent[0], cholesky[0], scaling[0]):
-            return False
-        for k in range(1, n_components):
-            put(scaling[k], scaling[0])
-    for k in range(n_components):
-        g = 0 if prior.shared else k
-        if not draw_part(rng, prior, proposals, m, k, work, means[k], latent[g], cholesky[g], scaling[k]):
-            return False
-    return True
 
 
 @compiled

@@ -18,8 +18,8 @@ from bayesgmm.kernels.matrices import invert
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import CompletePrior, cells_of
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Sample
 
 __all__ = ["fit_redraws"]
 

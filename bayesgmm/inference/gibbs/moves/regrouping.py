@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
-from bayesgmm.inference.gibbs.conditionals import before_data, draw_inverse_wishart
+from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.matrices import factor, invert, rounding_removed
 from bayesgmm.kernels.row_pass import log_normalizers
 from bayesgmm.kernels.state import copy_state
+from bayesgmm.kernels.wishart import draw_inverse_wishart
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance
 from bayesgmm.model.proposals.orders import LOST, add_log, log_permanent
 

@@ -13,7 +13,7 @@ import xarray as xr
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.loo.waic import waic
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "loo"
+REFERENCE = Path(__file__).parents[2] / "reference" / "loo"
 TRUTH = json.loads((REFERENCE / "loo_waic.json").read_text())
 
 

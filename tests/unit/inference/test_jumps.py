@@ -31,8 +31,8 @@ from bayesgmm.inference.modes import find_modes
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.density.natural import cells_of, complete_prior, log_prior_covariance
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Sample
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.model.proposals.orders import assign

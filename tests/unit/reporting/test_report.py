@@ -19,11 +19,10 @@ import pytest
 import bayesgmm.reporting.results as results
 from bayesgmm.datasets import load_faithful
 from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.estimator import BayesianGMM
+from bayesgmm.estimator import BayesianGMM, load
 from bayesgmm.reporting.method import frame
 from bayesgmm.reporting.numbers import Grid, decimals_for, fixed, join, percent, significant
 from bayesgmm.reporting.report import report
-from bayesgmm.storage import load
 
 _VOID = {"meta", "img", "br", "hr", "link", "input"}
 

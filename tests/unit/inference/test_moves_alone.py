@@ -17,24 +17,18 @@ from scipy import stats
 from scipy.special import digamma, gammaln
 
 from bayesgmm.inference.gibbs.bins import Bins
-from bayesgmm.inference.gibbs.moves.components import (
-    SINGLE,
-    _propose_single,
-    jump,
-    log_posterior_of,
-    log_proposal,
-    propose_whole,
-)
+from bayesgmm.inference.gibbs.moves.components import SINGLE, _propose_single, jump
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
 from bayesgmm.inference.gibbs.moves.walks import _step, walk
 from bayesgmm.kernels.state import ChainState, copy_state
-from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
+from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Sample
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint import log_joint, propose_joint
 from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
+from bayesgmm.model.proposals.whole import log_proposal, propose_whole
 
 K = 3  # so that pairs are chosen
 STRUCTURES = [

@@ -21,7 +21,7 @@ from bayesgmm.data.table import prepare_table
 from bayesgmm.inference.gibbs import rounds
 from bayesgmm.inference.gibbs.bins import Bins
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.gibbs.moves.components import give_weight, log_posterior_of, log_proposal
+from bayesgmm.inference.gibbs.moves.components import give_weight
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.regrouping import Groupings, no_groupings
@@ -33,20 +33,16 @@ from bayesgmm.kernels.allocation import allocation_pass
 from bayesgmm.kernels.row_pass import log_normalizers
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
+from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky
 from bayesgmm.model.proposals.bridge_by_modes import bridge_by_modes
-from bayesgmm.model.proposals.conjugate import (
-    Sample,
-    log_covariance,
-    log_determinant,
-    log_parts,
-    no_proposals,
-)
+from bayesgmm.model.proposals.conjugate import log_covariance, log_determinant, log_parts, no_proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint import log_joint
 from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
 from bayesgmm.model.proposals.orders import log_permanent
+from bayesgmm.model.proposals.whole import log_proposal
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.diagnostics.convergence import r_hat
 

@@ -1,0 +1,32 @@
+"""What samplers ask of the judge of their draws; the judge itself is handed in, since inference knows no posterior."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bayesgmm.model.draws import Draws
+
+__all__ = ["Judge", "Judgement"]
+
+
+class Judgement(Protocol):
+    """What a round is judged by: whether it passes the gate, if not how many times as long a run would, as far as that
+    can be told, and whether it does roughly."""
+
+    @property
+    def ok(self) -> bool: ...
+
+    @property
+    def shortfall(self) -> float: ...
+
+    @property
+    def rough(self) -> bool: ...
+
+
+class Judge(Protocol):
+    """Judges draws; `ess_min` is the effective draws that it asks for."""
+
+    @property
+    def ess_min(self) -> float: ...
+
+    def __call__(self, draws: Draws, /) -> Judgement: ...

@@ -1,0 +1,99 @@
+"""Fits with different numbers of components side by side, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayesgmm.model_selection.candidate import Candidate
+from bayesgmm.model_selection.ranking import Label, scale_table
+from bayesgmm.model_selection.recommend import Recommendation, recommend
+from bayesgmm.model_selection.scores import comparison_table
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesgmm.model_selection.fit import Fit
+
+__all__ = ["ComparedFits"]
+
+_SUMMARY = [
+    "elpd_diff", "diff_se", "n_bad_rows", "log_evidence", "mcse", "probability", "bic", "occupied_mean", "n_clusters",
+    "cluster_probability", "status",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ComparedFits:
+    """Fits with different numbers of components (and structures) to one table.
+
+    The keys of `fits`, `trees` and `candidates` and the index of `table` are the numbers of components; with several
+    structures they are ``"3 full"``, ``"3 diag"``.
+
+    Attributes
+    ----------
+    fits : dict of BayesianGMM
+    candidates : dict of Candidate
+        The scores of each, with their records (`LooResult`, `Evidence`, `Merging`).
+    unfinished : tuple of str
+        What was left undone, in sentences: numbers of components that time or an interruption left out.
+    """
+
+    fits: dict[Label, Fit]
+    candidates: dict[Label, Candidate]
+    unfinished: tuple[str, ...] = ()
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a fit; see `comparison_table`."""
+        return comparison_table(self.candidates)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """The three answers; ``str()`` reads as sentences."""
+        return recommend(self.candidates, self.unfinished)
+
+    @property
+    def trees(self) -> dict[Label, xr.DataTree]:
+        """``posterior_`` of each fit, for ``az.compare(cmp.trees)``: ArviZ's numbers, by PSIS without repairs."""
+        return {label: fit.posterior_ for label, fit in self.fits.items()}
+
+    @property
+    def best(self) -> Fit:
+        """The fit that is recommended."""
+        return self.fits[self.recommendation.label]
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """p(K | y) with the prior scale of the means halved, as it is, and doubled."""
+        return scale_table(self.candidates)
+
+    @property
+    def occupied(self) -> pd.DataFrame:
+        """Posterior probability of each number of occupied components, a row a fit."""
+        series = {label: c.occupied for label, c in self.candidates.items()}
+        return pd.DataFrame(series).T.sort_index(axis=1).fillna(0.0)
+
+    @property
+    def clusters(self) -> pd.DataFrame:
+        """Posterior probability of each number of clusters after merging components, a row a fit."""
+        series = {label: c.merging.n_clusters for label, c in self.candidates.items()}
+        return pd.DataFrame(series).T.sort_index(axis=1).fillna(0.0)
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """Seconds of each stage, a row a fit."""
+        return pd.DataFrame({label: c.stages for label, c in self.candidates.items()}).T.fillna(0.0)
+
+    def summary(self) -> pd.DataFrame:
+        """The columns of `table` that the recommendation rests on, to read or to print."""
+        return self.table[_SUMMARY]
+
+    def __repr__(self) -> str:
+        return f"Comparison of {len(self.fits)} fits: {self.recommendation.headline}"
+
+    def __str__(self) -> str:
+        return str(self.recommendation)

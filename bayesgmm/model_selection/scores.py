@@ -1,0 +1,108 @@
+"""All scores of all fits in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bayesgmm.model_selection.candidate import Candidate
+from bayesgmm.model_selection.ranking import Label, elpd_table, probabilities, ranked
+
+__all__ = ["comparison_table"]
+
+
+def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
+    """All scores, a row a fit.
+
+    Parameters
+    ----------
+    candidates : mapping of Candidate
+
+    Returns
+    -------
+    DataFrame
+        ``n_components, covariance_type, ranked``; of the maximum-likelihood fit ``log_likelihood, bic, icl, aicc``
+        (lower is better); ``elpd_loo, se, elpd_diff, diff_se`` (less the best ranked fit, negative is worse, as ArviZ
+        has it), ``p_loo, max_pareto_k`` (before repair), ``loo_methods`` (rows by method), ``n_bad_rows`` (not to be
+        trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse`` (none where it may not be used),
+        ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1 against K, by the evidences and
+        from empty components), ``probability`` (p(K | y), all fits equally probable a priori), ``stacking_weight``;
+        ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, status`` (converged, rough or
+        not converged), ``elpd_mcse`` (Monte Carlo standard error of elpd), ``method, escalation, seconds``; then
+        secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has no probability
+        and no stacking weight.
+    """
+    differences, p, weight = elpd_table(candidates), probabilities(candidates), _stacking(candidates)
+    taking_part = set(ranked(candidates))
+    rows = {}
+    for label, c in candidates.items():
+        loo, waic, evidence, ratio = c.loo, c.waic, c.log_evidence, c.empty_ratio
+        smaller = _smaller(candidates, c)
+        rows[label] = {
+            "n_components": c.n_components,
+            "covariance_type": c.covariance_type,
+            "ranked": label in taking_part,
+            "log_likelihood": c.log_likelihood,
+            "bic": c.bic,
+            "icl": c.icl,
+            "aicc": c.aicc,
+            "elpd_loo": loo.elpd if loo else np.nan,
+            "se": loo.se if loo else np.nan,
+            "elpd_diff": differences.at[label, "elpd_diff"],
+            "diff_se": differences.at[label, "diff_se"],
+            "p_loo": loo.p if loo else np.nan,
+            "max_pareto_k": float(loo.pareto_k.max()) if loo else np.nan,
+            "loo_methods": ", ".join(f"{name} {n}" for name, n in loo.counts.items()) if loo else "",
+            "n_bad_rows": loo.n_bad if loo else np.nan,
+            "elpd_waic": waic.elpd if waic else np.nan,
+            "n_waic_unstable": waic.n_unstable if waic else np.nan,
+            "log_evidence": np.nan if evidence is None else evidence,
+            "mcse": c.evidence.mcse if c.evidence else np.nan,
+            "log_bf_smaller": np.nan if evidence is None or smaller is None else smaller - evidence,
+            "log_bf_empty": ratio.value if ratio and ratio.ok else np.nan,
+            "log_bf_empty_mcse": ratio.mcse if ratio and ratio.ok else np.nan,
+            "probability": p[label],
+            "stacking_weight": weight[label],
+            "occupied_mean": float(c.occupied.index.to_numpy() @ c.occupied.to_numpy()),
+            "occupied_mode": int(c.occupied.index[int(c.occupied.to_numpy().argmax())]),
+            "n_clusters": c.merging.best,
+            "cluster_probability": float(c.merging.n_clusters[c.merging.best]),
+            "converged": c.converged,
+            "status": c.status,
+            "elpd_mcse": c.elpd_mcse,
+            "method": c.method,
+            "escalation": c.notes,
+            "seconds": c.seconds,
+            **c.secondary,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _smaller(candidates: Mapping[Label, Candidate], candidate: Candidate) -> float | None:
+    """Log evidence of the fit with one component less and the same structure."""
+    for other in candidates.values():
+        if (other.n_components, other.covariance_type) == (candidate.n_components - 1, candidate.covariance_type):
+            return other.log_evidence
+    return None
+
+
+def _stacking(candidates: Mapping[Label, Candidate]) -> pd.Series[float]:
+    """Weights of the ranked fits that average their predictive densities best (Yao, Vehtari, Simpson, Gelman 2018)."""
+    import warnings
+
+    out = pd.Series(np.nan, index=list(candidates), dtype=float)
+    records = {str(n): c.to_elpd_data() for n in ranked(candidates) if (c := candidates[n].loo) is not None}
+    names = {str(n): n for n in candidates}
+    if len(records) == 1:
+        out[names[next(iter(records))]] = 1.0
+    if len(records) > 1:
+        import arviz as az
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # rows not to be trusted are said by `n_bad_rows`
+            table = az.compare(records, method="stacking", round_to="none")
+        for name, weight in table["weight"].items():
+            out[names[str(name)]] = float(weight)
+    return out

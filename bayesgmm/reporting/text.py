@@ -1,0 +1,123 @@
+"""Fits and comparisons as text for a terminal, and as plain JSON values."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from bayesgmm.model_selection.comparison import ComparedFits
+from bayesgmm.model_selection.fit import Fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["comparison_record", "comparison_text", "fit_record", "fit_text"]
+
+_SHOWN = {
+    "elpd_loo": "elpd_loo", "se": "se", "elpd_diff": "diff", "diff_se": "diff_se", "log_evidence": "log_evidence",
+    "mcse": "mcse", "probability": "p(K|y)", "stacking_weight": "stacking", "occupied_mean": "occupied",
+    "n_clusters": "clusters", "cluster_probability": "probability", "bic": "BIC", "icl": "ICL", "aicc": "AICc",
+    "max_pareto_k": "max_k", "loo_methods": "rows_by", "elpd_waic": "waic(legacy)", "n_waic_unstable": "unstable",
+    "cv_log_likelihood": "cv", "within_ss": "within_ss", "silhouette": "silhouette", "status": "status",
+    "elpd_mcse": "elpd_mcse",
+    "seconds": "seconds",
+}  # fmt: skip
+
+
+def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
+    """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
+    import pandas as pd
+
+    table = fit.table_
+    lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
+    rounded = fit.prior_.rounded_columns()
+    if rounded:
+        steps = dict(zip(table.feature_names, table.resolution, strict=True))
+        lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
+    lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
+    with pd.option_context("display.width", 160, "display.max_rows", 200, "display.max_columns", 20):
+        lines.append(fit.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
+    lines.append(f"\n{fit.diagnose()}")
+    if len(fit.modes_) > 1:
+        lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
+        lines.append(fit.modes_.to_string(index=False))
+    if agreement is not None:
+        lines.append(
+            f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
+            f"over {agreement['rows']} rows"
+        )
+    return "\n".join(lines)
+
+
+def fit_record(fit: Fit, source: str, agreement: dict[str, float] | None) -> dict[str, Any]:
+    """Everything as plain JSON values."""
+    diagnosis, em = fit.diagnose(), fit.em_
+    summary = fit.summary()
+    return {
+        "source": source,
+        "n_rows": fit.table_.n_rows,
+        "features": list(fit.table_.feature_names),
+        "n_components": fit.n_components,
+        "covariance_type": fit.covariance_type,
+        "random_seed": fit.random_seed,
+        "em": {"log_likelihood": em.log_likelihood, "bic": em.bic, "aic": em.aic, "icl": em.icl,
+               "converged": bool(em.converged)},
+        "converged": bool(diagnosis.ok),
+        "verdict": diagnosis.verdict,
+        "advice": list(diagnosis.advice),
+        "summary": json.loads(summary.to_json(orient="index")),
+        "weights": fit.weights_.tolist(),
+        "means": fit.means_.tolist(),
+        "covariances": fit.covariances_.tolist(),
+        "row_names": [str(n) for n in fit.table_.row_names],
+        "labels": fit.labels_.tolist(),
+        "n_divergences": diagnosis.n_divergences,
+        "status": diagnosis.status,
+        "prior": str(fit.prior_).splitlines(),
+        "modes": json.loads(fit.modes_.to_json(orient="records")),
+        "agreement": agreement,
+    }  # fmt: skip
+
+
+def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) -> str:
+    """The answer, then the table turned on its side."""
+    table = comparison.table
+    shown = table[[name for name in _SHOWN if name in table]].rename(columns=_SHOWN)
+    turned = shown.map(_cell).T
+    turned.columns = [str(label) for label in table.index]
+    head = f"{source}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(str, frame.columns))})"
+    return f"{head}\n\n{comparison}\n\n{turned.to_string()}"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool,)) or type(value).__name__ == "bool":
+        return "yes" if value else "NO"
+    number = float(value)
+    if not math.isfinite(number):
+        return "-"
+    return f"{number:.0f}" if number == round(number) and abs(number) < 1e6 else (
+        f"{number:.2f}" if abs(number) < 100 else f"{number:.1f}"
+    )  # fmt: skip
+
+
+def comparison_record(comparison: ComparedFits, source: str) -> dict[str, Any]:
+    """Everything as plain JSON values; what is not known is null."""
+    recommendation = comparison.recommendation
+    return {
+        "source": source,
+        "headline": recommendation.headline,
+        "sentences": list(recommendation.sentences),
+        "n_components": recommendation.n_components,
+        "n_clusters": recommendation.n_clusters,
+        "cluster_probability": recommendation.cluster_probability,
+        "covariance_type": comparison.best.covariance_type,
+        "most_probable": recommendation.most_probable,
+        "stable": recommendation.stable,
+        "criteria_agree": recommendation.agree,
+        "table": json.loads(comparison.table.to_json(orient="records")),
+        "probability_by_mean_scale": json.loads(comparison.sensitivity.to_json(orient="index")),
+        "occupied": json.loads(comparison.occupied.to_json(orient="index")),
+    }
