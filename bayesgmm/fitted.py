@@ -244,7 +244,7 @@ class FittedMixture:
 
     def _responsibilities(self, rows: Array) -> Array:
         a = self._arrays
-        return mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+        return mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
 
     def predict_proba(self, X: Any) -> Array:
         """(N, K) probability of each component for each row, averaged over the draws."""
@@ -257,7 +257,7 @@ class FittedMixture:
     def score_samples(self, X: Any) -> Array:
         """(N,) log posterior predictive density of each row, per original unit."""
         rows, a = self._rows(X), self._arrays
-        value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+        value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
         return value - a.log_jacobian
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -273,6 +273,6 @@ class FittedMixture:
         draw = rng.integers(len(a.weights), size=n_samples)
         uniform = rng.random(n_samples)[:, None]
         component = np.minimum((a.weights[draw].cumsum(axis=1) < uniform).sum(axis=1), a.weights.shape[1] - 1)
-        noise = rng.standard_normal((n_samples, a.means.shape[2]))
+        noise = a.row_model.noise(rng, n_samples, a.means.shape[2])
         z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], noise)
         return a.center + a.scale * z, component

@@ -77,7 +77,7 @@ def summarise(fit: bg.BayesianGMM) -> dict[str, list[float]]:
     weights = np.sort(posterior["weights"].values, axis=-1)[..., ::-1]
     a = posterior_arrays(fit.posterior_)
     empty = np.exp(
-        log_empty_probability(a.to_model(fit.table_.values), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+        log_empty_probability(a.to_model(fit.table_.values), a.weights, a.means, a.scaling, row_model=a.row_model)
     )
     k = weights.shape[-1]
     values = {"log_likelihood": log_likelihood, "occupied": k * (1.0 - empty.reshape(log_likelihood.shape))}

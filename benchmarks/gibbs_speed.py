@@ -18,7 +18,8 @@ from kernel_speed import seconds
 import bayesgmm as bg
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.gibbs.scouts import in_one_order, jumps_of
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import get_structure
 
@@ -43,7 +44,7 @@ def main() -> None:
         (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
         log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
         log_normalizers(np.log(state.weights), state.scaling, log_norm)
-        given = (problem.features, table.weights, log_norm, state.means, state.scaling, False, counts, sums, outers,
+        given = (problem.features, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums, outers,
                  np.empty(0), np.empty((0, 0)))  # fmt: skip
 
         def steps(given=given, n_sweeps=n_sweeps) -> None:

@@ -17,7 +17,8 @@ import bayesgmm as bg
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.nutpie import Chain, run_chains
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.density.log_posterior import log_posterior_gradient
 from bayesgmm.model.structure import get_structure
 
@@ -31,7 +32,7 @@ def repeat_gradient(x, gradient, ints, floats, n):
 @njit
 def repeat_kernel(features, weights, log_norm, means, scaling, counts, sums, outers, n):
     for _ in range(n):
-        mixture_pass(features, weights, log_norm, means, scaling, False, counts, sums, outers,
+        mixture_pass(features, weights, log_norm, means, scaling, NORMAL, counts, sums, outers,
                      np.empty(0), np.empty((0, 0)))  # fmt: skip
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 
 SIZES = ((150, 4, 3), (10_000, 5, 5), (100_000, 8, 8), (100_000, 2, 4))
 
@@ -44,7 +45,7 @@ def main() -> None:
 
         log_normalizers(np.log(mixture.weights_), scaling, log_norm)
         skipped = (np.empty(0), np.empty((0, 0)))
-        given = (features, weights, log_norm, means, scaling, False, counts, sums, outers, *skipped)
+        given = (features, weights, log_norm, means, scaling, NORMAL, counts, sums, outers, *skipped)
 
         def ours(given=given) -> None:
             mixture_pass(*given)

@@ -160,7 +160,7 @@ def assignment(
     tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     rng = np.random.default_rng(random_seed)
     for where, r, _ in blocks_of_rows(
-        a.to_model(values), a.weights, a.means, a.scaling, diagonal=a.diagonal, merge=clusters
+        a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters
     ):
         mean[where] = r.mean(axis=0)
         overlap[where] = _entropy(r).mean(axis=0)

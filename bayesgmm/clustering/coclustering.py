@@ -201,7 +201,7 @@ def _pick(values: Array, rows: ArrayLike | None) -> Array:
 
 def _blocks(values: Array, a: PosteriorArrays, merge: ArrayLike | None) -> Any:
     clusters = as_merge(merge, a.weights.shape[1])
-    return blocks_of_draws(a.to_model(values), a.weights, a.means, a.scaling, diagonal=a.diagonal, merge=clusters)
+    return blocks_of_draws(a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters)
 
 
 def _product(values: Array, a: PosteriorArrays, merge: ArrayLike | None, right: Array) -> tuple[Array, Array]:

@@ -85,6 +85,6 @@ def draw_labels(
         )
     out = np.empty((n_draws, len(rows)), dtype=np.int8 if n_components <= 128 else np.int16)
     rng = np.random.default_rng(random_seed)
-    for where, r in blocks_of_draws(posterior.to_model(rows), weights, means, scaling, diagonal=posterior.diagonal):
+    for where, r in blocks_of_draws(posterior.to_model(rows), weights, means, scaling, row_model=posterior.row_model):
         categorical(r, rng.random(r.shape[:2]), out[where])
     return out

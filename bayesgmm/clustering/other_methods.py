@@ -261,7 +261,7 @@ def compare_clusterings(
     for name in ("n_clusters", "n_noise", "n_disagree"):
         frame[name] = frame[name].astype("Int64")
     a = posterior_arrays(tree)
-    p = mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+    p = mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
     names = estimate.labels.index
     return ClusteringComparison(
         table=frame.rename_axis("method"),

@@ -36,7 +36,7 @@ _NOTHING_TO_GAIN = 1e-14
 
 
 @compiled
-def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, shared, out):
+def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, out):
     """Coordinates of a mixture relative to the anchor, into out."""
     n_components, n_features = means.shape
     position = 0
@@ -49,7 +49,7 @@ def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, shar
                 total += scaling[k, i, j] * (means[k, j] - centre[k, j])
             out[position] = roots[k] * total
             position += 1
-    for k in range(1 if shared else n_components):
+    for k in range(len(factors)):
         for i in range(n_features):
             for j in range(i + 1):
                 if cells[i, j] < 0:
@@ -64,7 +64,7 @@ def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, shar
 
 
 @compiled
-def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, means, cholesky):
+def _unpack(vector, centre, anchor, roots, cells, factors, weights, means, cholesky):
     """The mixture at these coordinates; the inverse of `_pack`."""
     n_components, n_features = means.shape
     position = 0
@@ -80,7 +80,7 @@ def _unpack(vector, centre, anchor, roots, cells, factors, shared, weights, mean
     weights /= weights.sum()
     relative = np.zeros((n_features, n_features))
     for k in range(n_components):
-        if shared and k > 0:
+        if k >= len(factors):
             put(cholesky[k], cholesky[0])
             continue
         for i in range(n_features):
@@ -220,7 +220,7 @@ class Accelerator:
         self._cells = self._structure.cells(n_features)
         free = self._cells >= 0
         self._roots = np.sqrt(np.maximum(counts, 1e-10))
-        rows = np.array([counts.sum()]) if self._structure.shared else self._roots**2
+        rows = self._structure.matrix_rows(self._roots**2)
         # A log sd that stands in m places of the diagonal has information 2 m n, any other cell n.
         places = np.where(np.eye(n_features) > 0, 2.0, 1.0)
         by_cell = np.sqrt(rows[:, None] * np.bincount(self._cells[free], weights=places[free]))  # (matrices, cells)
@@ -231,7 +231,7 @@ class Accelerator:
         out = np.empty_like(self._units)
         _pack(
             state.weights, state.means, state.cholesky, self._anchor.means, self._anchor.scaling,
-            self._roots, self._cells, self._factors, self._structure.shared, out,
+            self._roots, self._cells, self._factors, out,
         )  # fmt: skip
         return out
 
@@ -240,7 +240,7 @@ class Accelerator:
         state = State(*(np.empty_like(part) for part in anchor))
         _unpack(
             vector, anchor.means, anchor.cholesky, self._roots, self._cells, self._factors,
-            self._structure.shared, state.weights, state.means, state.cholesky,
+            state.weights, state.means, state.cholesky,
         )  # fmt: skip
         invert_lower(state.cholesky, state.scaling)
         return state

@@ -66,10 +66,8 @@ class SpikeRule:
 
     def __call__(self, counts: Array, covariances: Array) -> NDArray[np.bool_]:
         """(K,) which components are spikes, given the weight they hold and covariances of the features."""
-        rows = counts * self.rows_per_weight
+        rows = np.broadcast_to(self.structure.matrix_rows(counts * self.rows_per_weight), counts.shape)
         empty = rows < _LEAST_ROWS
-        if self.structure.shared:
-            rows, empty = np.full_like(rows, rows.sum()), np.zeros_like(empty)
         dependent = covariances.shape[1] if self.structure.correlated else 1
         support = np.maximum(rows - dependent, 1e-300)
         spiked = empty | (smallest_sd(covariances) < np.minimum(WIDE_ENOUGH, _SUPPORT / support))

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from bayesgmm.data.checks import row_blocks
 from bayesgmm.em.acceleration import Accelerator
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import State, state_of
 from bayesgmm.model.structure import Structure
 
@@ -84,7 +85,7 @@ def e_step(features: Array, row_weights: Array, state: State, structure: Structu
     log_norm = np.empty_like(state.weights)
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     log_likelihood = mixture_pass(
-        features, row_weights, log_norm, state.means, state.scaling, structure.diagonal,
+        features, row_weights, log_norm, state.means, state.scaling, structure.row_model,
         counts, sums, outers, _NONE_1, _NONE_2,
     )  # fmt: skip
     return Statistics(counts, sums, outers, state), log_likelihood
@@ -180,7 +181,7 @@ def responsibilities(features: Array, state: State, structure: Structure) -> Arr
     out = np.empty((n_rows, len(state.weights)))
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     mixture_pass(
-        features, np.ones(n_rows), log_norm, state.means, state.scaling, structure.diagonal,
+        features, np.ones(n_rows), log_norm, state.means, state.scaling, structure.row_model,
         _NONE_1, _NONE_2, _NONE_3, _NONE_1, out,
     )  # fmt: skip
     return out

@@ -17,8 +17,9 @@ import math
 
 import numpy as np
 
-from bayesgmm.kernels.block_math import BLOCK, FAST, accumulate, log_block, uniform_block
+from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
 
 __all__ = ["allocation_pass"]
@@ -87,18 +88,18 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
 
 
 @compiled
-def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
+def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
     """Add the rows of a block with copies in one component to its sums; returns the copies.
 
     In many columns the other rows are left out first, into `chosen` (D + 1, block).
     """
     n_features = y.shape[0]
-    if diagonal or n_features < _FEW:
+    if row_model.diagonal or n_features < _FEW:
         count = 0.0
         for b in range(n):
             count += copies[b]
         if count > 0.0:
-            accumulate(y, copies, n, diagonal, centred, total, outer)
+            add_block(row_model, y, copies, n, centred, total, outer)
         return count
     m, count = np.int64(0), 0.0  # a literal would be compiled on its own
     places, weight = centred[0], chosen[n_features]
@@ -111,7 +112,7 @@ def _add_rows(y, copies, n, diagonal, chosen, centred, total, outer):
         for i in range(m):
             chosen[d, i] = y[d, int(places[i])]
     if m > 0:
-        accumulate(chosen[:n_features], weight, m, diagonal, centred, total, outer)
+        add_block(row_model, chosen[:n_features], weight, m, centred, total, outer)
     return count
 
 
@@ -123,7 +124,7 @@ def allocation_pass(
     log_norm,
     means,
     scaling,
-    diagonal,
+    row_model,
     want_likelihood,
     watched,
     counts,
@@ -140,7 +141,7 @@ def allocation_pass(
     Parameters
     ----------
     rng : numpy.random.Generator
-    features, row_weights, log_norm, means, scaling, diagonal
+    features, row_weights, log_norm, means, scaling, row_model
         As in `kernels.row_pass.mixture_pass`.
     want_likelihood : bool
     watched : int
@@ -166,7 +167,7 @@ def allocation_pass(
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
+        weigh_block(features, start, n, log_norm, means, scaling, row_model,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
         _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
@@ -176,7 +177,7 @@ def allocation_pass(
         if component.shape[0] > 0:
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r)
         for k in range(n_components):
-            counts[k] += _add_rows(y[k], allocated[k], n, diagonal, chosen, centred, sums[k], outers[k])
+            counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:
                 place = k
     return ratio, log_likelihood, place

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = ["BLOCK_BYTES", "RowBlock", "as_merge", "blocks_of_draws", "blocks_of_rows", "responsibilities_of_draws"]
@@ -27,7 +28,7 @@ BLOCK_BYTES = 40_000_000
 
 
 @compiled
-def _fill(features, weights, means, scaling, diagonal, out, log_density):
+def _fill(features, weights, means, scaling, row_model, out, log_density):
     """out[s] = responsibilities (N, K) of draw s; log_density[s] = log density of the rows, or length 0."""
     n_rows = features.shape[1]
     log_norm = np.empty(weights.shape[1])
@@ -35,12 +36,12 @@ def _fill(features, weights, means, scaling, diagonal, out, log_density):
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3,
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3,
                      log_density[s] if log_density.shape[0] else none, out[s])  # fmt: skip
 
 
 def responsibilities_of_draws(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool, log_density: Array | None = None
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, log_density: Array | None = None
 ) -> Array:
     """Responsibilities of each row under each draw.
 
@@ -49,7 +50,7 @@ def responsibilities_of_draws(
     rows : array (N, D)
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; `scaling` holds inverse Cholesky factors.
-    diagonal : bool
+    row_model : RowModel
     log_density : array (S, N), optional
         Filled with the log density of each row.
 
@@ -62,7 +63,7 @@ def responsibilities_of_draws(
     >>> import numpy as np
     >>> from bayesgmm.kernels.draw_blocks import responsibilities_of_draws
     >>> two = np.array([[[-1.0], [1.0]]])
-    >>> responsibilities_of_draws(np.zeros((1, 1)), np.array([[0.3, 0.7]]), two, np.ones((1, 2, 1, 1)), diagonal=True)
+    >>> responsibilities_of_draws(np.zeros((1, 1)), np.array([[0.3, 0.7]]), two, np.ones((1, 2, 1, 1)), row_model=True)
     array([[[0.3, 0.7]]])
     """
     features = np.ascontiguousarray(rows.T, dtype=np.float64)
@@ -71,7 +72,7 @@ def responsibilities_of_draws(
     density = np.empty((0, 0)) if log_density is None else log_density
 
     def work(s: slice) -> None:
-        _fill(features, weights[s], means[s], scaling[s], diagonal, out[s], density[s] if len(density) else density)
+        _fill(features, weights[s], means[s], scaling[s], row_model, out[s], density[s] if len(density) else density)
 
     over_threads(work, n_draws)
     return out
@@ -100,14 +101,14 @@ def _merged(r: Array, merge: IntArray | None) -> Array:
 
 
 def blocks_of_rows(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool, merge: IntArray | None = None,
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, merge: IntArray | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[RowBlock]:  # fmt: skip
     """Walk over blocks of rows, with all draws of each.
 
     Parameters
     ----------
-    rows, weights, means, scaling, diagonal
+    rows, weights, means, scaling, row_model
         As in `responsibilities_of_draws`.
     merge : int array (K,), optional
         From `as_merge`.
@@ -123,12 +124,12 @@ def blocks_of_rows(
     for start in range(0, len(rows), n_block):
         where = slice(start, min(start + n_block, len(rows)))
         density = np.empty((len(weights), where.stop - where.start))
-        r = responsibilities_of_draws(rows[where], weights, means, scaling, diagonal=diagonal, log_density=density)
+        r = responsibilities_of_draws(rows[where], weights, means, scaling, row_model=row_model, log_density=density)
         yield where, _merged(r, merge), density
 
 
 def blocks_of_draws(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool, merge: IntArray | None = None,
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, merge: IntArray | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[slice, Array]]:  # fmt: skip
     """Walk over blocks of draws, with all rows of each; arguments as in `blocks_of_rows`.
@@ -141,5 +142,5 @@ def blocks_of_draws(
     n_block = max(1, block_bytes // (8 * weights.shape[1] * max(1, len(rows))))
     for start in range(0, len(weights), n_block):
         where = slice(start, min(start + n_block, len(weights)))
-        r = responsibilities_of_draws(rows, weights[where], means[where], scaling[where], diagonal=diagonal)
+        r = responsibilities_of_draws(rows, weights[where], means[where], scaling[where], row_model=row_model)
         yield where, _merged(r, merge)

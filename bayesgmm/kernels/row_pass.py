@@ -16,31 +16,17 @@ and cached on disk; numba does not notice that a *called* function in another fi
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from bayesgmm.kernels.block_math import BLOCK, FAST, accumulate, exp_block, log_block, whiten
+from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.row_model import add_block, log_density_block, log_normalizers
 
-__all__ = ["component_log_densities", "log_normalizers", "mixture_pass", "weigh_block"]
-
-LOG_2PI = math.log(2.0 * math.pi)
-
-
-@compiled
-def log_normalizers(log_weights, scaling, out):
-    """out[k] = log weight_k + log det scaling_k - D/2 log(2 pi)."""
-    n_components, n_features = scaling.shape[0], scaling.shape[1]
-    for k in range(n_components):
-        total = log_weights[k] - 0.5 * n_features * LOG_2PI
-        for d in range(n_features):
-            total += math.log(scaling[k, d, d])
-        out[k] = total
+__all__ = ["component_log_densities", "mixture_pass", "weigh_block"]
 
 
 @compiled(fastmath=FAST)
-def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred, y, r, highest, total, buffer, bits):
+def weigh_block(features, start, n, log_norm, means, scaling, row_model, centred, y, r, highest, total, buffer, bits):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
     ``r[k, b] = exp(log_norm[k] - |y[k, :, b]|^2 / 2 - highest[b])`` and `total` sums it over components.
@@ -48,18 +34,13 @@ def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred,
     n_components = means.shape[0]
     for k in range(n_components):
         rk = r[k]
-        whiten(features, start, n, means[k], scaling[k], diagonal, centred, y[k], rk)
-        c = log_norm[k]
+        log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y[k], rk)
         if k == 0:
             for b in range(n):
-                v = c - 0.5 * rk[b]
-                rk[b] = v
-                highest[b] = v
+                highest[b] = rk[b]
         else:
             for b in range(n):
-                v = c - 0.5 * rk[b]
-                rk[b] = v
-                highest[b] = v if v > highest[b] else highest[b]
+                highest[b] = rk[b] if rk[b] > highest[b] else highest[b]
     for b in range(n):
         total[b] = 0.0
     for k in range(n_components):
@@ -73,7 +54,7 @@ def weigh_block(features, start, n, log_norm, means, scaling, diagonal, centred,
 
 @compiled(fastmath=FAST)
 def mixture_pass(
-    features, row_weights, log_norm, means, scaling, diagonal,
+    features, row_weights, log_norm, means, scaling, row_model,
     counts, sums, outers, log_density, responsibilities,
 ):  # fmt: skip
     """One pass over the rows; returns the weighted log-likelihood.
@@ -85,7 +66,7 @@ def mixture_pass(
     log_norm : (K,) from `log_normalizers`.
     means : (K, D).
     scaling : (K, D, D) lower-triangular inverse Cholesky factors of the covariances.
-    diagonal : bool; True reads only the diagonal of `scaling`.
+    row_model : RowModel; what the density of a row given its component is.
     counts, sums, outers : (K,), (K, D), (K, D, D) outputs, weighted sums of r, r y and r y y' (lower
         triangle). Length 0 in `counts` means that no statistics are wanted.
     log_density : (N,) output of the marginal log density of each row, or length 0.
@@ -110,7 +91,7 @@ def mixture_pass(
     log_likelihood = 0.0
     for start in range(0, n_rows, block):
         n = min(block, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
+        weigh_block(features, start, n, log_norm, means, scaling, row_model,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
         log_block(total, log_total, buffer, bits, n)
         for b in range(n):
@@ -136,12 +117,12 @@ def mixture_pass(
                     rk[b] = v
                     acc += v
                 counts[k] += acc
-                accumulate(y[k], rk, n, diagonal, centred, sums[k], outers[k])
+                add_block(row_model, y[k], rk, n, centred, sums[k], outers[k])
     return log_likelihood
 
 
 @compiled(fastmath=FAST)
-def component_log_densities(features, means, scaling, diagonal, out):
+def component_log_densities(features, means, scaling, row_model, out):
     """out[n, k] = log N(x_n; mean_k, covariance_k), without weights; features (D, N), out (N, K)."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
@@ -150,10 +131,10 @@ def component_log_densities(features, means, scaling, diagonal, out):
     block = 128
     y = np.empty((n_features, block))
     centred = np.empty((n_features, block))
-    quadratic = np.empty(block)
+    density = np.empty(block)
     for start in range(0, n_rows, block):
         n = min(block, n_rows - start)
         for k in range(n_components):
-            whiten(features, start, n, means[k], scaling[k], diagonal, centred, y, quadratic)
+            log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y, density)
             for b in range(n):
-                out[start + b, k] = log_norm[k] - 0.5 * quadratic[b]
+                out[start + b, k] = density[b]

@@ -43,11 +43,11 @@ def copy_covariance(g, k, target, source):
 
 
 @compiled
-def copy_component(k, shared, target, source):
+def copy_component(k, own, target, source):
     """Component k of `target` as that of `source`; a shared covariance is left alone."""
     target.weights[k] = source.weights[k]
     put(target.means[k], source.means[k])
-    if not shared:
+    if own:
         copy_covariance(k, k, target, source)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import add, compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = [
@@ -27,18 +28,18 @@ _ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are h
 
 
 @compiled
-def add_log_likelihoods(features, row_weights, log_weights, means, scaling, diagonal, out):
+def add_log_likelihoods(features, row_weights, log_weights, means, scaling, row_model, out):
     """out[s] += weighted log-likelihood of the rows under draw s."""
     log_norm = np.empty(log_weights.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(log_weights.shape[0]):
         log_normalizers(log_weights[s], scaling[s], log_norm)
-        out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+        out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model,
                                none, none2, none3, none, none2)  # fmt: skip
 
 
 @compiled
-def _pointwise(features, weights, means, scaling, diagonal, out):
+def _pointwise(features, weights, means, scaling, row_model, out):
     """out[s, n] = log density of row n under draw s."""
     n_components = weights.shape[1]
     log_norm = np.empty(n_components)
@@ -46,11 +47,13 @@ def _pointwise(features, weights, means, scaling, diagonal, out):
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, out[s], none2)
+        mixture_pass(
+            features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, out[s], none2
+        )
 
 
 @compiled
-def _responsibilities(features, weights, means, scaling, diagonal, total):
+def _responsibilities(features, weights, means, scaling, row_model, total):
     """Add each draw's responsibilities (N, K) to total."""
     n_components, n_rows = weights.shape[1], features.shape[1]
     log_norm = np.empty(n_components)
@@ -59,12 +62,12 @@ def _responsibilities(features, weights, means, scaling, diagonal, total):
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, none, buffer)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, buffer)
         add(total, buffer)
 
 
 @compiled
-def _predictive(features, weights, means, scaling, diagonal, highest, total):
+def _predictive(features, weights, means, scaling, row_model, highest, total):
     """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
     n_components, n_rows = weights.shape[1], features.shape[1]
     log_norm = np.empty(n_components)
@@ -73,7 +76,7 @@ def _predictive(features, weights, means, scaling, diagonal, highest, total):
     none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal,
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model,
                      np.empty(0), none2, none3, density, none2)  # fmt: skip
         for n in range(n_rows):
             v = density[n]
@@ -96,7 +99,7 @@ def _blocks(rows: Array) -> Iterator[tuple[slice, Array]]:
 
 
 def pointwise_log_density(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """Log density of each row under each draw.
 
@@ -105,8 +108,8 @@ def pointwise_log_density(
     rows : array (N, D)
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; `scaling` holds inverse Cholesky factors.
-    diagonal : bool
-        Whether every covariance is diagonal.
+    row_model : RowModel
+        The density of a row given its component.
 
     Returns
     -------
@@ -114,12 +117,12 @@ def pointwise_log_density(
     """
     features = _feature_major(rows)
     out = np.empty((len(weights), features.shape[1]))
-    over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], diagonal, out[s]), len(weights))
+    over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], row_model, out[s]), len(weights))
     return out
 
 
 def mean_responsibilities(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
     out = np.empty((len(rows), weights.shape[1]))
@@ -127,7 +130,7 @@ def mean_responsibilities(
 
         def work(s: slice, features: Array = features) -> Array:
             total = np.zeros((features.shape[1], weights.shape[1]))
-            _responsibilities(features, weights[s], means[s], scaling[s], diagonal, total)
+            _responsibilities(features, weights[s], means[s], scaling[s], row_model, total)
             return total
 
         total = np.sum(over_threads(work, len(weights)), axis=0)
@@ -136,33 +139,33 @@ def mean_responsibilities(
 
 
 def predictive_log_density(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
     out = np.empty(len(rows))
     for where, features in _blocks(rows):
-        out[where] = _predictive_of_block(features, weights, means, scaling, diagonal)
+        out[where] = _predictive_of_block(features, weights, means, scaling, row_model)
     return out
 
 
-def _predictive_of_block(features: Array, weights: Array, means: Array, scaling: Array, diagonal: bool) -> Array:
+def _predictive_of_block(features: Array, weights: Array, means: Array, scaling: Array, row_model: RowModel) -> Array:
     def work(s: slice) -> Array:
         highest, total = np.full(features.shape[1], -np.inf), np.zeros(features.shape[1])
-        _predictive(features, weights[s], means[s], scaling[s], diagonal, highest, total)
+        _predictive(features, weights[s], means[s], scaling[s], row_model, highest, total)
         return highest + np.log(total)
 
     return np.logaddexp.reduce(over_threads(work, len(weights)), axis=0) - np.log(len(weights))
 
 
 def total_log_likelihood(
-    rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, diagonal: bool = False
+    rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
     log_weights, out = np.log(weights), np.zeros(len(weights))
     for where, features in _blocks(rows):
 
         def work(s: slice, where: slice = where, features: Array = features) -> None:
-            add_log_likelihoods(features, row_weights[where], log_weights[s], means[s], scaling[s], diagonal, out[s])
+            add_log_likelihoods(features, row_weights[where], log_weights[s], means[s], scaling[s], row_model, out[s])
 
         over_threads(work, len(weights))
     return out

@@ -8,7 +8,7 @@ from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import invert
 from bayesgmm.kernels.triangular import multiply_lower
 
-__all__ = ["draw_inverse_wishart", "refresh_wishart"]
+__all__ = ["draw_inverse_wishart", "log_wishart_constant", "refresh_wishart"]
 
 
 @compiled
@@ -79,3 +79,13 @@ def refresh_wishart(rng, times, nu, root, scaling, precision, spare, out):
                 else:
                     out[j, i] = total / out[j, j]
     return True
+
+
+@compiled
+def log_wishart_constant(nu, root):
+    """Log normaliser of the inverse-Wishart(nu, R R'), from the diagonal of R, (D,)."""
+    d = root.shape[0]
+    value = -0.5 * nu * d * math.log(2.0) - 0.25 * d * (d - 1.0) * math.log(math.pi)
+    for i in range(d):
+        value += nu * math.log(root[i]) - math.lgamma(0.5 * (nu - i))
+    return value

@@ -27,7 +27,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.model.structure import Structure
 
-__all__ = ["MixturePrior", "ResolvedPrior", "lkj_log_constant", "log_probability_empty"]
+__all__ = ["MixturePrior", "ResolvedPrior", "log_probability_empty"]
 
 Array = NDArray[np.float64]
 
@@ -206,15 +206,6 @@ class ResolvedPrior:
                     f"no component sd can fall below {self.scale[j] * self.step[j] / math.sqrt(12):.4g}"
                 )
         return "\n".join(lines)
-
-
-def lkj_log_constant(n_features: int, eta: float) -> float:
-    """Log normalising constant of the LKJ(eta) density of a (D, D) correlation matrix (Lewandowski et al. 2009)."""
-    k = np.arange(1, n_features)
-    d = n_features
-    return float(
-        (d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k)))
-    )
 
 
 def log_probability_empty(n_rows: float, n_components: int, n_empty: int, concentration: float) -> float:

@@ -31,7 +31,8 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.params import in_order
@@ -90,7 +91,7 @@ def relabel(
     means: Array,
     scaling: Array,
     *,
-    diagonal: bool = False,
+    row_model: RowModel = NORMAL,
     row_weights: Array | None = None,
     start: int | None = None,
     max_rows: int = 3000,
@@ -104,8 +105,8 @@ def relabel(
     rows : array (N, D), in the units of the draws
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         The draws of all chains; `scaling` holds inverse lower Cholesky factors of the covariances.
-    diagonal : bool
-        The covariances are diagonal.
+    row_model : RowModel
+        The density of a row given its component.
     row_weights : array (N,), optional
     start : int, optional
         Draw whose labels the reference starts from; by default the one of highest likelihood.
@@ -152,7 +153,7 @@ def relabel(
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
 
     def draws(s: slice) -> Inputs:
-        return features, used, weights[s], means[s], scaling[s], diagonal
+        return features, used, weights[s], means[s], scaling[s], row_model
 
     if start is None:
         log_likelihood = np.empty(n_draws)
@@ -166,7 +167,7 @@ def relabel(
     some = np.append(evenly_spaced(n_draws, n_first), start)
     held = np.empty((len(some), len(index), n_components))
     over_threads(
-        lambda s: _hold(features, used, weights[some[s]], means[some[s]], scaling[some[s]], diagonal, held[s]),
+        lambda s: _hold(features, used, weights[some[s]], means[some[s]], scaling[some[s]], row_model, held[s]),
         len(some),
     )
     _, reference, _, _ = _search(
@@ -243,49 +244,49 @@ def _alternatives(n_components: int) -> IntArray:
 
 
 @compiled
-def _responsibilities(features, row_weights, weights, means, scaling, diagonal, out):
+def _responsibilities(features, row_weights, weights, means, scaling, row_model, out):
     """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
     log_norm = np.empty(weights.shape[0])
     log_normalizers(np.log(weights), scaling, log_norm)
     return mixture_pass(
-        features, row_weights, log_norm, means, scaling, diagonal,
+        features, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,
     )  # fmt: skip
 
 
 @compiled
-def _hold(features, row_weights, weights, means, scaling, diagonal, out):
+def _hold(features, row_weights, weights, means, scaling, row_model, out):
     """Responsibilities of every draw (S, n, K)."""
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, out[s])
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, out[s])
 
 
 @compiled
-def _log_likelihoods(features, row_weights, weights, means, scaling, diagonal, out):
+def _log_likelihoods(features, row_weights, weights, means, scaling, row_model, out):
     """Weighted log-likelihood of every draw."""
     nowhere = np.empty((0, 0))
     for s in range(weights.shape[0]):
-        out[s] = _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, nowhere)
+        out[s] = _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, nowhere)
 
 
 @compiled
-def _costs(features, row_weights, weights, means, scaling, diagonal, weighted_log_reference, out):
+def _costs(features, row_weights, weights, means, scaling, row_model, weighted_log_reference, out):
     """out[s, j, l] = -sum_i row_weight_i log Q_ij p_il, p the responsibilities of draw s."""
     p = np.empty((features.shape[1], weights.shape[1]))
     transposed = np.ascontiguousarray(weighted_log_reference.T)
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, p)
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, p)
         np.dot(transposed, p, out[s])
     out *= -1.0
 
 
 @compiled
-def _reference(features, row_weights, weights, means, scaling, diagonal, order):
+def _reference(features, row_weights, weights, means, scaling, row_model, order):
     """(n, K) sum over draws of the responsibility of row i in relabelled component j."""
     n_components = weights.shape[1]
     p, out = np.empty((features.shape[1], n_components)), np.zeros((features.shape[1], n_components))
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], diagonal, p)
+        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, p)
         for i in range(p.shape[0]):
             for j in range(n_components):
                 out[i, j] += p[i, order[s, j]]

@@ -1,65 +1,95 @@
-"""Covariance structures: what each lets vary, and how a sum of squares becomes a covariance.
+"""Covariance structures: what each lets vary, and everything that follows from it.
 
-A structure is stated once, as a pattern of free cells of the lower Cholesky factor and whether the
-components share it; its M-step, number of parameters, unconstrained map and prior all follow from that
-pattern. A new structure is a new subclass with a new pattern; no caller changes.
+A structure is a pattern: whether columns may be correlated, whether they have one standard deviation, and whether the
+components share one covariance. Its M-step, unconstrained map, prior, Gibbs update, PyMC variables and number of
+parameters follow from that pattern, here, and compiled code reads the pattern as numbers (`Pattern`), so that a new
+structure is one more record in `STRUCTURES` and no caller changes. One whose parts are not a pattern of free cells (a
+shared orientation, say) is a subclass that overrides what is different.
 
-=========== ================================ =======
-name        free cells of a Cholesky factor  shared
-=========== ================================ =======
-full        lower triangle                   no
-tied        lower triangle                   yes
-diag        diagonal                         no
-spherical   one number on the diagonal       no
-=========== ================================ =======
+=========== ======= ================================ =======
+name        mclust  free cells of a Cholesky factor  shared
+=========== ======= ================================ =======
+full        VVV     lower triangle                   no
+tied        EEE     lower triangle                   yes
+diag        VVI     diagonal                         no
+spherical   VII     one number on the diagonal       no
+EEI         EEI     diagonal                         yes
+=========== ======= ================================ =======
 
-Fraley and Raftery (2002) call these VVV, EEE, VVI and VII.
+The names are scikit-learn's where it has one, else mclust's (Fraley and Raftery 2002); both are understood.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.row_model import RowModel
 
-__all__ = ["COVARIANCE_TYPES", "Structure", "get_structure"]
+__all__ = ["COVARIANCE_TYPES", "STRUCTURES", "Pattern", "Structure", "get_structure"]
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
-class Structure(ABC):
-    """A covariance structure of a Gaussian mixture."""
+class Pattern(NamedTuple):
+    """A structure in D columns, as compiled code takes it."""
 
-    name: ClassVar[str]
-    shared: ClassVar[bool] = False  # one covariance for all components
-    correlated: ClassVar[bool] = False  # off-diagonal cells are free
+    own: int  # 1; 0 where components share a covariance: that of component k is number own * k
+    correlated: bool  # covariances are matrices, with an LKJ prior; else they are variances
+    first: IntArray  # (D,) column from which each row of a Cholesky factor is free
+    variance: IntArray  # (D,) which of the distinct sds each column has
 
-    @abstractmethod
-    def cells(self, n_features: int) -> NDArray[np.int64]:
+
+@dataclass(frozen=True)
+class Structure:
+    """A covariance structure of a Gaussian mixture.
+
+    Parameters
+    ----------
+    name : str
+        ``covariance_type``.
+    mclust : str
+        Its name in mclust.
+    correlated : bool
+        Cells off the diagonal are free.
+    one_sd : bool
+        All columns have one standard deviation.
+    shared : bool
+        One covariance for all components.
+    """
+
+    name: str
+    mclust: str
+    correlated: bool = False
+    one_sd: bool = False
+    shared: bool = False
+
+    # What varies
+
+    def cells(self, n_features: int) -> IntArray:
         """(D, D) index of the free parameter behind each cell of one Cholesky factor; -1 is a fixed zero."""
+        cells = np.full((n_features, n_features), -1, dtype=np.int64)
+        if self.correlated:
+            rows, columns = np.tril_indices(n_features)
+            cells[rows, columns] = np.arange(len(rows))
+        else:
+            np.fill_diagonal(cells, self.variance_of(n_features))
+        return cells
 
-    @abstractmethod
-    def project(self, scatter: Array, counts: Array) -> Array:
-        """Maximum-likelihood covariances (K, D, D) from scatter matrices (K, D, D), sums over `counts` rows (K,)."""
+    def variance_of(self, n_features: int) -> IntArray:
+        """(D,) which of the distinct standard deviations each column has."""
+        return np.zeros(n_features, dtype=np.int64) if self.one_sd else np.arange(n_features)
 
-    @property
-    def diagonal(self) -> bool:
-        """True when every covariance is diagonal, so that the kernel reads diagonals alone."""
-        return not self.correlated
-
-    @property
-    def one_sd(self) -> bool:
-        """True when a component has one standard deviation for all features."""
-        return self.n_standard_deviations(2) == 1
-
-    def row_work(self, n_features: int) -> float:
-        """Multiply-adds, roughly, of one row and component in a pass over the rows."""
-        squares = 2.0 * n_features if self.diagonal else float(n_features**2)
-        return squares + 2.0 * n_features + 20.0
+    def pattern(self, n_features: int) -> Pattern:
+        """The structure in so many columns, for compiled code."""
+        first = np.zeros(n_features, dtype=np.int64) if self.correlated else np.arange(n_features)
+        return Pattern(int(not self.shared), self.correlated, first, self.variance_of(n_features))
 
     def n_matrices(self, n_components: int) -> int:
         """Number of distinct covariance matrices."""
@@ -71,80 +101,107 @@ class Structure(ABC):
 
     def n_standard_deviations(self, n_features: int) -> int:
         """Distinct standard deviations of one covariance matrix."""
-        return len(np.unique(np.diag(self.cells(n_features))))
+        return 1 if self.one_sd else n_features
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the mixture: weights, means and covariances."""
         covariance = self.n_matrices(n_components) * self.n_cells(n_features)
         return n_components - 1 + n_components * n_features + covariance
 
+    # Rows
 
-class Full(Structure):
-    name = "full"
-    correlated = True
+    @property
+    def row_model(self) -> RowModel:
+        """The density of a row given its component, as passes over the rows take it."""
+        return RowModel(diagonal=not self.correlated)
 
-    def cells(self, n_features: int) -> NDArray[np.int64]:
-        cells = np.full((n_features, n_features), -1, dtype=np.int64)
-        rows, columns = np.tril_indices(n_features)
-        cells[rows, columns] = np.arange(len(rows))
-        return cells
+    def row_work(self, n_features: int) -> float:
+        """Multiply-adds, roughly, of one row and component in a pass over the rows."""
+        squares = float(n_features**2) if self.correlated else 2.0 * n_features
+        return squares + 2.0 * n_features + 20.0
 
-    def project(self, scatter: Array, counts: Array) -> Array:
-        return scatter / counts[:, None, None]
+    def matrix_rows(self, counts: Array) -> Array:
+        """(G,) rows behind each distinct covariance, from those of each component (K,)."""
+        return np.array([counts.sum()]) if self.shared else counts
 
-
-class Tied(Full):
-    name = "tied"
-    shared = True
-
-    def project(self, scatter: Array, counts: Array) -> Array:
-        pooled = scatter.sum(axis=0) / counts.sum()
-        return np.broadcast_to(pooled, scatter.shape).copy()
-
-
-class Diagonal(Structure):
-    name = "diag"
-
-    def cells(self, n_features: int) -> NDArray[np.int64]:
-        cells = np.full((n_features, n_features), -1, dtype=np.int64)
-        np.fill_diagonal(cells, np.arange(n_features))
-        return cells
+    # Maximum likelihood
 
     def project(self, scatter: Array, counts: Array) -> Array:
-        return _with_diagonal(np.diagonal(scatter, axis1=1, axis2=2) / counts[:, None])
+        """Maximum-likelihood covariances (K, D, D) from scatter matrices (K, D, D), sums over `counts` rows (K,)."""
+        k, d, _ = scatter.shape
+        if self.shared:
+            scatter, counts = scatter.sum(axis=0, keepdims=True), self.matrix_rows(counts)
+        out = scatter / counts[:, None, None]
+        if not self.correlated:
+            variances = np.diagonal(out, axis1=1, axis2=2)
+            if self.one_sd:
+                variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
+            out = np.zeros_like(out)
+            out.reshape(len(out), -1)[:, :: d + 1] = variances
+        return np.broadcast_to(out, (k, d, d)).copy() if self.shared else out
+
+    # Prior, in terms of sds and correlations
+
+    def log_prior_constant(self, n_features: int, eta: float) -> float:
+        """Log normaliser of the density of one matrix's correlations, LKJ(eta) (Lewandowski, Kurowicka, Joe 2009)."""
+        if not self.correlated:
+            return 0.0
+        k, d = np.arange(1, n_features), n_features
+        each = 0.5 * k * np.log(np.pi) + gammaln(eta + 0.5 * (d - 1 - k))
+        return float((d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(each))
+
+    def log_jacobian_powers(self, n_features: int) -> Array:
+        """(D,) p with log |d(sds, correlation cells) / d(free cells, logarithms of the diagonal)| = p' log diag(M) at
+        M = M0 T, T = 1; see `model.density.density`."""
+        if self.correlated:
+            return np.arange(1.0, n_features + 1.0)
+        return (np.arange(n_features) < self.n_standard_deviations(n_features)).astype(float)
+
+    # What the PyMC model says
+
+    @property
+    def sd_dims(self) -> tuple[str, ...]:
+        """Dimensions of the standard deviations."""
+        return ("component",) * (not self.shared) + ("feature",) * (not self.one_sd)
+
+    @property
+    def correlation_dims(self) -> tuple[str, ...]:
+        """Dimensions of the correlation factors; none where columns are not correlated."""
+        return (*("component",) * (not self.shared), "feature", "feature_bis") if self.correlated else ()
+
+    def distinct(self, values: Array) -> Array:
+        """Of values (K, ...) those of the distinct covariances, as the PyMC model has them."""
+        return values[0] if self.shared else values
+
+    def distinct_sds(self, sds: Array) -> Array:
+        """Of standard deviations (K, D) the distinct ones, of dimensions `sd_dims`."""
+        return self.distinct(sds[:, 0] if self.one_sd else sds)
 
 
-class Spherical(Structure):
-    name = "spherical"
-
-    def cells(self, n_features: int) -> NDArray[np.int64]:
-        cells = np.full((n_features, n_features), -1, dtype=np.int64)
-        np.fill_diagonal(cells, 0)
-        return cells
-
-    def project(self, scatter: Array, counts: Array) -> Array:
-        variances = np.trace(scatter, axis1=1, axis2=2) / (counts * scatter.shape[1])
-        return _with_diagonal(np.broadcast_to(variances[:, None], scatter.shape[:2]))
-
-
-def _with_diagonal(variances: Array) -> Array:
-    """Covariances (K, D, D) with these variances (K, D) and nothing beside the diagonal."""
-    k, d = variances.shape
-    out = np.zeros((k, d, d))
-    out.reshape(k, -1)[:, :: d + 1] = variances
-    return out
-
-
-_STRUCTURES = {s.name: s for s in (Full(), Tied(), Diagonal(), Spherical())}
-COVARIANCE_TYPES = tuple(_STRUCTURES)
+STRUCTURES = (
+    Structure("full", "VVV", correlated=True),
+    Structure("tied", "EEE", correlated=True, shared=True),
+    Structure("diag", "VVI"),
+    Structure("spherical", "VII", one_sd=True),
+    Structure("EEI", "EEI", shared=True),
+)
+COVARIANCE_TYPES = tuple(s.name for s in STRUCTURES)
+_BY_NAME = {name: s for s in STRUCTURES for name in (s.name, s.mclust)}
 
 
 def get_structure(covariance_type: str | Structure) -> Structure:
-    """The structure of that name; an `InputError` lists the known ones."""
+    """The structure of that name, scikit-learn's or mclust's; an `InputError` lists the known ones.
+
+    >>> get_structure("VVI").name
+    'diag'
+    """
     if isinstance(covariance_type, Structure):
         return covariance_type
     try:
-        return _STRUCTURES[covariance_type]
+        return _BY_NAME[covariance_type]
     except (KeyError, TypeError):
         known = ", ".join(repr(name) for name in COVARIANCE_TYPES)
-        raise InputError(f"covariance_type={covariance_type!r} is unknown; use one of {known}.") from None
+        others = ", ".join(s.mclust for s in STRUCTURES if s.mclust != s.name)
+        raise InputError(
+            f"covariance_type={covariance_type!r} is unknown; use one of {known}, or mclust's {others}."
+        ) from None

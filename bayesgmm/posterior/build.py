@@ -58,12 +58,12 @@ def build_tree(
     n_values = len(weights) * table.n_rows
     stored = log_likelihood and n_values <= MAX_LOG_LIKELIHOOD
     if stored:
-        pointwise = pointwise_log_density(table.standardized, weights, means, scaling, diagonal=structure.diagonal)
+        pointwise = pointwise_log_density(table.standardized, weights, means, scaling, row_model=structure.row_model)
         pointwise -= jacobian
         pointwise *= table.weights  # as in `build_model`: LOO and WAIC see each row with its weight
     total = (draws.log_likelihood(table, structure) if total is None else total).ravel()
     relabelling = relabel(
-        table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights,
+        table.standardized, weights, means, scaling, row_model=structure.row_model, row_weights=table.weights,
         start=int(np.argmax(total)),
     )  # fmt: skip
 

@@ -82,7 +82,7 @@ def outlier_score(
     n_block = max(1, BLOCK_BYTES // (8 * len(a.weights)))
     for start in range(0, len(values), n_block):
         where = slice(start, start + n_block)
-        each = pointwise_log_density(a.to_model(values[where]), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+        each = pointwise_log_density(a.to_model(values[where]), a.weights, a.means, a.scaling, row_model=a.row_model)
         log_density[where] = logsumexp(each, axis=0) - np.log(len(each))
         bounds[:, where] = np.quantile(each, tails, axis=0, overwrite_input=True)
     log_density -= a.log_jacobian
@@ -104,5 +104,5 @@ def outlier_score(
 
 
 def _predictive(values: np.ndarray[Any, np.dtype[np.float64]], a: PosteriorArrays) -> Any:
-    out = predictive_log_density(a.to_model(values), a.weights, a.means, a.scaling, diagonal=a.diagonal)
+    out = predictive_log_density(a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model)
     return out - a.log_jacobian

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import logsumexp, ndtr, ndtri
+from scipy.special import logsumexp
 
 from bayesgmm.errors import InputError, check_ci_prob, check_count
+from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.posterior.tree import posterior_arrays
@@ -93,7 +94,7 @@ class PredictiveDistribution:
         x = np.atleast_1d(np.asarray(values, dtype=np.float64))
         w, m, s = self._flat(a)
         return np.concatenate(
-            [ndtr((part[:, None] - m) / s) @ w for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)]
+            [NORMAL.cdf((part[:, None] - m) / s) @ w for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)]
         )
 
     def quantile(self, q: float | Sequence[float]) -> pd.DataFrame:
@@ -119,7 +120,7 @@ class PredictiveDistribution:
         k = self.weights.shape[1]
         flat = rng.choice(self.weights.size, size=n_samples, p=self.weights.ravel() / self.weights.sum())
         s, c = flat // k, flat % k
-        noise = rng.standard_normal((n_samples, len(self.features)))
+        noise = NORMAL.noise(rng, n_samples, len(self.features))
         rows = self.means[s, c] + np.einsum("nij,nj->ni", self._factors[s, c], noise)
         return pd.DataFrame(rows, columns=list(self.features))
 
@@ -159,7 +160,7 @@ class PredictiveDistribution:
 
     def _quantile(self, a: int, q: float) -> float:
         w, m, s = self._flat(a)
-        at = m[w > 0.0] + ndtri(q) * s[w > 0.0]
+        at = m[w > 0.0] + NORMAL.quantile(q) * s[w > 0.0]
         low, high = float(at.min()), float(at.max())  # the mixture's quantile lies among its components'
         if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
             return low
@@ -167,7 +168,12 @@ class PredictiveDistribution:
         # Rounding may put the ends on the wrong side by an ulp.
         margin = 1e-9 * (high - low)
         return float(
-            brentq(lambda x: ndtr((x - m) / s) @ w - q * total, low - margin, high + margin, xtol=1e-12 * (high - low))
+            brentq(
+                lambda x: NORMAL.cdf((x - m) / s) @ w - q * total,
+                low - margin,
+                high + margin,
+                xtol=1e-12 * (high - low),
+            )
         )
 
     def _values(self, rows: Any) -> Array:

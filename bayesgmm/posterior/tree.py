@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import in_order, inverse_cholesky
 from bayesgmm.model.structure import get_structure
@@ -94,7 +95,7 @@ class PosteriorArrays:
     scaling: Array  # (S, K, D, D) inverses of cholesky
     center: Array  # (D,)
     scale: Array  # (D,)
-    diagonal: bool
+    row_model: RowModel
 
     @property
     def log_jacobian(self) -> float:
@@ -119,7 +120,7 @@ def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
         scaling=inverse_cholesky(cholesky),
         center=center,
         scale=scale,
-        diagonal=get_structure(draws.covariance_type).diagonal,
+        row_model=get_structure(draws.covariance_type).row_model,
     )
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayesgmm as bg
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
@@ -28,7 +29,7 @@ def kernel(rows: np.ndarray, params: MixtureParams) -> tuple[float, np.ndarray, 
     log_norm, density, r = np.empty(k), np.empty(n), np.empty((n, k))
     log_normalizers(np.log(params.weights), params.scaling, log_norm)
     total = mixture_pass(np.ascontiguousarray(rows.T), np.ones(n), log_norm, np.array(params.means), params.scaling,
-                         False, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), density, r)  # fmt: skip
+                         NORMAL, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), density, r)  # fmt: skip
     return total, density, r
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import total_log_likelihood
 from bayesgmm.model.draws import Sample
@@ -42,7 +43,7 @@ def no_bins(n_features: int) -> Bins:
     return Bins(np.empty((n_features, 0)), np.empty(0))
 
 
-def fit_bins(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[Sample]) -> Bins:
+def fit_bins(rows: Array, row_weights: Array, row_model: RowModel, samples: Sequence[Sample]) -> Bins:
     """The widest bins that do for the draws of each mode; none if that leaves few of the rows (N, D) in each."""
     some, exact = [_some(s) for s in samples[:_MODES]], list[Array]()
     width = _WIDTH * np.mean([_mean_sds(s) for s in some], axis=0)
@@ -50,8 +51,8 @@ def fit_bins(rows: Array, row_weights: Array, diagonal: bool, samples: Sequence[
         means, sums = _gathered(rows, row_weights, width)
         if len(sums) * _FEW > len(rows):
             break
-        exact = exact or [_log_likelihoods(rows, row_weights, diagonal, s) for s in some]
-        off = [a - _log_likelihoods(means, sums, diagonal, s) for a, s in zip(exact, some, strict=True)]
+        exact = exact or [_log_likelihoods(rows, row_weights, row_model, s) for s in some]
+        off = [a - _log_likelihoods(means, sums, row_model, s) for a, s in zip(exact, some, strict=True)]
         spread = math.sqrt(np.mean([a.var() for a in off]))
         if spread < 1.5 * _TOLERATED:
             return Bins(np.ascontiguousarray(means.T), sums)
@@ -70,11 +71,11 @@ def _mean_sds(sample: Sample) -> Array:
     return (sample.weights[:, :, None] * sds).sum(axis=1).mean(axis=0)
 
 
-def _log_likelihoods(rows: Array, row_weights: Array, diagonal: bool, sample: Sample) -> Array:
+def _log_likelihoods(rows: Array, row_weights: Array, row_model: RowModel, sample: Sample) -> Array:
     k, d = sample.means.shape[1:]
     scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (len(sample.weights), k, d, d))
     weights, means, scaling = (np.ascontiguousarray(a) for a in (sample.weights, sample.means, scaling))
-    return total_log_likelihood(rows, row_weights, weights, means, scaling, diagonal=diagonal)
+    return total_log_likelihood(rows, row_weights, weights, means, scaling, row_model=row_model)
 
 
 def _gathered(rows: Array, row_weights: Array, width: Array) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ import numpy as np
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import factor, invert, rounding_removed
 from bayesgmm.kernels.wishart import draw_inverse_wishart, refresh_wishart
-from bayesgmm.model.density.natural import log_prior_covariance
+from bayesgmm.model.density.natural import log_prior_covariance, squares_by_variance
 from bayesgmm.model.density.prior_density import log_sd_prior
 
 __all__ = ["before_data", "update_covariance"]
@@ -83,14 +83,12 @@ def before_data(prior, n, scatter):
         for i in range(d):
             scale[i] = _usual_scale(prior.scale[i], scatter[i, i], n, rich)
         return nu, scale
-    rows = n * d if prior.one_sd else n
+    square = squares_by_variance(prior, scatter)
+    rows = n * (d // len(square))
     rich = rows >= _RICH
-    total = 0.0
     for i in range(d):
-        total += scatter[i, i]
-    for i in range(d):
-        square = total if prior.one_sd else scatter[i, i]
-        scale[i] = _usual_scale(prior.scale[0 if prior.one_sd else i], square, rows, rich)
+        j = prior.variance[i]
+        scale[i] = _usual_scale(prior.scale[j], square[j], rows, rich)
     return 0.0 if rich else prior.shape, scale
 
 
@@ -105,19 +103,15 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
     d = scatter.shape[0]
     if prior.correlated:
         return 1, _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling)
-    n_variances = 1 if prior.one_sd else d
-    accepted = 0
+    square = squares_by_variance(prior, scatter)
+    n_variances, accepted = len(square), 0
+    rows = n * (d // n_variances)
+    rich = rows >= _RICH
+    shape = 0.0 if rich else prior.shape
     for j in range(n_variances):
-        square = 0.0
-        for i in range(d):
-            if prior.one_sd or i == j:
-                square += scatter[i, i]
-        rows = n * d if prior.one_sd else n
         old = cholesky[j, j] * cholesky[j, j]
-        rich = rows >= _RICH
-        shape = 0.0 if rich else prior.shape
-        scale = _scale_before_data(rng, prior.scale[j], square, rows, rich)
-        new = (scale + 0.5 * square) / rng.standard_gamma(shape + 0.5 * rows)
+        scale = _scale_before_data(rng, prior.scale[j], square[j], rows, rich)
+        new = (scale + 0.5 * square[j]) / rng.standard_gamma(shape + 0.5 * rows)
         if not 0.0 < new < math.inf:
             continue
         gain = _log_correction_variance(prior, j, shape, scale, new, prior.floor[j])
@@ -125,7 +119,7 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
         if math.log(rng.random()) < gain:
             accepted += 1
             for i in range(d):
-                if prior.one_sd or i == j:
+                if prior.variance[i] == j:
                     cholesky[i, i] = math.sqrt(new)
                     scaling[i, i] = 1.0 / cholesky[i, i]
                     latent[i, i] = math.sqrt(new - prior.floor[j])

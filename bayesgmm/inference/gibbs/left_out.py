@@ -88,7 +88,7 @@ def bridge_repair(
     root = np.random.SeedSequence(random_seed)
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
-        log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), diagonal=structure.diagonal)
+        log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), row_model=structure.row_model)
         log_density = (log_density - float(np.log(table.scale).sum())) * table.weights[rows]
         finish()
         starts = _Starts.of(table, structure, prior, posterior)
@@ -202,7 +202,7 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
         w, mean, _, cholesky = (a.reshape(-1, *a.shape[2:]) for a in kept)
         scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(w), k, d, d)).copy()
         density = pointwise_log_density(
-            table.standardized[row : row + 1], w, mean, scaling, diagonal=problem.structure.diagonal
+            table.standardized[row : row + 1], w, mean, scaling, row_model=problem.structure.row_model
         )
         out[part] = density.reshape(-1, n_sweeps)
     return (out - float(np.log(table.scale).sum())) * table.weights[row]

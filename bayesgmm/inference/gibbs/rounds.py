@@ -56,7 +56,7 @@ class Round:
 
 def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.SeedSequence) -> float:
     """The largest share of a covariance's rows to replace at a time that is accepted often enough, by short trials."""
-    if not problem.structure.correlated:
+    if not problem.packed.correlated:
         return 1.0
     none = Jumps.none(*start.means.shape)
     for share in _REFRESH:

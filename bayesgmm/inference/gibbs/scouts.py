@@ -103,11 +103,9 @@ def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.ran
     means, covariances = np.empty((extra, d)), np.empty((extra, d, d))
     work = np.empty((4, d, d))
     for j in range(extra):
-        if problem.structure.shared:
-            covariances[j] = params.covariances[0]
-        draw_prior_component(rng, problem.packed, means[j], *work, not problem.structure.shared)
-        if not problem.structure.shared:
-            covariances[j] = work[1] @ work[1].T
+        own = problem.packed.own > 0
+        draw_prior_component(rng, problem.packed, means[j], *work, own)
+        covariances[j] = work[1] @ work[1].T if own else params.covariances[0]
     small = 1.0 / (problem.table.weights.sum() + 1.0)
     weights = np.concatenate([params.weights, np.full(extra, small)])
     return MixtureParams(
@@ -124,10 +122,10 @@ def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
     rows = evenly_spaced(problem.table.n_rows, _ORDERING_ROWS)
     order = relabel(
-        problem.table.standardized[rows], weights, means, scaling, diagonal=problem.structure.diagonal,
+        problem.table.standardized[rows], weights, means, scaling, row_model=problem.structure.row_model,
         row_weights=problem.table.weights[rows],
     )  # fmt: skip
-    if not problem.structure.shared:
+    if problem.packed.own:
         latent, cholesky = order.apply(latent), order.apply(cholesky)
     return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
 
@@ -139,14 +137,14 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
     """
     k, d = samples[0].means.shape[1:]
     cuts = np.flatnonzero(np.isneginf(evidence))
-    most = max(_LEAST_CUTS, int(_CUT_NUMBERS // (k * (d * d if problem.structure.correlated else d))))
+    most = max(_LEAST_CUTS, int(_CUT_NUMBERS // (k * (d * d if problem.packed.correlated else d))))
     if len(cuts) > most:
         table, value = problem.table, np.empty(len(cuts))
         for i, cut in enumerate(cuts.tolist()):
             some = evenly_spaced(len(samples[cut].weights), _COMPARED)
             w, m, scaling = _with_scaling(Sample(*(a[some] for a in samples[cut])))
             value[i] = total_log_likelihood(
-                table.standardized, table.weights, w, m, scaling, diagonal=problem.structure.diagonal
+                table.standardized, table.weights, w, m, scaling, row_model=problem.structure.row_model
             ).mean()
         cuts = np.sort(cuts[np.argsort(-value, kind="stable")[:most]])
     return [*np.flatnonzero(~np.isneginf(evidence)).tolist(), *cuts.tolist()]
@@ -184,7 +182,7 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
 
 def _log_density(problem: GibbsProblem, sample: Sample, rows: Array) -> Array:
     """Of each draw, at each row: (S, N)."""
-    return pointwise_log_density(rows, *_with_scaling(sample), diagonal=problem.structure.diagonal)
+    return pointwise_log_density(rows, *_with_scaling(sample), row_model=problem.structure.row_model)
 
 
 def _with_scaling(sample: Sample) -> tuple[Array, Array, Array]:
@@ -216,7 +214,7 @@ def groupings_of(problem: GibbsProblem, library: Sequence[Sample]) -> Groupings:
     for m, sample in enumerate(library):
         some = evenly_spaced(len(sample.weights), _GROUPED_DRAWS)
         weights, means, scaling = _with_scaling(Sample(*(a[some] for a in sample)))
-        r[m] = mean_responsibilities(table.standardized, weights, means, scaling, diagonal=problem.structure.diagonal)
+        r[m] = mean_responsibilities(table.standardized, weights, means, scaling, row_model=problem.structure.row_model)
     odd = _ODD_ROWS / table.n_rows
     r = (1.0 - odd) * r + odd / k
     return Groupings(r, np.log(r))
@@ -238,7 +236,7 @@ def jumps_of(
     if not walks:
         return jumps
     table = problem.table
-    bins = fit_bins(table.standardized, table.weights, problem.structure.diagonal, library)
+    bins = fit_bins(table.standardized, table.weights, problem.structure.row_model, library)
     tries = _TRIES_BY_BINS if len(bins.weights) else 1
     return replace(jumps, bins=bins, walk_steps=_walk_steps(len(bins.weights)), tries=tries)
 

@@ -20,7 +20,7 @@ from bayesgmm.inference.gibbs.moves.lone_rows import move_row
 from bayesgmm.inference.gibbs.moves.regrouping import regroup
 from bayesgmm.kernels.allocation import allocation_pass
 from bayesgmm.kernels.compiled import add, compiled, put
-from bayesgmm.kernels.row_pass import log_normalizers
+from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.state import copy_state, new_copy
 from bayesgmm.model.density.natural import draw_prior_component
 from bayesgmm.model.proposals.whole import MAX_WHOLE
@@ -88,29 +88,27 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
     """New weights, means and covariances given the allocation, and in two steps means again; `totals`, `raws` are sums
     about `centres`."""
     weights, means, latent, cholesky, scaling = state
-    n_components, shared = means.shape[0], cholesky.shape[0] < means.shape[0]
+    n_components, own = means.shape[0], prior.own > 0
     draw_weights(rng, counts, prior.concentration, weights)
     for step in range(steps):
         scatter[n_components] = 0.0
         for k in range(n_components):
-            g, n = 0 if shared else k, counts[k]
+            g, n = prior.own * k, counts[k]
             if n == 0.0:
                 if step == 0:
-                    draw_prior_component(
-                        rng, prior, means[k], latent[g], cholesky[g], scaling[k], matrices[0], not shared
-                    )
+                    draw_prior_component(rng, prior, means[k], latent[g], cholesky[g], scaling[k], matrices[0], own)
                 scatter[k] = 0.0
                 continue
             update_mean(rng, prior, n, totals[k], centres[k], scaling[k], matrices[0], matrices[1], vectors, means[k])
             _recentre(raws[k], totals[k], n, centres[k], means[k], scatter[k])
-            if step == 0 and not shared:
+            if step == 0 and own:
                 tried, accepted = update_covariance(
                     rng, prior, refresh, n, scatter[k], matrices, latent[k], cholesky[k], scaling[k]
                 )
                 tally[0] += tried
                 tally[1] += accepted
             add(scatter[n_components], scatter[k])
-        if step == 0 and shared:
+        if step == 0 and not own:
             tried, accepted = update_covariance(
                 rng, prior, refresh, counts.sum(), scatter[n_components], matrices, latent[0], cholesky[0], scaling[0]
             )
@@ -124,7 +122,8 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
 def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     counts, sums, outers, component, log_r = allocation
-    return allocation_pass(rng, features, row_weights, log_norm, state.means, state.scaling, not prior.correlated,
+    row_model = RowModel(not prior.correlated)
+    return allocation_pass(rng, features, row_weights, log_norm, state.means, state.scaling, row_model,
                            want_likelihood, watched, counts, sums, outers, component, log_r)  # fmt: skip
 
 
@@ -183,7 +182,7 @@ def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, st
                 copy_state(before, state)
             for k in range(n_components):
                 put(centres[k], state.means[k])
-                g = 0 if prior.shared else k
+                g = prior.own * k
                 _unwhiten(state.cholesky[g], allocation.sums[k], allocation.outers[k], matrices[0], totals[k], raws[k])
             if place >= 0:
                 for i in range(d):

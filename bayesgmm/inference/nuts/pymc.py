@@ -96,14 +96,10 @@ def initial_values(
     model: pm.Model, params: MixtureParams, prior: ResolvedPrior, structure: Structure
 ) -> dict[str, Any]:
     """Values of the model's free variables at a mixture on the model's scale."""
-    n_sd = structure.n_standard_deviations(params.n_features)
     latent = latent_cholesky(params.covariances, prior.rounding(structure))
     sds = np.linalg.norm(latent, axis=2)  # (K, D), before rounding
     correlation = latent / sds[:, :, None]
-    if structure.shared:
-        sds, correlation = sds[0], correlation[0]
-    elif n_sd < params.n_features:
-        sds = sds[:, 0]
+    sds, correlation = structure.distinct_sds(sds), structure.distinct(correlation)
     values = {
         "weights": params.weights, "means": params.means, "sds": sds, "sds_true": sds,
         "variances": sds**2, "variances_true": sds**2, "correlation_cholesky": correlation,

@@ -32,7 +32,7 @@ from bayesgmm.model.density.layout import split
 from bayesgmm.model.density.log_posterior import log_posterior_gradient
 from bayesgmm.model.density.prior_density import log_prior_draws
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
-from bayesgmm.model.prior import ResolvedPrior, lkj_log_constant
+from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Density", "stick_logits"]
@@ -82,7 +82,7 @@ class Density:
         # Prior information about m and T, so that a component without rows keeps a finite step.
         spread = np.sqrt(np.diagonal(reference.covariances, axis1=1, axis2=2))  # (K, D)
         mean_step = 1.0 / np.sqrt(n_k[:, None] + (spread / prior.mean_scale) ** 2)
-        n_g = n_k if g == k else np.array([rows])
+        n_g = structure.matrix_rows(n_k)
         cell_step = np.empty((g, c))
         for i, j in zip(*np.nonzero(cells >= 0), strict=True):
             shared_by = d if c == 1 else 1
@@ -92,17 +92,17 @@ class Density:
         log_diag, log_diag_latent = (
             np.log(np.diagonal(factor, axis1=1, axis2=2)) for factor in (chol_ref, latent_ref)
         )  # (G, D)
-        powers = np.arange(1, d + 1) if structure.correlated else (np.arange(d) < (1 if c == 1 else d))
         constant = (
             gammaln(k * prior.concentration) - k * gammaln(prior.concentration) + np.log(stick_step).sum()
             - k * (d * _LOG_SQRT_2PI + np.log(prior.mean_scale).sum()) + np.log(mean_step).sum()
             + log_diag.sum() * (k if g == 1 else 1)
-            + (log_diag_latent * powers).sum() + np.log(cell_step).sum()
-            + (g * lkj_log_constant(d, prior.lkj_eta) if structure.correlated else 0.0)
+            + (log_diag_latent * structure.log_jacobian_powers(d)).sum() + np.log(cell_step).sum()
+            + g * structure.log_prior_constant(d, prior.lkj_eta)
         )  # fmt: skip
         n_rows = 0 if rowless else table.n_rows
         ints = np.array([
-            n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.correlated), prior.family.code, *cells.ravel(),
+            n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.pattern(d).correlated), prior.family.code,
+            *cells.ravel(),
         ], dtype=np.int64)  # fmt: skip
         numbers = np.concatenate([
             reference.means.ravel(), chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(),
@@ -160,8 +160,7 @@ class Density:
         out = np.empty(len(weights))
         log_prior_draws(weights, means, latent, self.ints, self.floats, out)
         constant = gammaln(k * concentration) - k * gammaln(concentration)
-        if self.structure.correlated:
-            constant += self.structure.n_matrices(k) * lkj_log_constant(d, eta)
+        constant += self.structure.n_matrices(k) * self.structure.log_prior_constant(d, eta)
         return out + constant
 
     def params(self, x: Array) -> MixtureParams:

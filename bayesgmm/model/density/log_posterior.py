@@ -10,7 +10,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower, multiply_lower
 from bayesgmm.model.density.coordinates import unpack_point
 from bayesgmm.model.density.layout import CORRELATED, FAMILY, N_SD, D, G, K, split
@@ -66,7 +67,7 @@ def log_posterior_gradient(x, grad, ints, floats):
     for k in range(n_matrices, n_components):
         put(scaling[k], scaling[0])
     log_normalizers(log_weights, scaling, log_norm)
-    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, not correlated,
+    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, RowModel(not correlated),
                           counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.

@@ -17,9 +17,10 @@ from scipy.special import polygamma, psi
 
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import factor, invert
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.density.prior_density import log_sd_prior
-from bayesgmm.model.prior import ResolvedPrior, lkj_log_constant
+from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure
 
 __all__ = [
@@ -33,7 +34,7 @@ _LOG_V_DRAWS = 20_000
 
 
 class CompletePrior(NamedTuple):
-    """A prior as the compiled conditionals take it; sds per column, or one for all (`one_sd`)."""
+    """A prior as the compiled conditionals take it; n_sd distinct sds."""
 
     mean_loc: Array  # (D,)
     mean_scale: Array  # (D,)
@@ -45,14 +46,15 @@ class CompletePrior(NamedTuple):
     eta: float
     concentration: float
     constant: float  # log normaliser of the density of one covariance
+    own: int  # these four as in `Pattern`
     correlated: bool
-    shared: bool
-    one_sd: bool
+    first: NDArray[np.int64]
+    variance: NDArray[np.int64]
 
 
 def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
     """Pack a prior; `shape` and `scale` give a log variance the mean and spread that it has under the prior."""
-    sd = prior.cells(structure)
+    sd, d = prior.cells(structure), len(prior.floor)
     rng = np.random.default_rng(0)
     log_v = np.empty((_LOG_V_DRAWS, sd.shape[1]))
     _draw_log_variances(rng, prior.family.code, sd, log_v)
@@ -68,26 +70,25 @@ def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
         family=prior.family.code,
         eta=prior.lkj_eta,
         concentration=prior.concentration,
-        constant=_covariance_constant(structure, len(prior.floor), sd.shape[1], prior.lkj_eta),
-        correlated=structure.correlated,
-        shared=structure.shared,
-        one_sd=sd.shape[1] == 1,
+        # Of the density with respect to S: ds^2 = 2 s ds for each sd, and the normaliser of the LKJ.
+        constant=structure.log_prior_constant(d, prior.lkj_eta) - sd.shape[1] * math.log(2.0),
+        **structure.pattern(d)._asdict(),
     )
-
-
-def _covariance_constant(structure: Structure, n_features: int, n_sd: int, eta: float) -> float:
-    """Of the density with respect to S: ds^2 = 2 s ds for each sd, and the normaliser of the LKJ."""
-    return -n_sd * math.log(2.0) + (lkj_log_constant(n_features, eta) if structure.correlated else 0.0)
 
 
 @compiled
 def cells_of(prior, d):
     """Numbers that a component's covariance has of its own."""
-    if prior.shared:
-        return 0
-    if prior.correlated:
-        return d * (d + 1) // 2
-    return 1 if prior.one_sd else d
+    return prior.own * (d * (d + 1) // 2 if prior.correlated else prior.sd.shape[1])
+
+
+@compiled
+def squares_by_variance(prior, scatter):
+    """(n_sd,) sums of squares behind each distinct variance; behind each are D / n_sd columns."""
+    out = np.zeros(prior.sd.shape[1])
+    for i in range(scatter.shape[0]):
+        out[prior.variance[i]] += scatter[i, i]
+    return out
 
 
 @compiled
@@ -120,9 +121,10 @@ def draw_prior_component(rng, prior, mean, latent, cholesky, scaling, matrix, wi
     if not with_covariance:
         return
     latent[:] = 0.0
-    one = _draw_sd(rng, prior.family, prior.sd[0, 0], prior.sd[1, 0]) if prior.one_sd else 0.0
+    sd = 0.0
     for i in range(d):
-        sd = one if prior.one_sd else _draw_sd(rng, prior.family, prior.sd[0, i], prior.sd[1, i])
+        if prior.variance[i] == i:
+            sd = _draw_sd(rng, prior.family, prior.sd[0, i], prior.sd[1, i])
         sd = min(max(sd, 1e-150), 1e150)
         inside = 0.0
         if prior.correlated and i > 0:  # the row of an LKJ factor: a direction, and a squared length that is beta
@@ -161,7 +163,7 @@ def log_prior_covariance(prior, latent):
     """Log density of S = latent latent', or of its distinct variances when nothing is correlated."""
     d = latent.shape[0]
     value = prior.constant
-    for i in range(1 if prior.one_sd and not prior.correlated else d):
+    for i in range(prior.sd.shape[1]):
         square = 0.0
         for j in range(i + 1):
             square += latent[i, j] * latent[i, j]
@@ -191,7 +193,7 @@ def _log_prior(prior, weights, means, latent):
 @compiled
 def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
     log_normalizers(np.log(weights), scaling, log_norm)
-    return mixture_pass(features, row_weights, log_norm, means, scaling, not prior.correlated, np.empty(0),
+    return mixture_pass(features, row_weights, log_norm, means, scaling, RowModel(not prior.correlated), np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
 
 

@@ -112,8 +112,10 @@ def _in_one_order(draws: Sample, index: NDArray[np.int64], table: Table, structu
     weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in draws)
     k, d = means.shape[1:]
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
-    order = relabel(table.standardized, weights, means, scaling, diagonal=structure.diagonal, row_weights=table.weights)
-    if not structure.shared:
+    order = relabel(
+        table.standardized, weights, means, scaling, row_model=structure.row_model, row_weights=table.weights
+    )
+    if cholesky.shape[1] > 1:
         latent, cholesky = order.apply(latent), order.apply(cholesky)
     return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
 

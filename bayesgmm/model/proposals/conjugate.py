@@ -53,7 +53,7 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
 
 
 @compiled
-def log_covariance(correlated, one_sd, nu, root, constant, scaling, log_det):
+def log_covariance(correlated, n_variances, nu, root, constant, scaling, log_det):
     """Log density of a covariance under a fitted part; `log_det` is that of its factor, `scaling` the factor's inverse.
 
     Arrays and not records are taken, here and in `log_parts`: handing over a record costs as much as the work.
@@ -61,7 +61,6 @@ def log_covariance(correlated, one_sd, nu, root, constant, scaling, log_det):
     d = scaling.shape[0]
     trace = 0.0
     if not correlated:
-        n_variances = 1 if one_sd else d
         for i in range(n_variances):
             r = root[i, i] * scaling[i, i]
             trace += r * r
@@ -88,7 +87,7 @@ def log_determinant(cholesky):
 def log_prior_part(prior, mean, latent):
     """Log prior density of a component's mean and, unless it is shared, its covariance."""
     value = log_prior_mean(prior, mean)
-    return value if prior.shared else value + log_prior_covariance(prior, latent)
+    return value + log_prior_covariance(prior, latent) if prior.own else value
 
 
 @compiled
@@ -112,7 +111,7 @@ def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bo
     float : the sum of the largest of each row, -inf if the permanent is not wanted
     """
     d, done, rest = means.shape[1], 0.0, bound.sum()
-    correlated, shared, one_sd = prior.correlated, prior.shared, prior.one_sd
+    correlated, n_variances, first, own = prior.correlated, prior.sd.shape[1], prior.first, prior.own
     for at in range(parts.shape[0]):
         k, best = parts[at], -math.inf
         empty, kappa, highest = proposals.empty[m, k], proposals.kappa[m, k], proposals.highest[m, k]
@@ -127,17 +126,17 @@ def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bo
                 square = 0.0
                 for i in range(d):
                     total = 0.0
-                    for j in range(0 if correlated else i, i + 1):
+                    for j in range(first[i], i + 1):
                         total += scaling[c, i, j] * (means[c, j] - proposals.loc[m, k, j])
                     square += total * total
                 value -= 0.5 * kappa * square
-                if shared:
+                if not own:
                     value += highest - log_det[c]
                 elif value + highest < least_here:
                     value = -math.inf
                 else:
                     value += proposals.mean_constant[m, k] - log_det[c]
-                    value += log_covariance(correlated, one_sd, proposals.shape[m, k], proposals.root[m, k],
+                    value += log_covariance(correlated, n_variances, proposals.shape[m, k], proposals.root[m, k],
                                             proposals.constant[m, k], scaling[c], log_det[c])  # fmt: skip
             logs[at, c] = value
             best = max(best, value)
@@ -151,9 +150,11 @@ def log_parts(prior, proposals, m, parts, means, scaling, log_det, log_prior, bo
 def draw_part(rng, prior, proposals, m, k, work, mean, latent, cholesky, scaling):
     """Draw what `log_parts` gives the density of; False where rounding does not allow the covariance."""
     if proposals.empty[m, k]:
-        draw_prior_component(rng, prior, mean, latent, cholesky, scaling, work[0], not prior.shared)
+        draw_prior_component(rng, prior, mean, latent, cholesky, scaling, work[0], prior.own > 0)
         return True
-    if not prior.shared and not draw_covariance(rng, prior, proposals, m, k, work, latent, cholesky, scaling):
+    if prior.own and not draw_covariance(
+        rng, prior, proposals.shape[m, k], proposals.root[m, k], work, latent, cholesky, scaling
+    ):
         return False
     d = mean.shape[0]
     noise = work[0, 0]
@@ -168,14 +169,13 @@ def draw_part(rng, prior, proposals, m, k, work, mean, latent, cholesky, scaling
 
 
 @compiled
-def draw_covariance(rng, prior, proposals, m, g, work, latent, cholesky, scaling):
+def draw_covariance(rng, prior, nu, root, work, latent, cholesky, scaling):
     """Draw what `log_covariance` is the density of; False where rounding does not allow it."""
     d = cholesky.shape[0]
-    nu, root = proposals.shape[m, g], proposals.root[m, g]
     if not prior.correlated:
         v = 0.0
         for i in range(d):
-            if i == 0 or not prior.one_sd:
+            if prior.variance[i] == i:
                 v = 0.5 * root[i, i] * root[i, i] / max(rng.standard_gamma(0.5 * nu), 1e-300)
             if not prior.floor[i] < v < math.inf:
                 return False

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
-from scipy.special import gammaln, multigammaln, psi
+from scipy.special import gammaln, psi
 
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.wishart import log_wishart_constant
 from bayesgmm.model.density.natural import CompletePrior
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
@@ -52,7 +53,7 @@ def _fit(sample: Sample, prior: CompletePrior) -> tuple[Array, ...]:
     log_beta = gammaln(alpha.sum()) - gammaln(alpha) - gammaln(np.maximum(others, 1e-300))
     log_dirichlet = gammaln(alpha.sum()) - gammaln(alpha).sum()
     mean_constant = 0.5 * d * (np.log(kappa) - _LOG_2PI)
-    highest = mean_constant if prior.shared else mean_constant + constant + _log_peak(prior, shape, root)
+    highest = mean_constant + (constant + _log_peak(prior, shape, root) if prior.own else 0.0)
     empty = np.zeros(k, dtype=bool)
     return alpha, loc, kappa, mean_constant, shape, root, constant, highest, log_dirichlet, log_beta, empty
 
@@ -68,19 +69,19 @@ def _fit_covariance(scaling: Array, prior: CompletePrior) -> tuple[float, Array,
         nu = _wishart_df(2.0 * float(np.log(np.abs(np.diag(r))).sum() - log_diag.sum(axis=1).mean()), d)
         shape = max(_WIDEN * nu, d + 0.1)
         root = math.sqrt(shape) * (u * np.sign(np.diag(u))[:, None]).T
-        return shape, root, _log_iw_constant(shape, np.diag(root))
+        return shape, root, log_wishart_constant(shape, np.diag(root).copy())
     precisions = np.square(scaling[:, range(d), range(d)]).mean(axis=0)
     gap = np.log(precisions) - 2.0 * log_diag.mean(axis=0)
     shape = max(_WIDEN * _wishart_df(float(gap.mean()), 1), 0.5)
     diagonal = np.sqrt(shape / precisions)
-    n_variances = 1 if prior.one_sd else d
-    return shape, np.diag(diagonal), sum(_log_iw_constant(shape, diagonal[i : i + 1]) for i in range(n_variances))
+    n_variances = prior.sd.shape[1]
+    return shape, np.diag(diagonal), sum(log_wishart_constant(shape, diagonal[i : i + 1]) for i in range(n_variances))
 
 
 def _log_peak(prior: CompletePrior, shape: Array, root: Array) -> Array:
     """Of log |L|^-1, from the density of the mean, plus the log density of L L', constants aside, the largest (G,)."""
     d = root.shape[1]
-    n = 1 if prior.one_sd and not prior.correlated else d
+    n = prior.sd.shape[1]
     power = shape + (d + 2.0 if prior.correlated else 2.0 + d / n)
     log_root = np.log(np.diagonal(root, axis1=1, axis2=2)[:, :n]).sum(axis=1)
     return -power * (log_root - 0.5 * n * np.log(power)) - 0.5 * n * power
@@ -99,18 +100,12 @@ def _wishart_df(gap: float, d: int) -> float:
     return high if equation(high) > 0.0 else float(brentq(equation, low, high))
 
 
-def _log_iw_constant(nu: float, root_diagonal: Array) -> float:
-    d = len(root_diagonal)
-    log_det = float(np.log(root_diagonal).sum())
-    return float(nu * log_det - 0.5 * nu * d * math.log(2.0) - multigammaln(0.5 * nu, d))
-
-
 @compiled
 def _mark_empty(prior, proposals, m, sample, scaling):
     """Set `empty` where the prior gives a component's draws a higher density than the fit."""
     log_det, log_prior, none, out, part = np.empty(1), np.empty(1), np.empty(0), np.empty((1, 1)), np.empty(1, np.int64)
     for k in range(sample.means.shape[1]):
-        g = 0 if prior.shared else k
+        g = prior.own * k
         part[0] = k
         gain = 0.0
         for s in range(sample.means.shape[0]):

@@ -123,12 +123,12 @@ def log_likelihoods(
     Streams over the draws: memory does not grow with draws times rows. A draw that is not a mixture has -inf.
     """
     features, row_weights = split(density.ints, density.floats)[1:3]
-    diagonal = density.structure.diagonal
+    row_model = density.structure.row_model
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
     scaling, out = inverse_cholesky(cholesky), np.zeros(len(weights))
 
     def work(s: slice) -> None:
-        add_log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], diagonal, out[s])
+        add_log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], row_model, out[s])
 
     over_threads(work, len(weights), cores)
     return np.where(np.isnan(out), -np.inf, out)

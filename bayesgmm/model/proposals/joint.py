@@ -49,7 +49,7 @@ def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
         total = z * z
         for i in range(d):
             value = 0.0
-            for j in range(0 if prior.correlated else i, i + 1):
+            for j in range(prior.first[i], i + 1):
                 value += scaling[i, j] * (means[c, j] - reference[j])
             own[k, c, i] = value
             z = (value - centre[at + i]) / spread[1 + i]
@@ -60,7 +60,7 @@ def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
         for i in range(d):
             if total > furthest:
                 break
-            for j in range(i if prior.correlated else 0):
+            for j in range(prior.first[i], i):
                 value = 0.0
                 for m in range(j, i + 1):
                     value += scaling[i, m] * cholesky[c, m, j]
@@ -68,7 +68,7 @@ def _distances(prior, joint, q, k, means, cholesky, log_sizes, own, cost):
                 z = (value - centre[at + n]) / spread[1 + n]
                 total += z * z
                 n += 1
-            if prior.correlated or i == 0 or not prior.one_sd:
+            if prior.variance[i] == i:
                 value = log_sizes[c, 1 + i] - joint.log_scale[q, k, i]
                 own[k, c, n] = value
                 z = (value - centre[at + n]) / spread[1 + n]
@@ -121,7 +121,7 @@ def _log_one(prior, proposals, joint, q, means, latent, cholesky, scaling, log_s
                 at += i
                 value -= _LOG_2 + (d - i) * log_sizes[j, 1 + i] + own[k, j, at]
                 at += 1
-            elif i == 0 or not prior.one_sd:
+            elif prior.variance[i] == i:
                 value -= _LOG_2 + 2.0 * log_sizes[j, 1 + i]
     n_small = n_components - n_large
     # d(w) = S^(G - 1) d(S) d(p) and prod p = prod w / S^G: one factor S is left of the logarithms of the shares.
@@ -239,17 +239,8 @@ def propose_joint(rng, prior, proposals, joint, weights, means, latent, cholesky
                     cholesky[k, i, j] = value
         else:
             for i in range(d):
-                cholesky[k, i, i] = joint.cholesky[q, k, i, i] * math.exp(xi[at])
-                if not prior.one_sd:
-                    at += 1
-        if not prior.correlated:
-            latent[k] = 0.0
-            for i in range(d):
-                v = cholesky[k, i, i] * cholesky[k, i, i] - prior.floor[i]
-                if not v > 0.0:
-                    return q, False
-                latent[k, i, i] = math.sqrt(v)
-        elif not rounding_removed(cholesky[k], prior.floor, work[1], latent[k]):
+                cholesky[k, i, i] = joint.cholesky[q, k, i, i] * math.exp(xi[at + prior.variance[i]])
+        if not rounding_removed(cholesky[k], prior.floor, work[1], latent[k]):
             return q, False
         invert(cholesky[k], scaling[k])
     for k in range(n_large, n_components):

@@ -59,7 +59,7 @@ def no_joint(n_components: int, n_features: int) -> Joint:
 def fit_joint(samples: Sequence[Sample], prior: CompletePrior, proposals: Proposals, n_rows: float) -> Joint:
     """A normal proposal for each sample that has draws enough; `proposals` are those fitted to the same samples."""
     k, d = samples[0].means.shape[1:]
-    if prior.shared or k == 1:
+    if not prior.own or k == 1:
         return no_joint(k, d)
     fitted = [f for m, sample in enumerate(samples) if (f := _fit(sample, prior, proposals, m, n_rows)) is not None]
     if not fitted:

@@ -74,7 +74,7 @@ def _permuted(
 ) -> Array:
     """(S, P) log q(sigma_p x_s)."""
     n_draws, k, d = means.shape
-    shared = density.structure.shared
+    shared = density.structure.n_matrices(2) == 1
     cells = density.structure.n_cells(d)
     stick_ref, stick_step = split(density.ints, density.floats)[8:10]
     own = d if shared else d + cells  # coordinates that go with one component

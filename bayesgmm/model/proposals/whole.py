@@ -36,7 +36,7 @@ def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scal
     log_weight, log_det, log_prior = np.empty(n_components), np.empty(n_components), np.empty(n_components)
     bound, parts = np.empty(n_components), np.arange(n_components)
     for j in range(n_components):
-        g = 0 if prior.shared else j
+        g = prior.own * j
         log_weight[j] = math.log(weights[j])
         log_det[j] = log_determinant(cholesky[g])
         log_prior[j] = log_prior_part(prior, means[j], latent[g])
@@ -44,11 +44,11 @@ def log_proposal(prior, proposals, first, weights, means, latent, cholesky, scal
     for step in range(n_proposals):
         m = (first + step) % n_proposals
         value = proposals.log_dirichlet[m]
-        if prior.shared:
-            value += log_covariance(prior.correlated, prior.one_sd, proposals.shape[m, 0], proposals.root[m, 0],
+        if not prior.own:
+            value += log_covariance(prior.correlated, prior.sd.shape[1], proposals.shape[m, 0], proposals.root[m, 0],
                                     proposals.constant[m, 0], scaling[0], log_det[0])  # fmt: skip
         for k in range(n_components):
-            bound[k] = proposals.highest[m, k] - (log_det[0] if prior.shared else 0.0)
+            bound[k] = proposals.highest[m, k] - (0.0 if prior.own else log_det[0])
             if proposals.empty[m, k]:
                 bound[k] = log_prior.max()
             for j in range(n_components):
@@ -73,13 +73,15 @@ def propose_whole(rng, prior, proposals, m, weights, means, latent, cholesky, sc
         total += weights[k]
     for k in range(n_components):
         weights[k] /= total
-    if prior.shared:
-        if not draw_covariance(rng, prior, proposals, m, np.int64(0), work, latent[0], cholesky[0], scaling[0]):
+    if not prior.own:
+        if not draw_covariance(
+            rng, prior, proposals.shape[m, 0], proposals.root[m, 0], work, latent[0], cholesky[0], scaling[0]
+        ):
             return False
         for k in range(1, n_components):
             put(scaling[k], scaling[0])
     for k in range(n_components):
-        g = 0 if prior.shared else k
+        g = prior.own * k
         if not draw_part(rng, prior, proposals, m, k, work, means[k], latent[g], cholesky[g], scaling[k]):
             return False
     return True

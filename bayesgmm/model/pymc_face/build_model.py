@@ -123,7 +123,7 @@ def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrio
         pm.Deterministic("covariances", cholesky @ cholesky.mT, dims=("component", "feature", "feature_bis"))
 
         def log_density(rows: TensorVariable, w: Any, m: Any, c: Any) -> TensorVariable:
-            return mixture_log_density(rows, w, m, c, row_weights=table.weights, diagonal=structure.diagonal)
+            return mixture_log_density(rows, w, m, c, row_weights=table.weights, row_model=structure.row_model)
 
         pm.CustomDist(
             "obs", weights, means, cholesky, logp=log_density, dist=_draw, class_name="GaussianMixture",
@@ -142,15 +142,13 @@ def _cholesky(structure: Structure, prior: ResolvedPrior, k: int, d: int) -> Ten
     """(K, D, D) lower Cholesky factors of the covariances, from sds and correlations before rounding."""
     floor = prior.rounding(structure)
     sds = _standard_deviations(structure, prior, floor)
-    if structure.one_sd:
+    if "feature" not in structure.sd_dims:
         sds = sds[..., None]
     scale = pt.broadcast_to(sds, (k, d))[..., None]
-    if not structure.correlated or d == 1:
+    dims = structure.correlation_dims
+    if not dims or d == 1:
         return pt.sqrt(scale**2 + floor[:, None]) * np.eye(d) if floor.any() else scale * np.eye(d)
-    dims: tuple[str, ...] = ("component", "feature", "feature_bis")
-    shape: tuple[int, ...] = (k, d, d)
-    if structure.shared:
-        dims, shape = dims[1:], shape[1:]
+    shape = (k, d, d)[-len(dims) :]
     # LKJCorr draws in a scan, which takes a fixed shape but not the lengths of dims.
     correlation = pm.LKJCorr(
         "correlation_cholesky", n=d, eta=prior.lkj_eta, shape=shape, dims=dims,
@@ -164,9 +162,9 @@ def _standard_deviations(structure: Structure, prior: ResolvedPrior, floor: NDAr
     """The component sds before rounding; with rounding, `sds` holds those after it."""
     a, b = prior.cells(structure)
     step: Any = floor
-    dims = ("component", "feature")[structure.shared :]
-    if structure.one_sd:
-        dims, a, b, step = dims[:1], a[0], b[0], floor[0]
+    dims = structure.sd_dims
+    if "feature" not in dims:
+        a, b, step = a[0], b[0], floor[0]
     on_variance = prior.family.on_variance
     name = ("variances" if on_variance else "sds") + ("_true" if floor.any() else "")
     free = _FAMILIES[type(prior.family)](name, a, b, dims=dims)

@@ -30,7 +30,8 @@ from pytensor.tensor.variable import TensorVariable
 from bayesgmm.kernels import row_pass as kernels
 from bayesgmm.kernels import triangular
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower
 
 __all__ = ["MixtureLogDensity", "MixturePullback", "mixture_log_density"]
@@ -41,7 +42,7 @@ _VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(p).read_bytes() for p in 
 
 
 @compiled
-def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diagonal):
+def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_model):
     """Weighted log density of each row, and the gradient of their sum by log weights, means and factors."""
     n_rows, d = rows.shape
     n_components = means.shape[0]
@@ -56,7 +57,7 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diago
     # Copies are contiguous whatever layout the graph hands over: one specialisation of the kernel.
     invert_lower(cholesky.copy(), scaling)
     log_normalizers(log_weights.copy(), scaling, log_norm)
-    mixture_pass(features, row_weights.copy(), log_norm, means.copy(), scaling, diagonal,
+    mixture_pass(features, row_weights.copy(), log_norm, means.copy(), scaling, row_model,
                  counts, sums, outers, density, np.empty((0, 0)))  # fmt: skip
     for b in range(n_rows):
         density[b] *= row_weights[b]
@@ -74,13 +75,13 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diago
 
 @compiled
 def _pull_back(cotangent, counts, grad_means, grad_cholesky,
-               rows, row_weights, log_weights, means, cholesky, diagonal):  # fmt: skip
+               rows, row_weights, log_weights, means, cholesky, row_model):  # fmt: skip
     """Gradient of sum cotangent * log density, from the saved one when the cotangent is constant."""
     first = cotangent[0]
     for b in range(len(cotangent)):
         if cotangent[b] != first:
             weights = cotangent * row_weights
-            _, c, m, f = _density_and_gradient(rows, weights, log_weights, means, cholesky, diagonal)
+            _, c, m, f = _density_and_gradient(rows, weights, log_weights, means, cholesky, row_model)
             return c, m, f
     return first * counts, first * grad_means, first * grad_cholesky
 
@@ -94,15 +95,15 @@ class MixtureLogDensity(Op):
 
     Parameters
     ----------
-    diagonal : bool
-        The factors are diagonal, so that the kernel skips all other cells.
+    row_model : RowModel
+        The density of a row given its component.
     """
 
-    __props__ = ("diagonal",)
+    __props__ = ("row_model",)
     gufunc_signature = "(n,d),(n),(k),(k,d),(k,d,d)->(n),(k),(k,d),(k,d,d)"
 
-    def __init__(self, diagonal: bool) -> None:
-        self.diagonal = bool(diagonal)
+    def __init__(self, row_model: RowModel) -> None:
+        self.row_model = row_model
 
     def make_node(self, *inputs: Any) -> Apply:
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
@@ -115,7 +116,7 @@ class MixtureLogDensity(Op):
         return [(shapes[0][0],), shapes[2], shapes[3], shapes[4]]
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
-        values = _density_and_gradient(*inputs, self.diagonal)
+        values = _density_and_gradient(*inputs, self.row_model)
         for storage, value in zip(output_storage, values, strict=True):
             storage[0] = value
 
@@ -126,7 +127,7 @@ class MixtureLogDensity(Op):
         refused = [grad_not_implemented(self, i, inputs[i], reason) for i in range(len(inputs))]
         if not all(isinstance(g.type, DisconnectedType) for g in cotangents[1:]):
             return refused
-        pullback = MixturePullback(self.diagonal).make_node(cotangents[0], *outputs[1:], *inputs)
+        pullback = MixturePullback(self.row_model).make_node(cotangents[0], *outputs[1:], *inputs)
         return [*refused[:2], *pullback.outputs]
 
 
@@ -136,11 +137,11 @@ class MixturePullback(Op):
     Inputs: g (N,), then the three gradients and the five inputs of `MixtureLogDensity`.
     """
 
-    __props__ = ("diagonal",)
+    __props__ = ("row_model",)
     gufunc_signature = "(n),(k),(k,d),(k,d,d),(n,d),(n),(k),(k,d),(k,d,d)->(k),(k,d),(k,d,d)"
 
-    def __init__(self, diagonal: bool) -> None:
-        self.diagonal = bool(diagonal)
+    def __init__(self, row_model: RowModel) -> None:
+        self.row_model = row_model
 
     def make_node(self, *inputs: Any) -> Apply:
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
@@ -150,36 +151,36 @@ class MixturePullback(Op):
         return list(shapes[1:4])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
-        values = _pull_back(*inputs, self.diagonal)
+        values = _pull_back(*inputs, self.row_model)
         for storage, value in zip(output_storage, values, strict=True):
             storage[0] = value
 
 
 @register_funcify_default_op_cache_key(MixtureLogDensity)
 def _funcify_density(op: MixtureLogDensity, node: Apply | None = None, **kwargs: Any) -> tuple[Any, int]:
-    diagonal = op.diagonal
+    row_model = op.row_model
 
     @numba_njit
     def log_density(rows, row_weights, log_weights, means, cholesky):
-        return _density_and_gradient(rows, row_weights, log_weights, means, cholesky, diagonal)
+        return _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_model)
 
     return log_density, _VERSION
 
 
 @register_funcify_default_op_cache_key(MixturePullback)
 def _funcify_pullback(op: MixturePullback, node: Apply | None = None, **kwargs: Any) -> tuple[Any, int]:
-    diagonal = op.diagonal
+    row_model = op.row_model
 
     @numba_njit
     def pull_back(g, counts, grad_means, grad_cholesky, rows, row_weights, log_weights, means, cholesky):
         return _pull_back(g, counts, grad_means, grad_cholesky,
-                          rows, row_weights, log_weights, means, cholesky, diagonal)  # fmt: skip
+                          rows, row_weights, log_weights, means, cholesky, row_model)  # fmt: skip
 
     return pull_back, _VERSION
 
 
 def mixture_log_density(
-    rows: Any, weights: Any, means: Any, cholesky: Any, *, row_weights: Any = None, diagonal: bool = False
+    rows: Any, weights: Any, means: Any, cholesky: Any, *, row_weights: Any = None, row_model: RowModel = NORMAL
 ) -> TensorVariable:
     """Log density (N,) of each row under a Gaussian mixture, as a node of a PyTensor graph.
 
@@ -190,8 +191,8 @@ def mixture_log_density(
         Mixture weights, means and lower Cholesky factors of the covariances.
     row_weights : tensor (N,), optional
         Multiplies the log density of each row.
-    diagonal : bool
-        The factors are diagonal, so that the kernel skips all other cells.
+    row_model : RowModel
+        The density of a row given its component.
 
     Returns
     -------
@@ -208,5 +209,5 @@ def mixture_log_density(
     """
     rows = pt.as_tensor(rows)
     row_weights = pt.ones(rows.shape[0]) if row_weights is None else row_weights
-    node = MixtureLogDensity(diagonal).make_node(rows, row_weights, pt.log(weights), means, cholesky)
+    node = MixtureLogDensity(row_model).make_node(rows, row_weights, pt.log(weights), means, cholesky)
     return cast(TensorVariable, node.outputs[0])

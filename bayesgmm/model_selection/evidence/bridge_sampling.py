@@ -178,7 +178,7 @@ def _one_mode(
     """The draws of some chains (C, S, ...), relabelled on their own."""
     draws = [a.reshape(-1, *a.shape[2:]) for a in (weights, means, cholesky)]
     relabelling = relabel(
-        table.standardized, draws[0], draws[1], inverse_cholesky(draws[2]), diagonal=structure.diagonal,
+        table.standardized, draws[0], draws[1], inverse_cholesky(draws[2]), row_model=structure.row_model,
         row_weights=table.weights,
     )  # fmt: skip
     shape = weights.shape[:2]

@@ -25,7 +25,8 @@ from scipy.special import logsumexp
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.model.proposals.bridge import effective_sample_size
@@ -100,7 +101,7 @@ def empty_component_ratio(tree: xarray.DataTree, table: Table, prior: ResolvedPr
         raise InputError("a fit with one component has no empty component: fit two components or more.")
     log_p = log_empty_probability(
         table.standardized, arrays.weights, arrays.means, arrays.scaling,
-        row_weights=table.weights, diagonal=arrays.diagonal,
+        row_weights=table.weights, row_model=arrays.row_model,
     ).reshape(shape)  # fmt: skip
     return _ratio(log_p, log_empty_prior(float(table.weights.sum()), k, prior.concentration), k)
 
@@ -134,7 +135,7 @@ def log_empty_probability(
     scaling: Array,
     *,
     row_weights: Array | None = None,
-    diagonal: bool = False,
+    row_model: RowModel = NORMAL,
 ) -> Array:
     """(S,) log probability, given each draw, that a component chosen at random owns no row.
 
@@ -146,14 +147,14 @@ def log_empty_probability(
     out = np.empty(len(weights))
 
     def work(s: slice) -> None:
-        _log_empty(features, used, weights[s], means[s], scaling[s], diagonal, out[s])
+        _log_empty(features, used, weights[s], means[s], scaling[s], row_model, out[s])
 
     over_threads(work, len(weights))
     return out
 
 
 @compiled
-def _log_empty(features, row_weights, weights, means, scaling, diagonal, out):
+def _log_empty(features, row_weights, weights, means, scaling, row_model, out):
     """out[s] = log mean_j prod_i (1 - r_ij)^{a_i}; 1 - r_ij as the sum of the others where r_ij is large."""
     n_rows, n_components = features.shape[1], weights.shape[1]
     log_norm, total = np.empty(n_components), np.empty(n_components)
@@ -161,7 +162,7 @@ def _log_empty(features, row_weights, weights, means, scaling, diagonal, out):
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], diagonal, none, none2, none3, none, r)
+        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, r)
         for j in range(n_components):
             total[j] = 0.0
             for i in range(n_rows):

@@ -96,7 +96,7 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
     x = a.to_model(rows[weight > 0.0])
     counts, sums = np.zeros(a.weights.shape, dtype=np.int64), np.zeros(a.means.shape)
     rng = np.random.default_rng(random_seed)
-    for where, r in blocks_of_draws(x, a.weights, a.means, a.scaling, diagonal=a.diagonal):
+    for where, r in blocks_of_draws(x, a.weights, a.means, a.scaling, row_model=a.row_model):
         labels = np.empty(r.shape[:2], dtype=np.int16)
         categorical(r, rng.random(r.shape[:2]), labels)
         for k in range(counts.shape[1]):

@@ -130,7 +130,7 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
 def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:
     """Log predictive density of some rows, with the weights of `table`, from draws that have not seen them."""
     standardized = (table.values[rows] - table.center) / table.scale
-    density = pointwise_log_density(standardized, *draws.flat(), diagonal=structure.diagonal)
+    density = pointwise_log_density(standardized, *draws.flat(), row_model=structure.row_model)
     values = (density - float(np.log(table.scale).sum())) * table.weights[rows]
     by_row = {str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)}
     return RowScores(*RowScores.columns([log_mean(v) for v in by_row.values()]), by_row)

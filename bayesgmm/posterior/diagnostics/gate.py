@@ -99,7 +99,7 @@ class Judge:
         cholesky = draws.cholesky * table.scale[:, None]
         invariants = label_invariants(
             table.values, *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
-            diagonal=self._structure.diagonal, row_weights=table.weights, feature_names=table.feature_names,
+            row_model=self._structure.row_model, row_weights=table.weights, feature_names=table.feature_names,
             row_names=[str(name) for name in table.row_names],
         )  # fmt: skip
         return _gate(log_likelihood, log_likelihood + draws.log_prior, invariants)
@@ -112,7 +112,7 @@ def gate_of_tree(tree: xarray.DataTree) -> Gate:
     rows, row_weights, row_names = observed_rows(tree)
     invariants = label_invariants(
         rows, *_pooled(draws.weights, draws.means, draws.covariances),
-        diagonal=get_structure(draws.covariance_type).diagonal, row_weights=row_weights,
+        row_model=get_structure(draws.covariance_type).row_model, row_weights=row_weights,
         feature_names=draws.feature_names, row_names=row_names,
     )  # fmt: skip
     return _gate(draws.log_likelihood, log_posterior, invariants)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import add, compiled
-from bayesgmm.kernels.row_pass import log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.triangular import cholesky_and_inverse
 from bayesgmm.model.params import in_order
@@ -37,7 +38,7 @@ def label_invariants(
     means: Array,
     covariances: Array,
     *,
-    diagonal: bool = False,
+    row_model: RowModel = NORMAL,
     row_weights: Array | None = None,
     feature_names: Sequence[str] | None = None,
     row_names: Sequence[object] | NDArray[Any] | None = None,
@@ -53,8 +54,8 @@ def label_invariants(
         The data, in the units of the draws; above `max_rows`, evenly spaced rows are used.
     weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; their labels do not matter, not to the last digit.
-    diagonal : bool
-        The covariances are diagonal.
+    row_model : RowModel
+        The density of a row given its component.
     row_weights : array (N,), optional
         Weight of each row in the entropy.
     feature_names, row_names : sequences of length D and N, optional
@@ -103,7 +104,7 @@ def label_invariants(
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
     pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
-    _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], diagonal, density, together)
+    _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], row_model, density, together)
     points = _spread_points(density, n_points)
     pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
@@ -111,7 +112,7 @@ def label_invariants(
     entropy = np.empty(n_draws)
     co_clustering = np.empty((n_draws, len(pairs)))
     _stream(
-        features, used, weights, means, covariances, diagonal, points, pairs,
+        features, used, weights, means, covariances, row_model, points, pairs,
         log_density, entropy, co_clustering,
     )  # fmt: skip
     for point, values in zip(points, log_density.T, strict=True):
@@ -151,7 +152,7 @@ def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:
 
 
 @compiled
-def _responsibilities(features, row_weights, weights, means, covariances, diagonal, scaling, log_density, p):
+def _responsibilities(features, row_weights, weights, means, covariances, row_model, scaling, log_density, p):
     """Log density of each row and responsibilities under one mixture; NaN if a covariance is not valid."""
     if cholesky_and_inverse(covariances, np.empty(covariances.shape), scaling) < 0.0:
         log_density[:] = np.nan
@@ -160,13 +161,13 @@ def _responsibilities(features, row_weights, weights, means, covariances, diagon
     log_norm = np.empty(weights.shape[0])
     log_normalizers(np.log(weights), scaling, log_norm)
     mixture_pass(
-        features, row_weights, log_norm, means, scaling, diagonal,
+        features, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), log_density, p,
     )  # fmt: skip
 
 
 @compiled
-def _pilot(features, row_weights, weights, means, covariances, diagonal, density, together):
+def _pilot(features, row_weights, weights, means, covariances, row_model, density, together):
     """Sums over draws of the log density of each row and of the co-clustering matrix."""
     n_draws, n_components = weights.shape
     n_rows = features.shape[1]
@@ -176,7 +177,7 @@ def _pilot(features, row_weights, weights, means, covariances, diagonal, density
     p = np.empty((n_rows, n_components))
     for s in range(n_draws):
         _responsibilities(
-            features, row_weights, weights[s], means[s], covariances[s], diagonal, scaling, log_density, p
+            features, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p
         )
         add(density, log_density)
         np.dot(p, p.T, product)
@@ -185,7 +186,7 @@ def _pilot(features, row_weights, weights, means, covariances, diagonal, density
 
 @compiled
 def _stream(
-    features, row_weights, weights, means, covariances, diagonal, points, pairs,
+    features, row_weights, weights, means, covariances, row_model, points, pairs,
     out_density, out_entropy, out_together,
 ):  # fmt: skip
     """Density at the points, mean classification entropy and co-clustering of the pairs, draw by draw."""
@@ -197,7 +198,7 @@ def _stream(
     weight = row_weights.sum()
     for s in range(n_draws):
         _responsibilities(
-            features, row_weights, weights[s], means[s], covariances[s], diagonal, scaling, log_density, p
+            features, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p
         )
         for a in range(points.shape[0]):
             out_density[s, a] = log_density[points[a]]

@@ -111,7 +111,7 @@ def row_probabilities(fit: Fit, rows: Array) -> Array:
     a = posterior_arrays(fit.posterior_)
     step = max(1, -(-len(rows) * a.weights.size // _MAX_DENSITIES))
     return mean_responsibilities(
-        a.to_model(rows), a.weights[::step], a.means[::step], a.scaling[::step], diagonal=a.diagonal
+        a.to_model(rows), a.weights[::step], a.means[::step], a.scaling[::step], row_model=a.row_model
     )
 
 

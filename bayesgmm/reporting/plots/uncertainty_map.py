@@ -10,6 +10,7 @@ import numpy as np
 from bayesgmm.clustering.assignment import Assignment, assignment
 from bayesgmm.errors import check_count
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
+from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
@@ -101,7 +102,7 @@ def _map(ax: Axes, scene: Scene, columns: list[int], n_grid: int) -> Any:
     covariances = scene.covariances[chosen][..., pick[:, None], pick]
     scaling = inverse_cholesky(np.linalg.cholesky(covariances))
     p = np.zeros((len(grid), scene.n_components))
-    for _, r in blocks_of_draws(grid, scene.weights[chosen], scene.means[chosen][..., pick], scaling, diagonal=False):
+    for _, r in blocks_of_draws(grid, scene.weights[chosen], scene.means[chosen][..., pick], scaling, row_model=NORMAL):
         p += r.sum(axis=0)
     p /= len(chosen)
     most = np.log(max(scene.n_components, 2))

@@ -16,6 +16,7 @@ from bayesgmm.clustering.partition.estimate import label_similarity
 from bayesgmm.clustering.partition.of_posterior import partition
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.draw_blocks import blocks_of_draws, blocks_of_rows
+from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays
 
 
@@ -35,12 +36,12 @@ def test_blocks_hold_the_responsibilities_of_the_definition(tree, truth, block_b
     args = a.to_model(rows), a.weights, a.means, a.scaling
     got = np.full_like(truth[0], np.nan)
     density = np.full_like(truth[1], np.nan)
-    for where, r, log_density in blocks_of_rows(*args, diagonal=False, block_bytes=block_bytes):
+    for where, r, log_density in blocks_of_rows(*args, row_model=NORMAL, block_bytes=block_bytes):
         got[:, where], density[:, where] = r, log_density
     np.testing.assert_allclose(got, truth[0], atol=1e-12)
     np.testing.assert_allclose(density - a.log_jacobian, truth[1], atol=1e-10)
     got[:] = np.nan
-    for where, r in blocks_of_draws(*args, diagonal=False, block_bytes=block_bytes):
+    for where, r in blocks_of_draws(*args, row_model=NORMAL, block_bytes=block_bytes):
         got[where] = r
     np.testing.assert_allclose(got, truth[0], atol=1e-12)
 

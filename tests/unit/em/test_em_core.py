@@ -43,6 +43,8 @@ def naive_step(rows: np.ndarray, row_weights: np.ndarray, state: State, covarian
         covariances = np.stack([scatter.sum(axis=0) / counts.sum()] * len(counts))
     elif covariance_type == "diag":
         covariances = np.stack([np.diag(np.diag(s)) / n for s, n in zip(scatter, counts, strict=True)])
+    elif covariance_type == "EEI":
+        covariances = np.stack([np.diag(np.diag(scatter.sum(axis=0))) / counts.sum()] * len(counts))
     else:
         covariances = np.stack([np.eye(d) * np.trace(s) / (d * n) for s, n in zip(scatter, counts, strict=True)])
     return row_weights @ logsumexp(joint, axis=1), counts / counts.sum(), means, covariances

@@ -30,7 +30,7 @@ from bayesgmm.inference.gibbs.rounds import Round, sample_in_rounds
 from bayesgmm.inference.gibbs.scouts import proposals_of
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
 from bayesgmm.kernels.allocation import allocation_pass
-from bayesgmm.kernels.row_pass import log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
@@ -379,7 +379,7 @@ def test_permanent_is_the_sum_over_orders() -> None:
 
 
 def covariance_part(packed, fitted):
-    return packed.correlated, packed.one_sd, fitted.shape[0, 0], fitted.root[0, 0], fitted.constant[0, 0]
+    return packed.correlated, packed.sd.shape[1], fitted.shape[0, 0], fitted.root[0, 0], fitted.constant[0, 0]
 
 
 def test_fitted_covariance_densities_are_scipys() -> None:
@@ -507,8 +507,8 @@ def test_allocations_follow_the_responsibilities() -> None:
     watched = int(np.flatnonzero(row_weights == 1.0)[0])
     for _ in range(2000):
         _, log_likelihood, place = allocation_pass(
-            rng, features, row_weights, log_norm, means, scaling, False, True, watched, counts, sums, outers, component,
-            log_r,
+            rng, features, row_weights, log_norm, means, scaling, NORMAL, True, watched, counts, sums, outers,
+            component, log_r,
         )  # fmt: skip
         places.append(place)
         assert counts.sum() == pytest.approx(row_weights.sum())

@@ -64,7 +64,7 @@ def joint_moments(state: ChainState, structure) -> tuple[float, np.ndarray, np.n
     total = np.einsum("k,kij->ij", state.weights, covariances + off[:, :, None] * off[:, None, :])
     if structure.one_sd:
         total = np.trace(total)
-    elif structure.diagonal:
+    elif not structure.correlated:
         total = np.diag(total)
     return state.weights.sum(), mean, total
 
@@ -382,7 +382,7 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     seed = np.random.SeedSequence(0).spawn(1)
     alone = Sweeps(problem, 1.0, Jumps.none(2, 2))
     (found,), _ = run_chains(alone, [start_state(problem, candidates[0])], seed, draws=100, thin=2, cores=1)
-    bins = fit_bins(table.standardized, table.weights, struct.diagonal, [found.sample])
+    bins = fit_bins(table.standardized, table.weights, struct.row_model, [found.sample])
     assert 100 < len(bins.weights) < 1000
     assert bins.weights.sum() == pytest.approx(table.weights.sum()) and (bins.weights > 0.0).all()
     np.testing.assert_allclose(bins.features @ bins.weights, problem.features @ table.weights, atol=1e-6)
@@ -428,8 +428,8 @@ def test_cuts_that_get_a_proposal_are_fewer_in_many_columns_if_correlated(struct
     evidence = np.array([0.0, math.nan, *20 * [-math.inf]])
     kept = likeliest(problem, samples, evidence)
     assert kept[:2] == [0, 1] and len(kept) == n_kept
-    rows, diagonal, scaling = problem.table.standardized, problem.structure.diagonal, inverse_cholesky(start.cholesky)
-    value = [pointwise_log_density(rows, s.weights, s.means, scaling, diagonal=diagonal).sum() for s in samples]
+    rows, model, scaling = problem.table.standardized, problem.structure.row_model, inverse_cholesky(start.cholesky)
+    value = [pointwise_log_density(rows, s.weights, s.means, scaling, row_model=model).sum() for s in samples]
     assert min(value[i] for i in kept[2:]) >= max((value[i] for i in range(2, 22) if i not in kept), default=-math.inf)
 
 

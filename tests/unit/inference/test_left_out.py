@@ -14,6 +14,7 @@ from bayesgmm.inference.gibbs import left_out
 from bayesgmm.inference.gibbs.left_out import bridge_repair
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
@@ -88,7 +89,7 @@ def test_chains_that_have_not_forgotten_where_they_began_show_in_the_error(monke
     lasts = []
 
     weights, means, scaling = posterior.flat()
-    density = pointwise_log_density(table.standardized[:1], weights, means, scaling, diagonal=True)
+    density = pointwise_log_density(table.standardized[:1], weights, means, scaling, row_model=RowModel(diagonal=True))
     centre = (density.mean() - np.log(table.scale).sum()) * table.weights[0]
 
     def slow(starts: object, row: int, index: Array, n_sweeps: int, rng: np.random.Generator) -> Array:

@@ -19,12 +19,13 @@ from scipy.special import digamma, gammaln
 from bayesgmm.inference.gibbs.bins import Bins
 from bayesgmm.inference.gibbs.moves.components import SINGLE, _propose_single, jump
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
-from bayesgmm.inference.gibbs.moves.regrouping import _draw_covariance, _given_rows, _log_covariance, _log_given
+from bayesgmm.inference.gibbs.moves.regrouping import _given_rows, _log_given, _log_proposed
 from bayesgmm.inference.gibbs.moves.walks import _step, walk
 from bayesgmm.kernels.state import ChainState, copy_state
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.proposals.conjugate import draw_covariance
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint import log_joint, propose_joint
 from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
@@ -33,7 +34,7 @@ from bayesgmm.model.proposals.whole import log_proposal, propose_whole
 K = 3  # so that pairs are chosen
 STRUCTURES = [
     ("full", "lognormal", 0.6), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6),
-    ("tied", "lognormal", 0.0),
+    ("tied", "lognormal", 0.0), ("EEI", "lognormal", 0.6),
 ]  # fmt: skip
 Move = Callable[[np.random.Generator, ChainState, ChainState], bool]  # changes the state or not; a copy of it is given
 
@@ -209,8 +210,8 @@ def _log_inverse_wishart(packed, nu: float, root: np.ndarray, covariance: np.nda
     """Of a covariance under what regrouping proposes, by SciPy."""
     if packed.correlated:
         return float(stats.invwishart(nu, root @ root.T).logpdf(covariance))
-    n = 1 if packed.one_sd else D
-    return float(stats.invgamma(0.5 * nu, scale=np.diag(root)[:n]).logpdf(np.diag(covariance)[:n]).sum())
+    n = packed.sd.shape[1]
+    return float(stats.invgamma(0.5 * nu, scale=0.5 * np.diag(root)[:n] ** 2).logpdf(np.diag(covariance)[:n]).sum())
 
 
 ROOT = np.array([[1.3, 0.0], [-0.4, 0.8]])
@@ -221,7 +222,7 @@ def test_covariances_that_groupings_propose_have_scipys_density(structure: str) 
     packed, state = _one(structure)
     root = ROOT if structure == "full" else np.diag(np.diag(ROOT))
     covariance = state.cholesky[0] @ state.cholesky[0].T
-    ours = _log_covariance(packed, 7.3, root, state.cholesky[0], state.scaling[0])
+    ours = _log_proposed(packed, 7.3, root, state.cholesky[0], state.scaling[0])
     assert ours == pytest.approx(_log_inverse_wishart(packed, 7.3, root, covariance), abs=1e-10)
 
 
@@ -234,14 +235,14 @@ def test_covariances_are_drawn_from_the_density_that_groupings_use(structure: st
     found = np.empty((n, 2))
     for s in range(n):
         latent, cholesky, scaling = state.latent[0], state.cholesky[0], state.scaling[0]
-        assert _draw_covariance(rng, packed, nu, root, np.zeros((5, D, D)), latent, cholesky, scaling)
+        assert draw_covariance(rng, packed, nu, root, np.zeros((5, D, D)), latent, cholesky, scaling)
         np.testing.assert_allclose(scaling @ cholesky, np.eye(D), atol=1e-10)
         found[s] = np.square(scaling).sum(), 2.0 * np.log(np.diag(cholesky)).sum()
     if structure == "full":
         precision = nu * np.trace(np.linalg.inv(root @ root.T))
         volume = 2.0 * np.log(np.diag(root)).sum() - D * math.log(2.0) - digamma(0.5 * (nu - np.arange(D))).sum()
     else:
-        scale = np.diag(root) if structure == "diag" else np.full(D, root[0, 0])
+        scale = 0.5 * np.diag(root) ** 2 if structure == "diag" else np.full(D, 0.5 * root[0, 0] ** 2)
         precision, volume = (0.5 * nu / scale).sum(), (np.log(scale) - digamma(0.5 * nu)).sum()
     z = (found.mean(axis=0) - [precision, volume]) / (found.std(axis=0) / math.sqrt(n))
     assert np.abs(z).max() < 4.5, z

@@ -14,7 +14,8 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.kernels import streaming
 from bayesgmm.kernels.block_math import exp_block, log_block
-from bayesgmm.kernels.row_pass import component_log_densities, log_normalizers, mixture_pass
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_pass import component_log_densities, mixture_pass
 
 RTOL = 2e-13
 
@@ -38,7 +39,9 @@ def run(rows, row_weights, weights, means, covariances, diagonal=False):
     with np.errstate(divide="ignore"):
         log_normalizers(np.log(weights), scaling, log_norm)
     features = np.ascontiguousarray(rows.T)
-    total = mixture_pass(features, row_weights, log_norm, means, scaling, diagonal, counts, sums, outers, density, r)
+    total = mixture_pass(
+        features, row_weights, log_norm, means, scaling, RowModel(diagonal), counts, sums, outers, density, r
+    )
     return total, counts, sums, outers, density, r, cholesky
 
 
@@ -93,7 +96,7 @@ def test_component_densities_without_weights() -> None:
     rows, _, _, means, covariances = problem(700, 4, 3)
     scaling = np.ascontiguousarray(np.tril(np.linalg.inv(np.linalg.cholesky(covariances))))
     out = np.empty((700, 3))
-    component_log_densities(np.ascontiguousarray(rows.T), means, scaling, False, out)
+    component_log_densities(np.ascontiguousarray(rows.T), means, scaling, NORMAL, out)
     parts, *_ = truth(rows, np.ones(3), means, covariances)
     np.testing.assert_allclose(out, parts, rtol=RTOL)
 
@@ -161,7 +164,7 @@ def test_skipped_outputs_change_nothing() -> None:
     log_norm, features = np.empty(2), np.ascontiguousarray(rows.T)
     log_normalizers(np.log(weights), scaling, log_norm)
     none = np.empty(0), np.empty((0, 3)), np.empty((0, 3, 3)), np.empty(0), np.empty((0, 0))
-    assert mixture_pass(features, row_weights, log_norm, means, scaling, False, *none) == full[0]
+    assert mixture_pass(features, row_weights, log_norm, means, scaling, NORMAL, *none) == full[0]
 
 
 def test_exponential() -> None:

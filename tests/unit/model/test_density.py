@@ -30,7 +30,7 @@ from bayesgmm.model.density.layout import split
 from bayesgmm.model.density.log_posterior import log_posterior_callback
 from bayesgmm.model.density.prior_density import log_sd_prior
 from bayesgmm.model.params import MixtureParams
-from bayesgmm.model.prior import MixturePrior, lkj_log_constant
+from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.proposals.importance import log_likelihoods
 from bayesgmm.model.pymc_face.build_model import build_model
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
@@ -376,11 +376,11 @@ def test_prior_of_an_sd_integrates_to_one(name):
 @pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 4.5])
 def test_lkj_constant_by_quadrature(eta):
     two, _ = quad(lambda r: (1 - r * r) ** (eta - 1), -1, 1)
-    assert lkj_log_constant(2, eta) == pytest.approx(-np.log(two), abs=1e-7)
+    assert get_structure("full").log_prior_constant(2, eta) == pytest.approx(-np.log(two), abs=1e-7)
     # D = 3: given r12 and r13, the determinant is s^2 (1 - t^2) with r23 = r12 r13 + s t.
     three, _ = dblquad(lambda p, q: ((1 - p * p) * (1 - q * q)) ** (eta - 0.5), -1, 1, -1, 1)
-    assert lkj_log_constant(3, eta) == pytest.approx(-np.log(three * two), abs=1e-6)
-    assert lkj_log_constant(1, eta) == 0.0
+    assert get_structure("full").log_prior_constant(3, eta) == pytest.approx(-np.log(three * two), abs=1e-6)
+    assert get_structure("full").log_prior_constant(1, eta) == 0.0
 
 
 @pytest.mark.parametrize("case", CASES[::6], ids=IDS[::6])

@@ -21,6 +21,7 @@ from scipy.stats import lognorm, multivariate_normal
 
 from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.pymc_face.build_model import build_model
 from bayesgmm.model.pymc_face.likelihood_op import mixture_log_density
@@ -149,7 +150,7 @@ def test_log_density_of_each_row_is_scipys(frame, mixture, diagonal):
     cholesky = cholesky * np.eye(D) if diagonal else cholesky
     rows = prepare_table(frame).standardized
     row_weights = np.linspace(0.0, 3.0, N)
-    graph = mixture_log_density(rows, weights, means, cholesky, row_weights=row_weights, diagonal=diagonal)
+    graph = mixture_log_density(rows, weights, means, cholesky, row_weights=row_weights, row_model=RowModel(diagonal))
     expected = row_weights * densities(rows, weights, means, cholesky)
     np.testing.assert_allclose(graph.eval(mode=PYTHON), expected, rtol=1e-12, atol=1e-12)
 
@@ -159,7 +160,7 @@ def weighted_sum(frame, diagonal, cotangent, row_weights):
     logits, means, cholesky = pt.dvector(), pt.dmatrix(), pt.dtensor3()
     rows = prepare_table(frame).standardized
     density = mixture_log_density(
-        rows, pt.special.softmax(logits), means, cholesky, row_weights=row_weights, diagonal=diagonal
+        rows, pt.special.softmax(logits), means, cholesky, row_weights=row_weights, row_model=RowModel(diagonal)
     )
     total = (cotangent * density).sum()
     inputs = [logits, means, cholesky]

@@ -9,6 +9,7 @@ import pytest
 from _trees import oracle_components
 
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.relabel import relabel
 
 
@@ -150,7 +151,9 @@ def test_seven_components_are_matched_and_swaps_bound_the_ambiguity_from_below()
 def test_diagonal_draws_give_what_the_full_ones_give():
     rows, weights, means, scaling = scattered(50, 60, 3, 2, distance=1.0)
     scaling = scaling * np.eye(2)
-    full, diagonal = (relabel(rows, weights, means, scaling, diagonal=flag) for flag in (False, True))
+    full, diagonal = (
+        relabel(rows, weights, means, scaling, row_model=RowModel(diagonal=flag)) for flag in (False, True)
+    )
     np.testing.assert_array_equal(full.permutations, diagonal.permutations)
     np.testing.assert_allclose(full.ambiguity, diagonal.ambiguity, atol=1e-9)
 

@@ -49,7 +49,7 @@ def _log_single(prior, proposals, first, j, state):
     """Log density of component j, weight included, under all fitted components pooled, constants aside."""
     weights, means, latent, cholesky, scaling = state
     n_proposals, n_components = proposals.alpha.shape
-    g = 0 if prior.shared else j
+    g = prior.own * j
     log_weight, log_rest = math.log(weights[j]), math.log1p(-weights[j])
     log_det, log_prior, none, parts = np.empty(1), np.empty(1), np.empty(0), np.arange(n_components)
     log_det[0], log_prior[0] = log_determinant(cholesky[g]), log_prior_part(prior, means[j], latent[g])
@@ -83,7 +83,7 @@ def _propose_single(rng, prior, proposals, state, new, work, near):
     n_components = len(state.weights)
     m = rng.integers(0, len(proposals.alpha))
     j, k = rng.integers(0, n_components), rng.integers(0, n_components)
-    g = 0 if prior.shared else j
+    g = prior.own * j
     a = rng.standard_gamma(proposals.alpha[m, k])
     weight = a / (a + rng.standard_gamma(proposals.alpha[m].sum() - proposals.alpha[m, k]))
     if not 1e-12 < weight < 1.0 - 1e-12 or not draw_part(

@@ -24,7 +24,7 @@ from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import factor, invert, rounding_removed
 from bayesgmm.kernels.state import copy_covariance
 from bayesgmm.kernels.triangular import multiply_lower
-from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance
+from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
 
 __all__ = ["log_marginal", "move_row"]
 
@@ -55,18 +55,17 @@ def log_marginal(prior, n, mean, scatter, cholesky, scaling, work):
     trace = 0.0
     for i in range(d):
         value += (1.0 - n) * math.log(cholesky[i, i])
-        for j in range(i + 1) if prior.correlated else range(i, i + 1):
+        for j in range(prior.first[i], i + 1):
             total = 0.0
-            for m in range(i + 1) if prior.correlated else range(i, i + 1):
+            for m in range(prior.first[i], i + 1):
                 total += scaling[i, m] * scatter[m, j]
             trace += total * scaling[i, j]
     matrix, root = work[0], work[1]
     for i in range(d):
-        for j in range(i + 1):
+        for j in range(prior.first[i], i + 1):
             total = prior.mean_scale[i] * prior.mean_scale[i] if i == j else 0.0
-            if prior.correlated or i == j:
-                for m in range(0 if prior.correlated else i, j + 1):
-                    total += cholesky[i, m] * cholesky[j, m] / n
+            for m in range(prior.first[i], j + 1):
+                total += cholesky[i, m] * cholesky[j, m] / n
             matrix[i, j] = total
     square = 0.0
     if not prior.correlated:
@@ -109,20 +108,18 @@ def _stretch(prior, n, without, within, work, out):
                 out[i, j] *= size
             log_det += math.log(out[i, i])
         return (d + 1.0) * log_det
-    log_det, small, large = 0.0, 0.0, 0.0
+    small, large = squares_by_variance(prior, without), squares_by_variance(prior, within)
+    columns = d // len(small)
+    log_det, half = 0.0, 0.5 * n * columns
     for i in range(d):
-        small = (small if prior.one_sd else 0.0) + without[i, i]
-        large = (large if prior.one_sd else 0.0) + within[i, i]
-        if prior.one_sd and i < d - 1:
-            continue
-        columns = d if prior.one_sd else 1
-        b, half = scale[i], 0.5 * n * columns
-        square = (b + 0.5 * large) / (b + 0.5 * small) * (nu + half) / (nu + half + 0.5 * columns)
+        j = prior.variance[i]
+        b = scale[i]
+        square = (b + 0.5 * large[j]) / (b + 0.5 * small[j]) * (nu + half) / (nu + half + 0.5 * columns)
         if not 0.0 < square < math.inf:
             return math.nan
-        log_det += math.log(square)
-        for j in range(0 if prior.one_sd else i, i + 1):
-            out[j, j] = math.sqrt(square)
+        if j == i:
+            log_det += math.log(square)
+        out[i, i] = math.sqrt(square)
     return log_det
 
 
@@ -224,7 +221,7 @@ def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, wo
     to = a if filling else h
     if _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, raws, state, new, hosts, work):
         tally[1] += 1.0
-        if not prior.shared:
+        if prior.own:
             for k in (h, a):
                 copy_covariance(k, k, state, new)
         if filling:
@@ -242,8 +239,8 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
     without, within, stretch = np.empty((d, d)), np.empty((d, d)), np.zeros((d, d))
     n = _scatter(counts[h], centres[h], totals[h], raws[h], y, 0.0, mean, without)
     _scatter(counts[h], centres[h], totals[h], raws[h], y, 1.0, with_mean, within)
-    gh, ga = (0, 0) if prior.shared else (h, a)
-    if prior.shared:
+    gh, ga = prior.own * h, prior.own * a
+    if not prior.own:
         copy_covariance(0, h, new, state)
         put(new.scaling[a], state.scaling[a])
         log_stretch = 0.0
@@ -265,7 +262,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
     alone += math.log(prior.concentration)
     together = log_marginal(prior, n + 1.0, with_mean, within, vacant.cholesky[gh], vacant.scaling[h], work)
     together += math.log(prior.concentration + n)
-    if not prior.shared:
+    if prior.own:
         alone += log_prior_covariance(prior, filled.latent[h])
         together += log_prior_covariance(prior, vacant.latent[h])
     if filling:  # the host that the way back would choose is so by the covariances then

@@ -9,6 +9,7 @@ import math
 
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.matrices import factor, invert, rounding_removed
+from bayesgmm.model.density.natural import squares_by_variance
 
 __all__ = ["MEAN", "SHAPE", "SHARE", "compensate", "move_component"]
 
@@ -57,19 +58,18 @@ def move_component(rng, prior, size, parts, a, old, new, group, work):
     The generator of the group's element is symmetric about zero, so a step and its inverse are equally likely.
     """
     d = old.means.shape[1]
-    g = 0 if prior.shared else a
+    g = prior.own * a
     generator, moved = group[0], group[1]
     generator[:] = 0.0
     if parts & MEAN:
         for i in range(d):
             generator[i, d] = size * rng.standard_normal()
-    shaped = parts & SHAPE > 0 and not prior.shared
+    shaped = parts & SHAPE > 0 and prior.own > 0
     if shaped:
-        one = size * rng.standard_normal() / math.sqrt(2.0)
         for i in range(d):
-            same = prior.one_sd and not prior.correlated
-            generator[i, i] = one if same else size * rng.standard_normal() / math.sqrt(2.0)
-            for j in range(i if prior.correlated else 0):
+            own = prior.variance[i] == i
+            generator[i, i] = size * rng.standard_normal() / math.sqrt(2.0) if own else generator[0, 0]
+            for j in range(prior.first[i], i):
                 generator[i, j] = size * rng.standard_normal()
     _exponential(generator, moved, group[2], group[3])
     for i in range(d):
@@ -88,26 +88,12 @@ def move_component(rng, prior, size, parts, a, old, new, group, work):
             new.cholesky[a, i, j] = value
         if prior.correlated:
             jacobian += 2.0 * (d - i) * generator[i, i]
-        elif i == 0 or not prior.one_sd:
+        elif prior.variance[i] == i:
             jacobian += 2.0 * generator[i, i]
-    if prior.correlated:
-        if not rounding_removed(new.cholesky[a], prior.floor, work[0], new.latent[a]):
-            return -math.inf
-    elif not _set_variances(prior, new.cholesky[a], new.latent[a]):
+    if not rounding_removed(new.cholesky[a], prior.floor, work[0], new.latent[a]):
         return -math.inf
     invert(new.cholesky[a], new.scaling[a])
     return jacobian
-
-
-@compiled
-def _set_variances(prior, cholesky, latent):
-    """The factor without rounding of a diagonal covariance; False where rounding does not allow it."""
-    for i in range(cholesky.shape[0]):
-        v = cholesky[i, i] * cholesky[i, i] - prior.floor[i]
-        if not v > 0.0:
-            return False
-        latent[i, i] = math.sqrt(v)
-    return True
 
 
 @compiled
@@ -124,11 +110,11 @@ def compensate(prior, a, b, old, new, work):
         gone, come = old.means[a, i] - old.means[b, i], new.means[a, i] - old.means[b, i]
         new.means[b, i] = old.means[b, i] + (wa * gone - va * come) / vb
     log_ratio = math.log(wb / vb)
-    if prior.shared:
+    if not prior.own:
         return d * log_ratio
     # Second moments about the old mean of b.
     for i in range(d):
-        for j in range(i + 1) if prior.correlated else range(i, i + 1):
+        for j in range(prior.first[i], i + 1):
             gone = come = kept = 0.0
             for m in range(j + 1):
                 gone += old.cholesky[a, i, m] * old.cholesky[a, j, m]
@@ -145,15 +131,13 @@ def compensate(prior, a, b, old, new, work):
             return -math.inf
         invert(new.cholesky[b], new.scaling[b])
         return (d + 0.5 * d * (d + 1.0)) * log_ratio
-    mean = 0.0
+    square = squares_by_variance(prior, matrix)
     for i in range(d):
-        mean += matrix[i, i] / d
-    for i in range(d):
-        v = mean if prior.one_sd else matrix[i, i]
+        v = square[prior.variance[i]] * len(square) / d
         if not v > 0.0:
             return -math.inf
         new.cholesky[b, i, i] = math.sqrt(v)
-    if not _set_variances(prior, new.cholesky[b], new.latent[b]):
+    if not rounding_removed(new.cholesky[b], prior.floor, work[1], new.latent[b]):
         return -math.inf
     invert(new.cholesky[b], new.scaling[b])
-    return (d + (1.0 if prior.one_sd else d)) * log_ratio
+    return (d + len(square)) * log_ratio

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import factor, invert, rounding_removed
 from bayesgmm.kernels.triangular import multiply_lower
+from bayesgmm.model.density.natural import squares_by_variance
 from bayesgmm.model.proposals.orders import add_log
 
 __all__ = [
@@ -109,7 +110,7 @@ def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
     share = weights[a] / (weights[a] + weights[b])
     for i in range(d):
         centre[i] = means[b, i] + share * (means[a, i] - means[b, i])
-    if prior.shared:
+    if not prior.own:
         put(root, cholesky[0])
         return True
     for i in range(d):
@@ -122,12 +123,10 @@ def frame_of(prior, a, b, weights, means, cholesky, centre, matrix, root):
             matrix[i, j] = share * own + (1.0 - share) * (other + share * between)
     if prior.correlated:
         return factor(matrix, root)
-    mean = 0.0
-    for i in range(d):
-        mean += matrix[i, i] / d
     root[:] = 0.0
+    square = squares_by_variance(prior, matrix)
     for i in range(d):
-        root[i, i] = math.sqrt(mean if prior.one_sd else matrix[i, i])
+        root[i, i] = math.sqrt(square[prior.variance[i]] * len(square) / d)
     return True
 
 
@@ -143,10 +142,10 @@ def to_frame(prior, a, b, weights, means, cholesky, centre, inverse, u):
             value += inverse[i, j] * (means[a, j] - centre[j])
         u[1 + i] = value
     at = 1 + d
-    for i in range(d):
-        for j in range(i + 1):
-            if prior.shared or (i != j and not prior.correlated) or (i > 0 and prior.one_sd):
-                continue
+    for i in range(d * prior.own):
+        if prior.variance[i] < i:
+            continue
+        for j in range(prior.first[i], i + 1):
             value = 0.0
             for m in range(j, i + 1):
                 value += inverse[i, m] * cholesky[a, m, j]
@@ -158,13 +157,11 @@ def to_frame(prior, a, b, weights, means, cholesky, centre, inverse, u):
 @compiled
 def _log_jacobian(prior, d, u):
     value, at = 0.0, 1 + d
-    if prior.shared:
-        return 0.0
     if not prior.correlated:
-        for i in range(1 if prior.one_sd else d):
+        for i in range(prior.sd.shape[1] * prior.own):
             value += 2.0 * u[at + i]
         return value
-    for i in range(d):
+    for i in range(d * prior.own):
         value += (d - i + 1.0) * u[at + i]
         at += i + 1
     return value
@@ -228,16 +225,17 @@ def from_frame(prior, a, b, both, centre, root, u, new, matrix):
         for j in range(i + 1):
             value += root[i, j] * u[1 + j]
         new.means[a, i] = value
-    if prior.shared:
+    if not prior.own:
         return True
     cholesky, at = new.cholesky[a], 1 + d
     matrix[:] = 0.0
     for i in range(d):
-        for j in range(i + 1 if prior.correlated else 0):
+        if prior.variance[i] < i:
+            matrix[i, i] = matrix[prior.variance[i], prior.variance[i]]
+            continue
+        for j in range(prior.first[i], i + 1):
             matrix[i, j] = math.exp(u[at]) if i == j else u[at]
             at += 1
-        if not prior.correlated:
-            matrix[i, i] = math.exp(u[at] if prior.one_sd else u[at + i])
     multiply_lower(root, matrix, cholesky)
     if not rounding_removed(cholesky, prior.floor, matrix, new.latent[a]):
         return False

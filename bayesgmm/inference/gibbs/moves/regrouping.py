@@ -21,11 +21,13 @@ from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
 from bayesgmm.kernels.compiled import add, compiled, put
-from bayesgmm.kernels.matrices import factor, invert, rounding_removed
-from bayesgmm.kernels.row_pass import log_normalizers
+from bayesgmm.kernels.matrices import factor
+from bayesgmm.kernels.row_model import RowModel
+from bayesgmm.kernels.row_pass import component_log_densities
 from bayesgmm.kernels.state import copy_state
-from bayesgmm.kernels.wishart import draw_inverse_wishart
-from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance
+from bayesgmm.kernels.wishart import log_wishart_constant
+from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
+from bayesgmm.model.proposals.conjugate import draw_covariance, log_covariance, log_determinant
 from bayesgmm.model.proposals.orders import LOST, add_log, log_permanent
 
 __all__ = ["Groupings", "log_grouping", "no_groupings", "regroup"]
@@ -67,34 +69,6 @@ def log_grouping(log_r, first, place, n_components, table):
 
 
 @compiled
-def _allocate(rng, features, row_weights, log_norm, means, scaling, correlated, place):
-    """Draw the component of every row given the mixture; -1 for rows of no weight."""
-    (d, n_rows), n_components = features.shape, means.shape[0]
-    r, off = np.empty(n_components), np.empty(d)
-    for row in range(n_rows):
-        place[row] = -1
-        if row_weights[row] == 0.0:
-            continue
-        highest = -math.inf
-        for k in range(n_components):
-            for i in range(d):
-                off[i] = features[i, row] - means[k, i]
-            square = 0.0
-            for i in range(d):
-                value = 0.0
-                for j in range(0 if correlated else i, i + 1):
-                    value += scaling[k, i, j] * off[j]
-                square += value * value
-            r[k] = log_norm[k] - 0.5 * square
-            highest = max(highest, r[k])
-        total = 0.0
-        for k in range(n_components):
-            r[k] = math.exp(r[k] - highest)
-            total += r[k]
-        place[row] = _pick(rng.random() * total, r)
-
-
-@compiled
 def _pick(level, r):
     """The place in which `level` falls, between 0 and the sum of r."""
     for k in range(r.shape[0] - 1):
@@ -105,7 +79,7 @@ def _pick(level, r):
 
 
 @compiled
-def _sum_up(features, place, correlated, counts, means, scatter):
+def _sum_up(features, place, first, counts, means, scatter):
     """Rows of each component, their mean, and their scatter about it (lower triangle)."""
     (d, n_rows), n_components = features.shape, means.shape[0]
     counts[:], means[:], scatter[:] = 0.0, 0.0, 0.0
@@ -126,7 +100,7 @@ def _sum_up(features, place, correlated, counts, means, scatter):
             continue
         for i in range(d):
             off[i] = features[i, row] - means[k, i]
-            for j in range(0 if correlated else i, i + 1):
+            for j in range(first[i], i + 1):
                 scatter[k, i, j] += off[i] * off[j]
     for k in range(n_components):
         for i in range(d):
@@ -136,9 +110,8 @@ def _sum_up(features, place, correlated, counts, means, scatter):
 
 @compiled(inline="always")
 def _given_rows(prior, n, scatter, out):
-    """What covariances are proposed given `n` rows besides their mean: degrees of freedom nu of an inverse-Wishart and,
-    in `out`, the factor of its scale; of inverse-gammas nu / 2 is the shape, and the scales are on the diagonal. NaN
-    where there is none."""
+    """What covariances are proposed given `n` rows besides their mean, as in `Proposals`: degrees of freedom and, in
+    `out`, the factor of the scale; NaN where there is none."""
     d = scatter.shape[0]
     nu, scale = before_data(prior, n, scatter)
     if prior.correlated:
@@ -146,53 +119,25 @@ def _given_rows(prior, n, scatter, out):
         for i in range(d):
             matrix[i, i] += 2.0 * scale[i]
         return nu + n if factor(matrix, out) else math.nan
-    total = 0.0
+    square = squares_by_variance(prior, scatter)
     for i in range(d):
-        total += scatter[i, i]
-    for i in range(d):
-        out[i, i] = scale[i] + 0.5 * (total if prior.one_sd else scatter[i, i])
-    return 2.0 * nu + n * (d if prior.one_sd else 1.0)
+        out[i, i] = math.sqrt(2.0 * scale[i] + square[prior.variance[i]])
+    return 2.0 * nu + n * (d // len(square))
 
 
 @compiled
-def _draw_covariance(rng, prior, nu, root, work, latent, cholesky, scaling):
-    """Draw what `_log_covariance` is the density of; False where rounding does not allow it."""
-    d = root.shape[0]
+def _log_proposed(prior, nu, root, cholesky, scaling):
+    """Log density of a covariance given what it is proposed from."""
+    diagonal, constant = np.empty(root.shape[0]), 0.0
+    for i in range(root.shape[0]):
+        diagonal[i] = root[i, i]
     if prior.correlated:
-        if not draw_inverse_wishart(rng, nu, root, work[0], work[1], cholesky):
-            return False
-        invert(cholesky, scaling)
-        return rounding_removed(cholesky, prior.floor, work[0], latent)
-    v = 0.0
-    for i in range(d):
-        if i == 0 or not prior.one_sd:
-            v = root[i, i] / max(rng.standard_gamma(0.5 * nu), 1e-300)
-        if not prior.floor[i] < v < math.inf:
-            return False
-        cholesky[i, i] = math.sqrt(v)
-        scaling[i, i] = 1.0 / cholesky[i, i]
-        latent[i, i] = math.sqrt(v - prior.floor[i])
-    return True
-
-
-@compiled
-def _log_covariance(prior, nu, root, cholesky, scaling):
-    d = root.shape[0]
-    value = 0.0
-    if not prior.correlated:
-        for i in range(1 if prior.one_sd else d):
-            value += 0.5 * nu * math.log(root[i, i]) - math.lgamma(0.5 * nu) - (nu + 2.0) * math.log(cholesky[i, i])
-            value -= root[i, i] * scaling[i, i] * scaling[i, i]
-        return value
-    value = -0.5 * nu * d * math.log(2.0) - 0.25 * d * (d - 1.0) * math.log(math.pi)
-    for i in range(d):
-        value += nu * math.log(root[i, i]) - (nu + d + 1.0) * math.log(cholesky[i, i]) - math.lgamma(0.5 * (nu - i))
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(j, i + 1):
-                total += scaling[i, m] * root[m, j]
-            value -= 0.5 * total * total
-    return value
+        constant = log_wishart_constant(nu, diagonal)
+    else:
+        for i in range(prior.sd.shape[1]):
+            constant += log_wishart_constant(nu, diagonal[i : i + 1])
+    log_det = log_determinant(cholesky)
+    return log_covariance(prior.correlated, prior.sd.shape[1], nu, root, constant, scaling, log_det)
 
 
 @compiled(inline="always")
@@ -210,21 +155,21 @@ def _pool(prior, counts, scatter):
 def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots, latent, cholesky, scaling, work):
     """Log posterior of an allocation and the covariances, less the log density with which those are proposed, which are
     drawn first if `draw`; -inf where there are none."""
-    n_components, shared = means.shape[0], prior.shared
-    _sum_up(features, place, prior.correlated, counts, means, scatter)
+    n_components, shared = means.shape[0], prior.own == 0
+    _sum_up(features, place, prior.first, counts, means, scatter)
     value = 0.0
     own = scatter.copy() if shared else scatter
     n = _pool(prior, counts, scatter) if shared else 0.0
     for k in range(n_components):
         value += math.lgamma(prior.concentration + counts[k])
-        g = 0 if shared else k
+        g = prior.own * k
         if (k == 0) if shared else (counts[k] > 0.0):
             nu = _given_rows(prior, n if shared else counts[k] - 1.0, scatter[g], roots)
             if math.isnan(nu):
                 return -math.inf
-            if draw and not _draw_covariance(rng, prior, nu, roots, work, latent[g], cholesky[g], scaling[k]):
+            if draw and not draw_covariance(rng, prior, nu, roots, work, latent[g], cholesky[g], scaling[k]):
                 return -math.inf
-            value += log_prior_covariance(prior, latent[g]) - _log_covariance(prior, nu, roots, cholesky[g], scaling[k])
+            value += log_prior_covariance(prior, latent[g]) - _log_proposed(prior, nu, roots, cholesky[g], scaling[k])
         if shared and draw and k > 0:
             put(scaling[k], scaling[0])
         if counts[k] > 0.0:
@@ -240,8 +185,18 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
     place, old_place = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
     counts, means = np.empty(n_components), np.empty((n_components, d))
     scatter, root = np.empty((n_components, d, d)), np.zeros((d, d))
-    log_normalizers(np.log(state.weights), state.scaling, log_norm)
-    _allocate(rng, features, row_weights, log_norm, state.means, state.scaling, prior.correlated, old_place)
+    density = np.empty((n_rows, n_components))
+    component_log_densities(features, state.means, state.scaling, RowModel(not prior.correlated), density)
+    for i in range(n_rows):
+        highest = -math.inf
+        for k in range(n_components):
+            density[i, k] += math.log(state.weights[k])
+            highest = max(highest, density[i, k])
+        total = 0.0
+        for k in range(n_components):
+            density[i, k] = math.exp(density[i, k] - highest)
+            total += density[i, k]
+        old_place[i] = _pick(rng.random() * total, density[i]) if row_weights[i] > 0.0 else -1
     gain = -_log_given(prior, np.bool_(False), rng, features, old_place, means, scatter, counts, root,
                        state.latent, state.cholesky, state.scaling, work)  # fmt: skip
     m = rng.integers(0, groupings.r.shape[0])
@@ -258,10 +213,10 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
     draw_weights(rng, counts, prior.concentration, new.weights)
     nothing, vector = np.zeros(d), np.empty(d)
     for k in range(n_components):
-        g = 0 if prior.shared else k
+        g = prior.own * k
         if counts[k] == 0.0:
             draw_prior_component(
-                rng, prior, new.means[k], new.latent[g], new.cholesky[g], new.scaling[k], work[0], not prior.shared
+                rng, prior, new.means[k], new.latent[g], new.cholesky[g], new.scaling[k], work[0], prior.own > 0
             )
         else:
             update_mean(rng, prior, counts[k], nothing, means[k], new.scaling[k], work[0], work[1], vector,

@@ -31,10 +31,11 @@ from bayesgmm.inference.gibbs.moves.redraws import (
     redraw,
     to_frame,
 )
-from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block, whiten
+from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.matrices import invert
-from bayesgmm.kernels.row_pass import log_normalizers, weigh_block
+from bayesgmm.kernels.row_model import RowModel, log_density_block, log_normalizers
+from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.state import copy_component, copy_state
 from bayesgmm.model.density.natural import cells_of, log_prior_covariance, log_prior_mean
 
@@ -46,7 +47,7 @@ _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
 
 
 @compiled(fastmath=FAST)
-def _rest(features, row_weights, log_norm, means, scaling, diagonal, a, b, reference, rest):
+def _rest(features, row_weights, log_norm, means, scaling, row_model, a, b, reference, rest):
     """Reference log density of every row, and the densities of all components but a and b relative to it; returned is
     the log-likelihood of all components less the weighted sum of the reference."""
     n_features, n_rows = features.shape
@@ -59,7 +60,7 @@ def _rest(features, row_weights, log_norm, means, scaling, diagonal, a, b, refer
     value = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, diagonal,
+        weigh_block(features, start, n, log_norm, means, scaling, row_model,
                     centred, y, r, highest, total, buffer, bits)  # fmt: skip
         put(reference[start : start + n], highest[:n])
         log_block(total, out, buffer, bits, n)
@@ -75,7 +76,7 @@ def _rest(features, row_weights, log_norm, means, scaling, diagonal, a, b, refer
 
 
 @compiled(fastmath=FAST)
-def _relative(features, row_weights, log_norm, means, scaling, diagonal, pair, reference, rest):
+def _relative(features, row_weights, log_norm, means, scaling, row_model, pair, reference, rest):
     """Log-likelihood less the weighted sum of `reference`, with the components `pair` beside `rest`."""
     n_features, n_rows = features.shape
     y, centred, work = np.empty((n_features, BLOCK)), np.empty((n_features, BLOCK)), np.empty((5, BLOCK))
@@ -87,10 +88,10 @@ def _relative(features, row_weights, log_norm, means, scaling, diagonal, pair, r
         largest = 0.0
         for which in range(2):
             r = work[which]
-            whiten(features, start, n, means[pair[which]], scaling[pair[which]], diagonal, centred, y, r)
-            c = log_norm[pair[which]]
+            k = pair[which]
+            log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y, r)
             for i in range(n):
-                v = c - 0.5 * r[i] - reference[start + i]
+                v = r[i] - reference[start + i]
                 r[i] = v
                 largest = max(largest, v)
         if largest > _LARGE:
@@ -111,9 +112,9 @@ def _relative(features, row_weights, log_norm, means, scaling, diagonal, pair, r
 
 @compiled
 def _log_prior_of(prior, k, state):
-    g = 0 if prior.shared else k
+    g = prior.own * k
     value = (prior.concentration - 1.0) * math.log(state.weights[k]) + log_prior_mean(prior, state.means[k])
-    return value if prior.shared else value + log_prior_covariance(prior, state.latent[g])
+    return value + log_prior_covariance(prior, state.latent[g]) if prior.own else value
 
 
 @compiled
@@ -175,13 +176,13 @@ def walk(rng, features, row_weights, bins, prior, redraws, steps, state, new, wo
         set_closeness(k, state, close)
     a, b = draw_pair(rng, state, close)
     pair = (a, b)
-    diagonal = not prior.correlated
+    row_model = RowModel(not prior.correlated)
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
-    now = _rest(features, row_weights, log_norm, state.means, state.scaling, diagonal, a, b, reference, rest)
+    now = _rest(features, row_weights, log_norm, state.means, state.scaling, row_model, a, b, reference, rest)
     staged, rough_now = len(bins.weights) > 0, 0.0
     rough_reference, rough_rest = np.empty(len(bins.weights)), np.empty(len(bins.weights))
     if staged:
-        rough_now = _rest(bins.features, bins.weights, log_norm, state.means, state.scaling, diagonal, a, b,
+        rough_now = _rest(bins.features, bins.weights, log_norm, state.means, state.scaling, row_model, a, b,
                           rough_reference, rough_rest)  # fmt: skip
     before = _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
     both = state.weights[a] + state.weights[b]
@@ -214,16 +215,16 @@ def walk(rng, features, row_weights, bins, prior, redraws, steps, state, new, wo
             after = _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
             gain += after - before
         if accepted and staged:
-            rough = _relative(bins.features, bins.weights, log_norm, new.means, new.scaling, diagonal, pair,
+            rough = _relative(bins.features, bins.weights, log_norm, new.means, new.scaling, row_model, pair,
                               rough_reference, rough_rest)  # fmt: skip
             accepted = math.log(rng.random()) < gain + rough - rough_now
             gain = rough_now - rough
         if accepted:
-            value = _relative(features, row_weights, log_norm, new.means, new.scaling, diagonal, pair, reference, rest)
+            value = _relative(features, row_weights, log_norm, new.means, new.scaling, row_model, pair, reference, rest)
             accepted = math.log(rng.random()) < gain + value - now
         source, target = (new, state) if accepted else (state, new)
-        copy_component(a, prior.shared, target, source)
-        copy_component(b, prior.shared, target, source)
+        copy_component(a, prior.own, target, source)
+        copy_component(b, prior.own, target, source)
         if accepted:
             now, rough_now, before = value, rough, after
             tally[kind + 1] += 1.0
