@@ -17,7 +17,7 @@ from kernel_speed import seconds
 
 import bayesgmm as bg
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.gibbs.scouts import in_one_order, jumps_of
+from bayesgmm.inference.gibbs.scouts import in_order_by_rows, jumps_of
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.params import MixtureParams
@@ -52,7 +52,7 @@ def main() -> None:
                 mixture_pass(*given)
 
         repeats = 15 if n < 100_000 else 5
-        library = [in_one_order(problem, warm.sample)]
+        library = [in_order_by_rows(problem, warm.sample)]
         for number, name in enumerate(("nothing", "jumps", "jumps, walks")):
             jumping = replace(alone, jumps=jumps_of(problem, library, number=number)) if number else alone
 

@@ -21,8 +21,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.em.state import State
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.triangular import State, invert_lower
+from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Accelerator"]

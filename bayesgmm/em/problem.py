@@ -16,8 +16,8 @@ from scipy.linalg import solve_triangular
 
 from bayesgmm.data.checks import mean_and_sd, row_blocks
 from bayesgmm.em.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
+from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, em
-from bayesgmm.kernels.triangular import State
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure
 

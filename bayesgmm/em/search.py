@@ -19,8 +19,8 @@ import numpy as np
 from bayesgmm.em.problem import Problem
 from bayesgmm.em.spikes import WIDE_ENOUGH
 from bayesgmm.em.starts import CUTS, from_labels, split_and_merge
+from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, is_hopeless
-from bayesgmm.kernels.triangular import State
 
 __all__ = ["MOST_SHORT_RUNS", "Start", "other_optima", "search"]
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.triangular import State, state_of
 from bayesgmm.model.structure import Structure
 
 __all__ = ["CUTS", "from_labels", "split_and_merge"]

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.checks import row_blocks
 from bayesgmm.em.acceleration import Accelerator
+from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.triangular import State, state_of
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]

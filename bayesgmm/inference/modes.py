@@ -19,6 +19,7 @@ from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.density import Density
+from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure
@@ -180,7 +181,7 @@ def _settled(density: Density, x: Array, fixed: Density) -> MixtureParams:
     """
     if _hessian_is_affordable(density):
         for _ in range(2):
-            step = np.linalg.lstsq(-hessian(density, x), density.value_and_gradient(x)[1], rcond=1e-10)[0]
+            step = np.linalg.lstsq(-hessian(density.gradient, x), density.value_and_gradient(x)[1], rcond=1e-10)[0]
             if np.abs(step).max() < 0.1:
                 x = x + step
     return fixed.params(np.round(fixed.pack(density.params(x)), 5))
@@ -207,20 +208,8 @@ def _same(a: MixtureParams, b: MixtureParams) -> bool:
     )
 
 
-def hessian(density: Density, x: Array, step: float = 1e-4) -> Array:
-    """Hessian (n_dim, n_dim) of the log posterior by central differences of the gradient."""
-    columns = []
-    for i in range(density.n_dim):
-        shift = np.zeros(density.n_dim)
-        shift[i] = step
-        up, down = density.value_and_gradient(x + shift)[1], density.value_and_gradient(x - shift)[1]
-        columns.append((up - down) / (2.0 * step))
-    full = np.array(columns)
-    return 0.5 * (full + full.T)
-
-
 def _hessian_is_affordable(density: Density) -> bool:
-    n_rows, d, k = density.ints[:3]
+    (d, n_rows), k = density.packed.features.shape, density.reference.n_components
     return float(n_rows) * k * d * d * 2 * density.n_dim <= _HESSIAN_BUDGET
 
 
@@ -230,7 +219,7 @@ def _laplace(density: Density) -> float:
         return math.nan
     origin = np.zeros(density.n_dim)
     try:
-        factor = np.linalg.cholesky(-hessian(density, origin))
+        factor = np.linalg.cholesky(-hessian(density.gradient, origin))
     except np.linalg.LinAlgError:  # a flat or saddle direction: no Laplace approximation
         return math.nan
     logdet = 2.0 * np.log(np.diag(factor)).sum()

@@ -54,19 +54,17 @@ def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits
     if several:
         for b in range(n):
             for _ in range(1, int(row_weights[start + b])):
-                allocated[_pick(rng.random() * total[b], r, b), b] += 1.0
+                allocated[pick(rng.random() * total[b], r[:, b]), b] += 1.0
 
 
 @compiled
-def _pick(level, r, b):
-    """The component in which `level` falls, between 0 and the sum of column b of r."""
-    last = r.shape[0] - 1
-    k = 0
-    level -= r[0, b]
-    while level >= 0.0 and k < last:
-        k += 1
-        level -= r[k, b]
-    return k
+def pick(level, r):
+    """The component in which `level` falls, between 0 and the sum of r (K,)."""
+    for k in range(r.shape[0] - 1):
+        level -= r[k]
+        if level < 0.0:
+            return k
+    return r.shape[0] - 1
 
 
 @compiled
@@ -80,7 +78,7 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
             continue
         if component[row] >= 0:
             ratio += (1.0 - fraction) * (math.log(r[component[row], b] / total[b]) - log_r[row])
-        k = _pick(rng.random() * total[b], r, b)
+        k = pick(rng.random() * total[b], r[:, b])
         component[row] = k
         log_r[row] = math.log(r[k, b] / total[b])
         allocated[k, b] += fraction

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from numba import config, njit
 
-__all__ = ["add", "compiled", "put"]
+__all__ = ["add", "compiled", "put", "source_version"]
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -30,6 +33,17 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
             tempfile.gettempdir(), f"bayesgmm-{os.getuid() if hasattr(os, 'getuid') else 0}"
         )
         return decorate(function)
+
+
+@cache
+def source_version(*folders: str) -> int:
+    """A number that changes with any source file in these folders of the package: who keeps compiled graphs of kernels
+    keeps them under it."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (package / folder).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:6])
 
 
 # `target[:] = source` compiles to twelve times as much code, for shapes to broadcast and memory that may overlap.

@@ -1,4 +1,4 @@
-"""A mixture in triangular form: Cholesky factors of its covariances, and their inverses.
+"""Small triangular matrices: factors, inverses and products, compiled.
 
 A few small matrices at a time, so compiled loops instead of a LAPACK call for each.
 """
@@ -6,60 +6,54 @@ A few small matrices at a time, so compiled loops instead of a LAPACK call for e
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, put
 
-__all__ = ["State", "cholesky_and_inverse", "invert_lower", "multiply_lower", "state_of"]
-
-Array = NDArray[np.float64]
+__all__ = ["cholesky_and_inverse", "factor", "invert", "invert_lower", "multiply_lower", "rounding_removed"]
 
 
-class State(NamedTuple):
-    """Parameters of a mixture, as the kernel takes them."""
+@compiled
+def factor(matrix, out):
+    """Lower Cholesky factor of the lower triangle of matrix (D, D); False where it is not positive definite."""
+    d = matrix.shape[0]
+    for j in range(d):
+        pivot = matrix[j, j]
+        for m in range(j):
+            pivot -= out[j, m] * out[j, m]
+        if not 0.0 < pivot < math.inf:
+            return False
+        root = math.sqrt(pivot)
+        out[j, j] = root
+        for i in range(j + 1, d):
+            total = matrix[i, j]
+            for m in range(j):
+                total -= out[i, m] * out[j, m]
+            out[i, j] = total / root
+            out[j, i] = 0.0
+    return True
 
-    weights: Array  # (K,)
-    means: Array  # (K, D)
-    cholesky: Array  # (K, D, D)
-    scaling: Array  # (K, D, D), inverse of cholesky
 
-    @property
-    def covariances(self) -> Array:
-        return self.cholesky @ np.swapaxes(self.cholesky, 1, 2)  # (K, D, D)
-
-
-def state_of(weights: Array, means: Array, covariances: Array, floor: float) -> tuple[State, bool]:
-    """State with these covariances (K, D, D), no eigenvalue below `floor`; and whether any had to be raised.
-
-    Raising eigenvalues is the exact M-step under the constraint covariance >= floor * I, so that EM stays
-    monotone with it.
-    """
-    cholesky, scaling = np.empty_like(covariances), np.empty_like(covariances)
-    if cholesky_and_inverse(covariances, cholesky, scaling) > floor:
-        return State(weights, means, cholesky, scaling), False
-    values, vectors = np.linalg.eigh(covariances)
-    # A little above the floor, or its last bit would raise a matrix on the floor again and again.
-    raised = np.maximum(values, floor * (1.0 + 1e-9))
-    cholesky_and_inverse((vectors * raised[:, None, :]) @ np.swapaxes(vectors, 1, 2), cholesky, scaling)
-    return State(weights, means, cholesky, scaling), bool((values <= floor).any())
+@compiled
+def invert(lower, out):
+    """out = inverse of the lower-triangular matrix lower; both (D, D)."""
+    d = lower.shape[0]
+    for j in range(d):
+        out[j, j] = 1.0 / lower[j, j]
+        for i in range(j + 1, d):
+            total = 0.0
+            for m in range(j, i):
+                total += lower[i, m] * out[m, j]
+            out[i, j] = -total / lower[i, i]
+            out[j, i] = 0.0
 
 
 @compiled
 def invert_lower(lower, out):
     """out[k] = inverse of the lower-triangular lower[k]; both (K, D, D)."""
-    n_matrices, n = lower.shape[0], lower.shape[1]
-    for k in range(n_matrices):
-        for j in range(n):
-            out[k, j, j] = 1.0 / lower[k, j, j]
-            for i in range(j + 1, n):
-                total = 0.0
-                for m in range(j, i):
-                    total += lower[k, i, m] * out[k, m, j]
-                out[k, i, j] = -total / lower[k, i, i]
-                out[k, j, i] = 0.0
+    for k in range(lower.shape[0]):
+        invert(lower[k], out[k])
 
 
 @compiled
@@ -69,28 +63,14 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
     Returns a lower bound on the smallest eigenvalue of any of them, or -1 where one is not positive definite
     (the outputs are then undefined).
     """
-    n_matrices, n = covariances.shape[0], covariances.shape[1]
-    for k in range(n_matrices):
-        for j in range(n):
-            pivot = covariances[k, j, j]
-            for m in range(j):
-                pivot -= cholesky[k, j, m] * cholesky[k, j, m]
-            if not 0.0 < pivot < np.inf:
-                return -1.0
-            root = math.sqrt(pivot)
-            cholesky[k, j, j] = root
-            for i in range(j + 1, n):
-                total = covariances[k, i, j]
-                for m in range(j):
-                    total -= cholesky[k, i, m] * cholesky[k, j, m]
-                cholesky[k, i, j] = total / root
-                cholesky[k, j, i] = 0.0
-    invert_lower(cholesky, inverse)
     bound = np.inf
-    for k in range(n_matrices):
+    for k in range(covariances.shape[0]):
+        if not factor(covariances[k], cholesky[k]):
+            return -1.0
+        invert(cholesky[k], inverse[k])
         # No eigenvalue of the inverse covariance exceeds its trace.
         trace = 0.0
-        for i in range(n):
+        for i in range(covariances.shape[1]):
             for j in range(i + 1):
                 trace += inverse[k, i, j] * inverse[k, i, j]
         bound = min(bound, 1.0 / trace)
@@ -109,3 +89,19 @@ def multiply_lower(a, b, out):
             out[i, j] = total
             if j < i:
                 out[j, i] = 0.0
+
+
+@compiled
+def rounding_removed(cholesky, floor, matrix, latent):
+    """latent = factor of cholesky cholesky' - diag(floor); False where that is not positive definite."""
+    d = cholesky.shape[0]
+    if floor.max() == 0.0:
+        put(latent, cholesky)
+        return True
+    for i in range(d):
+        for j in range(i + 1):
+            total = -floor[i] if i == j else 0.0
+            for m in range(j + 1):
+                total += cholesky[i, m] * cholesky[j, m]
+            matrix[i, j] = total
+    return factor(matrix, latent)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import invert
-from bayesgmm.kernels.triangular import multiply_lower
+from bayesgmm.kernels.triangular import invert, multiply_lower
 
 __all__ = ["draw_inverse_wishart", "log_wishart_constant", "refresh_wishart"]
 

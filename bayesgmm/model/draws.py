@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -26,6 +27,21 @@ class Sample(NamedTuple):
     means: Array  # (S, K, D)
     latent: Array  # (S, G, D, D) factors of the covariances before rounding
     cholesky: Array  # (S, G, D, D)
+
+    def take(self, index: NDArray[np.integer[Any]] | slice) -> Sample:
+        """Some of the draws, in memory of their own."""
+        return Sample(*(np.ascontiguousarray(a[index]) for a in self))
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Sample]) -> Sample:
+        """The draws of all parts."""
+        return parts[0] if len(parts) == 1 else cls(*(np.concatenate(a) for a in zip(*parts, strict=True)))
+
+    @property
+    def scaling(self) -> Array:
+        """(S, K, D, D) inverse factors of each component."""
+        s, k, d = self.means.shape
+        return np.broadcast_to(inverse_cholesky(self.cholesky), (s, k, d, d)).copy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
+from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import in_order
 
 __all__ = ["Relabelling", "relabel"]
@@ -305,3 +306,11 @@ def _ambiguities(costs, order, alternatives, out):
                 excess += costs[s, j, order[s, alternatives[a, j]]] - costs[s, j, order[s, j]]
             others += np.exp(-excess)
         out[s] = others / (1.0 + others)
+
+
+def in_one_order(sample: Sample, rows: Array, row_weights: Array, row_model: RowModel, *, most: int) -> Sample:
+    """At most so many of the draws, their components in one order by `relabel`."""
+    sample = sample.take(evenly_spaced(len(sample.weights), most))
+    order = relabel(rows, sample.weights, sample.means, sample.scaling, row_model=row_model, row_weights=row_weights)
+    parts = [order.apply(a) if a.shape[1] == sample.weights.shape[1] else a for a in sample]
+    return Sample(*(np.ascontiguousarray(a) for a in parts))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.em.fit import fit_em
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.loo.kfold import random_folds
@@ -75,7 +76,8 @@ def secondary_scores(
     from sklearn.metrics import silhouette_score
 
     seed = 0 if random_seed is None else int(random_seed) % 2**32
-    z = (table.values - table.values.mean(axis=0)) / table.values.std(axis=0)
+    center, sd = mean_and_sd(table.values, table.weights)
+    z = (table.values - center) / sd
     try:
         cv = cross_validated_log_likelihood(table, n_components, covariance_type, random_seed=random_seed)
     except InputError:

@@ -32,6 +32,7 @@ CASES = {
     "few rows, spherical, inverse-gamma": (
         FAITHFUL[::6], 2, "spherical", bg.MixturePrior(sd=PR.InverseGamma(2.0, 0.3), mean_loc=0.5, mean_scale=1.0),
     ),
+    "few rows, one diagonal": (FAITHFUL[::6], 2, "EEI", None),
     "iris full K=2": (IRIS, 2, "full", bg.MixturePrior(lkj_eta=4.0)),
     "iris one component": (IRIS[::4], 1, "full", None),
 }  # fmt: skip

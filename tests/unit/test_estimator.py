@@ -158,15 +158,15 @@ def test_improper_prior_is_said() -> None:
         bg.BayesianGMM(2, prior=prior, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
 
 
-@pytest.mark.parametrize("covariance_type", ["tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", ["tied", "diag", "spherical", "EEI"])
 def test_structures(covariance_type: str) -> None:
     fit = bg.BayesianGMM(2, covariance_type=covariance_type, random_seed=1, progressbar=False)
     fit.fit(bg.datasets.load_faithful())
     assert fit.diagnose().ok, fit.diagnose()
     covariances = fit.posterior_["posterior"]["covariances"].values
-    if covariance_type == "tied":
+    if covariance_type in ("tied", "EEI"):
         np.testing.assert_array_equal(covariances[..., 0, :, :], covariances[..., 1, :, :])
-    else:
+    if covariance_type != "tied":
         assert (covariances[..., 0, 1] == 0).all()
 
 

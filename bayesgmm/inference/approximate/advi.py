@@ -193,15 +193,15 @@ def fit_elbo(
     import pytensor
     from pytensor.compile.mode import Mode
 
-    from bayesgmm.inference.approximate.density_op import log_posterior_of
+    from bayesgmm.inference.approximate.density_op import log_posterior_node
 
     began = time.perf_counter()
     n = density.n_dim
     with pm.Model() as model:
         u = pm.Flat("u", shape=n)
-        numbers = pytensor.shared(np.arange(0 if batch_size is None else density.ints[0]), borrow=True)
+        numbers = pytensor.shared(np.arange(0 if batch_size is None else density.packed.features.shape[1]), borrow=True)
         rows = None if batch_size is None else pm.Minibatch(numbers, batch_size=int(batch_size))
-        log_posterior = log_posterior_of(density, u, rows)
+        log_posterior = log_posterior_node(density, u, rows)
         pm.Potential("log_posterior", log_posterior)
     rate = pytensor.shared(_LEARNING_RATE, "learning_rate")
     follow = _Follow(max_iter, rate, report)

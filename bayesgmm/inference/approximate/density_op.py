@@ -7,9 +7,7 @@ N / B: an unbiased estimate, noisy in value and gradient. Both run inside compil
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -21,21 +19,15 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.kernels import block_math, triangular
-from bayesgmm.kernels import row_pass as kernels
-from bayesgmm.kernels.compiled import compiled
-from bayesgmm.model.density import coordinates, decoupled, log_posterior
-from bayesgmm.model.density import layout as packed
-from bayesgmm.model.density import prior_density as log_prior
+from bayesgmm.kernels.compiled import compiled, source_version
 from bayesgmm.model.density.decoupled import log_posterior_decoupled
 from bayesgmm.model.density.density import Density
+from bayesgmm.model.density.layout import D, N
 
-__all__ = ["LogPosterior", "MinibatchLogPosterior", "log_posterior_of"]
+__all__ = ["LogPosterior", "MinibatchLogPosterior", "log_posterior_node"]
 
 # PyTensor caches compiled graphs under this number: they are compiled anew when the kernels change.
-_MODULES = (block_math, coordinates, decoupled, kernels, log_posterior, log_prior, packed, triangular)
-_SOURCES = (*(module.__file__ for module in _MODULES), __file__)
-_VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(str(p)).read_bytes() for p in _SOURCES)).digest()[:6])
+_VERSION = source_version("kernels", "model/density", "inference/approximate")
 
 
 @compiled
@@ -48,7 +40,7 @@ def _value_and_gradient(u, ints, floats):
 @compiled
 def _minibatch_value_and_gradient(u, rows, ints, floats):
     """The same for a problem that holds `rows` only, each weighing N / B times as much."""
-    n, d, n_batch = ints[0], ints[1], rows.shape[0]
+    n, d, n_batch = ints[N], ints[D], rows.shape[0]
     batch = np.empty(n_batch * (d + 1) + floats.shape[0] - n * (d + 1))
     for b in range(n_batch):
         row = rows[b]
@@ -57,7 +49,7 @@ def _minibatch_value_and_gradient(u, rows, ints, floats):
         batch[d * n_batch + b] = floats[d * n + row] * n / n_batch
     batch[n_batch * (d + 1) :] = floats[n * (d + 1) :]
     header = ints.copy()
-    header[0] = n_batch
+    header[N] = n_batch
     gradient = np.empty(u.shape[0])
     value = log_posterior_decoupled(u.copy(), gradient, header, batch)
     return np.asarray(value), gradient
@@ -121,7 +113,7 @@ def _funcify_minibatch(op: MinibatchLogPosterior, node: Apply | None = None, **k
     return value_and_gradient, _VERSION
 
 
-def log_posterior_of(density: Density, u: Any, rows: Any = None) -> TensorVariable:
+def log_posterior_node(density: Density, u: Any, rows: Any = None) -> TensorVariable:
     """Log posterior density of a decoupled vector (n_dim,), Jacobian included, as a node of a PyTensor graph.
 
     Parameters
@@ -137,12 +129,12 @@ def log_posterior_of(density: Density, u: Any, rows: Any = None) -> TensorVariab
     >>> import numpy as np
     >>> import bayesgmm as bg
     >>> from bayesgmm.model.density.density import Density
-    >>> from bayesgmm.inference.approximate.density_op import log_posterior_of
+    >>> from bayesgmm.inference.approximate.density_op import log_posterior_node
     >>> from bayesgmm.model.structure import get_structure
     >>> table = bg.prepare_table([[0.0], [1.0], [2.0], [4.0]])
     >>> reference = bg.MixtureParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     >>> density = Density.build(table, get_structure("full"), bg.MixturePrior().resolve(table), reference)
-    >>> value = float(log_posterior_of(density, np.zeros(2)).eval(mode="FAST_COMPILE"))
+    >>> value = float(log_posterior_node(density, np.zeros(2)).eval(mode="FAST_COMPILE"))
     >>> value == density.value_and_gradient(np.zeros(2))[0]  # the reference is the origin
     True
     """

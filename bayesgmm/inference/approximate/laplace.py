@@ -25,17 +25,18 @@ from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.modes import Mode, modes_table, score_of
 from bayesgmm.inference.nuts.sample import MODE_WINDOW
-from bayesgmm.kernels.threads import one_blas_thread, over_threads
+from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.decoupled import value_and_gradient
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.draws import Draws
+from bayesgmm.model.density.hessian import hessian
+from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.proposals.at_modes import LocalProposal, Mixtures, Part
+from bayesgmm.model.proposals.at_modes import LocalProposal, Part
 from bayesgmm.model.proposals.importance import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import sampling_progress
 
-__all__ = ["affordable_batches", "as_draws", "decoupled_hessian", "laplace_part", "sample_laplace", "weigh"]
+__all__ = ["affordable_batches", "as_draws", "laplace_part", "sample_laplace", "weigh"]
 
 Array = NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def corrected(
 
 
 def as_draws(
-    x: Mixtures, index: NDArray[np.int64], log_likelihood: Array, log_q: Array, modes: Sequence[Mode], *, chains: int,
+    x: Sample, index: NDArray[np.int64], log_likelihood: Array, log_q: Array, modes: Sequence[Mode], *, chains: int,
     began: float, method: str, extra: dict[str, Any], partial: bool = False, notes: tuple[str, ...] = (),
 ) -> Draws:  # fmt: skip
     """Those of S independent draws that `index` names, laid out as chains.
@@ -150,7 +151,7 @@ class _Proposed:
     """Mixtures drawn from a proposal, with what their weights are made of."""
 
     proposal: LocalProposal
-    mixtures: Mixtures
+    mixtures: Sample
     log_likelihood: Array  # (S,)
     log_q: Array  # (S,) of q / prior
     weights: ImportanceWeights
@@ -170,11 +171,11 @@ def _propose(
 
         def batches(proposal: LocalProposal, n_batches: int) -> _Proposed:
             nonlocal made
-            drawn: list[tuple[Mixtures, Array, Array]] = []
+            drawn: list[tuple[Sample, Array, Array]] = []
             for _ in range(n_batches):
                 drawn.append(weigh(proposal, n, rng, cores, partial(report_from, made)))
                 made += n
-                x = Mixtures.pooled([part[0] for part in drawn])
+                x = Sample.pooled([part[0] for part in drawn])
                 log_likelihood, log_q = (np.concatenate([part[i] for part in drawn]) for i in (1, 2))
                 weights = smooth_weights(log_likelihood - log_q)
                 if _settled(weights, n):
@@ -193,7 +194,7 @@ def _propose(
 def affordable_batches(density: Density, n: int) -> int:
     """How many batches of n proposals, four at most, time and memory allow besides the first; may be 0."""
     k, d = density.reference.means.shape
-    work = float(density.ints[0]) * k * (d * d + 10) * n
+    work = float(density.packed.features.shape[1]) * k * (d * d + 10) * n
     return int(min(_BATCHES, _MAX_WORK / work, _MAX_NUMBERS / (n * k * d * d)))
 
 
@@ -205,7 +206,7 @@ def _settled(weights: ImportanceWeights, n: int) -> bool:
 def weigh(
     proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None = None,
     report: Callable[[int], None] = lambda done: None,
-) -> tuple[Mixtures, Array, Array]:  # fmt: skip
+) -> tuple[Sample, Array, Array]:  # fmt: skip
     """n proposals, with their log-likelihoods (n,) and log q / prior (n,); the difference is the log weight."""
     x = proposal.sample(n, rng)
     log_q = proposal.log_ratio(x, cores)
@@ -237,7 +238,7 @@ def laplace_part(density: Density, cores: int | None = None) -> tuple[Part, floa
     u = np.zeros(density.n_dim)
     value, gradient = value_and_gradient(density, u)
     for _ in range(_MAX_NEWTON):
-        curvature, axes = np.linalg.eigh(-decoupled_hessian(density, u, cores))
+        curvature, axes = np.linalg.eigh(-hessian(lambda v: value_and_gradient(density, v)[1], u, cores=cores))
         curvature = np.maximum(curvature, _LEAST_CURVATURE)
         step = axes @ ((axes.T @ gradient) / curvature)
         step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
@@ -252,19 +253,3 @@ def laplace_part(density: Density, cores: int | None = None) -> tuple[Part, floa
     factor = np.linalg.cholesky((axes / curvature) @ axes.T)
     evidence = value + 0.5 * density.n_dim * math.log(2.0 * math.pi) - 0.5 * float(np.log(curvature).sum())
     return Part(density, u, factor, _DF_PER_DIMENSION * density.n_dim), evidence
-
-
-def decoupled_hessian(density: Density, u: Array, cores: int | None = None, step: float = 1e-4) -> Array:
-    """Hessian (n_dim, n_dim) of the log posterior in decoupled coordinates, a column a thread at a time."""
-    n = density.n_dim
-    full = np.empty((n, n))
-
-    def work(columns: slice) -> None:
-        for i in range(columns.start, columns.stop):
-            shift = np.zeros(n)
-            shift[i] = step
-            up, down = (value_and_gradient(density, u + sign * shift)[1] for sign in (1.0, -1.0))
-            full[i] = (up - down) / (2.0 * step)
-
-    over_threads(work, n, cores)
-    return 0.5 * (full + full.T)

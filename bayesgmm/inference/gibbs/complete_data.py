@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.matrices import factor
+from bayesgmm.kernels.triangular import factor
 
 __all__ = ["draw_weights", "update_mean"]
 

@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import factor, invert, rounding_removed
+from bayesgmm.kernels.triangular import factor, invert, rounding_removed
 from bayesgmm.kernels.wishart import draw_inverse_wishart, refresh_wishart
 from bayesgmm.model.density.natural import log_prior_covariance, squares_by_variance
 from bayesgmm.model.density.prior_density import log_sd_prior

@@ -20,7 +20,7 @@ from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
 from bayesgmm.inference.gibbs.restarts import Places
 from bayesgmm.inference.gibbs.rounds import Round, choose_refresh, sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import in_one_order, likeliest, scout_starts, unlike
+from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import KINDS
 from bayesgmm.inference.judging import Judge
 from bayesgmm.inference.modes import Mode, modes_table
@@ -100,7 +100,7 @@ def sample_gibbs(
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
     halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
     modes_found = unlike(problem, halves, likeliest(problem, halves, evidence))
-    library = [in_one_order(problem, halves[i]) for i in modes_found]
+    library = [in_order_by_rows(problem, halves[i]) for i in modes_found]
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], library, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,

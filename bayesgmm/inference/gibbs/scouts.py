@@ -28,14 +28,14 @@ from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities, pointwise_log_density, total_log_likelihood
 from bayesgmm.model.density.natural import draw_prior_component
 from bayesgmm.model.draws import Sample
-from bayesgmm.model.params import MixtureParams, inverse_cholesky
+from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint_fit import fit_joint
-from bayesgmm.model.relabel import relabel
+from bayesgmm.model.relabel import in_one_order
 
 __all__ = [
-    "in_one_order",
+    "in_order_by_rows",
     "jumps_of",
     "likeliest",
     "proposals_of",
@@ -114,20 +114,12 @@ def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.ran
     )  # fmt: skip
 
 
-def in_one_order(problem: GibbsProblem, sample: Sample) -> Sample:
-    """At most `_SAMPLE` draws of a sample, their components in one order (Stephens 2000)."""
-    index = evenly_spaced(len(sample.weights), _SAMPLE)
-    weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in sample)
-    k, d = means.shape[1:]
-    scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
-    rows = evenly_spaced(problem.table.n_rows, _ORDERING_ROWS)
-    order = relabel(
-        problem.table.standardized[rows], weights, means, scaling, row_model=problem.structure.row_model,
-        row_weights=problem.table.weights[rows],
-    )  # fmt: skip
-    if problem.packed.own:
-        latent, cholesky = order.apply(latent), order.apply(cholesky)
-    return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
+def in_order_by_rows(problem: GibbsProblem, sample: Sample) -> Sample:
+    """At most `_SAMPLE` draws of a sample, their components in one order, by some of the rows."""
+    table, rows = problem.table, evenly_spaced(problem.table.n_rows, _ORDERING_ROWS)
+    return in_one_order(
+        sample, table.standardized[rows], table.weights[rows], problem.structure.row_model, most=_SAMPLE
+    )
 
 
 def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array) -> list[int]:
@@ -141,11 +133,11 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
     if len(cuts) > most:
         table, value = problem.table, np.empty(len(cuts))
         for i, cut in enumerate(cuts.tolist()):
-            some = evenly_spaced(len(samples[cut].weights), _COMPARED)
-            w, m, scaling = _with_scaling(Sample(*(a[some] for a in samples[cut])))
+            some = samples[cut].take(evenly_spaced(len(samples[cut].weights), _COMPARED))
             value[i] = total_log_likelihood(
-                table.standardized, table.weights, w, m, scaling, row_model=problem.structure.row_model
-            ).mean()
+                table.standardized, table.weights, some.weights, some.means, some.scaling,
+                row_model=problem.structure.row_model,
+            ).mean()  # fmt: skip
         cuts = np.sort(cuts[np.argsort(-value, kind="stable")[:most]])
     return [*np.flatnonzero(~np.isneginf(evidence)).tolist(), *cuts.tolist()]
 
@@ -157,7 +149,7 @@ def unlike(problem: GibbsProblem, samples: Sequence[Sample], places: Sequence[in
     for i in range(len(samples)) if places is None else places:
         sample = samples[i]
         some = evenly_spaced(len(sample.weights), _COMPARED)
-        value = _log_density(problem, Sample(*(a[some] for a in sample)), rows).mean(axis=0)
+        value = _log_density(problem, sample.take(some), rows).mean(axis=0)
         if all(np.sqrt(np.square(value - other).mean()) > _ALIKE for other in values):
             kept.append(i)
             values.append(value)
@@ -170,26 +162,21 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
     By densities, since groups sorted by weights, likelihood and co-clustering are less pure, and mixtures fitted to
     them are accepted a third as often (wine, 13 columns, diagonal, K = 6).
     """
-    pooled = Sample(*(np.concatenate(parts) for parts in zip(*(c.sample for c in chains), strict=True)))
+    pooled = Sample.pooled([c.sample for c in chains])
     index, rows = evenly_spaced(len(pooled.weights), _POOL), evenly_spaced(problem.table.n_rows, _SORTING_ROWS)
-    table = _log_density(problem, Sample(*(a[index] for a in pooled)), problem.table.standardized[rows])
+    table = _log_density(problem, pooled.take(index), problem.table.standardized[rows])
     n_modes = min(n_modes, len(index) // _LEAST)
     with threadpool_limits(1):
         label = KMeans(n_modes, n_init=1, random_state=0, max_iter=50).fit_predict(table)
     groups = [index[label == g] for g in range(n_modes)]
-    return [in_one_order(problem, Sample(*(a[i] for a in pooled))) for i in groups if len(i) >= _LEAST]
+    return [in_order_by_rows(problem, pooled.take(i)) for i in groups if len(i) >= _LEAST]
 
 
 def _log_density(problem: GibbsProblem, sample: Sample, rows: Array) -> Array:
     """Of each draw, at each row: (S, N)."""
-    return pointwise_log_density(rows, *_with_scaling(sample), row_model=problem.structure.row_model)
-
-
-def _with_scaling(sample: Sample) -> tuple[Array, Array, Array]:
-    """Weights, means and the inverse factors of each component."""
-    s, k, d = sample.means.shape
-    scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (s, k, d, d)).copy()
-    return np.ascontiguousarray(sample.weights), np.ascontiguousarray(sample.means), scaling
+    return pointwise_log_density(
+        rows, sample.weights, sample.means, sample.scaling, row_model=problem.structure.row_model
+    )
 
 
 def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
@@ -199,7 +186,7 @@ def proposals_of(problem: GibbsProblem, library: Sequence[Sample]) -> Proposals:
     log_density = np.zeros(table.n_rows)
     for sample in library:
         some = evenly_spaced(len(sample.weights), each)
-        log_density += _log_density(problem, Sample(*(a[some] for a in sample)), table.standardized).mean(axis=0)
+        log_density += _log_density(problem, sample.take(some), table.standardized).mean(axis=0)
     log_density /= len(library)
     odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_MOVED)
     return fit_proposals(library, problem.packed, np.cumsum(softmax(odds)))
@@ -212,9 +199,10 @@ def groupings_of(problem: GibbsProblem, library: Sequence[Sample]) -> Groupings:
         return no_groupings(k)
     r = np.empty((len(library), table.n_rows, k))
     for m, sample in enumerate(library):
-        some = evenly_spaced(len(sample.weights), _GROUPED_DRAWS)
-        weights, means, scaling = _with_scaling(Sample(*(a[some] for a in sample)))
-        r[m] = mean_responsibilities(table.standardized, weights, means, scaling, row_model=problem.structure.row_model)
+        some = sample.take(evenly_spaced(len(sample.weights), _GROUPED_DRAWS))
+        r[m] = mean_responsibilities(
+            table.standardized, some.weights, some.means, some.scaling, row_model=problem.structure.row_model
+        )
     odd = _ODD_ROWS / table.n_rows
     r = (1.0 - odd) * r + odd / k
     return Groupings(r, np.log(r))

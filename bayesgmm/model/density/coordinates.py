@@ -30,9 +30,15 @@ def _add_rounding(latent, floor, cholesky):
 
 
 @compiled
-def unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
-                 log_weights, fractions, means, factors, latent, cholesky):  # fmt: skip
+def unpack_point(x, packed, log_weights, fractions, means, factors, latent, cholesky):
     """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
+    mean_ref, chol_ref, latent_ref, cells = packed.mean_ref, packed.chol_ref, packed.latent_ref, packed.cells
+    mean_step, cell_step, stick_ref, stick_step = (
+        packed.mean_step,
+        packed.cell_step,
+        packed.stick_ref,
+        packed.stick_step,
+    )
     n_components, d = mean_ref.shape
     n_matrices = chol_ref.shape[0]
     o = 0
@@ -70,25 +76,21 @@ def unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step,
                 for m in range(j, i + 1):
                     total += latent_ref[g, i, m] * factors[g, m, j]
                 latent[g, i, j] = total
-        _add_rounding(latent[g], floor, cholesky[g])
+        _add_rounding(latent[g], packed.floor, cholesky[g])
         o += cell_step.shape[1]
 
 
 @compiled
 def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
     """Flat draws (S, n) -> weights (S, K), means (S, K, D), factors with and before rounding (S, K, D, D)."""
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
-    n_components, d = mean_ref.shape
-    n_matrices = chol_ref.shape[0]
+    packed = split(ints, floats)
+    (n_components, d), n_matrices = packed.mean_ref.shape, packed.chol_ref.shape[0]
     log_weights = np.empty(n_components)
     fractions = np.empty((n_components, 2))
     work = np.zeros((3, n_matrices, d, d))
     factors, before, after = work[0], work[1], work[2]
     for s in range(draws.shape[0]):
-        unpack_point(draws[s], cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step,
-                     floor, log_weights, fractions, means[s], factors, before, after)  # fmt: skip
+        unpack_point(draws[s], packed, log_weights, fractions, means[s], factors, before, after)
         for k in range(n_components):
             weights[s, k] = math.exp(log_weights[k])
             put(cholesky[s, k], after[k if n_matrices > 1 else 0])

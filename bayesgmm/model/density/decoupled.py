@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import split
+from bayesgmm.model.density.layout import N, split
 from bayesgmm.model.density.log_posterior import log_posterior_gradient
 
 __all__ = ["from_affine", "log_posterior_decoupled", "log_prior_of_decoupled", "to_affine", "value_and_gradient"]
 
 Array = NDArray[np.float64]
-
-_CORRELATED = 6  # position in the integer header
 
 
 def value_and_gradient(density: Density, u: Array) -> tuple[float, Array]:
@@ -73,11 +71,11 @@ def from_affine(density: Density, x: Array) -> Array:
 
 def log_prior_of_decoupled(density: Density, u: Array) -> Array:
     """(S,) log prior density of decoupled vectors (S, n_dim): the posterior of the same problem without its rows."""
-    n_rows, n_features = int(density.ints[0]), int(density.ints[1])
     ints = density.ints.copy()
-    ints[0] = 0
+    ints[N] = 0
     out = np.empty(len(u))
-    _values(np.ascontiguousarray(u, dtype=float), ints, density.floats[n_rows * (n_features + 1) :], out)
+    rows = density.packed.features.size + density.packed.row_weights.size
+    _values(np.ascontiguousarray(u, dtype=float), ints, density.floats[rows:], out)
     return out
 
 
@@ -133,16 +131,15 @@ def _exchange(source, target, cells, mean_step, cell_step, matrix, inverse):
 @compiled
 def log_posterior_decoupled(u, grad, ints, floats):
     """`log_posterior_gradient` of decoupled vectors: value with the Jacobian of u -> x, and its gradient."""
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
+    packed = split(ints, floats)
+    cells, mean_step, cell_step = packed.cells, packed.mean_step, packed.cell_step
     n_components, d = mean_step.shape
     n_matrices, n_cells = cell_step.shape
     work = np.zeros((4, n_matrices, d, d))
     b, t, slopes, turned = work[0], work[1], work[2], work[3]
     x, slope_x = np.empty(u.shape[0]), np.empty(u.shape[0])
     of_means, of_cells = _exchange(u, x, cells, mean_step, cell_step, b, t)
-    powers = d - 1.0 if ints[_CORRELATED] != 0 else 0.0
+    powers = d - 1.0 if packed.correlated else 0.0
     value = log_posterior_gradient(x, slope_x, ints, floats) + of_means + powers * of_cells
 
     o = n_components - 1
@@ -201,9 +198,8 @@ def _values(draws, ints, floats, out):
 
 @compiled
 def _to_affine_draws(draws, out, ints, floats):
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
+    packed = split(ints, floats)
+    cells, mean_step, cell_step = packed.cells, packed.mean_step, packed.cell_step
     work = np.zeros((2, cell_step.shape[0], cells.shape[0], cells.shape[0]))
     for s in range(draws.shape[0]):
         _exchange(draws[s], out[s], cells, mean_step, cell_step, work[0], work[1])

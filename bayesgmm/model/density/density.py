@@ -21,15 +21,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayesgmm.data.table import Table
+from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.coordinates import unpack_draws
-from bayesgmm.model.density.layout import split
-from bayesgmm.model.density.log_posterior import log_posterior_gradient
+from bayesgmm.model.density.layout import Packed, header, split
+from bayesgmm.model.density.log_posterior import log_posterior_gradient, log_posteriors
 from bayesgmm.model.density.prior_density import log_prior_draws
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
@@ -100,14 +103,12 @@ class Density:
             + g * structure.log_prior_constant(d, prior.lkj_eta)
         )  # fmt: skip
         n_rows = 0 if rowless else table.n_rows
-        ints = np.array([
-            n_rows, d, k, g, c, sd_parameters.shape[1], int(structure.pattern(d).correlated), prior.family.code,
-            *cells.ravel(),
-        ], dtype=np.int64)  # fmt: skip
+        correlated = structure.pattern(d).correlated
+        ints = header(n_rows, k, g, c, sd_parameters.shape[1], correlated, prior.family.code, cells)
         numbers = np.concatenate([
             reference.means.ravel(), chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(),
             cell_step.ravel(), stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
-            [prior.lkj_eta, prior.concentration, constant], latent_ref.ravel(),
+            latent_ref.ravel(), [prior.lkj_eta, prior.concentration, constant],
         ])  # fmt: skip
         # The rows come first in the array, and may be as large as memory allows: they are written once, in place.
         size = n_rows * (d + 1)
@@ -121,11 +122,26 @@ class Density:
         floats[size:] = numbers
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
 
+    @cached_property
+    def packed(self) -> Packed:
+        """What is packed, as views."""
+        return cast(Packed, split(self.ints, self.floats))
+
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Log posterior density at x (n_dim,) and its gradient."""
         gradient = np.empty(self.n_dim)
         value = log_posterior_gradient(np.ascontiguousarray(x, dtype=float), gradient, self.ints, self.floats)
         return float(value), gradient
+
+    def gradient(self, x: Array) -> Array:
+        """Gradient of the log posterior density at x (n_dim,)."""
+        return self.value_and_gradient(x)[1]
+
+    def log_posterior(self, draws: Array) -> Array:
+        """(S,) log posterior density of flat vectors (S, n_dim), over threads."""
+        x, out = np.ascontiguousarray(draws), np.empty(len(draws))
+        over_threads(lambda s: log_posteriors(x[s], self.ints, self.floats, out[s]), len(x))
+        return out
 
     def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
         """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
@@ -156,7 +172,7 @@ class Density:
         sampler's coordinates and of the order of the components.
         """
         k, d = self.reference.n_components, self.reference.n_features
-        eta, concentration = split(self.ints, self.floats)[-2][:2]
+        eta, concentration = self.packed.eta, self.packed.concentration
         out = np.empty(len(weights))
         log_prior_draws(weights, means, latent, self.ints, self.floats, out)
         constant = gammaln(k * concentration) - k * gammaln(concentration)
@@ -171,7 +187,7 @@ class Density:
 
     def pack(self, params: MixtureParams) -> Array:
         """The flat vector of a mixture on the model's scale; inverse of `params`."""
-        floor, g = split(self.ints, self.floats)[13], self.structure.n_matrices(params.n_components)
+        floor, g = self.packed.floor, self.structure.n_matrices(params.n_components)
         latent = latent_cholesky(params.covariances[:g], floor)
         return self.pack_draws(params.weights[None], params.means[None], latent[None])[0]
 
@@ -185,21 +201,20 @@ class Density:
             Lower Cholesky factors of the covariances before rounding, as `latent_cholesky` gives them; one matrix a
             draw when the structure shares it, and further ones are not read.
         """
-        (_, _, _, _, _, inv_ref, mean_step, cell_step, stick_ref, stick_step, _, _, _, _, _,
-         latent_ref) = split(self.ints, self.floats)  # fmt: skip
+        packed = self.packed
         s, k, d = means.shape
-        g = len(inv_ref)
+        g = len(packed.inv_ref)
         shift = means - self.reference.means
-        m = np.einsum("kij,skj->ski", np.broadcast_to(inv_ref, (k, d, d)), shift)
+        m = np.einsum("kij,skj->ski", np.broadcast_to(packed.inv_ref, (k, d, d)), shift)
         cells = self.structure.cells(d)
-        factors = np.linalg.solve(latent_ref, latent[:, :g])
+        factors = np.linalg.solve(packed.latent_ref, latent[:, :g])
         free = np.empty((s, g, cells.max() + 1))
         for i, j in zip(*np.nonzero(cells >= 0), strict=True):
             free[:, :, cells[i, j]] = np.log(factors[:, :, i, i]) if i == j else factors[:, :, i, j]
         return np.concatenate([
-            (stick_logits(weights) - stick_ref) / stick_step,
-            (m / mean_step).reshape(s, -1),
-            (free / cell_step).reshape(s, -1),
+            (stick_logits(weights) - packed.stick_ref) / packed.stick_step,
+            (m / packed.mean_step).reshape(s, -1),
+            (free / packed.cell_step).reshape(s, -1),
         ], axis=1)  # fmt: skip
 
 

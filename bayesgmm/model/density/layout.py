@@ -6,52 +6,92 @@ sampler, for every N, D, K, structure and prior.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["CELLS", "CORRELATED", "FAMILY", "HEADER", "N_SD", "D", "G", "K", "N", "split"]
+__all__ = ["HEADER", "Packed", "header", "split"]
+
+Array = NDArray[np.float64]
 
 # Positions in the integer header; the (D, D) cell table follows.
 N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, HEADER = range(9)
 
 
+class Packed(NamedTuple):
+    """Views of a packed problem, in the order in which they lie; C cells are free in each of G matrices."""
+
+    features: Array  # (D, N)
+    row_weights: Array  # (N,)
+    mean_ref: Array  # (K, D)
+    chol_ref: Array  # (G, D, D)
+    inv_ref: Array  # (G, D, D)
+    mean_step: Array  # (K, D)
+    cell_step: Array  # (G, C)
+    stick_ref: Array  # (K - 1,)
+    stick_step: Array  # (K - 1,)
+    mean_loc: Array  # (D,)
+    mean_scale: Array  # (D,)
+    sd_prior: Array  # (2, n_sd)
+    floor: Array  # (D,)
+    latent_ref: Array  # (G, D, D)
+    cells: NDArray[np.int64]  # (D, D)
+    eta: float
+    concentration: float
+    constant: float
+    correlated: bool
+    family: int
+
+
+def header(
+    n_rows: int, n_components: int, n_matrices: int, n_cells: int, n_sd: int, correlated: bool, family: int,
+    cells: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
+    """The integers of a packed problem."""
+    sizes = [n_rows, len(cells), n_components, n_matrices, n_cells, n_sd, int(correlated), family]
+    return np.array([*sizes, *cells.ravel()], dtype=np.int64)
+
+
 @compiled
 def split(ints, floats):
-    """Views of the packed problem, in the order in which `Density.build` wrote them."""
+    """The `Packed` views of a problem, whose scalars come last among the floats."""
     n, d, k, g = ints[N], ints[D], ints[K], ints[G]
     c, s = ints[CELLS], ints[N_SD]
-    sizes = (d * n, n, k * d, g * d * d, g * d * d, k * d, g * c, k - 1, k - 1, d, d, 2 * s, d, 3, g * d * d)
     cells = ints[HEADER : HEADER + d * d].reshape(d, d)
     o = 0
-    features = floats[o : o + sizes[0]].reshape(d, n)
-    o += sizes[0]
-    row_weights = floats[o : o + sizes[1]]
-    o += sizes[1]
-    mean_ref = floats[o : o + sizes[2]].reshape(k, d)
-    o += sizes[2]
-    chol_ref = floats[o : o + sizes[3]].reshape(g, d, d)
-    o += sizes[3]
-    inv_ref = floats[o : o + sizes[4]].reshape(g, d, d)
-    o += sizes[4]
-    mean_step = floats[o : o + sizes[5]].reshape(k, d)
-    o += sizes[5]
-    cell_step = floats[o : o + sizes[6]].reshape(g, c)
-    o += sizes[6]
-    stick_ref = floats[o : o + sizes[7]]
-    o += sizes[7]
-    stick_step = floats[o : o + sizes[8]]
-    o += sizes[8]
-    mean_loc = floats[o : o + sizes[9]]
-    o += sizes[9]
-    mean_scale = floats[o : o + sizes[10]]
-    o += sizes[10]
-    sd_prior = floats[o : o + sizes[11]].reshape(2, s)
-    o += sizes[11]
-    floor = floats[o : o + sizes[12]]
-    o += sizes[12]
-    constants = floats[o : o + sizes[13]]
-    o += sizes[13]
-    latent_ref = floats[o : o + sizes[14]].reshape(g, d, d)
-    return (
-        cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-        stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants, latent_ref,
+    features = floats[o : o + d * n].reshape(d, n)
+    o += d * n
+    row_weights = floats[o : o + n]
+    o += n
+    mean_ref = floats[o : o + k * d].reshape(k, d)
+    o += k * d
+    chol_ref = floats[o : o + g * d * d].reshape(g, d, d)
+    o += g * d * d
+    inv_ref = floats[o : o + g * d * d].reshape(g, d, d)
+    o += g * d * d
+    mean_step = floats[o : o + k * d].reshape(k, d)
+    o += k * d
+    cell_step = floats[o : o + g * c].reshape(g, c)
+    o += g * c
+    stick_ref = floats[o : o + k - 1]
+    o += k - 1
+    stick_step = floats[o : o + k - 1]
+    o += k - 1
+    mean_loc = floats[o : o + d]
+    o += d
+    mean_scale = floats[o : o + d]
+    o += d
+    sd_prior = floats[o : o + 2 * s].reshape(2, s)
+    o += 2 * s
+    floor = floats[o : o + d]
+    o += d
+    latent_ref = floats[o : o + g * d * d].reshape(g, d, d)
+    o += g * d * d
+    return Packed(
+        features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step, stick_ref, stick_step, mean_loc,
+        mean_scale, sd_prior, floor, latent_ref, cells, floats[o], floats[o + 1], floats[o + 2],
+        ints[CORRELATED] != 0, ints[FAMILY],
     )  # fmt: skip

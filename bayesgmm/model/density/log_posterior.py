@@ -14,10 +14,10 @@ from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower, multiply_lower
 from bayesgmm.model.density.coordinates import unpack_point
-from bayesgmm.model.density.layout import CORRELATED, FAMILY, N_SD, D, G, K, split
+from bayesgmm.model.density.layout import split
 from bayesgmm.model.density.prior_density import log_sd_prior
 
-__all__ = ["log_posterior_callback", "log_posterior_gradient"]
+__all__ = ["log_posterior_callback", "log_posterior_gradient", "log_posteriors"]
 
 
 @compiled
@@ -26,13 +26,11 @@ def log_posterior_gradient(x, grad, ints, floats):
 
     Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
     """
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
-    d, n_components, n_matrices = ints[D], ints[K], ints[G]
-    n_sd, family = ints[N_SD], ints[FAMILY]
-    correlated = ints[CORRELATED] != 0
-    eta, concentration, value = constants[0], constants[1], constants[2]
+    packed = split(ints, floats)
+    chol_ref, inv_ref, latent_ref, cells = packed.chol_ref, packed.inv_ref, packed.latent_ref, packed.cells
+    mean_step, cell_step, sd_prior, family = packed.mean_step, packed.cell_step, packed.sd_prior, packed.family
+    (n_components, d), n_matrices, n_sd = mean_step.shape, len(chol_ref), sd_prior.shape[1]
+    correlated, eta, concentration, value = packed.correlated, packed.eta, packed.concentration, packed.constant
 
     vectors, fractions = np.empty((3, n_components)), np.empty((n_components, 2))
     log_weights, log_norm, counts = vectors[0], vectors[1], vectors[2]
@@ -49,9 +47,8 @@ def log_posterior_gradient(x, grad, ints, floats):
     latent = spare[5 * n_matrices : 6 * n_matrices]
     whitened_ref = spare[6 * n_matrices : 7 * n_matrices]  # scaling times the reference factor of M
     product, turned = spare[7 * n_matrices], spare[7 * n_matrices + 1]
-    unpack_point(x, cells, mean_ref, chol_ref, latent_ref, mean_step, cell_step, stick_ref, stick_step, floor,
-                 log_weights, fractions, means[0], factors, latent, cholesky)  # fmt: skip
-    rounded = floor.max() > 0.0
+    unpack_point(x, packed, log_weights, fractions, means[0], factors, latent, cholesky)
+    rounded = packed.floor.max() > 0.0
 
     # `inverse` is scaling times the reference factor of the means, T^-1 when nothing was rounded.
     if rounded:
@@ -67,7 +64,7 @@ def log_posterior_gradient(x, grad, ints, floats):
     for k in range(n_matrices, n_components):
         put(scaling[k], scaling[0])
     log_normalizers(log_weights, scaling, log_norm)
-    value += mixture_pass(features, row_weights, log_norm, means[0], scaling, RowModel(not correlated),
+    value += mixture_pass(packed.features, packed.row_weights, log_norm, means[0], scaling, RowModel(not correlated),
                           counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.
@@ -77,9 +74,10 @@ def log_posterior_gradient(x, grad, ints, floats):
         a, b = concentration, (n_components - 1 - k) * concentration
         value += a * fractions[k, 0] + b * fractions[k, 1]
         v, complement = math.exp(fractions[k, 0]), math.exp(fractions[k, 1])
-        grad[o + k] = stick_step[k] * ((counts[k] + a) * complement - (below + b) * v)
+        grad[o + k] = packed.stick_step[k] * ((counts[k] + a) * complement - (below + b) * v)
         below += counts[k]
     o += n_components - 1
+    mean_loc, mean_scale = packed.mean_loc, packed.mean_scale
 
     # Means: with respect to m the likelihood gives T^-T sum r y, the prior L0' (.).
     for k in range(n_components):
@@ -160,6 +158,14 @@ def log_posterior_gradient(x, grad, ints, floats):
     if math.isnan(value):
         return -math.inf
     return value
+
+
+@compiled
+def log_posteriors(draws, ints, floats, out):
+    """out[s] = log posterior density of draws[s]."""
+    gradient = np.empty(draws.shape[1])
+    for s in range(draws.shape[0]):
+        out[s] = log_posterior_gradient(draws[s], gradient, ints, floats)
 
 
 @intrinsic

@@ -16,9 +16,9 @@ from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import factor, invert
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.triangular import factor, invert
 from bayesgmm.model.density.prior_density import log_sd_prior
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure

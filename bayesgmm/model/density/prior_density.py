@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.model.density.layout import CORRELATED, FAMILY, N_SD, D, G, K, split
+from bayesgmm.model.density.layout import split
 
 __all__ = ["log_prior_draws", "log_sd_prior"]
 
@@ -45,12 +45,10 @@ def log_sd_prior(family, a, b, s):
 @compiled
 def log_prior_draws(weights, means, latent, ints, floats, out):
     """Log prior density of each draw with respect to weights, means, sds and correlations."""
-    (cells, features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step,
-     stick_ref, stick_step, mean_loc, mean_scale, sd_prior, floor, constants,
-     latent_ref) = split(ints, floats)  # fmt: skip
-    d, n_components, n_matrices = ints[D], ints[K], ints[G]
-    n_sd, family, correlated = ints[N_SD], ints[FAMILY], ints[CORRELATED] != 0
-    eta, concentration = constants[0], constants[1]
+    packed = split(ints, floats)
+    mean_loc, mean_scale, sd_prior, family = packed.mean_loc, packed.mean_scale, packed.sd_prior, packed.family
+    (n_components, d), n_matrices, n_sd = packed.mean_ref.shape, len(packed.chol_ref), sd_prior.shape[1]
+    correlated, eta, concentration = packed.correlated, packed.eta, packed.concentration
     for s in range(weights.shape[0]):
         value = 0.0
         for k in range(n_components):

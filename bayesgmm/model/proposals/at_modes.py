@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, permutations, product
-from typing import Any, NamedTuple
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,11 @@ from scipy.special import logsumexp, softmax
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.decoupled import from_affine, log_prior_of_decoupled, to_affine
 from bayesgmm.model.density.density import Density
+from bayesgmm.model.draws import Sample
+from bayesgmm.model.proposals.exchange import exchangeable, orders_within
 from bayesgmm.model.proposals.student_mixture import Proposal
 
-__all__ = ["LocalProposal", "Mixtures", "Part"]
+__all__ = ["LocalProposal", "Part"]
 
 Array = NDArray[np.float64]
 
@@ -37,28 +38,10 @@ _MAX_ORDERS = 150
 _CHUNK = 250
 
 
-class Mixtures(NamedTuple):
-    """S mixtures on the model's scale."""
-
-    weights: Array  # (S, K)
-    means: Array  # (S, K, D)
-    latent: Array  # (S, K, D, D) Cholesky factors of the covariances before rounding
-    cholesky: Array  # (S, K, D, D) and after it
-
-    def take(self, index: NDArray[np.integer[Any]] | slice) -> Mixtures:
-        return Mixtures(*(np.ascontiguousarray(field[index]) for field in self))
-
-    @classmethod
-    def of(cls, density: Density, u: Array) -> Mixtures:
-        """The mixtures at decoupled vectors (S, n_dim)."""
-        weights, means, cholesky, latent = density.unpack_both(to_affine(density, u))
-        return cls(weights, means, latent, cholesky)
-
-    @classmethod
-    def pooled(cls, parts: Sequence[Mixtures]) -> Mixtures:
-        if len(parts) == 1:  # no copy
-            return parts[0]
-        return cls(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+def mixtures_at(density: Density, u: Array) -> Sample:
+    """The mixtures at decoupled vectors (S, n_dim)."""
+    weights, means, cholesky, latent = density.unpack_both(to_affine(density, u))
+    return Sample(weights, means, latent, cholesky)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +57,7 @@ class Part:
     def proposal(self) -> Proposal:
         return Proposal(np.ones(1), self.mean[None], self.factor[None], self.df)
 
-    def log_ratio(self, x: Mixtures, order: Sequence[int] | NDArray[np.int64]) -> Array:
+    def log_ratio(self, x: Sample, order: Sequence[int] | NDArray[np.int64]) -> Array:
         """(S,) log q / prior with component ``order[k]`` in place k."""
         packed = self.density.pack_draws(x.weights[:, order], x.means[:, order], x.latent[:, order])
         u, normal = from_affine(self.density, packed), self.proposal
@@ -98,24 +81,24 @@ class LocalProposal:
         alone = cls(tuple(parts), weights / weights.sum(), np.arange(k)[None])
         return replace(alone, orders=_orders(alone, alone.sample(_PILOT, rng)))
 
-    def sample(self, n_samples: int, rng: np.random.Generator) -> Mixtures:
+    def sample(self, n_samples: int, rng: np.random.Generator) -> Sample:
         """Independent draws, in random order."""
         sizes = rng.multinomial(n_samples, self.weights)
         drawn = [part.proposal.sample(int(size), rng) for part, size in zip(self.parts, sizes, strict=True)]
         places = np.argsort(rng.permutation(n_samples))
         k, d = self.parts[0].density.reference.means.shape
-        out = Mixtures(*(np.empty((n_samples, *shape)) for shape in ((k,), (k, d), (k, d, d), (k, d, d))))
+        out = Sample(*(np.empty((n_samples, *shape)) for shape in ((k,), (k, d), (k, d, d), (k, d, d))))
         done = 0
         for part, points in zip(self.parts, drawn, strict=True):
             for start in range(0, len(points), _CHUNK):
-                chunk = Mixtures.of(part.density, points[start : start + _CHUNK])
+                chunk = mixtures_at(part.density, points[start : start + _CHUNK])
                 where = places[done : done + len(chunk.weights)]
                 for field, values in zip(out, chunk, strict=True):
                     field[where] = values
                 done += len(where)
         return out
 
-    def log_ratio(self, x: Mixtures, cores: int | None = None) -> Array:
+    def log_ratio(self, x: Sample, cores: int | None = None) -> Array:
         """(S,) log of q / prior."""
         out = np.empty(len(x.weights))
 
@@ -133,7 +116,7 @@ class LocalProposal:
         over_threads(work, len(out), cores)
         return out
 
-    def adapted(self, x: Mixtures, weights: Array) -> LocalProposal:
+    def adapted(self, x: Sample, weights: Array) -> LocalProposal:
         """This proposal, and in equal shares one with the moments of weighted draws (S,) of it beside each part.
 
         A fifth of the old scale matrix is kept, and tails are heavier (df is the number of parameters).
@@ -168,7 +151,7 @@ class LocalProposal:
         return words
 
 
-def _orders(alone: LocalProposal, pilot: Mixtures) -> NDArray[np.int64]:
+def _orders(alone: LocalProposal, pilot: Sample) -> NDArray[np.int64]:
     """(P, K) all orders within sets of components that the proposal's draws can exchange; the identity first."""
     k = pilot.weights.shape[1]
     own = alone.log_ratio(pilot)
@@ -176,23 +159,8 @@ def _orders(alone: LocalProposal, pilot: Mixtures) -> NDArray[np.int64]:
     for i, j in combinations(range(k), 2):
         order = np.arange(k)
         order[[i, j]] = j, i
-        swapped = Mixtures(*(field[:, order] for field in pilot))
+        swapped = Sample(*(field[:, order] for field in pilot))
         gain = np.fmin(alone.log_ratio(swapped) - own, 0.0)
         exchange[i, j] = float(logsumexp(gain) - math.log(len(gain)))
-    groups = [[i] for i in range(k)]
-    for i, j in sorted(exchange, key=lambda pair: -exchange[pair]):
-        if exchange[i, j] < _LEAST_EXCHANGE:
-            break
-        a, b = (next(g for g in groups if c in g) for c in (i, j))
-        if a is b:
-            continue
-        merged = [g for g in groups if g is not a and g is not b] + [a + b]
-        if math.prod(math.factorial(len(g)) for g in merged) <= _MAX_ORDERS:
-            groups = merged
-    orders = []
-    for choice in product(*(permutations(g) for g in groups)):
-        one = np.arange(k)
-        for group, members in zip(groups, choice, strict=True):
-            one[group] = members
-        orders.append(one)
-    return np.array(orders, dtype=np.int64)
+    groups, _ = exchangeable(exchange, k, least=_LEAST_EXCHANGE, most=_MAX_ORDERS)
+    return orders_within(groups)

@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.data.table import Table
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
@@ -27,7 +26,7 @@ from bayesgmm.model.proposals.bridge import BridgeEstimate, bridge
 from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.whole import MAX_WHOLE, log_proposal, propose_whole
-from bayesgmm.model.relabel import relabel
+from bayesgmm.model.relabel import in_one_order
 from bayesgmm.model.structure import Structure
 
 __all__ = ["bridge_by_modes"]
@@ -104,20 +103,11 @@ def _by_mode(draws: Sample, table: Table, structure: Structure) -> list[Sample]:
     with threadpool_limits(1):
         label = KMeans(n_modes, n_init=1, random_state=0, max_iter=50).fit_predict(values)
     groups = [np.flatnonzero(label == m) for m in range(n_modes)]
-    return [_in_one_order(draws, i, table, structure) for i in groups if len(i) >= _LEAST]
-
-
-def _in_one_order(draws: Sample, index: NDArray[np.int64], table: Table, structure: Structure) -> Sample:
-    index = index[evenly_spaced(len(index), _FITTED)]
-    weights, means, latent, cholesky = (np.ascontiguousarray(a[index]) for a in draws)
-    k, d = means.shape[1:]
-    scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(index), k, d, d)).copy()
-    order = relabel(
-        table.standardized, weights, means, scaling, row_model=structure.row_model, row_weights=table.weights
-    )
-    if cholesky.shape[1] > 1:
-        latent, cholesky = order.apply(latent), order.apply(cholesky)
-    return Sample(*(np.ascontiguousarray(a) for a in (order.apply(weights), order.apply(means), latent, cholesky)))
+    return [
+        in_one_order(draws.take(i), table.standardized, table.weights, structure.row_model, most=_FITTED)
+        for i in groups
+        if len(i) >= _LEAST
+    ]
 
 
 @compiled

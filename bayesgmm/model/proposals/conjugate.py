@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.matrices import invert, rounding_removed
+from bayesgmm.kernels.triangular import invert, rounding_removed
 from bayesgmm.kernels.wishart import draw_inverse_wishart
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, log_prior_mean
 

@@ -21,7 +21,6 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import add_log_likelihoods
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import split
 from bayesgmm.model.params import inverse_cholesky
 
 __all__ = ["PARETO_K_MAX", "ImportanceWeights", "log_likelihoods", "resample", "smooth_weights"]
@@ -122,7 +121,7 @@ def log_likelihoods(
 
     Streams over the draws: memory does not grow with draws times rows. A draw that is not a mixture has -inf.
     """
-    features, row_weights = split(density.ints, density.floats)[1:3]
+    features, row_weights = density.packed.features, density.packed.row_weights
     row_model = density.structure.row_model
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
     scaling, out = inverse_cholesky(cholesky), np.zeros(len(weights))

@@ -16,7 +16,7 @@ place j is computed once for all j, k; each of the permutations is then a sum of
 from __future__ import annotations
 
 import math
-from itertools import combinations, permutations, product
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import split
+from bayesgmm.model.proposals.exchange import exchangeable, orders_within
 from bayesgmm.model.proposals.student_mixture import Proposal
 
 __all__ = ["permuted_log_density", "relevant_permutations"]
@@ -76,7 +76,7 @@ def _permuted(
     n_draws, k, d = means.shape
     shared = density.structure.n_matrices(2) == 1
     cells = density.structure.n_cells(d)
-    stick_ref, stick_step = split(density.ints, density.floats)[8:10]
+    stick_ref, stick_step = density.packed.stick_ref, density.packed.stick_step
     own = d if shared else d + cells  # coordinates that go with one component
     blocks = np.empty((n_draws, k, k, own))  # [draw, place, component]
     places = np.arange(k)
@@ -147,29 +147,13 @@ def relevant_permutations(
     """
     k = weights.shape[1]
     if k <= _ENUMERATED:
-        return np.array(list(permutations(range(k))), dtype=np.int64), 0.0
+        return orders_within([list(range(k))]), 0.0
     pairs = list(combinations(range(k), 2))
     swaps = np.tile(np.arange(k), (len(pairs) + 1, 1))
     for p, (i, j) in enumerate(pairs, start=1):
         swaps[p, [i, j]] = j, i
     values = _permuted(proposal, density, weights, means, latent, swaps)
-    strength = np.exp(np.minimum(values[:, 1:] - values[:, :1], 0.0)).mean(axis=0)
-    groups, left_out = [[i] for i in range(k)], 0.0
-    for p in np.argsort(-strength):
-        if strength[p] < _NEGLIGIBLE_SWAP:
-            break
-        a, b = (next(g for g in groups if i in g) for i in pairs[p])
-        if a is b:
-            continue
-        merged = [g for g in groups if g is not a and g is not b] + [a + b]
-        if math.prod(math.factorial(len(g)) for g in merged) > _MAX_PERMUTATIONS:
-            left_out = max(left_out, float(strength[p]))
-            continue
-        groups = merged
-    order = []
-    for parts in product(*(permutations(g) for g in groups)):
-        one = np.arange(k)
-        for group, part in zip(groups, parts, strict=True):
-            one[group] = part
-        order.append(one)
-    return np.array(order, dtype=np.int64), left_out
+    kept = np.exp(np.minimum(values[:, 1:] - values[:, :1], 0.0)).mean(axis=0)
+    strength = dict(zip(pairs, kept.tolist(), strict=True))
+    groups, left_out = exchangeable(strength, k, least=_NEGLIGIBLE_SWAP, most=_MAX_PERMUTATIONS)
+    return orders_within(groups), left_out

@@ -14,9 +14,7 @@ value and gradient. Both operations run inside compiled numba graphs without ret
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -27,9 +25,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.kernels import row_pass as kernels
-from bayesgmm.kernels import triangular
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, source_version
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower
@@ -37,8 +33,7 @@ from bayesgmm.kernels.triangular import invert_lower
 __all__ = ["MixtureLogDensity", "MixturePullback", "mixture_log_density"]
 
 # PyTensor caches compiled graphs under this number: they are compiled anew when the kernels change.
-_SOURCES = (kernels.__file__, triangular.__file__, __file__)
-_VERSION = int.from_bytes(hashlib.sha256(b"".join(Path(p).read_bytes() for p in _SOURCES)).digest()[:6])
+_VERSION = source_version("kernels", "model/pymc_face")
 
 
 @compiled

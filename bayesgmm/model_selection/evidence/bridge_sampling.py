@@ -24,10 +24,7 @@ from scipy.special import gammaln, softmax
 
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.log_posterior import log_posterior_gradient
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.proposals.bridge import BridgeEstimate, bridge
@@ -250,12 +247,12 @@ def evidence_of_draws(
         total, first = permuted_log_density(proposal, density, w[pilot], m[pilot], t[pilot], order)
         return evidence(first_try, words, float((total - first).mean()), 0.0)
 
-    log_p = log_posterior_of(density, x[:, half:].reshape(-1, density.n_dim)).reshape(n_chains, -1)
+    log_p = density.log_posterior(x[:, half:].reshape(-1, density.n_dim)).reshape(n_chains, -1)
     total, first = permuted_log_density(proposal, density, w, m, t, order)
     log_q = total.reshape(n_chains, -1) - log_copies
 
     y = proposal.sample(n_chains * n_draws, rng)
-    proposed_log_p = log_posterior_of(density, y)
+    proposed_log_p = density.log_posterior(y)
     inside = np.isfinite(proposed_log_p)
     w, m, t = density.unpack_latent(y[inside])
     proposed_log_q = np.zeros(len(y))
@@ -277,21 +274,6 @@ def _method(proposal: str, k: int, n_permutations: int, omega: float, weighted: 
         words += f", symmetrised over {n_permutations} of {math.factorial(k)} relabellings"
         words += "; the copies are apart" if omega < OMEGA_SEPARATE else f"; the copies overlap, omega {omega:.2g}"
     return words + ("; of the weighted likelihood" if weighted else "")
-
-
-def log_posterior_of(density: Density, x: Array) -> Array:
-    """(S,) log posterior density of flat vectors (S, n_dim), over threads."""
-    x, out = np.ascontiguousarray(x), np.empty(len(x))
-    over_threads(lambda s: _log_posteriors(x[s], density.ints, density.floats, out[s]), len(x))
-    return out
-
-
-@compiled
-def _log_posteriors(draws, ints, floats, out):
-    """out[s] = log posterior density of draws[s]."""
-    gradient = np.empty(draws.shape[1])
-    for s in range(draws.shape[0]):
-        out[s] = log_posterior_gradient(draws[s], gradient, ints, floats)
 
 
 def mode_weights(evidences: Sequence[Evidence]) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ __all__ = ["evidence_sensitivity"]
 Array = NDArray[np.float64]
 
 # Finite variance: between 0.5 and the usual 0.7 errors of five Monte Carlo errors were seen against exact numbers.
-PARETO_K_MAX = 0.5
+_LARGEST_K = 0.5
 
 
 def evidence_sensitivity(evidence: Evidence, scales: Sequence[float] = (0.5, 1.0, 2.0)) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def evidence_sensitivity(evidence: Evidence, scales: Sequence[float] = (0.5, 1.0
             raise InputError(f"scales={tuple(scales)!r} must be positive numbers.")
         log_ratio = 0.5 * (1.0 - 1.0 / c**2) * evidence.deviance - evidence.n_means * math.log(c)
         change, error, k_hat = (0.0, 0.0, 0.0) if c == 1.0 else _log_mean_smoothed(log_ratio)
-        ok = k_hat <= PARETO_K_MAX and evidence.ok
+        ok = k_hat <= _LARGEST_K and evidence.ok
         refusal = str(evidence) if not evidence.ok else f"Pareto k {k_hat:.2f}: fit again with mean_scale x {c:g}"
         rows.append({
             "log_evidence": evidence.value + change if ok else np.nan,

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.model.proposals.importance import PARETO_K_MAX
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
 from bayesgmm.posterior.diagnostics.gate import Gate, gate_of_tree
 from bayesgmm.posterior.diagnostics.verdicts import classify, explain, mode_table, sampler_advice
@@ -31,7 +32,6 @@ __all__ = ["Diagnosis", "approximation_fault", "diagnose", "with_reservation"]
 Array = NDArray[np.float64]
 
 APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
-PARETO_K_MAX = 0.7
 AMBIGUOUS = 0.1  # a draw whose relabelling is wrong with more than this probability
 
 

@@ -57,7 +57,8 @@ def test_log_likelihood_in_original_units(covariance_type: str) -> None:
 
 
 @pytest.mark.parametrize(("rows", "n_components", "log_likelihood", "df"), [
-    ("iris", 2, -488.9148, 13), ("iris", 3, -361.4295, 18), ("faithful", 2, -1157.6800, 7), ("faithful", 3, -1133.4782, 10),
+    ("iris", 2, -488.9148, 13), ("iris", 3, -361.4295, 18), ("faithful", 2, -1157.6800, 7),
+    ("faithful", 3, -1133.4782, 10),
 ])  # fmt: skip
 def test_one_diagonal_for_all_components_as_in_mclust(
     rows: str, n_components: int, log_likelihood: float, df: int

@@ -12,8 +12,8 @@ from bayesgmm.em.acceleration import _MEMORY, Accelerator, _newton_step
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.em.search import _PILOT_FROM
 from bayesgmm.em.spikes import SpikeRule
+from bayesgmm.em.state import State, state_of
 from bayesgmm.em.steps import e_step, em, m_step, responsibilities
-from bayesgmm.kernels.triangular import State, state_of
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 
 

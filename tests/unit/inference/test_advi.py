@@ -17,7 +17,7 @@ from test_laplace import differences, problem_of, tree_of
 import bayesgmm as bg
 from bayesgmm.errors import InputError
 from bayesgmm.inference.approximate.advi import WINDOW, _Follow, elbo_settled, fit_elbo, sample_advi
-from bayesgmm.inference.approximate.density_op import log_posterior_of
+from bayesgmm.inference.approximate.density_op import log_posterior_node
 from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.model.density.decoupled import from_affine, value_and_gradient
 from bayesgmm.model.density.density import Density
@@ -31,7 +31,7 @@ PYTHON = Mode(linker="py", optimizer=None)
 
 def compiled(density, with_rows: bool, mode=PYTHON):
     u, rows = pt.dvector("u"), pt.lvector("rows")
-    value = log_posterior_of(density, u, rows if with_rows else None)
+    value = log_posterior_node(density, u, rows if with_rows else None)
     # A factor on the value shows that the pullback passes its cotangent on.
     return pytensor.function([u, rows], [value, pt.grad(3.0 * value, u)], mode=mode, on_unused_input="ignore")
 

@@ -125,7 +125,7 @@ def geweke(
         )  # fmt: skip
     if jumps:
         single, whole, together, regrouped = tally[KINDS + 1 : ROWS : 2]
-        assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure == "tied"), tally
+        assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure in ("tied", "EEI")), tally
     assert tally[ROWS + 1] > 25, tally
     assert not walk_steps or (tally[WALKS + 1] > 100 and tally[WALKS + 3] > 100), tally
     ours, theirs = statistics_of(out), statistics_of(independent)
@@ -139,6 +139,7 @@ def geweke(
         ("full", "lognormal", 0.0), ("full", "halfnormal", 0.6), ("full", "inversegamma", 0.0),
         ("tied", "exponential", 0.0), ("tied", "lognormal", 0.6), ("diag", "halfcauchy", 0.6),
         ("diag", "inversegamma", 0.0), ("spherical", "halfnormal", 0.0), ("spherical", "lognormal", 0.6),
+        ("EEI", "lognormal", 0.6),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("jumps", [False, True])
@@ -171,7 +172,7 @@ def test_walks_keep_the_joint_distribution(structure: str, family: str, step: fl
     ("structure", "family", "step"),
     [
         ("full", "lognormal", 0.6), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.0),
-        ("tied", "lognormal", 0.0),
+        ("EEI", "lognormal", 0.0),
     ],
 )  # fmt: skip
 def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: str, step: float) -> None:

@@ -25,7 +25,7 @@ from bayesgmm.inference.gibbs.moves.redraws import frame_of, to_frame
 from bayesgmm.inference.gibbs.moves.walks import walk
 from bayesgmm.inference.gibbs.restarts import Places, bracket_evidences
 from bayesgmm.inference.gibbs.rounds import sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import in_one_order, jumps_of, likeliest, relative_work, scout_starts, unlike
+from bayesgmm.inference.gibbs.scouts import in_order_by_rows, jumps_of, likeliest, relative_work, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.kernels.state import ChainState
@@ -345,7 +345,7 @@ def test_overlapping_components_are_proposed_together() -> None:
     alone = Sweeps(problem, 1.0, Jumps.none(3, 4))
     seeds = np.random.SeedSequence(0).spawn(2)
     (found,), _ = run_chains(alone, [start_state(problem, em.params)], seeds[:1], draws=1500, thin=4, cores=1)
-    jumps = jumps_of(problem, [in_one_order(problem, found.sample)])
+    jumps = jumps_of(problem, [in_order_by_rows(problem, found.sample)])
     assert len(jumps.joint.part) == 1 and jumps.walk_steps == 0
     jumping = replace(alone, jumps=replace(jumps, shares=np.array([0.0, 0.5, 0.5, 0.0, 0.0])))
     (chain,), _ = run_chains(jumping, [found.state], seeds[1:], draws=1500, thin=4, cores=1)
@@ -361,7 +361,7 @@ def test_large_tables_get_walks_after_the_first_round() -> None:
     alone = Sweeps(problem, 1.0, Jumps.none(2, 1))
     seed = np.random.SeedSequence(0).spawn(1)
     (found,), _ = run_chains(alone, [start_state(problem, params)], seed, draws=50, thin=1, cores=1)
-    library = [in_one_order(problem, found.sample)]
+    library = [in_order_by_rows(problem, found.sample)]
     first, second, third = (jumps_of(problem, library, [found], number) for number in (1, 2, 3))
     assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
     assert first.every > second.every == 1
@@ -389,7 +389,7 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     density = [
         pointwise_log_density(
             rows, found.sample.weights, found.sample.means,
-            np.broadcast_to(inverse_cholesky(found.sample.cholesky), (100, 2, 2, 2)).copy(), diagonal=struct.diagonal,
+            np.broadcast_to(inverse_cholesky(found.sample.cholesky), (100, 2, 2, 2)).copy(), row_model=struct.row_model,
         ) @ weights
         for rows, weights in ((table.standardized, table.weights), (bins.features.T.copy(), bins.weights))
     ]  # fmt: skip
@@ -397,7 +397,7 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     wide = Sample(*(np.repeat(np.repeat(a, 2, axis=-1), 2, axis=-2) if a.ndim == 4 else a for a in found.sample))
     wide = Sample(wide.weights, np.repeat(wide.means, 2, axis=2), *(np.eye(4) * a[..., :1, :1] for a in wide[2:]))
     many = rng.normal(size=(4000, 4))
-    assert len(fit_bins(many, np.ones(4000), struct.diagonal, [wide]).weights) == 0
+    assert len(fit_bins(many, np.ones(4000), struct.row_model, [wide]).weights) == 0
 
 
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
@@ -464,7 +464,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     assert (high - low)[:3].max() < 12.0 and max(low[:2]) < min(high[:2]) + 0.5 and high[2] < low[0] - 40.0
     assert low[3] < low[0] - 40.0 and high[3] > high[0] + 40.0
     assert unlike(problem, [c.sample for c in done]) == [0, 2]
-    scouts = [in_one_order(problem, c.sample) for c in done]
+    scouts = [in_order_by_rows(problem, c.sample) for c in done]
     kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
     assert kept == [0] and states_after[0] is done[0].state and states_after[1] in (done[0].state, done[1].state)
     assert len(known) == 1 and known[0] is scouts[1]

@@ -17,6 +17,7 @@ from bayesgmm.inference import modes
 from bayesgmm.inference.nuts import nutpie as _nutpie
 from bayesgmm.inference.nuts import sample as nuts
 from bayesgmm.model.density.density import Density
+from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import get_structure
 
@@ -51,7 +52,7 @@ def test_mode_is_a_maximum_and_duplicates_are_dropped(problem) -> None:
     assert np.abs(gradient).max() < 1e-2
     rng = np.random.default_rng(0)
     assert all(found[0].density.value_and_gradient(0.3 * rng.normal(size=len(origin)))[0] < value for _ in range(20))
-    assert np.linalg.eigvalsh(-modes.hessian(found[0].density, origin)).min() > 0
+    assert np.linalg.eigvalsh(-hessian(found[0].density.gradient, origin)).min() > 0
 
 
 def test_a_search_that_runs_into_singular_covariances_is_no_mode() -> None:
@@ -99,7 +100,7 @@ def test_coordinates_are_nearly_standard(problem) -> None:
     """Posterior sds in EM-affine coordinates are near one, and independent of units and correlation."""
     table, structure, prior, start = problem
     density = modes.find_modes(table, structure, prior, [start])[0].density
-    covariance = np.linalg.inv(-modes.hessian(density, np.zeros(density.n_dim)))
+    covariance = np.linalg.inv(-hessian(density.gradient, np.zeros(density.n_dim)))
     sds = np.sqrt(np.diag(covariance))
     assert sds.min() > 0.7
     assert sds.max() < 1.5

@@ -16,7 +16,7 @@ from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.decoupled import from_affine, log_prior_of_decoupled, to_affine, value_and_gradient
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams
-from bayesgmm.model.proposals.at_modes import LocalProposal, Mixtures, Part
+from bayesgmm.model.proposals.at_modes import LocalProposal, Part, mixtures_at
 from bayesgmm.model.proposals.importance import log_likelihoods, resample, smooth_weights
 
 
@@ -104,7 +104,7 @@ def test_prior_and_likelihood_add_up_to_the_posterior(case) -> None:
     problem = Problem(*case)
     density = problem.density
     u = problem.rng.normal(size=(5, density.n_dim))
-    x = Mixtures.of(density, u)
+    x = mixtures_at(density, u)
     likelihood = log_likelihoods(density, x.weights, x.means, x.cholesky, cores=2)
     expected = [value_and_gradient(density, z)[0] for z in u]
     np.testing.assert_allclose(log_prior_of_decoupled(density, u) + likelihood, expected, rtol=1e-10)

@@ -26,7 +26,6 @@ from scipy.integrate import dblquad, quad
 
 from bayesgmm.data.table import prepare_table
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import split
 from bayesgmm.model.density.log_posterior import log_posterior_callback
 from bayesgmm.model.density.prior_density import log_sd_prior
 from bayesgmm.model.params import MixtureParams
@@ -91,9 +90,9 @@ class Problem:
     def constrained(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Flat vectors (..., n) to all variables of the PyMC model, real or complex."""
         k, d = self.k, self.d
-        (cells, _, _, mean_ref, chol_ref, _, mean_step, cell_step, stick_ref, stick_step, *_, latent_ref) = split(
-            self.density.ints, self.density.floats
-        )
+        p = self.density.packed
+        cells, mean_ref, chol_ref, latent_ref = p.cells, p.mean_ref, p.chol_ref, p.latent_ref
+        mean_step, cell_step, stick_ref, stick_step = p.mean_step, p.cell_step, p.stick_ref, p.stick_step
         g, n_cells = cell_step.shape
         batch = x.shape[:-1]
         sticks, m, t = np.split(x, [k - 1, k - 1 + k * d], axis=-1)

@@ -66,6 +66,7 @@ def densities(rows, weights, means, cholesky):
         ("tied", ("feature",), ("feature", "feature_bis")),
         ("diag", ("component", "feature"), None),
         ("spherical", ("component",), None),
+        ("EEI", ("feature",), None),
     ],
 )
 def test_named_variables_and_dims(frame, covariance_type, sd_dims, correlation_dims):

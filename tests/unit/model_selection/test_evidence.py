@@ -23,7 +23,6 @@ from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 from bayesgmm.model_selection.evidence.bridge_sampling import (
     Evidence,
     evidence_of_draws,
-    log_posterior_of,
     mode_weights,
 )
 from bayesgmm.model_selection.evidence.empty_components import _ratio, log_empty_prior, log_empty_probability
@@ -78,10 +77,10 @@ def test_pack_draws_inverts_unpack(covariance_type: str, rounded: bool) -> None:
 def test_reordering_keeps_the_density_of_the_flat_vector(covariance_type: str, rounded: bool) -> None:
     """Likelihood, prior and Jacobian: the flat target is symmetric, so the proposal needs no Jacobian either."""
     density, x = problem(covariance_type, 3, rounded=rounded)
-    expected = log_posterior_of(density, x)
+    expected = density.log_posterior(x)
     assert expected[0] == pytest.approx(density.value_and_gradient(x[0])[0], rel=1e-14)
     for order in itertools.permutations(range(3)):
-        np.testing.assert_allclose(log_posterior_of(density, reordered(density, x, order)), expected, rtol=1e-9)
+        np.testing.assert_allclose(density.log_posterior(reordered(density, x, order)), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)

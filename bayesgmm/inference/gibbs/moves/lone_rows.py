@@ -21,9 +21,8 @@ import numpy as np
 
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import factor, invert, rounding_removed
 from bayesgmm.kernels.state import copy_covariance
-from bayesgmm.kernels.triangular import multiply_lower
+from bayesgmm.kernels.triangular import factor, invert, multiply_lower, rounding_removed
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
 
 __all__ = ["log_marginal", "move_row"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from bayesgmm.kernels.compiled import add, compiled, put
-from bayesgmm.kernels.matrices import factor, invert, rounding_removed
+from bayesgmm.kernels.triangular import factor, invert, rounding_removed
 from bayesgmm.model.density.natural import squares_by_variance
 
 __all__ = ["MEAN", "SHAPE", "SHARE", "compensate", "move_component"]

@@ -14,9 +14,9 @@ from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.gibbs.moves.pairs import draw_pair, set_closeness
 from bayesgmm.inference.gibbs.moves.redraws import DOF, Redraws, frame_of, no_redraws, to_frame
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import invert
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.state import ChainState
+from bayesgmm.kernels.triangular import invert
 from bayesgmm.model.density.natural import CompletePrior, cells_of
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky

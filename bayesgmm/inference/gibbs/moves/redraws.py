@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import factor, invert, rounding_removed
-from bayesgmm.kernels.triangular import multiply_lower
+from bayesgmm.kernels.triangular import factor, invert, multiply_lower, rounding_removed
 from bayesgmm.model.density.natural import squares_by_variance
 from bayesgmm.model.proposals.orders import add_log
 

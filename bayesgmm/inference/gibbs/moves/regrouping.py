@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
+from bayesgmm.kernels.allocation import pick
 from bayesgmm.kernels.compiled import add, compiled, put
-from bayesgmm.kernels.matrices import factor
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.row_pass import component_log_densities
 from bayesgmm.kernels.state import copy_state
+from bayesgmm.kernels.triangular import factor
 from bayesgmm.kernels.wishart import log_wishart_constant
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
 from bayesgmm.model.proposals.conjugate import draw_covariance, log_covariance, log_determinant
@@ -66,16 +67,6 @@ def log_grouping(log_r, first, place, n_components, table):
             nearest = m
         highest, total = add_log(highest, total, value)
     return highest + math.log(total), nearest
-
-
-@compiled
-def _pick(level, r):
-    """The place in which `level` falls, between 0 and the sum of r."""
-    for k in range(r.shape[0] - 1):
-        level -= r[k]
-        if level < 0.0:
-            return k
-    return r.shape[0] - 1
 
 
 @compiled
@@ -196,12 +187,12 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
         for k in range(n_components):
             density[i, k] = math.exp(density[i, k] - highest)
             total += density[i, k]
-        old_place[i] = _pick(rng.random() * total, density[i]) if row_weights[i] > 0.0 else -1
+        old_place[i] = pick(rng.random() * total, density[i]) if row_weights[i] > 0.0 else -1
     gain = -_log_given(prior, np.bool_(False), rng, features, old_place, means, scatter, counts, root,
                        state.latent, state.cholesky, state.scaling, work)  # fmt: skip
     m = rng.integers(0, groupings.r.shape[0])
     for i in range(n_rows):
-        place[i] = _pick(rng.random(), groupings.r[m, i]) if row_weights[i] > 0.0 else -1
+        place[i] = pick(rng.random(), groupings.r[m, i]) if row_weights[i] > 0.0 else -1
     gain += _log_given(prior, np.bool_(True), rng, features, place, means, scatter, counts, root, new.latent,
                        new.cholesky, new.scaling, work)  # fmt: skip
     if gain == -math.inf:

@@ -33,10 +33,10 @@ from bayesgmm.inference.gibbs.moves.redraws import (
 )
 from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.matrices import invert
 from bayesgmm.kernels.row_model import RowModel, log_density_block, log_normalizers
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.state import copy_component, copy_state
+from bayesgmm.kernels.triangular import invert
 from bayesgmm.model.density.natural import cells_of, log_prior_covariance, log_prior_mean
 
 __all__ = ["walk"]
