@@ -16,8 +16,9 @@ import numpy as np
 from kernel_speed import seconds
 
 import bayesgmm as bg
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows, jumps_of
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
+from bayesgmm.inference.gibbs.library import fit_library
+from bayesgmm.inference.gibbs.scouts import in_order_by_rows
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.params import MixtureParams
@@ -40,12 +41,12 @@ def main() -> None:
         state = start_state(problem, MixtureParams(np.full(k, 1.0 / k), means, covariances, "full"))
         n_sweeps = ROWS // n
         options = {"draws": n_sweeps, "thin": 1, "cores": 1}
-        alone = Sweeps(problem, 1.0, Jumps.none(k, d))
+        alone = Sweeps(problem, 1.0, no_library(k, d))
         (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
         log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
         log_normalizers(np.log(state.weights), state.scaling, log_norm)
-        given = (problem.features, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums, outers,
-                 np.empty(0), np.empty((0, 0)))  # fmt: skip
+        given = (problem.target.features, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums,
+                 outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
         def steps(given=given, n_sweeps=n_sweeps) -> None:
             for _ in range(n_sweeps):
@@ -54,7 +55,8 @@ def main() -> None:
         repeats = 15 if n < 100_000 else 5
         library = [in_order_by_rows(problem, warm.sample)]
         for number, name in enumerate(("nothing", "jumps", "jumps, walks")):
-            jumping = replace(alone, jumps=jumps_of(problem, library, number=number)) if number else alone
+            fitted = fit_library(problem, library, number=number) if number else alone.library
+            jumping = replace(alone, library=fitted)
 
             def sweeps(jumping=jumping, state=state, options=options) -> None:
                 run_chains(jumping, [state], np.random.SeedSequence(2).spawn(1), **options)

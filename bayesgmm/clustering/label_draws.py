@@ -69,10 +69,11 @@ def draw_labels(
     --------
     >>> import numpy as np
     >>> from bayesgmm.clustering.label_draws import draw_labels
+    >>> from bayesgmm.kernels.row_model import RowModel
     >>> from bayesgmm.posterior.tree import PosteriorArrays
     >>> far = np.tile([[-9.0], [9.0]], (2, 1, 1))
     >>> one = np.ones((2, 2, 1, 1))
-    >>> p = PosteriorArrays(np.full((2, 2), 0.5), far, one, one, np.zeros(1), np.ones(1), True)
+    >>> p = PosteriorArrays(np.full((2, 2), 0.5), far, one, one, np.zeros(1), np.ones(1), RowModel(True))
     >>> draw_labels(np.array([[-9.0], [8.0]]), p)
     array([[0, 1], [0, 1]], dtype=int8)
     """

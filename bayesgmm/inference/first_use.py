@@ -62,7 +62,7 @@ def compile_and_say() -> None:
 def compile_sweeps() -> None:
     """One sweep of a table of four rows; its compiled code serves every table, structure and number of components."""
     from bayesgmm.data.table import prepare_table
-    from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+    from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
     from bayesgmm.model.params import MixtureParams
     from bayesgmm.model.prior import MixturePrior
     from bayesgmm.model.structure import get_structure
@@ -70,7 +70,7 @@ def compile_sweeps() -> None:
     table = prepare_table(np.array([[0.0], [1.0], [3.0], [4.5]]))
     problem = GibbsProblem.build(table, get_structure("full"), MixturePrior().resolve(table))
     start = MixtureParams(np.full(2, 0.5), np.array([[-0.5], [0.5]]), np.ones((2, 1, 1)), "full")
-    sweeps = Sweeps(problem, 1.0, Jumps.none(2, 1))
+    sweeps = Sweeps(problem, 1.0, no_library(2, 1))
     run_chains(sweeps, [start_state(problem, start)], [np.random.SeedSequence(0)], draws=1, thin=1, cores=1)
 
 

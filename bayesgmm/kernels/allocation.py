@@ -14,18 +14,38 @@ the pass returns the logarithm of that ratio for the copies allocated last.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
 
-__all__ = ["allocation_pass"]
+__all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
+
+Array = NDArray[np.float64]
 
 _LARGEST = (1 << 63) - 1
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
+
+
+class Allocation(NamedTuple):
+    """The allocation of the rows, and sums over it."""
+
+    counts: Array  # (K,) weight of the rows drawn for each component
+    sums: Array  # (K, D) of their whitened residuals y
+    outers: Array  # (K, D, D) of y y', lower triangles
+    component: NDArray[np.int64]  # (N,) of each fractional copy, -1 before the first pass; (0,) if weights are whole
+    log_r: Array  # (N,) or (0,), the log of its responsibility
+
+
+def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: bool) -> Allocation:
+    """Storage for the allocation of a chain, to be filled by its first sweep."""
+    k, d, n = n_components, n_features, n_rows if fractional else 0
+    return Allocation(np.empty(k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
 
 
 @compiled(fastmath=FAST)
@@ -116,20 +136,7 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
 
 @compiled
 def allocation_pass(
-    rng,
-    features,
-    row_weights,
-    log_norm,
-    means,
-    scaling,
-    row_model,
-    want_likelihood,
-    watched,
-    counts,
-    sums,
-    outers,
-    component,
-    log_r,
+    rng, features, row_weights, log_norm, means, scaling, row_model, want_likelihood, watched, allocation
 ):
     """Draw every row's component and sum over the rows of each.
 
@@ -144,20 +151,17 @@ def allocation_pass(
     want_likelihood : bool
     watched : int
         A row whose component is returned; -1 for none.
-    counts, sums, outers : (K,), (K, D), (K, D, D) outputs
-        Weight of the rows drawn for each component, and sums of their y and y y' (lower triangle).
-    component, log_r : (N,) in and out, or length 0 when all weights are whole
-        Component of each fractional copy (-1 before the first pass) and the log of its responsibility.
+    allocation : Allocation; filled
     """
+    counts, sums, outers, component, log_r = allocation
     n_features, n_rows = features.shape
     n_components = means.shape[0]
-    y = np.empty((n_components, n_features, BLOCK))
-    r = np.empty((n_components, BLOCK))
-    allocated = np.empty((n_components, BLOCK))
-    centred, chosen = np.empty((n_features, BLOCK)), np.empty((n_features + 1, BLOCK))
-    work, drawn = np.empty((3, BLOCK)), np.empty((3, BLOCK))
+    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
+    centred, work = np.empty((n_features, BLOCK)), np.empty((3, BLOCK))
     highest, total, buffer = work[0], work[1], work[2]
-    bits, drawn_bits = buffer.view(np.int64), drawn[0].view(np.uint64)
+    bits = buffer.view(np.int64)
+    allocated, chosen, drawn = np.empty((n_components, BLOCK)), np.empty((n_features + 1, BLOCK)), np.empty((3, BLOCK))
+    drawn_bits = drawn[0].view(np.uint64)
     counts[:] = 0.0
     sums[:] = 0.0
     outers[:] = 0.0
@@ -165,8 +169,7 @@ def allocation_pass(
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, row_model,
-                    centred, y, r, highest, total, buffer, bits)  # fmt: skip
+        weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work)
         _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)

@@ -21,7 +21,8 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     No second wrapper, for callers in C, is made: there are none, and it took a tenth of the time of compilation. Where
     neither the package nor the home directory can be written to, the cache is in the directory for temporary files.
     """
-    decorate = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)
+    usual = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    decorate = njit(**(usual | options))
     if function is None:
         return lambda function: compiled(function, **options)
     try:

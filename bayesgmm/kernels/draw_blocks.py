@@ -62,8 +62,10 @@ def responsibilities_of_draws(
     --------
     >>> import numpy as np
     >>> from bayesgmm.kernels.draw_blocks import responsibilities_of_draws
+    >>> from bayesgmm.kernels.row_model import NORMAL
     >>> two = np.array([[[-1.0], [1.0]]])
-    >>> responsibilities_of_draws(np.zeros((1, 1)), np.array([[0.3, 0.7]]), two, np.ones((1, 2, 1, 1)), row_model=True)
+    >>> shares, one = np.array([[0.3, 0.7]]), np.ones((1, 2, 1, 1))
+    >>> responsibilities_of_draws(np.zeros((1, 1)), shares, two, one, row_model=NORMAL)
     array([[[0.3, 0.7]]])
     """
     features = np.ascontiguousarray(rows.T, dtype=np.float64)

@@ -1,8 +1,8 @@
 """The density of a row given its component: the one thing that passes over the rows do not know themselves.
 
-A pass asks a row model for four things, compiled: the constant of a component (`log_normalizers`), the log densities of
-a block of rows (`log_density_block`), what the rows add to the sums of their component (`add_block`), and, of rows that
-are allocated, the same for copies (in `kernels.allocation`). Prediction asks it for quantiles and noise. There is one
+A pass asks a row model for four things, compiled: the constant of a component (`log_normalizers`), the residuals of a
+block of rows (`residuals_block`), their log densities (`log_density`, within the loop of the pass) and what the rows
+add to the sums of their component (`add_block`). Prediction asks it for quantiles and noise. There is one
 row model so far, the normal density: with the whitened residual y = scaling (x - mean),
 
     log p(x) = log det scaling - D/2 log(2 pi) - |y|^2 / 2,
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, ndtr, ndtri
 
-from bayesgmm.kernels.block_math import FAST, accumulate, whiten
+from bayesgmm.kernels.block_math import accumulate, whiten
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["NORMAL", "RowModel", "add_block", "log_density_block", "log_normalizers"]
+__all__ = ["NORMAL", "RowModel", "add_block", "log_density", "log_normalizers", "residuals_block"]
 
 Array = NDArray[np.float64]
 
@@ -70,15 +70,20 @@ def log_normalizers(log_weights, scaling, out):
         out[k] = total
 
 
-@compiled(fastmath=FAST)
-def log_density_block(row_model, features, start, n, log_norm, mean, scaling, centred, y, out):
-    """out[:n] = log density of rows start..start+n, `log_norm` added; y (D, block) = their whitened residuals."""
-    whiten(features, start, n, mean, scaling, row_model.diagonal, centred, y, out)
-    for b in range(n):
-        out[b] = log_norm - 0.5 * out[b]
+@compiled(inline="always")
+def residuals_block(row_model, features, start, n, mean, scaling, centred, y, square):
+    """y (D, block) = the whitened residuals of rows start..start+n, and `square` (block,) what their densities are
+    functions of: squared lengths."""
+    whiten(features, start, n, mean, scaling, row_model.diagonal, centred, y, square)
 
 
-@compiled(fastmath=FAST)
+@compiled(inline="always")
+def log_density(row_model, log_norm, square):
+    """Log density of a row, from the constant of the component and what `residuals_block` gives."""
+    return log_norm - 0.5 * square
+
+
+@compiled(inline="always")
 def add_block(row_model, y, r, n, weighted, total, outer):
     """Add to the sums of a component what rows with residuals y and weights r give: sum r y to `total`, and sum r y y'
     (lower triangle; the diagonal alone if covariances are diagonal) to `outer`."""

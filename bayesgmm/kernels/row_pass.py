@@ -17,30 +17,40 @@ and cached on disk; numba does not notice that a *called* function in another fi
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import add_block, log_density_block, log_normalizers
+from bayesgmm.kernels.row_model import add_block, log_density, log_normalizers, residuals_block
 
 __all__ = ["component_log_densities", "mixture_pass", "weigh_block"]
 
+Array = NDArray[np.float64]
+
 
 @compiled(fastmath=FAST)
-def weigh_block(features, start, n, log_norm, means, scaling, row_model, centred, y, r, highest, total, buffer, bits):
+def weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
-    ``r[k, b] = exp(log_norm[k] - |y[k, :, b]|^2 / 2 - highest[b])`` and `total` sums it over components.
+    ``r[k, b] = exp(log density - highest[b])``; `work` (3, block) gets the highest, and the sum of r over components.
     """
+    highest, total, buffer = work[0], work[1], work[2]
+    bits = buffer.view(np.int64)
     n_components = means.shape[0]
     for k in range(n_components):
         rk = r[k]
-        log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y[k], rk)
+        residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y[k], rk)
+        c = log_norm[k]
         if k == 0:
             for b in range(n):
-                highest[b] = rk[b]
+                v = log_density(row_model, c, rk[b])
+                rk[b] = v
+                highest[b] = v
         else:
             for b in range(n):
-                highest[b] = rk[b] if rk[b] > highest[b] else highest[b]
+                v = log_density(row_model, c, rk[b])
+                rk[b] = v
+                highest[b] = v if v > highest[b] else highest[b]
     for b in range(n):
         total[b] = 0.0
     for k in range(n_components):
@@ -74,25 +84,21 @@ def mixture_pass(
     """
     n_features, n_rows = features.shape
     n_components = means.shape[0]
-    block = BLOCK
     want_statistics = counts.shape[0] > 0
     want_density = log_density.shape[0] > 0
     want_responsibilities = responsibilities.shape[0] > 0
-    y = np.empty((n_components, n_features, block))
-    r = np.empty((n_components, block))
-    centred = np.empty((n_features, block))
-    work = np.empty((4, block))
-    highest, total, log_total, buffer = work[0], work[1], work[2], work[3]
+    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
+    centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
+    highest, total, buffer, log_total = work[0], work[1], work[2], work[3]
     bits = buffer.view(np.int64)
     if want_statistics:
         counts[:] = 0.0
         sums[:] = 0.0
         outers[:] = 0.0
     log_likelihood = 0.0
-    for start in range(0, n_rows, block):
-        n = min(block, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, row_model,
-                    centred, y, r, highest, total, buffer, bits)  # fmt: skip
+    for start in range(0, n_rows, BLOCK):
+        n = min(BLOCK, n_rows - start)
+        weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work)
         log_block(total, log_total, buffer, bits, n)
         for b in range(n):
             v = highest[b] + log_total[b]
@@ -131,10 +137,10 @@ def component_log_densities(features, means, scaling, row_model, out):
     block = 128
     y = np.empty((n_features, block))
     centred = np.empty((n_features, block))
-    density = np.empty(block)
+    square = np.empty(block)
     for start in range(0, n_rows, block):
         n = min(block, n_rows - start)
         for k in range(n_components):
-            log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y, density)
+            residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y, square)
             for b in range(n):
-                out[start + b, k] = density[b]
+                out[start + b, k] = log_density(row_model, log_norm[k], square[b])

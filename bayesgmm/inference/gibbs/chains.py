@@ -11,19 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
-from bayesgmm.inference.gibbs.bins import Bins, no_bins
-from bayesgmm.inference.gibbs.moves.components import N_KINDS, SINGLE
-from bayesgmm.inference.gibbs.moves.redraws import Redraws, no_redraws
-from bayesgmm.inference.gibbs.moves.regrouping import Groupings, no_groupings
-from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, Allocation, new_allocation, sweep_many
+from bayesgmm.inference.gibbs.bins import no_bins
+from bayesgmm.inference.gibbs.moves.move import Library, Target
+from bayesgmm.inference.gibbs.moves.redraws import no_redraws
+from bayesgmm.inference.gibbs.moves.registry import MOVES
+from bayesgmm.inference.gibbs.sweeps import TALLY, WALKS, sweep_many
+from bayesgmm.kernels.allocation import Allocation, new_allocation
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import CompletePrior, complete_prior
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.proposals.conjugate import Proposals, no_proposals
-from bayesgmm.model.proposals.joint_fit import Joint, no_joint
-from bayesgmm.model.proposals.whole import MAX_WHOLE
+from bayesgmm.model.proposals.conjugate import no_proposals
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import out_of_time
 
@@ -32,8 +31,8 @@ __all__ = [
     "WALK_EVERY",
     "ChainDraws",
     "GibbsProblem",
-    "Jumps",
     "Sweeps",
+    "no_library",
     "run_chains",
     "start_state",
     "sweep_work",
@@ -45,8 +44,6 @@ Array = NDArray[np.float64]
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 2  # sweeps, after the first round
 WALK_EVERY = 2  # jumps
-_ACCEPTED = 1e-3  # share of jumps below which their kind is tried seldom
-_RAREST = 0.15  # times as often as the others
 
 
 def sweep_work(table: Table, structure: Structure, n_components: int) -> float:
@@ -62,15 +59,20 @@ class GibbsProblem:
     table: Table
     structure: Structure
     prior: ResolvedPrior
-    packed: CompletePrior
-    features: Array  # (D, N)
+    target: Target
     fractional: bool
 
     @classmethod
     def build(cls, table: Table, structure: Structure, prior: ResolvedPrior) -> GibbsProblem:
         fractional = bool((table.weights != np.floor(table.weights)).any())
         features = np.ascontiguousarray(table.standardized.T)
-        return cls(table, structure, prior, complete_prior(prior, structure), features, fractional)
+        target = Target(features, table.weights, complete_prior(prior, structure))
+        return cls(table, structure, prior, target, fractional)
+
+    @property
+    def packed(self) -> CompletePrior:
+        """The prior, as compiled code takes it."""
+        return self.target.prior
 
     def sweep_work(self, n_components: int) -> float:
         """Multiply-adds of one sweep, roughly."""
@@ -99,88 +101,41 @@ def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:
     return ChainState(*(np.array(a, dtype=float, order="C") for a in state))
 
 
-@dataclass(frozen=True, eq=False)
-class Jumps:
-    """What jumps propose, and the probability of each kind, in the order of `inference.gibbs.moves.components`."""
-
-    proposals: Proposals
-    joint: Joint
-    groupings: Groupings
-    redraws: Redraws
-    shares: Array  # (N_KINDS,)
-    bins: Bins
-    every: int = JUMP_EVERY  # sweeps
-    tries: int = 1  # each time
-    walk_steps: int = 0
-
-    @classmethod
-    def none(cls, n_components: int, n_features: int) -> Jumps:
-        k, d = n_components, n_features
-        return cls(no_proposals(k, d), no_joint(k, d), no_groupings(k), no_redraws(), np.eye(N_KINDS)[SINGLE],
-                   no_bins(d))  # fmt: skip
-
-    @classmethod
-    def after(
-        cls, proposals: Proposals, joint: Joint, groupings: Groupings, redraws: Redraws, done: Sequence[ChainDraws]
-    ) -> Jumps:
-        """Kinds that were accepted in the chains so far alike often, others seldom; all alike before there are any.
-
-        Not by how often: most accepted changes of one component are small ones.
-        """
-        tally = np.sum([c.tally for c in done], axis=0) if done else np.zeros(TALLY)
-        k = proposals.alpha.shape[1]
-        possible = np.array([True, *(k <= MAX_WHOLE and n > 0 for n in (1, len(joint.part), len(groupings.r)))])
-        tried, made = tally[KINDS:ROWS:2], tally[KINDS + 1 : ROWS : 2]
-        accepted = (made + 1.0) / (tried + 2.0) > _ACCEPTED
-        shares = np.where(possible, np.where(accepted, 1.0, _RAREST), 0.0)
-        return cls(proposals, joint, groupings, redraws, shares / shares.sum(), no_bins(proposals.loc.shape[2]))
+def no_library(n_components: int, n_features: int) -> Library:
+    """Nothing is proposed: sweeps alone."""
+    k, d = n_components, n_features
+    own = tuple(move.none(k, d) for move in MOVES)
+    return Library(no_proposals(k, d), own, no_redraws(), no_bins(d), np.eye(len(MOVES))[0], JUMP_EVERY, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Sweeps:
-    """What a chain does from one step to the next: a sweep of the posterior, and a jump now and then.
+    """What a chain does from one step to the next: a sweep of the posterior, and a move now and then.
 
     `refresh` is the share of the rows behind a covariance that a proposal replaces.
     """
 
     problem: GibbsProblem
     refresh: float
-    jumps: Jumps
+    library: Library
 
     def advance(self, rng: np.random.Generator, first: int, thin: int, state: ChainState, allocation: Allocation,
-                out: Sequence[Array], tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
+                out: Sample, tally: Array, used: NDArray[np.int64]) -> None:  # fmt: skip
         """`thin` steps for each of the draws that `out` holds, after `first` steps; as `sweep_many`."""
-        p, jumps = self.problem, self.jumps
-        if jumps.walk_steps and len(state.weights) > 1:
-            self._advance_walking(rng, thin, state, allocation, out, tally, used)
+        target, library = self.problem.target, self.library
+        if not library.walk_steps or len(state.weights) == 1:
+            sweep_many(rng, first, thin, target, library, self.refresh, state, allocation, out, tally, used)
             return
-        sweep_many(rng, first, thin, p.features, p.table.weights, jumps.bins, p.packed, self.refresh, state,
-                   allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.tries,
-                   jumps.shares, *out, tally, used)  # fmt: skip
+        # A walk before every few sweeps: compiled apart, since most tables are too short to need it.
+        from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
 
-    def _advance_walking(
-        self, rng: np.random.Generator, thin: int, state: ChainState, allocation: Allocation, out: Sequence[Array],
-        tally: Array, used: NDArray[np.int64],
-    ) -> None:  # fmt: skip
-        """A walk before every few sweeps: compiled apart, since most tables are too short to need it."""
-        from bayesgmm.inference.gibbs.moves.walks import walk
-
-        p, jumps, every = self.problem, self.jumps, WALK_EVERY * self.jumps.every
-        d, n = p.features.shape
-        scratch = (
-            ChainState(*(a.copy() for a in state)), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)),
-            np.empty(len(state.weights)), np.empty(n), np.empty(n),
-        )  # fmt: skip
-        for s in range(len(out[0])):
+        every, space = WALK_EVERY * library.every, new_walk_space(state, target.features.shape[1])
+        for s in range(len(out.weights)):
             for begun in range(0, thin, every):
-                walk(rng, p.features, p.table.weights, jumps.bins, p.packed, jumps.redraws, jumps.walk_steps, state,
-                     *scratch, tally[WALKS:])  # fmt: skip
+                walk(rng, target, library, state, space, tally[WALKS:])
                 allocation.component[:] = -1
-                sweep_many(
-                    rng, 0, min(every, thin - begun), p.features, p.table.weights, jumps.bins, p.packed, self.refresh,
-                    state, allocation, jumps.proposals, jumps.joint, jumps.groupings, jumps.every, jumps.tries,
-                    jumps.shares, *(o[s : s + 1] for o in out), tally, used,
-                )  # fmt: skip
+                sweep_many(rng, 0, min(every, thin - begun), target, library, self.refresh, state, allocation,
+                           Sample(*(o[s : s + 1] for o in out)), tally, used)  # fmt: skip
 
 
 def run_chains(
@@ -207,18 +162,18 @@ def run_chains(
     def chain(i: int) -> ChainDraws:
         rng = np.random.default_rng(seeds[i])
         state = ChainState(*(a.copy() for a in starts[i]))
-        out = [np.empty((draws, *a.shape)) for a in state[:4]]
+        out = Sample(*(np.empty((draws, *a.shape)) for a in state[:4]))
         allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
         tally = np.zeros(TALLY)
-        used = np.zeros(len(sweeps.jumps.proposals.alpha), dtype=np.int64)
+        used = np.zeros(len(sweeps.library.proposals.alpha), dtype=np.int64)
         for first in range(0, draws, step):
             if stop.is_set():
                 break
             part = slice(first, min(first + step, draws))
-            sweeps.advance(rng, first * thin, thin, state, allocation, [o[part] for o in out], tally, used)
+            sweeps.advance(rng, first * thin, thin, state, allocation, Sample(*(o[part] for o in out)), tally, used)
             made[i] = part.stop
             report(i, part.stop, 0)
-        return ChainDraws(Sample(*out), state, tally, used)
+        return ChainDraws(out, state, tally, used)
 
     pool = ThreadPoolExecutor(min(cores, len(starts)))
     try:

@@ -28,13 +28,14 @@ from scipy.special import softmax
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.first_use import finish
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, start_state, sweep_work
+from bayesgmm.inference.gibbs.chains import GibbsProblem, no_library, start_state, sweep_work
 from bayesgmm.inference.gibbs.rounds import choose_refresh
-from bayesgmm.inference.gibbs.sweeps import TALLY, new_allocation, sweep_many
+from bayesgmm.inference.gibbs.sweeps import TALLY, sweep_many
+from bayesgmm.kernels.allocation import new_allocation
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.kernels.threads import available_cores
-from bayesgmm.model.draws import Draws
+from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.proposals.bridge import bridge
@@ -185,7 +186,8 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
     problem, table, (k, d) = starts.problem, starts.problem.table, starts.means.shape[1:]
     weights = table.weights.copy()
     weights[row] = 0.0
-    jumps, allocation = Jumps.none(k, d), new_allocation(k, d, table.n_rows, problem.fractional)
+    target, library = problem.target._replace(row_weights=weights), no_library(k, d)
+    allocation = new_allocation(k, d, table.n_rows, problem.fractional)
     tally, used, out = np.zeros(TALLY), np.zeros(0, dtype=np.int64), np.empty((len(index), n_sweeps))
     step = max(1, _NUMBERS // (n_sweeps * k * d * d))
     for first in range(0, len(index), step):
@@ -194,10 +196,10 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
         kept = [np.empty((len(a), n_sweeps, *a.shape[1:])) for a in states[:4]]
         for m in range(len(states.weights)):
             allocation.component[:] = -1
+            state = ChainState(*(a[m] for a in states))
             sweep_many(
-                rng, 0, 1, problem.features, weights, jumps.bins, problem.packed, starts.refresh,
-                ChainState(*(a[m] for a in states)), allocation, jumps.proposals, jumps.joint, jumps.groupings,
-                1, 1, jumps.shares,                 *(a[m] for a in kept), tally, used,
+                rng, 0, 1, target, library, starts.refresh, state, allocation, Sample(*(a[m] for a in kept)), tally,
+                used,
             )  # fmt: skip
         w, mean, _, cholesky = (a.reshape(-1, *a.shape[2:]) for a in kept)
         scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(w), k, d, d)).copy()

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.gibbs.chains import ChainDraws, GibbsProblem, Jumps, Sweeps, run_chains
+from bayesgmm.inference.gibbs.chains import ChainDraws, GibbsProblem, Sweeps, no_library, run_chains
+from bayesgmm.inference.gibbs.library import fit_library, relative_work, samples_by_mode
 from bayesgmm.inference.gibbs.restarts import Places
-from bayesgmm.inference.gibbs.scouts import jumps_of, relative_work, samples_by_mode
 from bayesgmm.inference.judging import Judge
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.state import ChainState
@@ -58,7 +58,7 @@ def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.See
     """The largest share of a covariance's rows to replace at a time that is accepted often enough, by short trials."""
     if not problem.packed.correlated:
         return 1.0
-    none = Jumps.none(*start.means.shape)
+    none = no_library(*start.means.shape)
     for share in _REFRESH:
         (trial,), _ = run_chains(Sweeps(problem, share, none), [start], [seed], draws=_TRIAL, thin=1, cores=1)
         if trial.tally[1] > _ACCEPTED * trial.tally[0]:
@@ -67,7 +67,7 @@ def choose_refresh(problem: GibbsProblem, start: ChainState, seed: np.random.See
 
 
 def sample_in_rounds(
-    sweeps: Sweeps, states: Sequence[ChainState], library: Sequence[Sample], root: np.random.SeedSequence, *,
+    sweeps: Sweeps, states: Sequence[ChainState], samples: Sequence[Sample], root: np.random.SeedSequence, *,
     collect: Callable[[Round], Draws], judge: Judge, draws: int, cores: int, max_work: float,
     least_work: float = 0.0, rough: bool = False, progressbar: bool, name: str,
     places: Places | None = None,
@@ -77,8 +77,8 @@ def sample_in_rounds(
     Parameters
     ----------
     sweeps : Sweeps
-        What chains do; their jumps are replaced by ones fitted to `library`, and then to draws.
-    library : sequence of Sample
+        What chains do; their library is replaced by ones fitted to `samples`, and then to draws.
+    samples : sequence of Sample
         Draws of each mode that is known.
     least_work, max_work : float
         Work of the first round and of the longest, in multiply-adds; one step a draw is made whatever it costs.
@@ -95,7 +95,7 @@ def sample_in_rounds(
     earlier: tuple[int, Any] = (0, None)  # steps of the round before, and its draws
     while True:
         if k > 1:
-            sweeps = replace(sweeps, jumps=jumps_of(problem, library, done, number))
+            sweeps = replace(sweeps, library=fit_library(problem, samples, done, number))
         label = f"{name}, {thin} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(
@@ -113,7 +113,7 @@ def sample_in_rounds(
             return result
         earlier = made, result
         goes_on = 0.0 if math.isinf(judgement.shortfall) else 1.0
-        one = work * relative_work(problem, k, number + 1, len(sweeps.jumps.bins.weights))
+        one = work * relative_work(problem, k, number + 1, len(sweeps.library.bins.weights))
         allowed = goes_on + max_work / (thin * one)
         last = allowed < goes_on + _LONGEST_STEP  # a long round, made only if there is hope
         if allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
@@ -125,7 +125,7 @@ def sample_in_rounds(
             if len(kept) < chains:
                 goes_on, allowed = 0.0, allowed - goes_on
         if k > 1:
-            library = _renewed(problem, library, [done[i] for i in kept], known)
+            samples = _renewed(problem, samples, [done[i] for i in kept], known)
         less, shortest = 1.0, _SHORTEST_STEP
         if goes_on and thin * one > _LONG:
             less, shortest = _LESS, _SHORTEST_STEP_ON
@@ -151,13 +151,13 @@ def _together(
 
 
 def _renewed(
-    problem: GibbsProblem, library: Sequence[Sample], done: Sequence[ChainDraws], known: Sequence[Sample]
+    problem: GibbsProblem, samples: Sequence[Sample], done: Sequence[ChainDraws], known: Sequence[Sample]
 ) -> list[Sample]:  # fmt: skip
     """The draws of the last round, by mode, those `known`, and older ones that were of use; if too few, the old."""
-    used = np.sum([c.used for c in done], axis=0) if done else np.zeros(len(library))
+    used = np.sum([c.used for c in done], axis=0) if done else np.zeros(len(samples))
     known_too = {id(sample) for sample in known}
     older = [
-        library[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL and id(library[i]) not in known_too
+        samples[i] for i in np.argsort(-used, kind="stable") if used[i] >= _USEFUL and id(samples[i]) not in known_too
     ]
     fresh = [*(samples_by_mode(problem, done, _MODES) if done else []), *known]
-    return fresh + older[: max(0, _MAX_PROPOSALS - len(fresh))] or list(library)
+    return fresh + older[: max(0, _MAX_PROPOSALS - len(fresh))] or list(samples)

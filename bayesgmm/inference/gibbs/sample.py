@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
 from bayesgmm.inference.empty_modes import EmptyMode
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
 from bayesgmm.inference.gibbs.restarts import Places
 from bayesgmm.inference.gibbs.rounds import Round, choose_refresh, sample_in_rounds
 from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
-from bayesgmm.inference.gibbs.sweeps import KINDS
+from bayesgmm.inference.gibbs.sweeps import COUNTED, KINDS
 from bayesgmm.inference.judging import Judge
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.kernels.threads import available_cores
@@ -89,7 +89,7 @@ def sample_gibbs(
     scouts, evidence = scout_starts(problem, modes, empty, int(root.generate_state(1)[0]))
     starts = [start_state(problem, start) for start in scouts]
     refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
-    alone = Sweeps(problem, refresh, Jumps.none(*starts[0].means.shape))
+    alone = Sweeps(problem, refresh, no_library(*starts[0].means.shape))
     work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
     tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
@@ -100,12 +100,12 @@ def sample_gibbs(
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
     halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
     modes_found = unlike(problem, halves, likeliest(problem, halves, evidence))
-    library = [in_order_by_rows(problem, halves[i]) for i in modes_found]
+    samples = [in_order_by_rows(problem, halves[i]) for i in modes_found]
     return sample_in_rounds(
-        alone, [found[i].state for i in chosen], library, root,
+        alone, [found[i].state for i in chosen], samples, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, rough=rough, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
-        places=Places(problem, library, [found[i].state for i in modes_found]),
+        places=Places(problem, samples, [found[i].state for i in modes_found]),
     )  # fmt: skip
 
 
@@ -124,16 +124,7 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     )
     tried = tally[KINDS::2]
     share = tally[KINDS + 1 :: 2] / np.maximum(tried, 1.0)
-    kinds = (
-        "components",
-        "whole mixtures",
-        "whole mixtures proposed jointly",
-        "groupings of all rows",
-        "rows to a component of their own or back",
-        "steps of walks",
-        "pairs drawn anew",
-    )
-    made = [f"{share[i]:.2%} of {kinds[i]}" for i in range(len(kinds)) if tried[i] > 0]
+    made = [f"{share[i]:.2%} of {words}" for i, words in enumerate(COUNTED) if tried[i] > 0]
     if made:
         method += f"; jumps between modes: {', '.join(made)} accepted"
     start, table = chosen[:c], modes_table(modes)

@@ -8,45 +8,35 @@ mean makes the move of the parameters reversible, which fractional row weights n
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import update_covariance
-from bayesgmm.inference.gibbs.moves.components import N_KINDS, REGROUP, SINGLE, jump
-from bayesgmm.inference.gibbs.moves.lone_rows import move_row
-from bayesgmm.inference.gibbs.moves.regrouping import regroup
+from bayesgmm.inference.gibbs.moves.lone_rows import Sums, move_row
+from bayesgmm.inference.gibbs.moves.move import new_workspace
+from bayesgmm.inference.gibbs.moves.registry import MOVES, jump
 from bayesgmm.kernels.allocation import allocation_pass
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.state import copy_state, new_copy
 from bayesgmm.model.density.natural import draw_prior_component
-from bayesgmm.model.proposals.whole import MAX_WHOLE
 
-__all__ = ["KINDS", "ROWS", "TALLY", "WALKS", "Allocation", "new_allocation", "sweep_many"]
+__all__ = ["COUNTED", "KINDS", "ROWS", "TALLY", "WALKS", "sweep_many"]
 
 Array = NDArray[np.float64]
 
-# Numbers that `sweep_many` counts, and where those of kinds of jumps, of rows moved alone and of walks begin.
-KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_KINDS, 5 + 2 * N_KINDS, 9 + 2 * N_KINDS
-
-
-class Allocation(NamedTuple):
-    """What a chain keeps of its last allocation: see `allocation_pass`."""
-
-    counts: Array  # (K,)
-    sums: Array  # (K, D)
-    outers: Array  # (K, D, D)
-    component: NDArray[np.int64]  # (N,), or (0,) when all row weights are whole
-    log_r: Array
-
-
-def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: bool) -> Allocation:
-    """Storage for the allocation of a chain, to be filled by its first sweep."""
-    k, d, n = n_components, n_features, n_rows if fractional else 0
-    return Allocation(np.empty(k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
+N_MOVES = len(MOVES)
+# Numbers that `sweep_many` counts, and where those of kinds of moves, of rows moved alone and of walks begin.
+KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_MOVES, 5 + 2 * N_MOVES, 9 + 2 * N_MOVES
+# What is counted from KINDS on, tried and accepted.
+COUNTED = (
+    *(move.words for move in MOVES),
+    "rows to a component of their own or back",
+    "steps of walks",
+    "pairs drawn anew",
+)
 
 
 @compiled
@@ -83,12 +73,13 @@ def _recentre(raw, total, n, centre, mean, out):
 
 
 @compiled(inline="always")
-def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, centres, scatter, matrices, vectors,
-                     tally):  # fmt: skip
-    """New weights, means and covariances given the allocation, and in two steps means again; `totals`, `raws` are sums
-    about `centres`."""
+def _draw_parameters(rng, prior, refresh, steps, sums, state, scatter, matrices, tally):
+    """New weights, means and covariances given the sums over the rows of each component, and in two steps means
+    again."""
     weights, means, latent, cholesky, scaling = state
-    n_components, own = means.shape[0], prior.own > 0
+    counts, centres, totals, raws = sums
+    (n_components, d), own = means.shape, prior.own > 0
+    vector = np.empty(d)
     draw_weights(rng, counts, prior.concentration, weights)
     for step in range(steps):
         scatter[n_components] = 0.0
@@ -99,7 +90,7 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
                     draw_prior_component(rng, prior, means[k], latent[g], cholesky[g], scaling[k], matrices[0], own)
                 scatter[k] = 0.0
                 continue
-            update_mean(rng, prior, n, totals[k], centres[k], scaling[k], matrices[0], matrices[1], vectors, means[k])
+            update_mean(rng, prior, n, totals[k], centres[k], scaling[k], matrices[0], matrices[1], vector, means[k])
             _recentre(raws[k], totals[k], n, centres[k], means[k], scatter[k])
             if step == 0 and own:
                 tried, accepted = update_covariance(
@@ -118,13 +109,12 @@ def _draw_parameters(rng, prior, refresh, steps, counts, totals, raws, state, ce
                 put(scaling[k], scaling[0])
 
 
-@compiled(inline="always")
-def _allocate(rng, features, row_weights, prior, state, log_norm, want_likelihood, watched, allocation):
+@compiled
+def _allocate(rng, target, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
-    counts, sums, outers, component, log_r = allocation
-    row_model = RowModel(not prior.correlated)
-    return allocation_pass(rng, features, row_weights, log_norm, state.means, state.scaling, row_model,
-                           want_likelihood, watched, counts, sums, outers, component, log_r)  # fmt: skip
+    row_model = RowModel(not target.prior.correlated)
+    return allocation_pass(rng, target.features, target.row_weights, log_norm, state.means, state.scaling, row_model,
+                           want_likelihood, watched, allocation)  # fmt: skip
 
 
 @compiled
@@ -135,108 +125,82 @@ def _watch(rng, row_weights, rows):
     return row if row_weights[row] == 1.0 else -1
 
 
+@compiled(inline="always")
+def _kind(rng, shares):
+    """A kind of move, with these probabilities."""
+    u, kind = rng.random(), np.int64(0)
+    for i in range(len(shares) - 1):
+        u -= shares[i]
+        if u >= 0.0:
+            kind = np.int64(i + 1)
+    return kind
+
+
 @compiled
-def sweep_many(rng, first, thin, features, row_weights, bins, prior, refresh, state, allocation, proposals, joint,
-               groupings, jump_every, tries, shares, out_weights, out_means, out_latent,
-               out_cholesky, tally, used):  # fmt: skip
-    """`thin` sweeps for each of the draws that `out_*` (S, ...) hold.
+def sweep_many(rng, first, thin, target, library, refresh, state, allocation, out, tally, used):
+    """`thin` sweeps for each of the draws in `out`, from `state` on, which ends at the last of them.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     first : int; sweeps that the chain has made before this call
-    features, row_weights : (D, N), (N,)
-    bins : Bins; those of a coarse table by which jumps are judged first, or none
-    prior : CompletePrior
+    target : Target
+    library : Library; what moves propose, and how often; there are none while it has no proposals
     refresh : float; see `update_covariance`
     state, allocation : ChainState, Allocation; changed in place
-    proposals, joint, groupings : Proposals, Joint, Groupings
-    jump_every, tries, shares : int, int, (N_KINDS,)
-        So many jumps are tried every so many sweeps, unless there are no proposals; with these probabilities of each
-        kind, in the order of `inference.gibbs.moves.components`.
+    out : Sample; filled
     tally : (TALLY,) added to: covariances proposed, accepted; sweeps undone for fractional weights; then for each kind
-        of jump, in the order of `shares`, and for rows moved alone, proposed and accepted; the last four are of walks
-    used : (M,) added to: jumps made by each proposal
+        of move, in the order of `MOVES`, and for rows moved alone, proposed and accepted; the last four are of walks
+    used : (M,) added to: moves made by each proposal
     """
     n_components, d = state.means.shape
-    fractional = allocation.component.shape[0] > 0
-    vectors = np.empty(d)
-    matrices = np.zeros((5, d, d))
-    scatter = np.zeros((n_components + 1, d, d))
-    log_norm = np.empty(n_components)
-    centres, totals, raws = np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
-    y = np.empty(d)
-    moves = n_components > 1 and not fractional
+    features, row_weights, prior = target
+    proposals, fractional = library.proposals, allocation.component.shape[0] > 0
+    scatter, y = np.zeros((n_components + 1, d, d)), np.empty(d)
+    sums = Sums(
+        allocation.counts, np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
+    )
+    work, before = new_workspace(state, N_MOVES), new_copy(state)
+    alone = n_components > 1 and not fractional
     no = np.bool_(False)  # a literal would be compiled on its own
-    place, watched = -1, _watch(rng, row_weights, proposals.rows) if moves else -1
+    place, watched = -1, _watch(rng, row_weights, proposals.rows) if alone else -1
     if first == 0:
-        _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
-    before, scratch = new_copy(state), new_copy(state)
-    logs = np.empty((n_components, n_components))
-    table = np.empty(1 << min(n_components, MAX_WHOLE))
-    near = np.zeros(3, dtype=np.int64)
+        _, _, place = _allocate(rng, target, state, work.log_norm, no, watched, allocation)
     n_sweeps = first
-    for s in range(out_weights.shape[0]):
+    for s in range(out.weights.shape[0]):
         for _ in range(thin):
             if fractional:
                 copy_state(before, state)
             for k in range(n_components):
-                put(centres[k], state.means[k])
-                g = prior.own * k
-                _unwhiten(state.cholesky[g], allocation.sums[k], allocation.outers[k], matrices[0], totals[k], raws[k])
+                put(sums.centres[k], state.means[k])
+                _unwhiten(state.cholesky[prior.own * k], allocation.sums[k], allocation.outers[k], work.matrices[0],
+                          sums.totals[k], sums.raws[k])  # fmt: skip
             if place >= 0:
                 for i in range(d):
                     y[i] = features[i, watched]
-                move_row(rng, y, place, prior, allocation.counts, centres, totals, raws, state, scratch, matrices,
-                         tally[ROWS:])  # fmt: skip
-            _draw_parameters(
-                rng,
-                prior,
-                refresh,
-                2 if fractional else 1,
-                allocation.counts,
-                totals,
-                raws,
-                state,
-                centres,
-                scatter,
-                matrices,
-                vectors,
-                tally,
-            )
-            jumps = proposals.alpha.shape[0] > 0 and n_sweeps % jump_every == 0
-            watched = _watch(rng, row_weights, proposals.rows) if moves else -1
-            ratio, log_likelihood, place = _allocate(
-                rng, features, row_weights, prior, state, log_norm, jumps, watched, allocation
-            )
+                move_row(rng, y, place, prior, sums, state, work, tally[ROWS:])
+            _draw_parameters(rng, prior, refresh, 2 if fractional else 1, sums, state, scatter, work.matrices, tally)
+            moves = proposals.alpha.shape[0] > 0 and n_sweeps % library.every == 0
+            watched = _watch(rng, row_weights, proposals.rows) if alone else -1
+            ratio, log_likelihood, place = _allocate(rng, target, state, work.log_norm, moves, watched, allocation)
             n_sweeps += 1
             changed = False
             if fractional and not math.log(rng.random()) < ratio:
                 tally[2] += 1.0
                 copy_state(state, before)
                 changed, log_likelihood = True, math.nan
-            for _ in range(tries if jumps else 0):
-                u, kind = rng.random(), np.int64(SINGLE)
-                for i in range(N_KINDS - 1):
-                    u -= shares[i]
-                    if u >= 0.0:
-                        kind = np.int64(i + 1)
-                if kind == REGROUP:
-                    m, moved = regroup(rng, features, row_weights, prior, groupings, state, scratch, matrices, log_norm,
-                                       table, near[2:])  # fmt: skip
-                else:
-                    m, moved = jump(rng, features, row_weights, bins, prior, proposals, joint, kind, log_likelihood,
-                                    state, scratch, matrices, log_norm, logs, table, near)  # fmt: skip
+            for _ in range(library.tries if moves else 0):
+                kind = _kind(rng, library.shares)
+                m, moved = jump(rng, target, library, kind, log_likelihood, state, work)
                 tally[KINDS + 2 * kind] += 1.0
                 if moved:
                     tally[KINDS + 1 + 2 * kind] += 1.0
-                    if m >= 0:
-                        used[m] += 1
+                    used[m] += 1
                     changed, log_likelihood = True, math.nan
             if changed:
                 allocation.component[:] = -1
-                _, _, place = _allocate(rng, features, row_weights, prior, state, log_norm, no, watched, allocation)
-        put(out_weights[s], state.weights)
-        put(out_means[s], state.means)
-        put(out_latent[s], state.latent)
-        put(out_cholesky[s], state.cholesky)
+                _, _, place = _allocate(rng, target, state, work.log_norm, no, watched, allocation)
+        put(out.weights[s], state.weights)
+        put(out.means[s], state.means)
+        put(out.latent[s], state.latent)
+        put(out.cholesky[s], state.cholesky)

@@ -29,7 +29,7 @@ def _add_rounding(latent, floor, cholesky):
             cholesky[i, j] = math.sqrt(total) if i == j else total / cholesky[j, j]
 
 
-@compiled
+@compiled(inline="always")
 def unpack_point(x, packed, log_weights, fractions, means, factors, latent, cholesky):
     """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
     mean_ref, chol_ref, latent_ref, cells = packed.mean_ref, packed.chol_ref, packed.latent_ref, packed.cells

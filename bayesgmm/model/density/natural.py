@@ -24,7 +24,8 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.structure import Structure
 
 __all__ = [
-    "CompletePrior", "cells_of", "complete_prior", "draw_prior_component", "log_prior_covariance", "log_prior_mean",
+    "CompletePrior", "cells_of", "complete_prior", "draw_prior_component", "log_likelihood_of", "log_posterior_of",
+    "log_prior_covariance", "log_prior_mean", "log_prior_of", "squares_by_variance",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -181,7 +182,7 @@ def log_prior_covariance(prior, latent):
 
 
 @compiled
-def _log_prior(prior, weights, means, latent):
+def log_prior_of(prior, weights, means, latent):
     value = 0.0
     for k in range(means.shape[0]):
         value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
@@ -191,7 +192,7 @@ def _log_prior(prior, weights, means, latent):
 
 
 @compiled
-def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_norm):
+def log_likelihood_of(features, row_weights, prior, weights, means, scaling, log_norm):
     log_normalizers(np.log(weights), scaling, log_norm)
     return mixture_pass(features, row_weights, log_norm, means, scaling, RowModel(not prior.correlated), np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
@@ -200,6 +201,6 @@ def _log_likelihood(features, row_weights, prior, weights, means, scaling, log_n
 @compiled
 def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
     """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
-    return _log_prior(prior, weights, means, latent) + _log_likelihood(
+    return log_prior_of(prior, weights, means, latent) + log_likelihood_of(
         features, row_weights, prior, weights, means, scaling, log_norm
     )

@@ -7,7 +7,6 @@ import itertools
 import math
 import signal
 from contextlib import nullcontext
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,16 +19,17 @@ import bayesgmm as bg
 from bayesgmm.data.table import prepare_table
 from bayesgmm.inference.gibbs import rounds
 from bayesgmm.inference.gibbs.bins import Bins
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
+from bayesgmm.inference.gibbs.library import proposals_of
 from bayesgmm.inference.gibbs.moves.components import give_weight
+from bayesgmm.inference.gibbs.moves.move import Library, Target
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.regrouping import Groupings, no_groupings
-from bayesgmm.inference.gibbs.moves.walks import walk
+from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
 from bayesgmm.inference.gibbs.rounds import Round, sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import proposals_of
-from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, new_allocation, sweep_many
-from bayesgmm.kernels.allocation import allocation_pass
+from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, sweep_many
+from bayesgmm.kernels.allocation import allocation_pass, new_allocation
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.density import Density
@@ -104,25 +104,26 @@ def geweke(
         joint = fit_joint(halves, packed, proposals, 100.0)
         r = rng.dirichlet(np.ones(k), size=(3, n))
         groupings = Groupings(r, np.log(r))
-        assert len(joint.part) == (0 if struct.shared else 2)
+        assert len(joint.part) == (2 if packed.own else 0)
     redraws = fit_redraws([independent], packed) if walk_steps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.empty((D, n)), np.ones(n)
     bins = Bins(np.random.default_rng(5).normal(size=(D, n_bins)), np.full(n_bins, 0.7))  # not near the rows
     tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3] if len(joint.part) else [0.4, 0.3, 0.0, 0.3])
-    scratch = (
-        ChainState(*(a.copy() for a in state)), np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(k),
-        np.empty(n), np.empty(n),
-    )  # fmt: skip
+    own = (*no_library(k, D).own[:2], joint, groupings)
+    library = Library(proposals, own, redraws, bins, kinds, 1, 2 if n_bins else 1, walk_steps)
+    target, space, used = Target(features, ones, packed), new_walk_space(state, n), np.zeros(len(proposals.alpha), int)
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
         if walk_steps:
-            walk(rng, features, ones, bins, packed, redraws, walk_steps, state, *scratch, tally[WALKS:])
-        sweep_many(
-            rng, 0, 1, features, ones, bins, packed, refresh, state, allocation, proposals, joint, groupings,
-            1, 2 if n_bins else 1, kinds, *(a[s : s + 1] for a in out), tally,
-            np.zeros(len(proposals.alpha), dtype=np.int64),
-        )  # fmt: skip
+            walk(rng, target, library, state, space, tally[WALKS:])
+        one = Sample(*(a[s : s + 1] for a in out))
+        sweep_many(rng, 0, 1, target, library, refresh, state, allocation, one, tally, used)
+        if jumps:  # they do not know the order of the components, and keep it as little as proposals do
+            order = rng.permutation(k)
+            for values in (*one, *(a[None] for a in state)):
+                if values.shape[1] == k:
+                    values[:] = values[:, order]
     if jumps:
         single, whole, together, regrouped = tally[KINDS + 1 : ROWS : 2]
         assert single > 20 and regrouped > 20 and ((whole > 3 and together > 3) or structure in ("tied", "EEI")), tally
@@ -224,9 +225,10 @@ def test_an_outlier_leaves_its_component_and_returns() -> None:
         """Whether the outlier and a usual row are apart (chains, draws), when it is moved so much more than others."""
         p = np.ones(80)
         p[0] = often
-        jumps = replace(Jumps.none(2, 5), proposals=no_proposals(2, 5)._replace(rows=np.cumsum(p / p.sum())))
+        library = no_library(2, 5)
+        library = library._replace(proposals=library.proposals._replace(rows=np.cumsum(p / p.sum())))
         seeds = np.random.SeedSequence(1).spawn(4)
-        done, _ = run_chains(Sweeps(problem, 1.0, jumps), starts, seeds, draws=1000, thin=12, cores=1)
+        done, _ = run_chains(Sweeps(problem, 1.0, library), starts, seeds, draws=1000, thin=12, cores=1)
         draws = (zip(*c.sample[:2], c.sample.cholesky, strict=True) for c in done)
         return np.array([[1.0 - np.prod(responsibilities(z[:2], *x), axis=0).sum() for x in chain] for chain in draws])
 
@@ -243,7 +245,7 @@ def test_the_first_round_has_the_work_that_is_asked_for() -> None:
     library, rounds = [prior_draws(given.packed, struct, 50, np.random.default_rng(0))], []
     for least in (0.0, 7.5 * given.sweep_work(K) * 2 * 10, 1e30):
         sample_in_rounds(
-            Sweeps(given, 1.0, Jumps.none(K, D)), [state, state], library, np.random.SeedSequence(0),
+            Sweeps(given, 1.0, no_library(K, D)), [state, state], library, np.random.SeedSequence(0),
             collect=rounds.append, judge=lambda _: SimpleNamespace(ok=True), draws=10, cores=1, least_work=least,
             max_work=20.0 * given.sweep_work(K) * 2 * 10, progressbar=False, name="",
         )  # fmt: skip
@@ -264,7 +266,7 @@ def test_a_round_that_is_merely_short_is_gone_on_from_and_counts() -> None:
             return SimpleNamespace(ok=len(rounds) > len(shortfalls), shortfall=([*shortfalls, 0.0])[len(rounds) - 1])
 
         sample_in_rounds(
-            Sweeps(given, 1.0, Jumps.none(K, D)), [state, state], library, np.random.SeedSequence(0),
+            Sweeps(given, 1.0, no_library(K, D)), [state, state], library, np.random.SeedSequence(0),
             collect=lambda r: rounds.append(r) or r, judge=judge, draws=12, cores=1, least_work=2.0 * work,
             max_work=100.0 * work, progressbar=False, name="",
         )  # fmt: skip
@@ -472,7 +474,7 @@ def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float)
                 jacobian -= D * math.log(2.0) + D * np.log(sds).sum()
                 jacobian -= ((D - i - 1) * np.log(np.diag(m) / sds))[1:].sum()
             else:
-                n_sd = 1 if struct.one_sd else D
+                n_sd = struct.n_standard_deviations(D)
                 jacobian -= n_sd * math.log(2.0) + np.log(sds[:n_sd]).sum()
         values.append(ours - (log_likelihood + log_prior + jacobian))
     np.testing.assert_allclose(values, values[0], atol=1e-8)  # all that is left is the constant of the weights
@@ -501,16 +503,15 @@ def test_allocations_follow_the_responsibilities() -> None:
     log_norm = np.empty(3)
     log_normalizers(np.log(weights), scaling, log_norm)
     row_weights = rng.integers(0, 4, size=300) + rng.choice([0.0, 0.25], size=300)
-    counts, sums, outers = np.empty(3), np.empty((3, 2)), np.empty((3, 2, 2))
-    component, log_r = np.full(300, -1), np.empty(300)
+    allocation = new_allocation(3, 2, 300, True)
+    counts, sums, outers, *_ = allocation
     features = np.ascontiguousarray(rows.T)
     totals, places = [], []
     watched = int(np.flatnonzero(row_weights == 1.0)[0])
     for _ in range(2000):
         _, log_likelihood, place = allocation_pass(
-            rng, features, row_weights, log_norm, means, scaling, NORMAL, True, watched, counts, sums, outers,
-            component, log_r,
-        )  # fmt: skip
+            rng, features, row_weights, log_norm, means, scaling, NORMAL, True, watched, allocation
+        )
         places.append(place)
         assert counts.sum() == pytest.approx(row_weights.sum())
         totals.append(np.concatenate([counts, sums.ravel()]))

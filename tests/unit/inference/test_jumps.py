@@ -16,16 +16,19 @@ import bayesgmm as bg
 from bayesgmm.data.table import prepare_table
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
-from bayesgmm.inference.gibbs.bins import fit_bins, no_bins
-from bayesgmm.inference.gibbs.chains import GibbsProblem, Jumps, Sweeps, run_chains, start_state
-from bayesgmm.inference.gibbs.moves.lone_rows import _scatter, _stretch, _stretched, log_marginal, move_row
+from bayesgmm.inference.gibbs.bins import fit_bins
+from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
+from bayesgmm.inference.gibbs.library import fit_library, relative_work
+from bayesgmm.inference.gibbs.moves.lone_rows import Sums, _scatter, _stretch, _stretched, log_marginal, move_row
+from bayesgmm.inference.gibbs.moves.move import new_workspace
 from bayesgmm.inference.gibbs.moves.pair_steps import compensate
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import frame_of, to_frame
-from bayesgmm.inference.gibbs.moves.walks import walk
+from bayesgmm.inference.gibbs.moves.registry import MOVES
+from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
 from bayesgmm.inference.gibbs.restarts import Places, bracket_evidences
 from bayesgmm.inference.gibbs.rounds import sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows, jumps_of, likeliest, relative_work, scout_starts, unlike
+from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.kernels.state import ChainState
@@ -62,7 +65,7 @@ def joint_moments(state: ChainState, structure) -> tuple[float, np.ndarray, np.n
     mean = state.weights @ state.means
     off = state.means - mean
     total = np.einsum("k,kij->ij", state.weights, covariances + off[:, :, None] * off[:, None, :])
-    if structure.one_sd:
+    if structure.n_standard_deviations(2) == 1:
         total = np.trace(total)
     elif not structure.correlated:
         total = np.diag(total)
@@ -74,15 +77,13 @@ def test_a_walk_keeps_the_joint_moments(structure: str) -> None:
     problem, state = given(structure)
     n, k, d = problem.table.n_rows, 3, 2
     rng, (seed,) = np.random.default_rng(1), np.random.SeedSequence(1).spawn(1)
-    alone = Sweeps(problem, 1.0, Jumps.none(k, d))
+    alone = Sweeps(problem, 1.0, no_library(k, d))
     (found,), _ = run_chains(alone, [state], [seed], draws=400, thin=1, cores=1)
     redraws, state = fit_redraws([found.sample], problem.packed), found.state
-    start, tally = copy(state), np.zeros(4)
-    scratch = copy(state), np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)), np.empty(k), np.empty(n), np.empty(n)
-    new, *rest = scratch
-    bins, packed = no_bins(d), problem.packed
+    start, tally, space = copy(state), np.zeros(4), new_walk_space(state, n)
+    library = no_library(k, d)._replace(redraws=redraws, walk_steps=5)
     for _ in range(100):
-        walk(rng, problem.features, problem.table.weights, bins, packed, redraws, 5, state, new, *rest, tally)
+        walk(rng, problem.target, library, state, space, tally)
     assert tally[0] + tally[2] == 500 and 20 < tally[1] < 0.9 * tally[0] and 0 < tally[3] < tally[2]
     assert all(not np.array_equal(a, b) for a, b in zip(start.means, state.means, strict=True))
     for before, after in zip(
@@ -184,7 +185,7 @@ def _sums(rows: np.ndarray, centre: np.ndarray) -> tuple[float, np.ndarray, np.n
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
 def test_density_of_rows_whose_mean_is_integrated_out(structure: str) -> None:
     problem, state = given(structure)
-    d, n, rows = 2, 5, problem.features.T[:5]
+    d, n, rows = 2, 5, problem.target.features.T[:5]
     mean, scatter = np.empty(d), np.empty((d, d))
     assert _scatter(*_sums(rows[:4], rows[7 - 3]), rows[4], 1.0, mean, scatter) == n
     np.testing.assert_allclose(mean, rows.mean(axis=0))
@@ -202,7 +203,7 @@ def test_density_of_rows_whose_mean_is_integrated_out(structure: str) -> None:
 def test_a_host_changes_with_the_scatter_of_its_rows(structure: str, n: int) -> None:
     """Gaining and losing a row undo each other, with the Jacobian that differences give."""
     problem, state = given(structure)
-    d, rows = 2, problem.features.T
+    d, rows = 2, problem.target.features.T
     without, within, mean = np.empty((d, d)), np.empty((d, d)), np.empty(d)
     _scatter(*_sums(rows[:n], rows[0]), rows[50], 0.0, mean, without)
     _scatter(*_sums(rows[:n], rows[0]), rows[50], 1.0, mean, within)
@@ -271,7 +272,7 @@ def test_a_row_is_alone_as_often_as_it_should_be(structure: str, others: list[in
     rng, place, at, tally = np.random.default_rng(0), 2, [], np.zeros(2)
     up_to = {key: np.cumsum(np.exp(g - np.logaddexp.reduce(g))) for key, g in groups.items()}
     state = ChainState(np.full(3, 1 / 3), np.zeros((3, 1)), *(np.ones((3, 1, 1)) for _ in range(3)))
-    new, centres, buffer = copy(state), np.zeros((3, 1)), np.zeros((5, 1, 1))
+    work, centres = new_workspace(state, len(MOVES)), np.zeros((3, 1))
     for _ in range(30_000):
         z = np.array([*others, place])
         for k in range(3):
@@ -284,7 +285,7 @@ def test_a_row_is_alone_as_often_as_it_should_be(structure: str, others: list[in
         )
         centres[:] = 0.0
         before = counts.copy()
-        move_row(rng, rows[4], place, packed, counts, centres, totals, raws, state, new, buffer, tally)
+        move_row(rng, rows[4], place, packed, Sums(counts, centres, totals, raws), state, work, tally)
         if (counts != before).any():
             place = int(np.argmax(counts - before))
         at.append(place)
@@ -342,12 +343,12 @@ def test_overlapping_components_are_proposed_together() -> None:
     table, structure = prepare_table(rows), get_structure("diag")
     problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
     em = bg.fit_em(table.standardized, 3, covariance_type="diag", random_seed=0)
-    alone = Sweeps(problem, 1.0, Jumps.none(3, 4))
+    alone = Sweeps(problem, 1.0, no_library(3, 4))
     seeds = np.random.SeedSequence(0).spawn(2)
     (found,), _ = run_chains(alone, [start_state(problem, em.params)], seeds[:1], draws=1500, thin=4, cores=1)
-    jumps = jumps_of(problem, [in_order_by_rows(problem, found.sample)])
-    assert len(jumps.joint.part) == 1 and jumps.walk_steps == 0
-    jumping = replace(alone, jumps=replace(jumps, shares=np.array([0.0, 0.5, 0.5, 0.0, 0.0])))
+    library = fit_library(problem, [in_order_by_rows(problem, found.sample)])
+    assert len(library.own[2].part) == 1 and library.walk_steps == 0
+    jumping = replace(alone, library=library._replace(shares=np.array([0.0, 0.5, 0.5, 0.0])))
     (chain,), _ = run_chains(jumping, [found.state], seeds[1:], draws=1500, thin=4, cores=1)
     _, apart, together, *_ = chain.tally[KINDS + 1 : ROWS : 2] / np.maximum(chain.tally[KINDS:ROWS:2], 1.0)
     assert together > 0.3 and together > 3.0 * apart
@@ -358,11 +359,11 @@ def test_large_tables_get_walks_after_the_first_round() -> None:
     table = prepare_table(rng.normal(size=(4000, 1)))
     problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
     params = MixtureParams(np.array([0.5, 0.5]), np.array([[-0.5], [0.5]]), np.ones((2, 1, 1)), "full")
-    alone = Sweeps(problem, 1.0, Jumps.none(2, 1))
+    alone = Sweeps(problem, 1.0, no_library(2, 1))
     seed = np.random.SeedSequence(0).spawn(1)
     (found,), _ = run_chains(alone, [start_state(problem, params)], seed, draws=50, thin=1, cores=1)
     library = [in_order_by_rows(problem, found.sample)]
-    first, second, third = (jumps_of(problem, library, [found], number) for number in (1, 2, 3))
+    first, second, third = (fit_library(problem, library, [found], number) for number in (1, 2, 3))
     assert first.walk_steps == 0 < second.walk_steps == third.walk_steps
     assert first.every > second.every == 1
     assert relative_work(problem, 2, 1) == 1.0 and relative_work(problem, 2, 2) == 2.0 + (8.0 + 1.0) / 2.0
@@ -380,12 +381,12 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     problem = GibbsProblem.build(table, struct, bg.MixturePrior().resolve(table))
     _, candidates = fit_em_candidates(table, 2, structure=struct, n_init=2, random_seed=1)
     seed = np.random.SeedSequence(0).spawn(1)
-    alone = Sweeps(problem, 1.0, Jumps.none(2, 2))
+    alone = Sweeps(problem, 1.0, no_library(2, 2))
     (found,), _ = run_chains(alone, [start_state(problem, candidates[0])], seed, draws=100, thin=2, cores=1)
     bins = fit_bins(table.standardized, table.weights, struct.row_model, [found.sample])
     assert 100 < len(bins.weights) < 1000
     assert bins.weights.sum() == pytest.approx(table.weights.sum()) and (bins.weights > 0.0).all()
-    np.testing.assert_allclose(bins.features @ bins.weights, problem.features @ table.weights, atol=1e-6)
+    np.testing.assert_allclose(bins.features @ bins.weights, problem.target.features @ table.weights, atol=1e-6)
     density = [
         pointwise_log_density(
             rows, found.sample.weights, found.sample.means,
@@ -455,7 +456,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     apart = start([first, second, third])
     relabelled = start([third, first, second])
     wrong = start([np.r_[first, second], third[:15], third[15:]])
-    alone, states = Sweeps(problem, 1.0, Jumps.none(3, 2)), [apart, relabelled, wrong]
+    alone, states = Sweeps(problem, 1.0, no_library(3, 2)), [apart, relabelled, wrong]
     seeds = np.random.SeedSequence(0).spawn(3)
     done, _ = run_chains(alone, states, seeds, draws=200, thin=1, cores=1)
     # One that went from the wrong place to the right one midway: its draws of one half say nothing of the other.

@@ -17,21 +17,23 @@ from scipy import stats
 from scipy.special import digamma, gammaln
 
 from bayesgmm.inference.gibbs.bins import Bins
-from bayesgmm.inference.gibbs.moves.components import SINGLE, _propose_single, jump
+from bayesgmm.inference.gibbs.chains import no_library
+from bayesgmm.inference.gibbs.moves import components, joint, whole
+from bayesgmm.inference.gibbs.moves.move import Library, Target, new_workspace
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
-from bayesgmm.inference.gibbs.moves.regrouping import _given_rows, _log_given, _log_proposed
-from bayesgmm.inference.gibbs.moves.walks import _step, walk
-from bayesgmm.kernels.state import ChainState, copy_state
-from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
+from bayesgmm.inference.gibbs.moves.registry import MOVES, jump
+from bayesgmm.inference.gibbs.moves.regrouping import Groups, _given_rows, _log_given, _log_proposed
+from bayesgmm.inference.gibbs.moves.walks import _step, new_walk_space, walk
+from bayesgmm.kernels.state import ChainState
+from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.proposals.conjugate import draw_covariance
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
-from bayesgmm.model.proposals.joint import log_joint, propose_joint
-from bayesgmm.model.proposals.joint_fit import fit_joint, no_joint
-from bayesgmm.model.proposals.whole import log_proposal, propose_whole
+from bayesgmm.model.proposals.joint_fit import fit_joint
 
 K = 3  # so that pairs are chosen
+SINGLE, WHOLE, JOINT = (MOVES.index(module.MOVE) for module in (components, whole, joint))
 STRUCTURES = [
     ("full", "lognormal", 0.6), ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6),
     ("tied", "lognormal", 0.0), ("EEI", "lognormal", 0.6),
@@ -76,9 +78,9 @@ def prior_kept(packed, struct, move: Move, n_moves: int, n: int) -> tuple[np.nda
 
 
 @njit  # not cached: it would not see that walks have changed
-def _walks(n, rng, features, none, bins, packed, redraws, state, new, work, group, log_norm, reference, rest, tally):
+def _walks(n, rng, target, library, state, space, tally):
     for _ in range(n):
-        walk(rng, features, none, bins, packed, redraws, 6, state, new, work, group, log_norm, reference, rest, tally)
+        walk(rng, target, library, state, space, tally)
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
@@ -89,12 +91,12 @@ def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: 
     packed, n = complete_prior(prior, struct), 8
     redraws = fit_redraws([prior_draws(packed, struct, 1000 if fitted else 20, np.random.default_rng(1), K)], packed)
     assert (len(redraws.constant) > 0) == fitted
-    features, none, tally = np.zeros((D, n)), np.zeros(n), np.zeros(4)
+    target, tally = Target(np.zeros((D, n)), np.zeros(n), packed), np.zeros(4)
     bins = Bins(np.random.default_rng(2).normal(size=(D, n_bins)), np.full(n_bins, 0.7))
-    scratch = np.zeros((5, D, D)), np.zeros((4, D + 1, D + 1)), np.empty(K), np.empty(n), np.empty(n)
+    library = no_library(K, D)._replace(redraws=redraws, bins=bins, walk_steps=6)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        _walks(15, rng, features, none, bins, packed, redraws, state, new, *scratch, tally)
+        _walks(15, rng, target, library, state, new_walk_space(state, n), tally)
         return True
 
     z, _ = prior_kept(packed, struct, move, 1, 4000)
@@ -103,13 +105,13 @@ def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: 
 
 
 @njit
-def _shares_after_a_step(rng, n_rows, prior, state, new, group, work, starts, powers):
+def _shares_after_a_step(rng, n_rows, prior, state, space, starts, powers):
     """The share of the first of two components after one Metropolis step from each start, for a beta posterior."""
-    out = starts.copy()
+    out, new = starts.copy(), space.new
     for i in range(len(starts)):
         state.weights[0], state.weights[1] = starts[i], 1.0 - starts[i]
         new.weights[:] = state.weights
-        gain = _step(rng, n_rows, prior, 0, 1, 1.0, state, new, group, work)
+        gain = _step(rng, n_rows, prior, 0, 1, state, space)
         if gain > -math.inf:
             for k in range(2):  # the Jacobian of the logit is the product of both
                 gain += powers[k] * math.log(new.weights[k] / state.weights[k])
@@ -123,75 +125,49 @@ def test_a_step_counts_the_length_of_the_way_back() -> None:
     _, struct, prior = problem("tied", "lognormal")
     packed, rng, powers, n = complete_prior(prior, struct), np.random.default_rng(0), np.array([3.0, 1.5]), 1_000_000
     one = np.eye(D)[None]
-    state, new = (ChainState(np.full(2, 0.5), np.zeros((2, D)), one.copy(), one.copy(), one.copy()) for _ in range(2))
+    state = ChainState(np.full(2, 0.5), np.zeros((2, D)), one.copy(), one.copy(), one.copy())
     before = rng.beta(*powers, size=n)
-    after = _shares_after_a_step(
-        rng, 40, packed, state, new, np.zeros((4, D + 1, D + 1)), np.zeros((5, D, D)), before, powers
-    )
+    after = _shares_after_a_step(rng, 40, packed, state, new_walk_space(state, 40), before, powers)
     assert 0.2 < np.mean(after != before) < 0.6
     for f in (lambda x: x, np.square, np.log, lambda x: np.log1p(-x), lambda x: x * (1.0 - x)):
         change = f(after) - f(before)
         assert abs(change.mean()) < 4.5 * change.std() / math.sqrt(n)
 
 
-def _metropolis(packed, propose: Callable[..., float]) -> Move:
-    """A jump as `inference.gibbs.moves.components.jump` makes it, from log q(old) - log q(new)."""
-    features, none, log_norm = np.zeros((D, 1)), np.zeros(1), np.empty(K)
+def _library(packed, struct) -> Library:
+    """Three proposals fitted to draws from the prior, some components of which follow it."""
+    sample = prior_draws(packed, struct, 900, np.random.default_rng(1), K)
+    thirds = [Sample(*(a[i::3] for a in sample)) for i in range(3)]
+    proposals = fit_proposals(thirds, packed)
+    proposals.empty[:] = [[True, True, False], [False, False, False], [False, True, False]]
+    nothing = no_library(K, D)
+    own = (*nothing.own[:JOINT], fit_joint(thirds, packed, proposals, 100.0), *nothing.own[JOINT + 1 :])
+    return nothing._replace(proposals=proposals, own=own)
 
-    def density(s: ChainState) -> float:
-        return log_posterior_of(features, none, packed, s.weights, s.means, s.latent, s.scaling, log_norm)
+
+def _made(packed, library: Library, number: int) -> Move:
+    """A move of the registry, accepted or not, with no rows."""
+    target = Target(np.zeros((D, 1)), np.zeros(1), packed)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        copy_state(new, state)
-        gain = propose(rng, state, new)
-        if gain == -math.inf or not math.log(rng.random()) < gain + density(new) - density(state):
-            return False
-        copy_state(state, new)
-        return True
+        return _jump(rng, target, library, number, state, new_workspace(state, len(MOVES)))
 
     return move
 
 
-def _proposals_of(kind: str, packed, struct) -> Callable[..., float]:
-    rng = np.random.default_rng(1)
-    sample = prior_draws(packed, struct, 900, rng, K)
-    thirds = [Sample(*(a[i::3] for a in sample)) for i in range(3)]
-    proposals = fit_proposals(thirds, packed)
-    proposals.empty[:] = [[True, True, False], [False, False, False], [False, True, False]]
-    joint = fit_joint(thirds, packed, proposals, 100.0)
-    work, logs, table, near = np.zeros((5, D, D)), np.empty((K, K)), np.empty(1 << K), np.zeros(2, dtype=np.int64)
-
-    def parts(s: ChainState) -> tuple[np.ndarray, ...]:
-        return s.weights, s.means, s.latent, s.cholesky, s.scaling
-
-    def single(rng: np.random.Generator, state: ChainState, new: ChainState) -> float:
-        return _propose_single(rng, packed, proposals, state, new, work, near)[1]
-
-    def whole(rng: np.random.Generator, state: ChainState, new: ChainState) -> float:
-        m = rng.integers(0, 3)
-        if not propose_whole(rng, packed, proposals, m, *parts(new), work):
-            return -math.inf
-        old = log_proposal(packed, proposals, 0, *parts(state), logs, table)[0]
-        return old - log_proposal(packed, proposals, m, *parts(new), logs, table)[0]
-
-    def jointly(rng: np.random.Generator, state: ChainState, new: ChainState) -> float:
-        q, made = propose_joint(rng, packed, proposals, joint, *parts(new), work)
-        if not made:
-            return -math.inf
-        old = log_joint(packed, proposals, joint, 0, *parts(state))[0]
-        return old - log_joint(packed, proposals, joint, q, *parts(new))[0]
-
-    return {"single": single, "whole": whole, "jointly": jointly}[kind]
+@njit  # not cached, as above
+def _jump(rng, target, library, number, state, work):
+    return jump(rng, target, library, number, math.nan, state, work)[1]
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize("kind", ["single", "whole", "jointly"])
-def test_jumps_keep_the_prior(structure: str, family: str, step: float, kind: str) -> None:
-    if kind == "jointly" and structure in ("tied", "EEI"):
+@pytest.mark.parametrize("number", [SINGLE, WHOLE, JOINT])
+def test_moves_keep_the_prior(structure: str, family: str, step: float, number: int) -> None:
+    if number == JOINT and structure in ("tied", "EEI"):
         pytest.skip("a shared covariance has no joint proposals")
     _, struct, prior = problem(structure, family, step)
     packed = complete_prior(prior, struct)
-    z, made = prior_kept(packed, struct, _metropolis(packed, _proposals_of(kind, packed, struct)), 15, 3000)
+    z, made = prior_kept(packed, struct, _made(packed, _library(packed, struct), number), 15, 3000)
     assert made > 0.005, made
     assert np.abs(z).max() < 4.5, z.round(1)
 
@@ -254,45 +230,38 @@ def test_posterior_of_a_grouping(structure: str) -> None:
     packed, state = _one(structure, 0.3)
     rows = np.random.default_rng(4).normal(size=(11, D))
     place = np.array([0, 2, 0, 0, 2, 2, 0, -1, 0, 2, 0])  # one is vacant, and a row left out
-    counts, means, scatter = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    groups = Groups(np.empty(K), np.empty((K, D)), np.empty((K, D, D)), np.zeros((D, D)))
     ours = _log_given(
-        packed, np.bool_(False), np.random.default_rng(0), np.ascontiguousarray(rows.T), place, means, scatter, counts,
-        np.zeros((D, D)), state.latent, state.cholesky, state.scaling, np.zeros((5, D, D)),
+        np.random.default_rng(0), packed, np.bool_(False), np.ascontiguousarray(rows.T), place, groups, state,
+        np.zeros((5, D, D)),
     )  # fmt: skip
     n = np.array([(place == k).sum() for k in range(K)])
-    np.testing.assert_array_equal(counts, n)
+    np.testing.assert_array_equal(groups.counts, n)
     theirs = gammaln(packed.concentration + n).sum() + 10 * D * 0.5 * math.log(2.0 * math.pi)
     off = [rows[place == k] - rows[place == k].mean(axis=0) for k in (0, 2)]
     for which, k in enumerate((0, 2)):
-        g = 0 if packed.shared else k
+        g = packed.own * k
         covariance = state.cholesky[g] @ state.cholesky[g].T
         own = rows[place == k]
         joint = np.kron(np.eye(len(own)), covariance)
         joint += np.kron(np.ones((len(own), len(own))), np.diag(packed.mean_scale**2))
         theirs += stats.multivariate_normal(np.tile(packed.mean_loc, len(own)), joint).logpdf(own.ravel())
-        if packed.shared and which == 1:
+        if not packed.own and which == 1:
             continue
-        deviations = np.concatenate(off) if packed.shared else off[which]
+        deviations = off[which] if packed.own else np.concatenate(off)
         root = np.zeros((D, D))
-        nu = _given_rows(packed, float(len(deviations) - (2 if packed.shared else 1)), deviations.T @ deviations, root)
+        nu = _given_rows(packed, float(len(deviations) - (1 if packed.own else 2)), deviations.T @ deviations, root)
         theirs += log_prior_covariance(packed, state.latent[g]) - _log_inverse_wishart(packed, nu, root, covariance)
     assert ours == pytest.approx(theirs, abs=1e-8)
 
 
-def test_jumps_judged_by_bins_first_keep_the_prior() -> None:
+def test_moves_judged_by_bins_first_keep_the_prior() -> None:
     """Whatever the bins are: here they are no rows at all."""
     _, struct, prior = problem("diag", "inversegamma")
-    packed, d = complete_prior(prior, struct), D
+    packed = complete_prior(prior, struct)
     sample = prior_draws(packed, struct, 900, np.random.default_rng(1), K)
-    proposals = fit_proposals([sample], packed)
-    bins = Bins(np.random.default_rng(2).normal(size=(d, 3)), np.full(3, 0.7))
-    features, none, work, log_norm = np.zeros((d, 1)), np.zeros(1), np.zeros((5, d, d)), np.empty(K)
-    logs, table, near = np.empty((K, K)), np.empty(1 << K), np.zeros(2, dtype=np.int64)
-
-    def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
-        return jump(rng, features, none, bins, packed, proposals, no_joint(K, d), np.int64(SINGLE), math.nan, state,
-                    new, work, log_norm, logs, table, near)[1]  # fmt: skip
-
-    z, made = prior_kept(packed, struct, move, 15, 3000)
+    bins = Bins(np.random.default_rng(2).normal(size=(D, 3)), np.full(3, 0.7))
+    library = no_library(K, D)._replace(proposals=fit_proposals([sample], packed), bins=bins)
+    z, made = prior_kept(packed, struct, _made(packed, library, SINGLE), 15, 3000)
     assert made > 0.02, made
     assert np.abs(z).max() < 4.5, z.round(1)

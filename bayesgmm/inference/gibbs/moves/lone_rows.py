@@ -16,8 +16,10 @@ sums over the rows of each component, so the step costs no pass.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.kernels.compiled import compiled, put
@@ -25,7 +27,18 @@ from bayesgmm.kernels.state import copy_covariance
 from bayesgmm.kernels.triangular import factor, invert, multiply_lower, rounding_removed
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
 
-__all__ = ["log_marginal", "move_row"]
+__all__ = ["Sums", "log_marginal", "move_row"]
+
+Array = NDArray[np.float64]
+
+
+class Sums(NamedTuple):
+    """Of the rows of each component, about a centre of its own."""
+
+    counts: Array  # (K,)
+    centres: Array  # (K, D)
+    totals: Array  # (K, D)
+    raws: Array  # (K, D, D), lower triangles
 
 
 @compiled
@@ -143,9 +156,10 @@ def _stretched(prior, stretch, gain, cholesky, work, latent, out, scaling):
 
 
 @compiled
-def _log_hosts(y, counts, centres, totals, state, out):
+def _log_hosts(y, sums, state, out):
     """Log probability of each component with rows but this one to be the host, by weight and density, their means
     those of their rows."""
+    counts, centres, totals, _ = sums
     n_components, d = centres.shape
     highest = -math.inf
     for k in range(n_components):
@@ -169,7 +183,8 @@ def _log_hosts(y, counts, centres, totals, state, out):
 
 
 @compiled
-def _add_row(y, sign, k, counts, centres, totals, raws):
+def _add_row(y, sign, k, sums):
+    counts, centres, totals, raws = sums
     counts[k] += sign
     for i in range(len(y)):
         a = y[i] - centres[k, i]
@@ -193,19 +208,18 @@ def _draw_place(rng, log_weight):
 
 
 @compiled
-def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, work, tally):
+def move_row(rng, y, place, prior, sums, state, work, tally):
     """Move row y, of weight 1 and allocated to `place`, to a vacant component or out of one, or not.
 
-    `counts`, `totals`, `raws` are sums over the rows of each component, about `centres` (changed in place, as is
-    `state`, of which only covariances count); `new` is a scratch state, `work` (5, D, D), `tally` (2,) is added to:
-    proposed, accepted.
+    `sums` of the rows of each component are changed in place, as is `state`, of which only covariances count; `work` is
+    a `Workspace`, `tally` (2,) is added to: proposed, accepted.
     """
-    n_components, d = centres.shape
-    _add_row(y, -1.0, place, counts, centres, totals, raws)
+    counts, new, n_components = sums.counts, work.new, len(sums.counts)
+    _add_row(y, -1.0, place, sums)
     n_vacant = (counts == 0.0).sum()
     filling = counts[place] > 0.0
     if n_vacant == 0 or n_vacant == n_components:
-        _add_row(y, 1.0, place, counts, centres, totals, raws)
+        _add_row(y, 1.0, place, sums)
         return
     tally[0] += 1.0
     hosts = np.empty(n_components)
@@ -215,25 +229,25 @@ def move_row(rng, y, place, prior, counts, centres, totals, raws, state, new, wo
             skip -= counts[a] == 0.0
             a += 1
     else:
-        _log_hosts(y, counts, centres, totals, state, hosts)
+        _log_hosts(y, sums, state, hosts)
         h, a = _draw_place(rng, hosts), place
     to = a if filling else h
-    if _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, raws, state, new, hosts, work):
+    if _accepted(rng, y, filling, n_vacant, h, a, prior, sums, state, new, hosts, work.matrices):
         tally[1] += 1.0
         if prior.own:
             for k in (h, a):
                 copy_covariance(k, k, state, new)
         if filling:
-            put(centres[a], y)
-        _add_row(y, 1.0, to, counts, centres, totals, raws)
+            put(sums.centres[a], y)
+        _add_row(y, 1.0, to, sums)
     else:
-        _add_row(y, 1.0, place, counts, centres, totals, raws)
+        _add_row(y, 1.0, place, sums)
 
 
 @compiled(inline="always")
-def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, raws, state, new, hosts, work):
+def _accepted(rng, y, filling, n_vacant, h, a, prior, sums, state, new, hosts, work):
     """Propose covariances of host and vacant component in `new`, and accept them or not; sums are without the row."""
-    d = y.shape[0]
+    d, (counts, centres, totals, raws) = y.shape[0], sums
     mean, with_mean, none = np.empty(d), np.empty(d), np.zeros((d, d))
     without, within, stretch = np.empty((d, d)), np.empty((d, d)), np.zeros((d, d))
     n = _scatter(counts[h], centres[h], totals[h], raws[h], y, 0.0, mean, without)
@@ -267,7 +281,7 @@ def _accepted(rng, y, filling, n_vacant, h, a, prior, counts, centres, totals, r
     if filling:  # the host that the way back would choose is so by the covariances then
         scaling = state.scaling[h].copy()
         put(state.scaling[h], new.scaling[h])
-        _log_hosts(y, counts, centres, totals, state, hosts)
+        _log_hosts(y, sums, state, hosts)
         put(state.scaling[h], scaling)
     gain = alone - together + hosts[h] + math.log(n_vacant) - log_stretch
     return math.log(rng.random()) < (gain if filling else -gain)

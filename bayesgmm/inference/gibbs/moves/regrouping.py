@@ -12,7 +12,8 @@ by a permanent. For row weights of 1, or 0 for rows that are left out.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +21,37 @@ from numpy.typing import NDArray
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
+from bayesgmm.inference.gibbs.moves.move import Move
 from bayesgmm.kernels.allocation import pick
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.row_pass import component_log_densities
-from bayesgmm.kernels.state import copy_state
+from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.kernels.triangular import factor
 from bayesgmm.kernels.wishart import log_wishart_constant
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
-from bayesgmm.model.proposals.conjugate import draw_covariance, log_covariance, log_determinant
+from bayesgmm.model.draws import Sample
+from bayesgmm.model.proposals.conjugate import Proposals, draw_covariance, log_covariance, log_determinant
 from bayesgmm.model.proposals.orders import LOST, add_log, log_permanent
+from bayesgmm.model.proposals.whole import MAX_WHOLE
 
-__all__ = ["Groupings", "log_grouping", "no_groupings", "regroup"]
+__all__ = ["MOVE", "Groupings", "Groups", "log_grouping", "no_groupings"]
 
 Array = NDArray[np.float64]
+
+_FEW_ROWS = 4000
+_GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
+_ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
+
+
+class Groups(NamedTuple):
+    """The rows of each component, in compiled code."""
+
+    counts: Array  # (K,)
+    means: Array  # (K, D)
+    scatter: Array  # (K, D, D) about the means
+    root: Array  # (D, D) scratch
 
 
 class Groupings(NamedTuple):
@@ -143,9 +161,11 @@ def _pool(prior, counts, scatter):
 
 
 @compiled
-def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots, latent, cholesky, scaling, work):
-    """Log posterior of an allocation and the covariances, less the log density with which those are proposed, which are
-    drawn first if `draw`; -inf where there are none."""
+def _log_given(rng, prior, draw, features, place, groups, mixture, matrices):
+    """Log posterior of an allocation and the covariances of a mixture, less the log density with which those are
+    proposed, which are drawn first if `draw`; -inf where there are none. `groups` are filled."""
+    counts, means, scatter, root = groups
+    latent, cholesky, scaling = mixture.latent, mixture.cholesky, mixture.scaling
     n_components, shared = means.shape[0], prior.own == 0
     _sum_up(features, place, prior.first, counts, means, scatter)
     value = 0.0
@@ -155,29 +175,26 @@ def _log_given(prior, draw, rng, features, place, means, scatter, counts, roots,
         value += math.lgamma(prior.concentration + counts[k])
         g = prior.own * k
         if (k == 0) if shared else (counts[k] > 0.0):
-            nu = _given_rows(prior, n if shared else counts[k] - 1.0, scatter[g], roots)
+            nu = _given_rows(prior, n if shared else counts[k] - 1.0, scatter[g], root)
             if math.isnan(nu):
                 return -math.inf
-            if draw and not draw_covariance(rng, prior, nu, roots, work, latent[g], cholesky[g], scaling[k]):
+            if draw and not draw_covariance(rng, prior, nu, root, matrices, latent[g], cholesky[g], scaling[k]):
                 return -math.inf
-            value += log_prior_covariance(prior, latent[g]) - _log_proposed(prior, nu, roots, cholesky[g], scaling[k])
+            value += log_prior_covariance(prior, latent[g]) - _log_proposed(prior, nu, root, cholesky[g], scaling[k])
         if shared and draw and k > 0:
             put(scaling[k], scaling[0])
         if counts[k] > 0.0:
-            value += log_marginal(prior, counts[k], means[k], own[k], cholesky[g], scaling[k], work)
+            value += log_marginal(prior, counts[k], means[k], own[k], cholesky[g], scaling[k], matrices)
     return value
 
 
-@compiled(inline="always")
-def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_norm, table, near):
-    """Propose another allocation and covariances, and accept them or not: the grouping used, and whether the state
-    changed. `state`, `new`, `work`, `log_norm`, `table` as in `jump`; `near` (1,) the grouping likely to be near."""
-    (d, n_rows), n_components = features.shape, state.means.shape[0]
-    place, old_place = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
-    counts, means = np.empty(n_components), np.empty((n_components, d))
-    scatter, root = np.empty((n_components, d, d)), np.zeros((d, d))
+@compiled
+def _allocate(rng, target, state, place):
+    """Draw the component of every row given the mixture; -1 for rows of no weight."""
+    n_rows, n_components = target.features.shape[1], len(state.weights)
     density = np.empty((n_rows, n_components))
-    component_log_densities(features, state.means, state.scaling, RowModel(not prior.correlated), density)
+    row_model = RowModel(not target.prior.correlated)
+    component_log_densities(target.features, state.means, state.scaling, row_model, density)
     for i in range(n_rows):
         highest = -math.inf
         for k in range(n_components):
@@ -187,30 +204,62 @@ def regroup(rng, features, row_weights, prior, groupings, state, new, work, log_
         for k in range(n_components):
             density[i, k] = math.exp(density[i, k] - highest)
             total += density[i, k]
-        old_place[i] = pick(rng.random() * total, density[i]) if row_weights[i] > 0.0 else -1
-    gain = -_log_given(prior, np.bool_(False), rng, features, old_place, means, scatter, counts, root,
-                       state.latent, state.cholesky, state.scaling, work)  # fmt: skip
-    m = rng.integers(0, groupings.r.shape[0])
+        place[i] = pick(rng.random() * total, density[i]) if target.row_weights[i] > 0.0 else -1
+
+
+@compiled(inline="always")
+def _propose(rng, target, library, own, near, state, work):
+    """Another allocation and covariances; weights and means, integrated out, are drawn given them."""
+    prior, features, new, matrices = target.prior, target.features, work.new, work.matrices
+    (d, n_rows), n_components = features.shape, state.means.shape[0]
+    place, old_place = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
+    groups = Groups(
+        np.empty(n_components), np.empty((n_components, d)), np.empty((n_components, d, d)), np.zeros((d, d))
+    )
+    _allocate(rng, target, state, old_place)
+    gain = -_log_given(rng, prior, np.bool_(False), features, old_place, groups, state, matrices)
+    m = rng.integers(0, own.r.shape[0])
     for i in range(n_rows):
-        place[i] = pick(rng.random(), groupings.r[m, i]) if row_weights[i] > 0.0 else -1
-    gain += _log_given(prior, np.bool_(True), rng, features, place, means, scatter, counts, root, new.latent,
-                       new.cholesky, new.scaling, work)  # fmt: skip
+        place[i] = pick(rng.random(), own.r[m, i]) if target.row_weights[i] > 0.0 else -1
+    gain += _log_given(rng, prior, np.bool_(True), features, place, groups, new, matrices)
     if gain == -math.inf:
-        return m, False
-    back, near[0] = log_grouping(groupings.log_r, near[0], old_place, n_components, table)
-    way, _ = log_grouping(groupings.log_r, m, place, n_components, table)
-    if not math.log(rng.random()) < gain + back - way:
-        return m, False
+        return gain, m, True
+    back, near[0] = log_grouping(own.log_r, near[0], old_place, n_components, work.table)
+    way, _ = log_grouping(own.log_r, m, place, n_components, work.table)
+    counts, nothing, vector = groups.counts, np.zeros(d), np.empty(d)
     draw_weights(rng, counts, prior.concentration, new.weights)
-    nothing, vector = np.zeros(d), np.empty(d)
     for k in range(n_components):
         g = prior.own * k
         if counts[k] == 0.0:
             draw_prior_component(
-                rng, prior, new.means[k], new.latent[g], new.cholesky[g], new.scaling[k], work[0], prior.own > 0
+                rng, prior, new.means[k], new.latent[g], new.cholesky[g], new.scaling[k], matrices[0], prior.own > 0
             )
         else:
-            update_mean(rng, prior, counts[k], nothing, means[k], new.scaling[k], work[0], work[1], vector,
-                        new.means[k])  # fmt: skip
-    copy_state(state, new)
-    return m, True
+            update_mean(rng, prior, counts[k], nothing, groups.means[k], new.scaling[k], matrices[0], matrices[1],
+                        vector, new.means[k])  # fmt: skip
+    return gain + back - way, m, True
+
+
+def _fit(problem: Any, library: Sequence[Sample], proposals: Proposals) -> Groupings:
+    """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
+    table, k = problem.table, library[0].means.shape[1]
+    if table.n_rows >= _FEW_ROWS or np.any(table.weights != 1.0):
+        return no_groupings(k)
+    r = np.empty((len(library), table.n_rows, k))
+    for m, sample in enumerate(library):
+        some = sample.take(evenly_spaced(len(sample.weights), _GROUPED_DRAWS))
+        r[m] = mean_responsibilities(
+            table.standardized, some.weights, some.means, some.scaling, row_model=problem.structure.row_model
+        )
+    odd = _ODD_ROWS / table.n_rows
+    r = (1.0 - odd) * r + odd / k
+    return Groupings(r, np.log(r))
+
+
+MOVE = Move(
+    "groupings of all rows",
+    _propose,
+    fit=_fit,
+    none=lambda n_components, n_features: no_groupings(n_components),
+    possible=lambda n_components, own: n_components <= MAX_WHOLE and len(own.r) > 0,
+)

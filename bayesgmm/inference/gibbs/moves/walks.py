@@ -16,13 +16,16 @@ of the pair. Some of the steps draw the first component anew, or move it in dire
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.moves.pair_steps import SHARE, compensate, move_component
 from bayesgmm.inference.gibbs.moves.pairs import draw_pair, log_pair, set_closeness
 from bayesgmm.inference.gibbs.moves.redraws import (
     LEAST_WEIGHT,
+    Given,
     frame_of,
     from_frame,
     given_frame,
@@ -33,17 +36,48 @@ from bayesgmm.inference.gibbs.moves.redraws import (
 )
 from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.row_model import RowModel, log_density_block, log_normalizers
+from bayesgmm.kernels.row_model import RowModel, log_density, log_normalizers, residuals_block
 from bayesgmm.kernels.row_pass import weigh_block
-from bayesgmm.kernels.state import copy_component, copy_state
+from bayesgmm.kernels.state import ChainState, copy_component, copy_state
 from bayesgmm.kernels.triangular import invert
 from bayesgmm.model.density.natural import cells_of, log_prior_covariance, log_prior_mean
 
-__all__ = ["walk"]
+__all__ = ["new_walk_space", "walk"]
+
+Array = NDArray[np.float64]
 
 _LOG_SIZE = 0.6  # mean of the log of a step's length, in posterior sds of a component whose rows are known
 _ANEW, _FITTED = 0.4, 0.8  # shares of the steps: drawn anew, and these and those in fitted directions
 _LARGE = 600.0  # exponent from which the rows of a block are summed one by one
+
+
+class WalkSpace(NamedTuple):
+    """Scratch of a walk."""
+
+    new: ChainState
+    matrices: Array  # (5, D, D)
+    group: Array  # (4, D + 1, D + 1)
+    log_norm: Array  # (K,)
+    reference: Array  # (N,)
+    rest: Array  # (N,)
+
+
+class Framed(NamedTuple):
+    """A pair in the frame of both, and scratch for its coordinates."""
+
+    given: Given
+    frame: Array  # (3, D, D)
+    u: Array  # (2, P)
+    logs: Array  # (2, M)
+
+
+def new_walk_space(state: ChainState, n_rows: int) -> WalkSpace:
+    """Scratch for walks of a chain."""
+    k, d = state.means.shape
+    new = ChainState(*(a.copy() for a in state))
+    return WalkSpace(
+        new, np.zeros((5, d, d)), np.zeros((4, d + 1, d + 1)), np.empty(k), np.empty(n_rows), np.empty(n_rows)
+    )
 
 
 @compiled(fastmath=FAST)
@@ -52,16 +86,14 @@ def _rest(features, row_weights, log_norm, means, scaling, row_model, a, b, refe
     the log-likelihood of all components less the weighted sum of the reference."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
-    y = np.empty((n_components, n_features, BLOCK))
-    r = np.empty((n_components, BLOCK))
+    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
     centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
     highest, total, buffer, out = work[0], work[1], work[2], work[3]
     bits = buffer.view(np.int64)
     value = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(features, start, n, log_norm, means, scaling, row_model,
-                    centred, y, r, highest, total, buffer, bits)  # fmt: skip
+        weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work)
         put(reference[start : start + n], highest[:n])
         log_block(total, out, buffer, bits, n)
         for i in range(n):
@@ -89,9 +121,9 @@ def _relative(features, row_weights, log_norm, means, scaling, row_model, pair, 
         for which in range(2):
             r = work[which]
             k = pair[which]
-            log_density_block(row_model, features, start, n, log_norm[k], means[k], scaling[k], centred, y, r)
+            residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y, r)
             for i in range(n):
-                v = r[i] - reference[start + i]
+                v = log_density(row_model, log_norm[k], r[i]) - reference[start + i]
                 r[i] = v
                 largest = max(largest, v)
         if largest > _LARGE:
@@ -122,9 +154,10 @@ def _typical_size(n, weight):
     return _LOG_SIZE - 0.5 * math.log(n * weight + 1.0)
 
 
-@compiled(inline="always")
-def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
+@compiled
+def _step(rng, n_rows, prior, a, b, state, work):
     """A small step of component a and the shares: log Jacobian and ratio of proposals, -inf where there is no step."""
+    new, both = work.new, state.weights[a] + state.weights[b]
     noise = rng.standard_normal()
     log_size = _typical_size(n_rows, state.weights[a]) + noise
     size = math.exp(log_size)
@@ -136,13 +169,15 @@ def _step(rng, n_rows, prior, a, b, both, state, new, group, work):
     if not min(new.weights[a], new.weights[b]) > LEAST_WEIGHT:
         return -math.inf
     back = log_size - _typical_size(n_rows, new.weights[a])
-    gain = move_component(rng, prior, size, parts, a, state, new, group, work)
+    gain = move_component(rng, prior, size, parts, a, state, new, work.group, work.matrices)
     return gain + 0.5 * (noise * noise - back * back)
 
 
-@compiled(inline="always")
-def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work):
+@compiled
+def _fitted_step(rng, anew, prior, redraws, pair, a, b, state, work):
     """Component a and the shares drawn anew, or moved in the directions of fitted ones: as `_step`."""
+    new, (given, frame, u, logs) = work.new, pair
+    both = state.weights[a] + state.weights[b]
     gain = -to_frame(prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], frame[1], u[0])
     old = log_redraw(redraws, given, u[0], logs[0])
     m = -1
@@ -150,7 +185,7 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
         redraw(rng, redraws, given, u[0], u[1])
     else:
         m = nudge(rng, redraws, logs[0], old, u[0], u[1])
-    drawn = from_frame(prior, a, b, both, frame[2, 0], frame[0], u[0], new, work[0])
+    drawn = from_frame(prior, a, b, both, frame[2, 0], frame[0], u[0], new, work.matrices[0])
     if not drawn:
         return -math.inf
     gain += to_frame(prior, a, b, new.weights, new.means, new.cholesky, frame[2, 0], frame[1], u[0])
@@ -160,16 +195,15 @@ def _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new
 
 
 @compiled
-def walk(rng, features, row_weights, bins, prior, redraws, steps, state, new, work, group, log_norm, reference, rest,
-         tally):  # fmt: skip
-    """`steps` Metropolis steps of a pair of components, in two stages where there are `bins`.
+def walk(rng, target, library, state, work, tally):
+    """`library.walk_steps` Metropolis steps of a pair of components, in two stages where there are bins.
 
-    `state` and `new` are a `ChainState`, the second scratch, as are `work` (5, D, D), `group` (4, D + 1, D + 1),
-    `log_norm` (K,), `reference` and `rest` (N,). `tally` (4,) is added to: steps tried, accepted; pairs drawn anew,
-    accepted.
+    `work` is a `WalkSpace`; `tally` (4,) is added to: steps tried, accepted; pairs drawn anew, accepted.
     """
-    n_components, n_rows = state.means.shape[0], features.shape[1]
-    d = features.shape[0]
+    features, row_weights, prior = target
+    bins, redraws, new, log_norm = library.bins, library.redraws, work.new, work.log_norm
+    reference, rest = work.reference, work.rest
+    (d, n_rows), n_components = features.shape, state.means.shape[0]
     copy_state(new, state)
     close = np.zeros((n_components, n_components))
     for k in range(n_components):
@@ -189,24 +223,24 @@ def walk(rng, features, row_weights, bins, prior, redraws, steps, state, new, wo
     frame, u = np.zeros((3, d, d)), np.empty((2, 1 + d + cells_of(prior, d)))
     logs = np.empty((2, len(redraws.constant)))
     fitted = len(redraws.constant) > 0 and frame_of(
-        prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], work[0], frame[0]
+        prior, a, b, state.weights, state.means, state.cholesky, frame[2, 0], work.matrices[0], frame[0]
     )
     if fitted:
         invert(frame[0], frame[1])
-    given = given_frame(redraws, both, frame[2, 0])
-    for _ in range(steps):
+    framed = Framed(given_frame(redraws, both, frame[2, 0]), frame, u, logs)
+    for _ in range(library.walk_steps):
         level = rng.random() if fitted else 1.0
         anew = level < _ANEW
         kind = 2 if anew else 0
         tally[kind] += 1.0
         if level < _FITTED:
-            gain = _fitted_step(rng, anew, prior, redraws, given, a, b, both, frame, state, new, u, logs, work)
+            gain = _fitted_step(rng, anew, prior, redraws, framed, a, b, state, work)
         else:
-            gain = _step(rng, n_rows, prior, a, b, both, state, new, group, work)
+            gain = _step(rng, n_rows, prior, a, b, state, work)
         value = rough = after = 0.0
         if gain > -math.inf:
             gain += math.log(new.weights[a] * new.weights[b] / (state.weights[a] * state.weights[b]))
-            gain += compensate(prior, a, b, state, new, work)
+            gain += compensate(prior, a, b, state, new, work.matrices)
         accepted = gain > -math.inf
         if accepted:
             log_normalizers(np.log(new.weights), new.scaling, log_norm)
