@@ -31,7 +31,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 Components = Annotated[int, typer.Option("--components", "-k", help="Number of components.")]
-Structure = Annotated[str, typer.Option("--covariance", help="full, tied, diag or spherical.")]
+Structure = Annotated[str, typer.Option("--covariance", help="full, tied, diag, spherical or EEI.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 DrawCount = Annotated[int, typer.Option("--draws", help="Draws of each chain.")]
 TuneCount = Annotated[int, typer.Option("--tune", help="Draws of adaptation of each chain.")]
@@ -72,7 +72,8 @@ def compare(
     ] = "1:6",
     columns: Annotated[str | None, typer.Option("--columns", help="Columns to use, separated by commas.")] = None,
     covariance: Annotated[
-        str, typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical; several, or all.")
+        str,
+        typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical, EEI; several, or all."),
     ] = "full",
     seed: Seed = 1,
     draws: DrawCount = 1000,

@@ -77,7 +77,8 @@ def compare_components(
     n_components : int or iterable of int
         Numbers of components K to fit.
     covariance_type : str or sequence of str
-        One structure, or several to compare. With one component "tied" is "full", and is fitted once.
+        One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
+        fitted once.
     prior, standardize, sample_weight, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
@@ -338,8 +339,9 @@ def _pairs(numbers: list[int], structures: list[str]) -> list[tuple[int, str]]:
     >>> _pairs([1, 2], ["full", "tied"])
     [(1, 'full'), (2, 'full'), (2, 'tied')]
     """
-    twice = (1, "tied") if "full" in structures else None
-    return [pair for k in numbers for structure in structures if (pair := (k, structure)) != twice]
+    known = [get_structure(name) for name in structures]
+    first = {s.alone: s.name for s in sorted(known, key=lambda s: s.shared, reverse=True)}  # those not shared, if any
+    return [(k, s.name) for k in numbers for s in known if k > 1 or first[s.alone] == s.name]
 
 
 def _structures(covariance_type: Any) -> list[str]:

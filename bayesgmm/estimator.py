@@ -22,6 +22,7 @@ from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
@@ -42,8 +43,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     ----------
     n_components : int
         Number of components K.
-    covariance_type : {"full", "tied", "diag", "spherical"}
-        Structure of the covariances; with ``standardize=True`` spherical means spherical in standardised columns.
+    covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
+        Structure of the covariances, by scikit-learn's name or mclust's; EEI is one diagonal covariance for all
+        components. With ``standardize=True`` spherical means spherical in standardised columns.
     prior : MixturePrior or None
         None takes the data-scaled defaults of `MixturePrior`.
     standardize : bool
@@ -186,9 +188,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             em, candidates = fit_em_candidates(
                 table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
             )
-        judge = Judge(table, structure)
+        problem, judge = Problem(table, structure, prior), Judge(table, structure)
         request = Request(
-            table, structure, prior, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
+            problem, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
             self.progressbar, self.target_accept, self.batch_size, judge, _compile_the_rest,
         )  # fmt: skip
         with stage("draws"):
@@ -198,7 +200,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         with stage("relabelling and diagnosis"):
             gate = judge(draws)
             tree = build_tree(
-                draws, table, structure, prior, inference=used, random_seed=self.random_seed,
+                draws, problem, inference=used, random_seed=self.random_seed,
                 standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
             )  # fmt: skip
             self._set_results(tree, em, table, prior, draws.modes)

@@ -17,6 +17,7 @@ from bayesgmm.em.fit import EMResult
 from bayesgmm.errors import InputError, check_count, check_seed
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
@@ -80,7 +81,7 @@ class FittedMixture:
     def _diagnose(self, gate: Gate | None = None) -> Diagnosis:
         """Also what the chains cannot show: shares of modes that they do not leave, and an improper posterior."""
         found = diagnose(self.posterior_, gate)
-        found = weigh_modes(found, self.posterior_, self.table_, self._structure, self.prior_)
+        found = weigh_modes(found, self.posterior_, self._problem)
         return with_reservation(found, self.prior_.improper_columns())
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
@@ -161,7 +162,8 @@ class FittedMixture:
         self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
         return self._once(
-            key, lambda: log_evidence(self.posterior_, self.table_, self._structure, self.prior_, chains=chains)
+            key,
+            lambda: log_evidence(self.posterior_, self._problem, chains=chains),
         )
 
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
@@ -211,11 +213,15 @@ class FittedMixture:
 
         draws = equal_draws(self.posterior_)
         repair = bridge_repair(
-            self.table_, self._structure, self.prior_, draws, max_error=SCORE_MCSE,
+            self._problem, draws, max_error=SCORE_MCSE,
             max_sweeps=max(sweeps_of(self.table_, self._structure, draws), n_needed * SWEEPS_A_ROW),
             cores=self.cores, random_seed=self.random_seed,
         )  # fmt: skip
         return {"bridge sampling": repair}
+
+    @property
+    def _problem(self) -> Problem:
+        return Problem(self.table_, self._structure, self.prior_)
 
     @property
     def _structure(self) -> Structure:

@@ -9,6 +9,7 @@ from bayesgmm.clustering.merging import merging
 from bayesgmm.data.table import prepare_table
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy
@@ -29,7 +30,8 @@ def compile_the_rest() -> None:
         np.zeros(4, dtype=np.int64), DataFrame(), 0.0, False, "",
     )  # fmt: skip
     Judge(table, structure)(draws)
-    tree = build_tree(draws, table, structure, prior, inference="gibbs", random_seed=0, standardize=True)
-    log_evidence(tree, table, structure, prior)
+    problem = Problem(table, structure, prior)
+    tree = build_tree(draws, problem, inference="gibbs", random_seed=0, standardize=True)
+    log_evidence(tree, problem)
     merging(tree)
     draw_occupancy(tree)

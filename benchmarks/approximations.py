@@ -25,6 +25,7 @@ from bayesgmm.inference.approximate.advi import sample_advi
 from bayesgmm.inference.approximate.laplace import sample_laplace
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
@@ -51,19 +52,24 @@ def problem_of(rows, k: int):
     _, candidates = fit_em_candidates(
         table, k, structure=structure, n_init=5 if len(rows) > 1000 else 20, random_seed=1
     )
-    return table, structure, bg.MixturePrior().resolve(table), candidates[:1]
+    return Problem(table, structure, bg.MixturePrior().resolve(table)), candidates[:1]
 
 
 def timed(sample, problem, **options):
     began = time.perf_counter()
-    draws = sample(*problem[:3], find_modes(*problem), random_seed=1, progressbar=False, **options)
+    draws = sample(problem[0], find_modes(*problem), random_seed=1, progressbar=False, **options)
     return draws, time.perf_counter() - began
 
 
 def values_of(draws, problem, inference: str) -> np.ndarray:
-    table, structure, prior, _ = problem
+    (table, structure, prior), _ = problem
     tree = build_tree(
-        draws, table, structure, prior, inference=inference, random_seed=1, standardize=True, log_likelihood=False
+        draws,
+        Problem(table, structure, prior),
+        inference=inference,
+        random_seed=1,
+        standardize=True,
+        log_likelihood=False,
     )
     posterior = tree["posterior"]
     flat = [posterior[v].values.reshape(draws.shape[0] * draws.shape[1], -1) for v in ("weights", "means")]
@@ -88,7 +94,7 @@ def compare(case: str, rows, k: int) -> None:
     problem = problem_of(rows, k)
     nuts, seconds = timed(sample_nuts, problem)
     exact = values_of(nuts, problem, "nuts")
-    row(case, "nuts" if Judge(*problem[:2])(nuts).ok else "nuts, fails", seconds)
+    row(case, "nuts" if Judge(*problem[0][:2])(nuts).ok else "nuts, fails", seconds)
     for method, sample in METHODS.items():
         draws, seconds = timed(sample, problem)
         row(case, method, seconds, draws, values_of(draws, problem, method.split(",")[0]), exact)

@@ -22,6 +22,7 @@ from bayesgmm.inference.gibbs.scouts import in_order_by_rows
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 
 SIZES = ((1_000, 4, 3), (10_000, 5, 5), (100_000, 8, 8), (100_000, 2, 4))
@@ -35,7 +36,7 @@ def main() -> None:
         centres = 3.0 * rng.normal(size=(k, d))
         rows = rng.normal(size=(n, d)) + centres[rng.integers(k, size=n)]
         table, structure = bg.prepare_table(rows), get_structure("full")
-        problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
+        problem = GibbsProblem.build(Problem(table, structure, bg.MixturePrior().resolve(table)))
         means = (centres - table.center) / table.scale
         covariances = np.tile(np.diag(1.0 / table.scale**2), (k, 1, 1))
         state = start_state(problem, MixtureParams(np.full(k, 1.0 / k), means, covariances, "full"))

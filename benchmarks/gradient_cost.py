@@ -20,6 +20,7 @@ from bayesgmm.inference.nuts.nutpie import Chain, run_chains
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.density.log_posterior import log_posterior_gradient
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 
 
@@ -59,7 +60,7 @@ def main() -> None:
         table = bg.prepare_table(data)
         prior, structure = bg.MixturePrior().resolve(table), get_structure("full")
         _, candidates = fit_em_candidates(table, k, structure=structure, n_init=5, random_seed=0)
-        mode = find_modes(table, structure, prior, candidates[:1])[0]
+        mode = find_modes(Problem(table, structure, prior), candidates[:1])[0]
         density, d = mode.density, table.n_features
         n = 20 if table.n_rows > 1000 else 2000
         features = np.ascontiguousarray(table.standardized.T)

@@ -27,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bayesgmm.model.problem import Problem
+
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 D = K = 5
 METHODS = {"em": "EM", "laplace": "Laplace", "advi": "ADVI", "nuts": "NUTS"}
@@ -62,7 +64,8 @@ def cell(method: str, n: int) -> dict[str, float]:
         if method == "em":
             return time.perf_counter() - began
         began, prior = time.perf_counter(), bg.MixturePrior().resolve(table)
-        problem = (table, structure, prior, find_modes(table, structure, prior, candidates))
+        given = Problem(table, structure, prior)
+        problem = (given, find_modes(given, candidates))
         if method == "laplace":
             sample_laplace(*problem, draws=draws, **options)
         elif method == "advi":

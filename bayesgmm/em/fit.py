@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.em.problem import Coordinates, Problem
+from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.result import EMResult, distinct_optima, result_of
 from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
 from bayesgmm.em.spikes import SpikeRule
@@ -51,7 +51,9 @@ def fit_em(
     X : array_like, DataFrame or Table, shape (N, D)
     n_components : int
         Number of components K.
-    covariance_type : {"full", "tied", "diag", "spherical"}
+    covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
+        Structure of the covariances, by scikit-learn's name or mclust's (VVV, EEE, VVI, VII, EEI); EEI is one diagonal
+        covariance for all components.
     n_init : int
         Number of starts.
     tol : float
@@ -153,7 +155,7 @@ def fit_em_candidates(
             return found / coordinates.column_sd
 
         rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
-        problem = Problem(
+        problem = EMProblem(
             coordinates.features, weights, structure, int(n_components), rule,
             tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
         )  # fmt: skip

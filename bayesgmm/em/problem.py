@@ -21,7 +21,7 @@ from bayesgmm.em.steps import Run, em
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Coordinates", "Problem"]
+__all__ = ["Coordinates", "EMProblem"]
 
 Array = NDArray[np.float64]
 
@@ -105,7 +105,7 @@ class Coordinates:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class EMProblem:
     """A table to fit, in coordinates in which its covariance (or the diagonal of it) is the identity.
 
     Parameters
@@ -141,7 +141,7 @@ class Problem:
         """A short run that converged is as good as a long one."""
         return self.tol >= _ROUGH_TOL
 
-    def sample(self, n_rows: int, rng: np.random.Generator) -> Problem:
+    def sample(self, n_rows: int, rng: np.random.Generator) -> EMProblem:
         """The same problem on some of its rows, to a rough tolerance."""
         rows = np.sort(rng.choice(len(self.row_weights), n_rows, replace=False))
         weights = self.row_weights[rows]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em import criteria
-from bayesgmm.em.problem import Coordinates, Problem
+from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.search import Start
 from bayesgmm.em.steps import largest_responsibility
 from bayesgmm.model.params import MixtureParams
@@ -76,7 +76,7 @@ class EMResult:
         )
 
 
-def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -> EMResult:
+def result_of(problem: EMProblem, coordinates: Coordinates, starts: list[Start]) -> EMResult:
     """The best start that did not collapse, in the units of the table, and the table of all starts."""
     best = max(starts, key=lambda start: start.rank)
     run, params = best.run, coordinates.params(best.run, problem.structure)
@@ -101,7 +101,7 @@ def result_of(problem: Problem, coordinates: Coordinates, starts: list[Start]) -
 
 
 def distinct_optima(
-    problem: Problem, coordinates: Coordinates, starts: list[Start], others: list[Start], center: Array, scale: Array
+    problem: EMProblem, coordinates: Coordinates, starts: list[Start], others: list[Start], center: Array, scale: Array
 ) -> list[MixtureParams]:
     """Optima that differ in log-likelihood, best first, of the columns (x - center) / scale.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.em.problem import Problem
+from bayesgmm.em.problem import EMProblem
 from bayesgmm.em.spikes import WIDE_ENOUGH
 from bayesgmm.em.starts import CUTS, from_labels, split_and_merge
 from bayesgmm.em.state import State
@@ -75,7 +75,7 @@ class Start:
         return order.get(self.status, 2), self.run.log_likelihood
 
 
-def search(problem: Problem, n_init: int, rng: np.random.Generator, short_runs: int = MOST_SHORT_RUNS) -> list[Start]:
+def search(problem: EMProblem, n_init: int, rng: np.random.Generator, short_runs: int = MOST_SHORT_RUNS) -> list[Start]:
     """Run `n_init` starts, each the best of at most `short_runs`.
 
     If all collapse, some are added whose covariances are kept from shrinking.
@@ -95,7 +95,7 @@ def search(problem: Problem, n_init: int, rng: np.random.Generator, short_runs: 
     return starts
 
 
-def explore(problem: Problem, n_init: int, n_tries: int, rng: np.random.Generator) -> list[Start]:
+def explore(problem: EMProblem, n_init: int, n_tries: int, rng: np.random.Generator) -> list[Start]:
     """Every start to convergence on the rows of `problem`; at most `n_tries` short runs each."""
     starts: list[Start] = []
     best: Run | None = None
@@ -119,7 +119,7 @@ def explore(problem: Problem, n_init: int, n_tries: int, rng: np.random.Generato
     return starts
 
 
-def other_optima(problem: Problem, rng: np.random.Generator) -> list[Start]:
+def other_optima(problem: EMProblem, rng: np.random.Generator) -> list[Start]:
     """Runs from single cuts, none chosen over another: optima that a search for the best passes by.
 
     A posterior may hold most of its mass around one of them. Tables of so many rows that a run takes long get none:
@@ -138,7 +138,7 @@ def other_optima(problem: Problem, rng: np.random.Generator) -> list[Start]:
 
 
 def _run_start(
-    problem: Problem, method: str, states: list[State], rng: np.random.Generator, index: int, target: float
+    problem: EMProblem, method: str, states: list[State], rng: np.random.Generator, index: int, target: float
 ) -> Start:
     n_iter, length = 0, _SHORT_RUN
     while True:
@@ -168,7 +168,7 @@ def _all_collapsed(starts: list[Start]) -> bool:
     return all(start.status == "collapsed" for start in starts)
 
 
-def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
+def _cut(problem: EMProblem, method: str, rng: np.random.Generator) -> State:
     points = problem.points[int(rng.random() < 0.3)]
     labels = CUTS[method](points, problem.row_weights, problem.n_components, rng)
     return from_labels(
@@ -176,19 +176,19 @@ def _cut(problem: Problem, method: str, rng: np.random.Generator) -> State:
     )
 
 
-def _n_tries(problem: Problem, most: int) -> int:
+def _n_tries(problem: EMProblem, most: int) -> int:
     n_features, n_rows = problem.features.shape
     work = n_rows * problem.n_components * n_features * (n_features + 3)
     return int(np.clip(_SHORT_RUN_WORK / work, 1, most))
 
 
-def _pilot_rows(problem: Problem) -> int:
+def _pilot_rows(problem: EMProblem) -> int:
     n_parameters = problem.structure.n_parameters(problem.n_components, len(problem.features))
     share = len(problem.row_weights) // _PILOT_ONE_ROW_IN
     return max(_PILOT_ROWS, _PILOT_ROWS_PER_COMPONENT * problem.n_components, n_parameters, share)
 
 
-def _status(problem: Problem, run: Run) -> str:
+def _status(problem: EMProblem, run: Run) -> str:
     if len(problem.spikes(run)):
         return "collapsed"
     if run.converged:
@@ -196,7 +196,7 @@ def _status(problem: Problem, run: Run) -> str:
     return "max_iter" if run.n_passes == problem.max_iter else "abandoned"
 
 
-def _continue(problem: Problem, pilot: Problem, starts: list[Start]) -> list[Start]:
+def _continue(problem: EMProblem, pilot: EMProblem, starts: list[Start]) -> list[Start]:
     """Carry the best distinct outcomes of a pilot over to all rows."""
     leader_of = _leaders(starts)
     out = [
@@ -249,13 +249,13 @@ def _same(one: Run, other: Run) -> bool:
     return bool(np.abs(np.sort(one.state.weights) - np.sort(other.state.weights)).max() < _SAME_WEIGHT)
 
 
-def _regularised(problem: Problem, pilot: Problem, rng: np.random.Generator, index: int) -> Start:
+def _regularised(problem: EMProblem, pilot: EMProblem, rng: np.random.Generator, index: int) -> Start:
     """A start that cannot collapse, for it may not be narrower than the widest spike."""
     run = problem.long_run(_cut(pilot, "k-means", rng), floor=WIDE_ENOUGH**2)
     return Start("regularised", run, run.n_passes, "converged" if run.converged else "max_iter", index)
 
 
-def _only_start(problem: Problem) -> Start:
+def _only_start(problem: EMProblem) -> Start:
     """One component: the closed form, which one M-step from anywhere gives."""
     d = len(problem.features)
     total = State(np.ones(1), np.zeros((1, d)), np.eye(d)[None].copy(), np.eye(d)[None].copy())

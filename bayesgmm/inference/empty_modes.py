@@ -23,8 +23,8 @@ from bayesgmm.data.table import Table
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.model.params import MixtureParams
-from bayesgmm.model.prior import ResolvedPrior, log_probability_empty
-from bayesgmm.model.structure import Structure
+from bayesgmm.model.prior import log_probability_empty
+from bayesgmm.model.problem import Problem
 
 __all__ = ["SHARE_THAT_MATTERS", "EmptyMode", "empty_modes", "share_of"]
 
@@ -46,10 +46,9 @@ class EmptyMode:
     log_evidence: float
 
 
-def empty_modes(
-    table: Table, structure: Structure, prior: ResolvedPrior, n_components: int, *, random_seed: int | None = None
-) -> list[EmptyMode]:
+def empty_modes(problem: Problem, n_components: int, *, random_seed: int | None = None) -> list[EmptyMode]:
     """The best few for each number of empty components, 1 to K - 1, the best first."""
+    table, _, prior = problem
     found = []
     for occupied in range(n_components - 1, 0, -1):
         m = n_components - occupied
@@ -57,15 +56,14 @@ def empty_modes(
         chance += math.log(math.comb(n_components, m))
         found += [
             EmptyMode(m, params, log_evidence + chance)
-            for params, log_evidence in _look(table, structure, prior, occupied, random_seed)
+            for params, log_evidence in _look(problem, occupied, random_seed)
         ]
     return found
 
 
-def _look(
-    table: Table, structure: Structure, prior: ResolvedPrior, occupied: int, random_seed: int | None
-) -> list[tuple[MixtureParams, float]]:
+def _look(problem: Problem, occupied: int, random_seed: int | None) -> list[tuple[MixtureParams, float]]:
     """The best few modes with so many components, and their Laplace evidence."""
+    table, structure, prior = problem
     numbers = tuple(x.tobytes() if isinstance(x, np.ndarray) else x for x in vars(prior).values())
     key, known = (structure.name, occupied, random_seed, numbers), _looked.setdefault(table, {})
     if key in known and random_seed is not None:
@@ -73,7 +71,7 @@ def _look(
     _, candidates = fit_em_candidates(
         table, occupied, structure=structure, n_init=_STARTS, short_runs=_SHORT_RUNS, random_seed=random_seed
     )
-    modes = find_modes(table, structure, prior, candidates[:_CANDIDATES])
+    modes = find_modes(problem, candidates[:_CANDIDATES])
     known[key] = [
         (mode.params, mode.log_evidence)
         for mode in modes[:_KEPT]

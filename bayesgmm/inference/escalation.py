@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
-from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.structure import Structure
+from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
 
 if TYPE_CHECKING:
@@ -51,9 +49,7 @@ _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 class Request:
     """What is to be sampled, and how."""
 
-    table: Table
-    structure: Structure
-    prior: ResolvedPrior
+    problem: Problem
     candidates: Sequence[MixtureParams]
     draws: int
     tune: int
@@ -72,10 +68,6 @@ class Request:
         return self.draws * self.chains > self.judge.ess_min
 
     @property
-    def problem(self) -> tuple[Table, Structure, ResolvedPrior, Sequence[Mode]]:
-        return self.table, self.structure, self.prior, self.modes
-
-    @property
     def options(self) -> dict[str, Any]:
         names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
         return {name: getattr(self, name) for name in names}
@@ -83,7 +75,12 @@ class Request:
     @property
     def gradient_work(self) -> float:
         """Multiply-adds of a gradient, roughly."""
-        return 2.0 * self.table.n_rows * self.n_components * self.structure.row_work(self.table.n_features)
+        return (
+            2.0
+            * self.problem.table.n_rows
+            * self.n_components
+            * self.problem.structure.row_work(self.problem.table.n_features)
+        )
 
     @property
     def n_components(self) -> int:
@@ -94,15 +91,14 @@ class Request:
         """Of the posterior, best first: found once, whichever samplers start there."""
         from bayesgmm.inference.modes import find_modes
 
-        return find_modes(self.table, self.structure, self.prior, self.candidates)
+        return find_modes(self.problem, self.candidates)
 
     @cached_property
     def empty_modes(self) -> list[EmptyMode]:
         """Modes with components empty: found once, asked for before sampling and by the scouts of Gibbs sampling."""
         from bayesgmm.inference.empty_modes import empty_modes
 
-        given = self.table, self.structure, self.prior
-        return empty_modes(*given, self.n_components, random_seed=self.random_seed)
+        return empty_modes(self.problem, self.n_components, random_seed=self.random_seed)
 
 
 def check_inference(inference: str, sampler: str) -> None:
@@ -125,14 +121,14 @@ def draw_posterior(
 def _within_memory(request: Request) -> tuple[Request, str]:
     """The request with as many draws as memory allows, or its gate needs, and a sentence if they are fewer than asked
     for."""
-    one = 8.0 * _COPIES * request.chains * request.n_components * request.table.n_features**2
+    one = 8.0 * _COPIES * request.chains * request.n_components * request.problem.table.n_features**2
     draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
     if draws >= request.draws:
         return request, ""
     said = (
         f"The covariances of {request.draws} draws a chain, {request.n_components} components and "
-        f"{request.table.n_features} columns would take {one * request.draws / 1e9:.1f} GB of memory: {draws} draws a "
-        "chain were made."
+        f"{request.problem.table.n_features} columns would take {one * request.draws / 1e9:.1f} GB of memory: {draws} "
+        "draws a chain were made."
     )
     return replace(request, draws=draws), said
 
@@ -180,11 +176,11 @@ def _approximation(request: Request, inference: str) -> Draws:
     if inference == "laplace":
         from bayesgmm.inference.approximate.laplace import sample_laplace
 
-        draws = sample_laplace(*request.problem, **options)
+        draws = sample_laplace(request.problem, request.modes, **options)
     else:
         from bayesgmm.inference.approximate.advi import sample_advi
 
-        draws = sample_advi(*request.problem, method=inference, batch_size=request.batch_size, **options)
+        draws = sample_advi(request.problem, request.modes, method=inference, batch_size=request.batch_size, **options)
     empty = _empty_components(request)
     if empty is None:
         return draws
@@ -219,7 +215,7 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
     options = request.options | {"target_accept": request.target_accept}
     if sampler == "nutpie":
         options["max_steps"] = 4.0 * _NUTS_WORK / request.gradient_work
-    return partial(sample, *request.problem, **options)
+    return partial(sample, request.problem, request.modes, **options)
 
 
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
@@ -230,7 +226,8 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     most = MAX_WORK if request.can_pass else MAX_WORK / 100.0
     work = work_allowed(most)
     draws = sample_gibbs(
-        *request.problem,
+        request.problem,
+        request.modes,
         empty=request.empty_modes,
         judge=request.judge,
         max_work=work,

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bayesgmm.inference.gibbs.sweeps import sweep_many
+from bayesgmm.model.problem import Problem
 from bayesgmm.progress import stage
 
 __all__ = ["begin", "compile_and_say", "compile_sweeps", "finish"]
@@ -68,7 +69,7 @@ def compile_sweeps() -> None:
     from bayesgmm.model.structure import get_structure
 
     table = prepare_table(np.array([[0.0], [1.0], [3.0], [4.5]]))
-    problem = GibbsProblem.build(table, get_structure("full"), MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, get_structure("full"), MixturePrior().resolve(table)))
     start = MixtureParams(np.full(2, 0.5), np.array([[-0.5], [0.5]]), np.ones((2, 1, 1)), "full")
     sweeps = Sweeps(problem, 1.0, no_library(2, 1))
     run_chains(sweeps, [start_state(problem, start)], [np.random.SeedSequence(0)], draws=1, thin=1, cores=1)

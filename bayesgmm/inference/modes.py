@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Mode", "find_modes", "modes_table"]
@@ -49,9 +49,7 @@ class Mode:
 
 
 def find_modes(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     candidates: Sequence[MixtureParams],
     *,
     max_rounds: int = 8,
@@ -65,13 +63,12 @@ def find_modes(
     the several that BLAS would start.
     """
     with one_blas_thread():
-        return _find_modes(table, structure, prior, candidates, max_rounds)
+        return _find_modes(problem, candidates, max_rounds)
 
 
-def _find_modes(
-    table: Table, structure: Structure, prior: ResolvedPrior, candidates: Sequence[MixtureParams], max_rounds: int
-) -> list[Mode]:
+def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_rounds: int) -> list[Mode]:
     # Candidates come the best first; in many dimensions each takes a second.
+    _, structure, prior = problem
     n_numbers = candidates[0].n_components * candidates[0].n_features ** 2
     candidates = candidates[: max(_LEAST_CANDIDATES, int(_CANDIDATE_NUMBERS // n_numbers))]
     found: list[tuple[MixtureParams, Density, bool, int]] = []
@@ -84,7 +81,7 @@ def _find_modes(
             if common.value_and_gradient(common.pack(start))[0] < best - _FAR_BELOW - common.n_dim:
                 continue
         try:
-            params, converged, last = _maximise(table, structure, prior, start, max_rounds)
+            params, converged, last = _maximise(problem, start, max_rounds)
         except InputError:
             singular.append(start)
             continue
@@ -97,12 +94,12 @@ def _find_modes(
                 found[index] = (other, density, was_converged or converged, count + 1)
                 break
         else:
-            found.append((params, Density.build(table, structure, prior, params, memory=last), converged, 1))
+            found.append((params, Density.build(problem, params, memory=last), converged, 1))
             common = found[0][1]
             best = max(best, common.value_and_gradient(common.pack(params))[0])
     if not found:
         start = singular[0].permute(np.argsort(-singular[0].weights, kind="stable"))
-        density = Density.build(table, structure, prior, start)
+        density = Density.build(problem, start)
         value = density.value_and_gradient(np.zeros(density.n_dim))[0]
         return [Mode(start, density, value, math.nan, len(singular), False)]
     common = found[0][1]
@@ -151,16 +148,14 @@ def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structur
     return MixtureParams(weights / weights.sum(), params.means, covariances, structure.name)
 
 
-def _maximise(
-    table: Table, structure: Structure, prior: ResolvedPrior, start: MixtureParams, max_rounds: int
-) -> tuple[MixtureParams, bool, Density | None]:
+def _maximise(problem: Problem, start: MixtureParams, max_rounds: int) -> tuple[MixtureParams, bool, Density | None]:
     """Maximum of the posterior near `start`, and a density whose memory is free.
 
     Each round takes the coordinates of where the last one ended. `InputError` where a covariance becomes singular.
     """
     params, density = start, None
     for _ in range(max_rounds):
-        density = Density.build(table, structure, prior, params, memory=density)
+        density = Density.build(problem, params, memory=density)
         result = minimize(
             lambda x, density=density: tuple(-v for v in density.value_and_gradient(x)),
             np.zeros(density.n_dim), jac=True, method="L-BFGS-B",
@@ -168,7 +163,7 @@ def _maximise(
         )  # fmt: skip
         params = density.params(result.x)
         if result.success and result.nit <= 25:  # few steps: the coordinates fit, so this is the mode
-            fixed = Density.build(table, structure, prior, start, rowless=True)
+            fixed = Density.build(problem, start, rowless=True)
             return _settled(density, result.x, fixed), True, density
     return params, False, density
 

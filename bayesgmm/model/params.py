@@ -31,7 +31,7 @@ class MixtureParams:
     covariances : array (K, D, D)
         Symmetric positive definite.
     covariance_type : str
-        The structure the covariances obey: ``"full"``, ``"tied"``, ``"diag"`` or ``"spherical"``.
+        The structure the covariances obey: ``"full"``, ``"tied"``, ``"diag"``, ``"spherical"`` or ``"EEI"``.
 
     Raises
     ------

@@ -56,6 +56,8 @@ class Structure:
         ``covariance_type``.
     mclust : str
         Its name in mclust.
+    words : str
+        What it says of the components, for a report.
     correlated : bool
         Cells off the diagonal are free.
     one_sd : bool
@@ -66,6 +68,7 @@ class Structure:
 
     name: str
     mclust: str
+    words: str
     correlated: bool = False
     one_sd: bool = False
     shared: bool = False
@@ -107,6 +110,11 @@ class Structure:
         """Free parameters of the mixture: weights, means and covariances."""
         covariance = self.n_matrices(n_components) * self.n_cells(n_features)
         return n_components - 1 + n_components * n_features + covariance
+
+    @property
+    def alone(self) -> tuple[bool, bool]:
+        """Equal for structures that are the same model of one component."""
+        return self.correlated, self.one_sd
 
     # Rows
 
@@ -179,12 +187,16 @@ class Structure:
 
 
 STRUCTURES = (
-    Structure("full", "VVV", correlated=True),
-    Structure("tied", "EEE", correlated=True, shared=True),
-    Structure("diag", "VVI"),
-    Structure("spherical", "VII", one_sd=True),
-    Structure("EEI", "EEI", shared=True),
-)
+    Structure("full", "VVV", "every component has a covariance of its own: any volume, shape and orientation",
+              correlated=True),
+    Structure("tied", "EEE", "all components share one covariance: the same volume, shape and orientation",
+              correlated=True, shared=True),
+    Structure("diag", "VVI", "every component has variances of its own and no correlations: ellipses along the axes"),
+    Structure("spherical", "VII",
+              "every component has one variance of its own, the same in all columns of the model's scale", one_sd=True),
+    Structure("EEI", "EEI", "all components share their variances and have no correlations: the same ellipse along the "
+              "axes", shared=True),
+)  # fmt: skip
 COVARIANCE_TYPES = tuple(s.name for s in STRUCTURES)
 _BY_NAME = {name: s for s in STRUCTURES for name in (s.name, s.mclust)}
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from bayesgmm.data.table import Table
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.relabel import relabel
-from bayesgmm.model.structure import Structure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,9 +31,7 @@ _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "xarray", "arviz", "pymc
 
 def build_tree(
     draws: Draws,
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     *,
     inference: str,
     random_seed: int | None,
@@ -50,6 +47,7 @@ def build_tree(
     ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``, and for
     approximations that keep a trace of their fit ``approximation`` (iteration).
     """
+    table, structure, prior = problem
     import xarray as xr
 
     n_chains, n_draws, k, d = draws.shape

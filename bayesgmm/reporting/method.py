@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["data", "diagnostics", "likelihood", "model", "reproducibility"]
 
-_STRUCTURES = {
-    "full": "every component has a covariance of its own: any volume, shape and orientation",
-    "tied": "all components share one covariance: the same volume, shape and orientation",
-    "diag": "every component has variances of its own and no correlations: ellipses along the axes",
-    "spherical": "every component has one variance of its own, the same in all columns of the model's scale",
-}
-
 
 def data(fit: Fit) -> dict[str, Any]:
     """Rows, columns, ranges, rounding and weights."""
@@ -78,7 +71,7 @@ def model(fit: Fit) -> dict[str, Any]:
     return {
         "sentences": [
             f"Each row comes from one of K = {k} multivariate normal distributions, chosen with probabilities that "
-            f"are the weights. Covariance “{structure.name}”: {_STRUCTURES[structure.name]}.",
+            f"are the weights. Covariance “{structure.name}”: {structure.words}.",
             f"The mixture has {count(structure.n_parameters(k, d))} free parameters.",
         ],
         "prior": str(fit.prior_).splitlines(),

@@ -11,6 +11,7 @@ from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 
 seeds = st.integers(0, 2**32 - 1)
@@ -53,7 +54,7 @@ def test_prior_ignores_the_order_of_components(seed: int, k: int, d: int, covari
     table = bg.prepare_table(rng.normal(size=(40, d)))
     prior, structure = bg.MixturePrior(concentration=0.7).resolve(table), get_structure(covariance_type)
     params, order = random_mixture(rng, k, d, covariance_type), rng.permutation(k)
-    density = Density.build(table, structure, prior, params)
+    density = Density.build(Problem(table, structure, prior), params)
     parts = [params, params.permute(order)]
     values = [density.log_prior(np.array(p.weights)[None], np.array(p.means)[None], p.cholesky[None])[0] for p in parts]
     np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
@@ -79,7 +80,7 @@ def test_pack_inverts_params_in_any_coordinates(seed: int, k: int, d: int, covar
     rng = np.random.default_rng(seed)
     table = bg.prepare_table(rng.normal(size=(30, d)))
     prior, structure = bg.MixturePrior().resolve(table), get_structure(covariance_type)
-    density = Density.build(table, structure, prior, random_mixture(rng, k, d, covariance_type))
+    density = Density.build(Problem(table, structure, prior), random_mixture(rng, k, d, covariance_type))
     params = random_mixture(rng, k, d, covariance_type)
     back = density.params(density.pack(params))
     np.testing.assert_allclose(back.weights, params.weights, rtol=1e-9)

@@ -20,6 +20,7 @@ from bayesgmm.inference.approximate.advi import sample_advi
 from bayesgmm.inference.approximate.laplace import _laplace_proposal, sample_laplace, weigh
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.at_modes import LocalProposal
 from bayesgmm.model.proposals.importance import smooth_weights
 from bayesgmm.model.structure import get_structure
@@ -32,8 +33,8 @@ def problem_of(data, k: int):
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=FULL, n_init=20, random_seed=1)
     # One start: approximations weigh modes by their evidence, chains do not.
-    given = table, FULL, bg.MixturePrior().resolve(table)
-    return *given, find_modes(*given, candidates[:1])
+    given = Problem(table, FULL, bg.MixturePrior().resolve(table))
+    return given, find_modes(given, candidates[:1])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
     if rounded:
         rows = 7.0 * np.round(rows / 7.0)
     problem = problem_of(rows[:, None], k)
-    table, _, prior, _ = problem
+    (table, _, prior), _ = problem
     assert prior.floor.any() == rounded
     mu, sigma = prior.sd_parameters[:, 0]
     scale = table.scale[0]
@@ -55,7 +56,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
         scale * prior.mean_scale[0], scale * prior.step[0],
     )  # fmt: skip
     exact = exact_posterior(log_m, k).log_evidence + len(rows) * math.log(scale)
-    laplace = _laplace_proposal(problem[3], 10.0, rng, None)
+    laplace = _laplace_proposal(problem[1], 10.0, rng, None)
     # Eleven rows are few for Laplace itself; wider parts bound the weights.
     scales = (1.0, 2.5, 6.0)
     wide = [replace(part, factor=scale * part.factor, df=3.0) for scale in scales for part in laplace.parts]
@@ -71,9 +72,14 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
 
 
 def values_of(draws, problem, inference: str) -> np.ndarray:
-    table, structure, prior, _ = problem
+    (table, structure, prior), _ = problem
     tree = build_tree(
-        draws, table, structure, prior, inference=inference, random_seed=1, standardize=True, log_likelihood=False
+        draws,
+        Problem(table, structure, prior),
+        inference=inference,
+        random_seed=1,
+        standardize=True,
+        log_likelihood=False,
     )
     posterior = tree["posterior"]
     return np.concatenate(

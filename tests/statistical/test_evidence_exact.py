@@ -24,6 +24,7 @@ import bayesgmm as bg
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.evidence import bridge_sampling as evidence
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence, log_evidence, mode_weights
@@ -104,7 +105,7 @@ def tree_of(weights: Array, means: Array, sds: Array, table: Table, prior: Resol
         stats={}, chain_mode=np.zeros(shape[0], dtype=np.int64), modes=pd.DataFrame(), seconds=0.0, partial=False,
         method="Gibbs",
     )  # fmt: skip
-    return build_tree(draws, table, FULL, prior, inference="gibbs", random_seed=1, standardize=True)
+    return build_tree(draws, Problem(table, FULL, prior), inference="gibbs", random_seed=1, standardize=True)
 
 
 def sample(table: Table, prior: ResolvedPrior, k: int, *, n_draws: int = 1000, seed: int = 1, **options):
@@ -121,7 +122,7 @@ def fitted(name: str, k: int):
     """Draws and log evidence of one data set."""
     table, prior = problem(name)
     tree = tree_of(*sample(table, prior, k), table, prior)
-    return tree, log_evidence(tree, table, FULL, prior)
+    return tree, log_evidence(tree, Problem(table, FULL, prior))
 
 
 def check(e: Evidence, truth: float) -> None:
@@ -196,7 +197,7 @@ def test_one_mode_times_factorial_is_biased_under_overlap(monkeypatch: pytest.Mo
     (table, prior), (tree, symmetrised) = problem("two"), fitted("two", 4)
     truth = exact("two", 4).log_evidence
     monkeypatch.setattr(evidence, "relevant_permutations", lambda *_: (np.arange(4)[None], 0.0))
-    one_mode = log_evidence(tree, table, FULL, prior)
+    one_mode = log_evidence(tree, Problem(table, FULL, prior))
     assert symmetrised.omega > 0.1
     assert one_mode.value - truth > 0.2 and one_mode.value - truth > 5.0 * one_mode.mcse
     assert abs(symmetrised.value - truth) < 0.1
@@ -209,7 +210,7 @@ def test_integer_row_weights_count_as_copies() -> None:
     prior = bg.MixturePrior(resolution=None).resolve(table)
     tree = tree_of(*sample(table, prior, 2), table, prior)
     copies = np.repeat(values, weights.astype(int))
-    e = log_evidence(tree, table, FULL, prior)
+    e = log_evidence(tree, Problem(table, FULL, prior))
     check(e, exact_posterior(subsets(table, prior, rows=copies), 2).log_evidence)
     assert "weighted likelihood" in str(e)
     ratio = empty_component_ratio(tree, table, prior)
@@ -236,7 +237,7 @@ def test_modes_that_never_exchange_add_up() -> None:
     assert min(map(len, modes)) >= 2, (with_left, with_right)
 
     tree = tree_of(*draws, table, prior)
-    parts = [log_evidence(tree, table, FULL, prior, chains=chains) for chains in modes]
+    parts = [log_evidence(tree, Problem(table, FULL, prior), chains=chains) for chains in modes]
     total, error = np.logaddexp.reduce([e.value for e in parts]), max(e.mcse for e in parts)
     assert abs(total - truth.log_evidence) < 3.0 * error + 0.01  # what other allocations hold
     weights, se = mode_weights(parts)
@@ -247,7 +248,7 @@ def test_modes_that_never_exchange_add_up() -> None:
 def test_log_evidence_of_a_fit(name: str, k: int) -> None:
     """The whole path, with the package's own sampler."""
     fit = bg.BayesianGMM(k, draws=2000, target_accept=0.95, random_seed=4, progressbar=False).fit(data(name)[:, None])
-    check(log_evidence(fit.posterior_, fit.table_, FULL, fit.prior_), exact(name, k).log_evidence)
+    check(log_evidence(fit.posterior_, Problem(fit.table_, FULL, fit.prior_)), exact(name, k).log_evidence)
 
 
 def diagonal_truth(table: Table, prior: ResolvedPrior, k: int) -> float:
@@ -296,4 +297,4 @@ def test_two_columns(covariance_type: str, k: int) -> None:
         k, covariance_type=covariance_type, inference="gibbs", draws=4000, random_seed=4, progressbar=False
     ).fit(rows)
     truth = (diagonal_truth if covariance_type == "diag" else full_truth)(fit.table_, fit.prior_, k)
-    check(log_evidence(fit.posterior_, fit.table_, get_structure(covariance_type), fit.prior_), truth)
+    check(log_evidence(fit.posterior_, Problem(fit.table_, get_structure(covariance_type), fit.prior_)), truth)

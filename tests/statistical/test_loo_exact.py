@@ -18,6 +18,7 @@ from bayesgmm.data.table import Table
 from bayesgmm.inference.gibbs.left_out import bridge_repair
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model_selection.loo.kfold import refit_repair
 from bayesgmm.model_selection.loo.loo import LooResult, Repair, loo
 from bayesgmm.model_selection.loo.waic import waic
@@ -36,7 +37,7 @@ CASES = [
 def bridged(name: str, k: int) -> Repair:
     """The repair by short chains without the row, from the plain sampler's draws."""
     table, prior = problem(name)
-    return bridge_repair(table, FULL, prior, equal_draws(fitted(name, k)[0]), random_seed=3)
+    return bridge_repair(Problem(table, FULL, prior), equal_draws(fitted(name, k)[0]), random_seed=3)
 
 
 def gibbs_without(table: Table, prior: ResolvedPrior, k: int) -> Draws:

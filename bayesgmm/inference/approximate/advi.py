@@ -26,17 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.approximate.laplace import affordable_batches, as_draws, corrected, weigh
 from bayesgmm.inference.modes import Mode, score_of
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.at_modes import LocalProposal, Part
 from bayesgmm.model.proposals.importance import smooth_weights
-from bayesgmm.model.structure import Structure
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["METHODS", "ElboFit", "elbo_settled", "fit_elbo", "sample_advi"]
@@ -81,9 +79,7 @@ class ElboFit:
 
 
 def sample_advi(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     modes: Sequence[Mode],
     *,
     method: str = "advi",
@@ -100,7 +96,7 @@ def sample_advi(
 
     Parameters
     ----------
-    table, structure, prior, modes
+    problem, modes
         As in `inference.nuts.sample.sample_nuts`. One mode is approximated, the best.
     method : {"advi", "fullrank_advi"}
         Independent coordinates, or a full covariance.
@@ -132,6 +128,7 @@ def sample_advi(
     InputError
         For an unknown method, or a batch size that is not between 1 and N.
     """
+    table = problem.table
     if method not in METHODS:
         raise InputError(f"method={method!r} is unknown; use 'advi' or 'fullrank_advi'.")
     whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)

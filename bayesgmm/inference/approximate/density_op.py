@@ -130,10 +130,12 @@ def log_posterior_node(density: Density, u: Any, rows: Any = None) -> TensorVari
     >>> import bayesgmm as bg
     >>> from bayesgmm.model.density.density import Density
     >>> from bayesgmm.inference.approximate.density_op import log_posterior_node
+    >>> from bayesgmm.model.problem import Problem
     >>> from bayesgmm.model.structure import get_structure
     >>> table = bg.prepare_table([[0.0], [1.0], [2.0], [4.0]])
     >>> reference = bg.MixtureParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
-    >>> density = Density.build(table, get_structure("full"), bg.MixturePrior().resolve(table), reference)
+    >>> problem = Problem(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    >>> density = Density.build(problem, reference)
     >>> value = float(log_posterior_node(density, np.zeros(2)).eval(mode="FAST_COMPILE"))
     >>> value == density.value_and_gradient(np.zeros(2))[0]  # the reference is the origin
     True

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.modes import Mode, modes_table, score_of
 from bayesgmm.inference.nuts.sample import MODE_WINDOW
@@ -30,10 +29,9 @@ from bayesgmm.model.density.decoupled import value_and_gradient
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.draws import Draws, Sample
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.at_modes import LocalProposal, Part
 from bayesgmm.model.proposals.importance import ImportanceWeights, log_likelihoods, resample, smooth_weights
-from bayesgmm.model.structure import Structure
 from bayesgmm.progress import sampling_progress
 
 __all__ = ["affordable_batches", "as_draws", "laplace_part", "sample_laplace", "weigh"]
@@ -55,9 +53,7 @@ _MAX_NUMBERS = 2e7  # numbers of all proposals kept at once
 
 
 def sample_laplace(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     modes: Sequence[Mode],
     *,
     draws: int = 1000,
@@ -71,7 +67,7 @@ def sample_laplace(
 
     Parameters
     ----------
-    table, structure, prior, modes
+    problem, modes
         As in `inference.nuts.sample.sample_nuts`.
     draws, chains : int
         ``chains`` times ``draws`` draws, as many proposals at least; chains only divide them.

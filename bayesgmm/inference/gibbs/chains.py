@@ -22,6 +22,7 @@ from bayesgmm.model.density.natural import CompletePrior, complete_prior
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.conjugate import no_proposals
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import out_of_time
@@ -54,20 +55,31 @@ def sweep_work(table: Table, structure: Structure, n_components: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class GibbsProblem:
-    """What every chain shares."""
+    """What every chain shares; `fractional` if some row weight is not whole."""
 
-    table: Table
-    structure: Structure
-    prior: ResolvedPrior
+    problem: Problem
     target: Target
     fractional: bool
 
     @classmethod
-    def build(cls, table: Table, structure: Structure, prior: ResolvedPrior) -> GibbsProblem:
+    def build(cls, problem: Problem) -> GibbsProblem:
+        table, structure, prior = problem
         fractional = bool((table.weights != np.floor(table.weights)).any())
         features = np.ascontiguousarray(table.standardized.T)
         target = Target(features, table.weights, complete_prior(prior, structure))
-        return cls(table, structure, prior, target, fractional)
+        return cls(problem, target, fractional)
+
+    @property
+    def table(self) -> Table:
+        return self.problem.table
+
+    @property
+    def structure(self) -> Structure:
+        return self.problem.structure
+
+    @property
+    def prior(self) -> ResolvedPrior:
+        return self.problem.prior
 
     @property
     def packed(self) -> CompletePrior:

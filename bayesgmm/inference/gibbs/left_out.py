@@ -37,7 +37,7 @@ from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import bridge
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import out_of_time
@@ -54,9 +54,7 @@ _DRIFT = 0.03  # nats, or one standard error, up to which a drift is not told fr
 
 
 def bridge_repair(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     posterior: Draws,
     *,
     max_error: float = 0.1,
@@ -68,7 +66,7 @@ def bridge_repair(
 
     Parameters
     ----------
-    table, structure, prior
+    problem : Problem
         What the fit was made with.
     posterior : Draws
         Of the posterior of all rows (`posterior.tree.equal_draws`).
@@ -86,13 +84,14 @@ def bridge_repair(
     callable
         ``repair(rows, elpd_i) -> (elpd_i, mcse_i)``; NaN for rows that the sweeps did not suffice for.
     """
+    table, structure, _ = problem
     root = np.random.SeedSequence(random_seed)
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
         log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), row_model=structure.row_model)
         log_density = (log_density - float(np.log(table.scale).sum())) * table.weights[rows]
         finish()
-        starts = _Starts.of(table, structure, prior, posterior)
+        starts = _Starts.of(problem, posterior)
         scores, errors, drifts = elpd_i.copy(), np.full(len(rows), math.nan), np.full(len(rows), math.nan)
         weights = softmax(-log_density, axis=0)
         open_ = np.argsort((1.0 / np.square(weights).sum(axis=0)), kind="stable")
@@ -135,16 +134,16 @@ class _Starts:
     cholesky: Array  # (S, G, D, D)
 
     @classmethod
-    def of(cls, table: Table, structure: Structure, prior: ResolvedPrior, posterior: Draws) -> _Starts:
-        problem = GibbsProblem.build(table, structure, prior)
+    def of(cls, problem: Problem, posterior: Draws) -> _Starts:
+        given = GibbsProblem.build(problem)
         (weights, means, scaling), cholesky = posterior.flat(), posterior.cholesky
         first = MixtureParams(
-            weights[0] / weights[0].sum(), means[0], cholesky[0, 0] @ cholesky[0, 0].mT, structure.name
+            weights[0] / weights[0].sum(), means[0], cholesky[0, 0] @ cholesky[0, 0].mT, problem.structure.name
         )
-        refresh = choose_refresh(problem, start_state(problem, first), np.random.SeedSequence(0))
-        n = structure.n_matrices(posterior.shape[2])
+        refresh = choose_refresh(given, start_state(given, first), np.random.SeedSequence(0))
+        n = problem.structure.n_matrices(posterior.shape[2])
         return cls(
-            problem, refresh, weights, means, scaling, np.ascontiguousarray(cholesky.reshape(scaling.shape)[:, :n])
+            given, refresh, weights, means, scaling, np.ascontiguousarray(cholesky.reshape(scaling.shape)[:, :n])
         )
 
     def at(self, index: IntArray) -> ChainState:

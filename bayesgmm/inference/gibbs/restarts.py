@@ -65,7 +65,7 @@ class Places:
 
 def bracket_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple[Array, Array]:
     """Between what ends the log evidence lies of the modes that each sample's draws are from; infinite if unknown."""
-    structure, d = problem.structure, problem.table.n_features
+    d = problem.table.n_features
     n_draws = int(np.clip(_WORK / problem.sweep_work(samples[0].means.shape[1]), _LEAST_DRAWS, _MOST_DRAWS))
     low, high = np.full(len(samples), -np.inf), np.full(len(samples), np.inf)
     for i, sample in enumerate(samples):
@@ -73,7 +73,7 @@ def bracket_evidences(problem: GibbsProblem, samples: Sequence[Sample]) -> tuple
         weights, means, *matrices = (a[None, some] for a in sample)
         latent, cholesky = (np.broadcast_to(a, (*means.shape, d)) for a in matrices)
         try:
-            found = bridge_by_modes(weights, means, latent, cholesky, problem.table, structure, problem.prior)
+            found = bridge_by_modes(weights, means, latent, cholesky, problem.problem)
         except InputError:  # a density that is not finite
             continue
         if found is not None:

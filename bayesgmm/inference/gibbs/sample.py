@@ -15,7 +15,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.table import Table
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
 from bayesgmm.inference.gibbs.restarts import Places
@@ -26,8 +25,7 @@ from bayesgmm.inference.judging import Judge
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.draws import Draws, Sample
-from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.structure import Structure
+from bayesgmm.model.problem import Problem
 
 __all__ = ["MAX_WORK", "sample_gibbs"]
 
@@ -40,9 +38,7 @@ _NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approx
 
 
 def sample_gibbs(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     modes: Sequence[Mode],
     *,
     empty: Sequence[EmptyMode],
@@ -60,7 +56,7 @@ def sample_gibbs(
 
     Parameters
     ----------
-    table, structure, prior, modes
+    problem, modes
         As in `inference.nuts.sample.sample_nuts`.
     empty : sequence of EmptyMode
         Modes with components empty, where scouts start besides (`inference.empty_modes`).
@@ -83,14 +79,14 @@ def sample_gibbs(
         If interrupted before any draw was made.
     """
     began = time.perf_counter()
-    problem = GibbsProblem.build(table, structure, prior)
+    given = GibbsProblem.build(problem)
     cores = min(cores or available_cores(), chains)
     root = np.random.SeedSequence(random_seed)
-    scouts, evidence = scout_starts(problem, modes, empty, int(root.generate_state(1)[0]))
-    starts = [start_state(problem, start) for start in scouts]
-    refresh = choose_refresh(problem, starts[0], root.spawn(1)[0])
-    alone = Sweeps(problem, refresh, no_library(*starts[0].means.shape))
-    work = len(starts) * problem.sweep_work(starts[0].means.shape[0])
+    scouts, evidence = scout_starts(given, modes, empty, int(root.generate_state(1)[0]))
+    starts = [start_state(given, start) for start in scouts]
+    refresh = choose_refresh(given, starts[0], root.spawn(1)[0])
+    alone = Sweeps(given, refresh, no_library(*starts[0].means.shape))
+    work = len(starts) * given.sweep_work(starts[0].means.shape[0])
     tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
     if interrupted:
@@ -99,13 +95,13 @@ def sample_gibbs(
     near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
     halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
-    modes_found = unlike(problem, halves, likeliest(problem, halves, evidence))
-    samples = [in_order_by_rows(problem, halves[i]) for i in modes_found]
+    modes_found = unlike(given, halves, likeliest(given, halves, evidence))
+    samples = [in_order_by_rows(given, halves[i]) for i in modes_found]
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], samples, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, rough=rough, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
-        places=Places(problem, samples, [found[i].state for i in modes_found]),
+        places=Places(given, samples, [found[i].state for i in modes_found]),
     )  # fmt: skip
 
 

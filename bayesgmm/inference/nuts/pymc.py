@@ -10,7 +10,6 @@ import numpy as np
 import pymc as pm
 from numpy.typing import NDArray
 
-from bayesgmm.data.table import Table
 from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.nuts.sample import MODE_WINDOW, starting_modes
 from bayesgmm.kernels.threads import available_cores
@@ -18,6 +17,7 @@ from bayesgmm.model.density.density import Density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams, latent_cholesky
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.pymc_face.build_model import model_from_numbers
 from bayesgmm.model.structure import Structure
 
@@ -28,9 +28,7 @@ _STATS = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdept
 
 
 def sample_pymc(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     modes: Sequence[Mode],
     *,
     draws: int = 1000,
@@ -43,6 +41,7 @@ def sample_pymc(
     progressbar: bool = True,
 ) -> Draws:
     """Draw from the posterior by PyMC's NUTS, started at the posterior modes; arguments as in `sample_nuts`."""
+    table, structure, prior = problem
     chosen = starting_modes(modes, chains, mode_window)
     model = model_from_numbers(table, structure, prior, modes[0].params.n_components)
     began = time.perf_counter()
@@ -59,7 +58,7 @@ def sample_pymc(
     means = posterior["means"].values
     cholesky = np.linalg.cholesky(posterior["covariances"].values)
     n_chains, n_draws = means.shape[:2]
-    density = Density.build(table, structure, prior, modes[0].params)
+    density = Density.build(problem, modes[0].params)
     parts = (weights, means, _before_rounding(posterior, means.shape))
     flat = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in parts)
     stats = {

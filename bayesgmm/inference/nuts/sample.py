@@ -13,15 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.modes import Mode, modes_table, score_of
 from bayesgmm.inference.nuts.nutpie import Chain, ChainResult, run_chains
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.structure import Structure
+from bayesgmm.model.problem import Problem
 from bayesgmm.progress import sampling_progress
 
 __all__ = [
@@ -41,9 +39,7 @@ NEGLIGIBLE = float(np.log(1000.0))
 
 
 def sample_nuts(
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     modes: Sequence[Mode],
     *,
     draws: int = 1000,
@@ -61,7 +57,7 @@ def sample_nuts(
 
     Parameters
     ----------
-    table, structure, prior
+    problem : Problem
         The data, the covariance structure and the prior's numbers.
     modes : sequence of Mode
         Of the posterior, best first (`inference.modes.find_modes`).

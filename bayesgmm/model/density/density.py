@@ -28,14 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayesgmm.data.table import Table
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.coordinates import unpack_draws
 from bayesgmm.model.density.layout import Packed, header, split
 from bayesgmm.model.density.log_posterior import log_posterior_gradient, log_posteriors
 from bayesgmm.model.density.prior_density import log_prior_draws
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Density", "stick_logits"]
@@ -61,7 +60,7 @@ class Density:
 
     @classmethod
     def build(
-        cls, table: Table, structure: Structure, prior: ResolvedPrior, reference: MixtureParams, *,
+        cls, problem: Problem, reference: MixtureParams, *,
         rowless: bool = False, memory: Density | None = None,
     ) -> Density:  # fmt: skip
         """Pack a problem; `reference` (model's scale) fixes the coordinates and is the origin.
@@ -74,6 +73,7 @@ class Density:
             One of the same table, structure and number of components whose memory is taken over, rows and all; it
             must not be used afterwards.
         """
+        table, structure, prior = problem
         k, d = reference.n_components, reference.n_features
         g, c = structure.n_matrices(k), structure.n_cells(d)
         rows = float(table.weights.sum())

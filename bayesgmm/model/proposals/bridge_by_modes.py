@@ -21,7 +21,7 @@ from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import BridgeEstimate, bridge
 from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
@@ -44,9 +44,7 @@ def bridge_by_modes(
     means: Array,
     latent: Array,
     cholesky: Array,
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     *,
     random_seed: int = 0,
 ) -> BridgeEstimate | None:
@@ -56,6 +54,7 @@ def bridge_by_modes(
 
     Half of every chain fits the proposals, the other half is bridged to them.
     """
+    table, structure, prior = problem
     n_chains, n_draws, k, d = means.shape
     if not 1 < k <= MAX_WHOLE:
         return None

@@ -62,7 +62,7 @@ def build_model(
     n_components : int
         Number of components K.
     covariance_type : str
-        ``"full"``, ``"tied"``, ``"diag"`` or ``"spherical"``.
+        ``"full"``, ``"tied"``, ``"diag"``, ``"spherical"`` or ``"EEI"``.
     prior : MixturePrior, optional
         None takes the data-scaled defaults.
     standardize : bool

@@ -26,7 +26,7 @@ from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
-from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import BridgeEstimate, bridge
 from bayesgmm.model.proposals.bridge_by_modes import bridge_by_modes
 from bayesgmm.model.proposals.student_mixture import fit_proposal
@@ -118,9 +118,7 @@ class Evidence:
 
 def log_evidence(
     tree: xarray.DataTree,
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     *,
     chains: Sequence[int] | None = None,
     random_seed: int = 0,
@@ -131,7 +129,7 @@ def log_evidence(
     ----------
     tree : xarray.DataTree
         A fit's ``posterior_``.
-    table, structure, prior : Table, Structure, ResolvedPrior
+    problem : Problem
         What the draws were made with: a fit's ``table_``, its structure and ``prior_``.
     chains : sequence of int, optional
         Only these chains, relabelled on their own: the share of the evidence of the mode they sit in, when modes are
@@ -152,12 +150,14 @@ def log_evidence(
     --------
     >>> import bayesgmm as bg
     >>> from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence
+    >>> from bayesgmm.model.problem import Problem
     >>> from bayesgmm.model.structure import get_structure
     >>> fit = bg.BayesianGMM(1, draws=500, random_seed=1, progressbar=False).fit([[1.0], [2.0], [4.0], [2.5]])
-    >>> e = log_evidence(fit.posterior_, fit.table_, get_structure("full"), fit.prior_)
+    >>> e = log_evidence(fit.posterior_, Problem(fit.table_, get_structure("full"), fit.prior_))
     >>> e.ok, e.omega
     (True, 0.0)
     """
+    table, structure, _ = problem
     arrays, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
     pooled = (arrays.weights, arrays.means, arrays.cholesky)
     weights, means, cholesky = (a.reshape(*shape, *a.shape[1:]) for a in pooled)
@@ -166,7 +166,7 @@ def log_evidence(
         if not index or not set(index) <= set(range(shape[0])):
             raise InputError(f"chains={chains!r} must be some of 0..{shape[0] - 1}, the chains of this fit.")
         weights, means, cholesky = _one_mode(table, structure, weights[index], means[index], cholesky[index])
-    return evidence_of_draws(weights, means, cholesky, table, structure, prior, random_seed=random_seed)
+    return evidence_of_draws(weights, means, cholesky, problem, random_seed=random_seed)
 
 
 def _one_mode(
@@ -187,13 +187,12 @@ def evidence_of_draws(
     weights: Array,
     means: Array,
     cholesky: Array,
-    table: Table,
-    structure: Structure,
-    prior: ResolvedPrior,
+    problem: Problem,
     *,
     random_seed: int = 0,
 ) -> Evidence:
     """`log_evidence` of relabelled draws on the model's scale: (C, S, K), (C, S, K, D), (C, S, K, D, D)."""
+    table, structure, prior = problem
     n_chains, n_draws, k, d = means.shape
     if n_draws < 20:
         raise InputError(f"log evidence needs at least 20 draws a chain, got {n_draws}: sample more draws.")
@@ -203,7 +202,7 @@ def evidence_of_draws(
     reference = MixtureParams(
         flat_weights / flat_weights.sum(), means.mean(axis=(0, 1)), covariances.mean(axis=(0, 1)), structure.name
     )
-    density = Density.build(table, structure, prior, reference)
+    density = Density.build(problem, reference)
     floor = prior.rounding(structure)
     latent = latent_cholesky(covariances.reshape(-1, d, d), floor).reshape(-1, k, d, d) if floor.any() else (
         cholesky.reshape(-1, k, d, d)
@@ -215,7 +214,7 @@ def evidence_of_draws(
 
     def by_modes() -> BridgeEstimate | None:
         return bridge_by_modes(
-            weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, table, structure, prior,
+            weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, problem,
             random_seed=random_seed,
         )  # fmt: skip
 

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
-from bayesgmm.model.prior import ResolvedPrior
-from bayesgmm.model.structure import Structure
+from bayesgmm.model.problem import Problem
 from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence, mode_weights
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["weigh_modes"]
 
 
-def weigh_modes(
-    diagnosis: Diagnosis, tree: xarray.DataTree, table: Table, structure: Structure, prior: ResolvedPrior
-) -> Diagnosis:
+def weigh_modes(diagnosis: Diagnosis, tree: xarray.DataTree, problem: Problem) -> Diagnosis:
     """Add the share of each mode, and its standard error, to a diagnosis whose chains sit in several.
 
     The evidence of a mode is bridged from the draws of the chains in it, relabelled on their own. Where one of them
@@ -32,7 +28,7 @@ def weigh_modes(
     if diagnosis.status != "several_modes" or diagnosis.modes is None:
         return diagnosis
     try:
-        evidences = [log_evidence(tree, table, structure, prior, chains=list(c)) for c in diagnosis.modes["chains"]]
+        evidences = [log_evidence(tree, problem, chains=list(c)) for c in diagnosis.modes["chains"]]
         why = next((str(e) for e in evidences if not e.ok), None)
     except InputError as error:
         why = str(error)

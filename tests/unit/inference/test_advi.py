@@ -22,6 +22,7 @@ from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.model.density.decoupled import from_affine, value_and_gradient
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams, latent_cholesky
+from bayesgmm.model.problem import Problem as Given
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.diagnostics.diagnose import diagnose
 from bayesgmm.reporting.plots.elbo import running_mean
@@ -55,7 +56,7 @@ def test_minibatches_are_unbiased_row_weights_included() -> None:
     prior, structure = bg.MixturePrior().resolve(table), get_structure("full")
 
     reference = MixtureParams(np.full(2, 0.5), np.array([[-1.0, -1.0], [1.0, 1.0]]), np.stack([0.3 * np.eye(2)] * 2))
-    density = Density.build(table, structure, prior, reference)
+    density = Density.build(Given(table, structure, prior), reference)
     u = rng.normal(size=density.n_dim)
     function = compiled(density, True)
     values, gradients = zip(*(function(u, np.array([i])) for i in range(12)), strict=True)
@@ -157,11 +158,11 @@ def test_full_rank_draws_agree_with_nuts(faithful, full_rank) -> None:
 
 def test_log_q_is_the_density_that_was_drawn_from(faithful, full_rank) -> None:
     """log p - log q is the exact posterior minus the fitted normal, in decoupled coordinates, up to a constant."""
-    density = faithful[3][0].density
+    density = faithful[1][0].density
     weights, means = (a.reshape(-1, *a.shape[2:])[:50] for a in (full_rank.weights, full_rank.means))
     cholesky = full_rank.cholesky.reshape(-1, 2, 2, 2)[:50]
 
-    latent = latent_cholesky((cholesky @ cholesky.mT).reshape(-1, 2, 2), faithful[2].floor).reshape(-1, 2, 2, 2)
+    latent = latent_cholesky((cholesky @ cholesky.mT).reshape(-1, 2, 2), faithful[0].prior.floor).reshape(-1, 2, 2, 2)
     u = from_affine(density, density.pack_draws(weights, means, latent))
     fit = fit_elbo(density, "fullrank_advi", random_seed=int(np.random.SeedSequence(1).generate_state(2)[0]))
     log_q = multivariate_normal.logpdf(u, fit.mean, fit.factor @ fit.factor.T)
@@ -173,7 +174,7 @@ def test_log_q_is_the_density_that_was_drawn_from(faithful, full_rank) -> None:
 
 def test_a_fit_does_not_keep_the_rows() -> None:
     problem = Problem("full", "log_normal", False, 2, 2)
-    density = Density.build(problem.table, problem.structure, problem.numbers, problem.mixture())
+    density = Density.build(Given(problem.table, problem.structure, problem.numbers), problem.mixture())
     rows = weakref.ref(density.floats)
     gc.disable()
     try:

@@ -36,6 +36,7 @@ from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of, log_prior_covariance
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge_by_modes import bridge_by_modes
 from bayesgmm.model.proposals.conjugate import log_covariance, log_determinant, log_parts, no_proposals
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
@@ -211,7 +212,7 @@ def test_an_outlier_leaves_its_component_and_returns() -> None:
     rows = np.random.default_rng(0).normal(size=(80, 5))
     rows[0] = 6.0 / math.sqrt(5.0)
     table = prepare_table(rows)
-    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, get_structure("full"), bg.MixturePrior().resolve(table)))
     z = table.standardized
     means = np.stack([z.mean(axis=0), z[5]])
     together = MixtureParams(np.array([0.97, 0.03]), means, np.stack([np.cov(z.T), np.eye(5)]), "full")
@@ -239,7 +240,7 @@ def test_an_outlier_leaves_its_component_and_returns() -> None:
 
 def test_the_first_round_has_the_work_that_is_asked_for() -> None:
     table, struct, prior = problem("diag", "lognormal")
-    given = GibbsProblem.build(table, struct, prior)
+    given = GibbsProblem.build(Problem(table, struct, prior))
     covariances = np.stack([np.eye(D)] * K)
     state = start_state(given, MixtureParams(np.full(K, 0.5), table.standardized[:K], covariances, "diag"))
     library, rounds = [prior_draws(given.packed, struct, 50, np.random.default_rng(0))], []
@@ -254,7 +255,7 @@ def test_the_first_round_has_the_work_that_is_asked_for() -> None:
 
 def test_a_round_that_is_merely_short_is_gone_on_from_and_counts() -> None:
     table, struct, prior = problem("diag", "lognormal")
-    given = GibbsProblem.build(table, struct, prior)
+    given = GibbsProblem.build(Problem(table, struct, prior))
     covariances = np.stack([np.eye(D)] * K)
     state = start_state(given, MixtureParams(np.full(K, 0.5), table.standardized[:K], covariances, "diag"))
     library, work = [prior_draws(given.packed, struct, 50, np.random.default_rng(0))], given.sweep_work(K) * 2 * 12
@@ -369,7 +370,7 @@ def test_draws_where_no_proposal_is_do_not_stop_the_evidence() -> None:
     drawn = prior_draws(complete_prior(prior, struct), struct, 400, np.random.default_rng(0))
     weights, means, latent, cholesky = (a.reshape(2, 200, *a.shape[1:]) for a in drawn)
     means[1, -1] = 1e9
-    found = bridge_by_modes(weights, means, latent, cholesky, table, struct, prior)
+    found = bridge_by_modes(weights, means, latent, cholesky, Problem(table, struct, prior))
     assert found is not None and np.isfinite(found.log_value)
 
 
@@ -451,7 +452,7 @@ def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float)
         chol = np.broadcast_to(sample.cholesky[s], (K, D, D))
         latent = np.broadcast_to(sample.latent[s], (K, D, D)).copy()
         params = MixtureParams(sample.weights[s], sample.means[s], chol @ chol.mT, struct.name)
-        density = Density.build(table, struct, prior, params)
+        density = Density.build(Problem(table, struct, prior), params)
         log_prior = density.log_prior(sample.weights[s : s + 1], sample.means[s : s + 1], latent[None])[0]
         scaling = inverse_cholesky(chol).copy()
         features = np.ascontiguousarray(table.standardized.T)

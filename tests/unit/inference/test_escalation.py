@@ -19,6 +19,7 @@ from bayesgmm.inference.escalation import Request, draw_posterior
 from bayesgmm.inference.gibbs import sample as gibbs
 from bayesgmm.inference.nuts import sample as nuts
 from bayesgmm.model.draws import Draws
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.diagnostics import gate
 from bayesgmm.posterior.diagnostics.gate import Judge
@@ -86,7 +87,7 @@ def request_() -> Request:
     structure = get_structure("full")
     _, candidates = fit_em_candidates(table, K, structure=structure, n_init=2, random_seed=0)
     return Request(
-        table, structure, bg.MixturePrior().resolve(table), candidates, draws=500, tune=300, chains=4, cores=1,
+        Problem(table, structure, bg.MixturePrior().resolve(table)), candidates, draws=500, tune=300, chains=4, cores=1,
         random_seed=1, progressbar=False, target_accept=0.8, batch_size=None, judge=Judge(table, structure),
     )  # fmt: skip
 
@@ -191,7 +192,7 @@ def test_a_fit_that_passes_is_judged_once_from_modes_found_once(monkeypatch: pyt
     judged, found = [], []
     invariants, find = gate.label_invariants, modes.find_modes
     monkeypatch.setattr(gate, "label_invariants", lambda *a, **kw: judged.append(1) or invariants(*a, **kw))
-    monkeypatch.setattr(modes, "find_modes", lambda *a: found.append(a[3][0].n_components) or find(*a))
+    monkeypatch.setattr(modes, "find_modes", lambda *a: found.append(a[1][0].n_components) or find(*a))
     monkeypatch.setattr(empty_modes, "find_modes", modes.find_modes)
     fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
     assert fit.diagnose().ok and fit.posterior_.attrs["notes"] == ""
@@ -236,20 +237,20 @@ def test_sampling_again_does_not_end_where_chains_roughly_agree(ladder, rough: b
 
 def test_modes_with_fewer_components_are_found_once_for_all_fits_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     table, asked = bg.prepare_table(np.random.default_rng(0).normal(size=(60, 1))), list[int]()
-    given = get_structure("full"), bg.MixturePrior().resolve(table)
+    given = Problem(table, get_structure("full"), bg.MixturePrior().resolve(table))
 
     def counted(table: bg.Table, k: int, **options: Any) -> Any:
         asked.append(k)
         return fit_em_candidates(table, k, **options)
 
     monkeypatch.setattr(empty_modes, "fit_em_candidates", counted)
-    first = empty_modes.empty_modes(table, *given, 3, random_seed=1)
-    again = empty_modes.empty_modes(table, *given, 4, random_seed=1)
+    first = empty_modes.empty_modes(given, 3, random_seed=1)
+    again = empty_modes.empty_modes(given, 4, random_seed=1)
     assert asked == [2, 1, 3]
     params = {id(mode.params) for mode in first}
     assert params == {id(mode.params) for mode in again if mode.params.n_components < 3}
     other = bg.MixturePrior(mean_scale=9.0).resolve(table)  # another prior, structure or seed is another question
-    empty_modes.empty_modes(table, given[0], other, 2, random_seed=1)
-    empty_modes.empty_modes(table, get_structure("diag"), given[1], 2, random_seed=1)
-    empty_modes.empty_modes(table, *given, 2, random_seed=2)
+    empty_modes.empty_modes(given._replace(prior=other), 2, random_seed=1)
+    empty_modes.empty_modes(given._replace(structure=get_structure("diag")), 2, random_seed=1)
+    empty_modes.empty_modes(given, 2, random_seed=2)
     assert asked == [2, 1, 3, 1, 1, 1]

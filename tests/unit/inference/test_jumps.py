@@ -36,6 +36,7 @@ from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.density.natural import cells_of, complete_prior, log_prior_covariance
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams, inverse_cholesky
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 from bayesgmm.model.proposals.joint_fit import _mean_factor, _shrunk_covariance, fit_joint
 from bayesgmm.model.proposals.orders import assign
@@ -47,7 +48,7 @@ def given(structure: str, n: int = 60, d: int = 2, k: int = 3, step: float = 0.1
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, d)) + 1.5 * rng.integers(0, 2, size=(n, 1))
     table, struct = prepare_table(rows, standardize=False), get_structure(structure)
-    problem = GibbsProblem.build(table, struct, bg.MixturePrior(resolution=step).resolve(table))
+    problem = GibbsProblem.build(Problem(table, struct, bg.MixturePrior(resolution=step).resolve(table)))
     a = rng.normal(size=(k, d, 2 * d))
     covariances = struct.project(a @ a.mT, np.ones(k)) + 0.3 * np.eye(d)
     params = MixtureParams(rng.dirichlet(np.ones(k) * 5), rng.normal(size=(k, d)), covariances, struct.name)
@@ -244,7 +245,7 @@ def test_a_row_is_alone_as_often_as_it_should_be(structure: str, others: list[in
     prior = bg.MixturePrior(
         mean_loc=0.3, mean_scale=1.5, sd=bg.priors.LogNormal(-0.4, 0.5), concentration=1.4, resolution=0.0
     ).resolve(table)
-    packed = GibbsProblem.build(table, get_structure(structure), prior).packed
+    packed = GibbsProblem.build(Problem(table, get_structure(structure), prior)).packed
     log_v, work = np.linspace(-6.0, 5.0, 1500), np.zeros((2, 1, 1))
     sd = np.exp(0.5 * log_v).reshape(-1, 1, 1)
 
@@ -341,7 +342,7 @@ def test_overlapping_components_are_proposed_together() -> None:
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(400, 4)) + 1.1 * np.eye(4)[:3][rng.integers(0, 3, 400)] * np.array([2.0, 2.0, 2.0, 1.0])
     table, structure = prepare_table(rows), get_structure("diag")
-    problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, structure, bg.MixturePrior().resolve(table)))
     em = bg.fit_em(table.standardized, 3, covariance_type="diag", random_seed=0)
     alone = Sweeps(problem, 1.0, no_library(3, 4))
     seeds = np.random.SeedSequence(0).spawn(2)
@@ -357,7 +358,7 @@ def test_overlapping_components_are_proposed_together() -> None:
 def test_large_tables_get_walks_after_the_first_round() -> None:
     rng = np.random.default_rng(0)
     table = prepare_table(rng.normal(size=(4000, 1)))
-    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, get_structure("full"), bg.MixturePrior().resolve(table)))
     params = MixtureParams(np.array([0.5, 0.5]), np.array([[-0.5], [0.5]]), np.ones((2, 1, 1)), "full")
     alone = Sweeps(problem, 1.0, no_library(2, 1))
     seed = np.random.SeedSequence(0).spawn(1)
@@ -378,7 +379,7 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.normal(size=(3000, 2)), [0.3, 4.0] + 0.3 * rng.normal(size=(1000, 2))])
     table, struct = prepare_table(rows, sample_weight=rng.integers(0, 3, 4000).astype(float)), get_structure(structure)
-    problem = GibbsProblem.build(table, struct, bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, struct, bg.MixturePrior().resolve(table)))
     _, candidates = fit_em_candidates(table, 2, structure=struct, n_init=2, random_seed=1)
     seed = np.random.SeedSequence(0).spawn(1)
     alone = Sweeps(problem, 1.0, no_library(2, 2))
@@ -404,10 +405,10 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
 def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
     table = prepare_table(np.asarray(bg.datasets.load_faithful()))
     structure = get_structure("full")
-    problem = GibbsProblem.build(table, structure, bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, structure, bg.MixturePrior().resolve(table)))
     em = bg.fit_em(table.standardized, 3, random_seed=0)
-    modes = find_modes(table, structure, problem.prior, [em.params])
-    empty = empty_modes(table, structure, problem.prior, 3, random_seed=1)
+    modes = find_modes(Problem(table, structure, problem.prior), [em.params])
+    empty = empty_modes(Problem(table, structure, problem.prior), 3, random_seed=1)
     starts, evidence = scout_starts(problem, modes, empty, 1)
     assert len(starts) == len(evidence) == 1 + len(empty) + 15 and np.sum(np.isneginf(evidence)) == 15
     assert not np.isneginf(evidence[0])
@@ -445,7 +446,7 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     rng = np.random.default_rng(0)
     places = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
     table = prepare_table(np.repeat(places, 30, axis=0) + 0.1 * rng.normal(size=(90, 2)))
-    problem = GibbsProblem.build(table, get_structure("full"), bg.MixturePrior().resolve(table))
+    problem = GibbsProblem.build(Problem(table, get_structure("full"), bg.MixturePrior().resolve(table)))
     z = table.standardized
 
     def start(groups: list[np.ndarray]) -> ChainState:

@@ -16,6 +16,7 @@ from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.model.density.decoupled import value_and_gradient
 from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.draws import Draws
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.diagnose import diagnose
@@ -27,14 +28,19 @@ def problem_of(data, k: int, structure=FULL, prior: bg.MixturePrior | None = Non
     """Table, structure, prior and posterior modes, as the samplers take them."""
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=structure, n_init=10, random_seed=0)
-    given = table, structure, (prior or bg.MixturePrior()).resolve(table)
-    return *given, find_modes(*given, candidates)
+    given = Problem(table, structure, (prior or bg.MixturePrior()).resolve(table))
+    return given, find_modes(given, candidates)
 
 
 def tree_of(draws: Draws, problem, inference: str):
-    table, structure, prior, _ = problem
+    (table, structure, prior), _ = problem
     return build_tree(
-        draws, table, structure, prior, inference=inference, random_seed=1, standardize=True, log_likelihood=True
+        draws,
+        Problem(table, structure, prior),
+        inference=inference,
+        random_seed=1,
+        standardize=True,
+        log_likelihood=True,
     )
 
 
@@ -76,7 +82,7 @@ def test_agrees_with_nuts(faithful, laplace, nuts_tree) -> None:
 def test_posterior_of_one_component_by_quadrature() -> None:
     """Four rows: a posterior far from normal, whose moments a grid of means and sds gives."""
     problem = problem_of([[0.0], [1.0], [2.5], [7.0]], 1)
-    table, _, prior, _ = problem
+    (table, _, prior), _ = problem
     draws = sample_laplace(*problem, draws=5000, random_seed=3)
     assert draws.extra["pareto_k"] < 0.7
     m, log_s = np.meshgrid(np.linspace(-8.0, 8.0, 801), np.linspace(-3.0, 3.0, 801), indexing="ij")
@@ -141,7 +147,7 @@ def test_log_p_and_log_q_are_what_loo_needs(faithful, laplace) -> None:
     stats = tree["sample_stats"]
     difference = (stats["log_p"] - stats["log_q"]).values
     assert np.ptp(difference) < 0.2  # raw against smoothed weights
-    jacobian = np.log(faithful[0].scale).sum() * faithful[0].n_rows
+    jacobian = np.log(faithful[0].table.scale).sum() * faithful[0].table.n_rows
     constant = stats["log_p"].values - (tree["posterior"]["log_likelihood_total"].values + laplace.log_prior)
     np.testing.assert_allclose(constant, jacobian, atol=1e-6)
     corrected = az.loo_approximate_posterior(tree, log_p=stats["log_p"].values, log_q=stats["log_q"].values)
@@ -149,7 +155,7 @@ def test_log_p_and_log_q_are_what_loo_needs(faithful, laplace) -> None:
 
 
 def test_mode_and_hessian_in_decoupled_coordinates(faithful) -> None:
-    density = faithful[3][0].density
+    density = faithful[1][0].density
     part, evidence = laplace_part(density)
     value, gradient = value_and_gradient(density, part.mean)
     second = hessian(lambda u: value_and_gradient(density, u)[1], part.mean)

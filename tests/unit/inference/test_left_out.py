@@ -19,6 +19,7 @@ from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.loo.kfold import held_out_scores
 from bayesgmm.posterior.tree import equal_draws
@@ -41,8 +42,8 @@ def problem(covariance_type: str, fractions: bool) -> tuple[Table, ResolvedPrior
 
 def nuts(table: Table, prior: ResolvedPrior, start: MixtureParams, seed: int) -> Draws:
     structure = get_structure(start.covariance_type)
-    modes = find_modes(table, structure, prior, [start])
-    return sample_nuts(table, structure, prior, modes, draws=2000, random_seed=seed, progressbar=False)
+    modes = find_modes(Problem(table, structure, prior), [start])
+    return sample_nuts(Problem(table, structure, prior), modes, draws=2000, random_seed=seed, progressbar=False)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_scores_are_those_of_refits_by_another_sampler(covariance_type: str, fra
     structure = get_structure(covariance_type)
     posterior = nuts(table, prior, start, 1)
     rows = np.array([0, 20])
-    scores, errors = bridge_repair(table, structure, prior, posterior, random_seed=2)(rows, np.zeros(2))
+    scores, errors = bridge_repair(Problem(table, structure, prior), posterior, random_seed=2)(rows, np.zeros(2))
     for row, score, error in zip(rows, scores, errors, strict=True):
         weights = table.weights.copy()
         weights[row] = 0.0
@@ -68,17 +69,17 @@ def test_rows_beyond_the_work_allowed_have_no_error_and_others_are_the_same() ->
     table, prior, start = problem("diag", False)
     posterior = nuts(table, prior, start, 1)
     rows = np.arange(6)
-    all_scores, all_errors = bridge_repair(table, get_structure("diag"), prior, posterior, random_seed=2)(
+    all_scores, all_errors = bridge_repair(Problem(table, get_structure("diag"), prior), posterior, random_seed=2)(
         rows, np.zeros(6)
     )
     least = left_out.SWEEPS_A_ROW
     some, errors = bridge_repair(
-        table, get_structure("diag"), prior, posterior, max_sweeps=2.5 * least, cores=1, random_seed=2
+        Problem(table, get_structure("diag"), prior), posterior, max_sweeps=2.5 * least, cores=1, random_seed=2
     )(rows, np.zeros(6))
     done = np.isfinite(errors)
     assert done.sum() == 2 and np.isfinite(all_errors).all() and (some[~done] == 0.0).all()
     np.testing.assert_array_equal(some[done], all_scores[done])
-    assert np.isfinite(bridge_repair(table, get_structure("diag"), prior, posterior, max_sweeps=0.0)(
+    assert np.isfinite(bridge_repair(Problem(table, get_structure("diag"), prior), posterior, max_sweeps=0.0)(
         rows, np.zeros(6))[1]).sum() == 1  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_chains_that_have_not_forgotten_where_they_began_show_in_the_error(monke
         return centre + 0.1 * rng.standard_normal(lasts[-1]) - falls * np.linspace(0.0, 3.0, n_sweeps)
 
     monkeypatch.setattr(left_out, "_sweep_without", slow)
-    repair = bridge_repair(table, get_structure("diag"), prior, posterior, random_seed=2)
+    repair = bridge_repair(Problem(table, get_structure("diag"), prior), posterior, random_seed=2)
     falls = 1.0
     _, errors = repair(np.array([0]), np.zeros(1))
     assert errors[0] > 0.15 and lasts == [(200 * t, 12 * t) for t in (1, 2, 4)]
@@ -128,4 +129,4 @@ def test_an_interrupted_run_gives_no_score(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(left_out, "_score", interrupted)
     with pytest.raises(KeyboardInterrupt, match="the fit itself is complete"):
-        bridge_repair(table, get_structure("diag"), prior, posterior)(np.array([0]), np.zeros(1))
+        bridge_repair(Problem(table, get_structure("diag"), prior), posterior)(np.array([0]), np.zeros(1))

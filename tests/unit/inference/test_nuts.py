@@ -19,6 +19,7 @@ from bayesgmm.inference.nuts import sample as nuts
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 
 
@@ -33,10 +34,10 @@ def problem():
 
 def test_fallback_says_so_and_draws_the_same_posterior(problem, monkeypatch: pytest.MonkeyPatch) -> None:
     options = dict(draws=300, tune=200, chains=2, random_seed=1, progressbar=False)
-    compiled = nuts.sample_nuts(*problem[:3], modes.find_modes(*problem[:3], [problem[3]]), **options)
+    compiled = nuts.sample_nuts(Problem(*problem[:3]), modes.find_modes(Problem(*problem[:3]), [problem[3]]), **options)
     monkeypatch.setattr(_nutpie, "_library", lambda: None)
     with pytest.warns(UserWarning, match="no compiled callback"):
-        slow = nuts.sample_nuts(*problem[:3], modes.find_modes(*problem[:3], [problem[3]]), **options)
+        slow = nuts.sample_nuts(Problem(*problem[:3]), modes.find_modes(Problem(*problem[:3]), [problem[3]]), **options)
     # Rounding may differ between the two compiled copies, so the draws agree as samples: 600 draws each, 4 sd.
     standard_error = compiled.means.std(axis=(0, 1)) * np.sqrt(2 / 400)
     assert (np.abs(slow.means.mean(axis=(0, 1)) - compiled.means.mean(axis=(0, 1))) < 4 * standard_error).all()
@@ -44,7 +45,7 @@ def test_fallback_says_so_and_draws_the_same_posterior(problem, monkeypatch: pyt
 
 def test_mode_is_a_maximum_and_duplicates_are_dropped(problem) -> None:
     table, structure, prior, start = problem
-    found = modes.find_modes(table, structure, prior, [start, start.permute([1, 0])])
+    found = modes.find_modes(Problem(table, structure, prior), [start, start.permute([1, 0])])
     assert len(found) == 1
     assert found[0].n_starts == 2
     origin = np.zeros(found[0].density.n_dim)
@@ -64,11 +65,11 @@ def test_a_search_that_runs_into_singular_covariances_is_no_mode() -> None:
     covariances = np.stack([np.cov(z[:5].T, bias=True) + 0.01 * np.eye(5), np.cov(z[5:].T)])
     spike = MixtureParams(np.array([0.02, 0.98]), means, covariances)
     with pytest.raises(InputError):
-        modes._maximise(table, structure, prior, spike, 8)
+        modes._maximise(Problem(table, structure, prior), spike, 8)
     halves = MixtureParams(np.array([0.5, 0.5]), z.mean(axis=0) + np.array([[0.5], [-0.5]]), np.stack([np.eye(5)] * 2))
-    (found,) = modes.find_modes(table, structure, prior, [spike, halves])
+    (found,) = modes.find_modes(Problem(table, structure, prior), [spike, halves])
     assert np.isfinite(found.log_evidence) and found.n_starts == 1
-    (alone,) = modes.find_modes(table, structure, prior, [spike])
+    (alone,) = modes.find_modes(Problem(table, structure, prior), [spike])
     assert not alone.converged and np.isnan(alone.log_evidence) and alone.params.weights[0] > 0.9
 
 
@@ -85,10 +86,10 @@ def test_modes_are_found_with_one_copy_of_the_rows(problem, monkeypatch: pytest.
         rounds.append(1)
         return build(cls, *args, **options)
 
-    modes.find_modes(table, structure, prior, [start])  # what is loaded once does not count
+    modes.find_modes(Problem(table, structure, prior), [start])  # what is loaded once does not count
     monkeypatch.setattr(Density, "build", classmethod(counted))
     tracemalloc.start()
-    found = modes.find_modes(large, structure, numbers, [far])
+    found = modes.find_modes(Problem(large, structure, numbers), [far])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found[0].converged
@@ -99,7 +100,7 @@ def test_modes_are_found_with_one_copy_of_the_rows(problem, monkeypatch: pytest.
 def test_coordinates_are_nearly_standard(problem) -> None:
     """Posterior sds in EM-affine coordinates are near one, and independent of units and correlation."""
     table, structure, prior, start = problem
-    density = modes.find_modes(table, structure, prior, [start])[0].density
+    density = modes.find_modes(Problem(table, structure, prior), [start])[0].density
     covariance = np.linalg.inv(-hessian(density.gradient, np.zeros(density.n_dim)))
     sds = np.sqrt(np.diag(covariance))
     assert sds.min() > 0.7
@@ -169,8 +170,10 @@ def test_second_process_compiles_nothing() -> None:
 
 
 def test_thinning_hides_no_divergence(problem) -> None:
-    found = modes.find_modes(*problem[:3], [problem[3]])
-    draws = nuts.sample_nuts(*problem[:3], found, draws=23, tune=50, chains=2, random_seed=1, progressbar=False)
+    found = modes.find_modes(Problem(*problem[:3]), [problem[3]])
+    draws = nuts.sample_nuts(
+        Problem(*problem[:3]), found, draws=23, tune=50, chains=2, random_seed=1, progressbar=False
+    )
     draws.stats["diverging"][:] = False
     draws.stats["diverging"][1, 6] = True  # dropped by thinning to every fifth draw
     thinned = draws.thinned(5)
@@ -182,8 +185,8 @@ def test_thinning_hides_no_divergence(problem) -> None:
 
 def test_a_limit_of_work_ends_the_run_with_the_draws_there_are(problem) -> None:
     table, structure, prior, start = problem
-    found = modes.find_modes(table, structure, prior, [start])
-    run = partial(nuts.sample_nuts, table, structure, prior, found, tune=100, random_seed=1, progressbar=False)
+    found = modes.find_modes(Problem(table, structure, prior), [start])
+    run = partial(nuts.sample_nuts, Problem(table, structure, prior), found, tune=100, random_seed=1, progressbar=False)
     draws = run(draws=2_000_000, max_steps=200_000.0)
     assert draws.partial and 4 <= draws.shape[1] < 2_000_000
     with pytest.raises(InputError, match=r"NUTS made no draw after tuning .* use inference='laplace'"):

@@ -16,6 +16,7 @@ from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.decoupled import from_affine, log_prior_of_decoupled, to_affine, value_and_gradient
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.problem import Problem as Given
 from bayesgmm.model.proposals.at_modes import LocalProposal, Part, mixtures_at
 from bayesgmm.model.proposals.importance import log_likelihoods, resample, smooth_weights
 
@@ -113,7 +114,7 @@ def test_prior_and_likelihood_add_up_to_the_posterior(case) -> None:
 def proposal_of(problem: Problem, orders: np.ndarray) -> LocalProposal:
     """Two parts in different coordinates, far from each other's origin."""
     first = problem.density
-    second = Density.build(problem.table, problem.structure, problem.numbers, problem.mixture())
+    second = Density.build(Given(problem.table, problem.structure, problem.numbers), problem.mixture())
     n, rng = first.n_dim, np.random.default_rng(6)
     parts = []
     for density, df in ((first, 5.0), (second, 30.0)):
@@ -165,7 +166,7 @@ def test_components_that_exchange_are_symmetrised_and_others_are_not() -> None:
     means = np.array([[z[:100].mean()], [z[:100].mean() + 0.001], [z[100:].mean()]])
     covariances = np.full((3, 1, 1), z[:100].var())
     reference = MixtureParams(np.array([0.25, 0.25, 0.5]), means, covariances)
-    density = Density.build(table, problem.structure, numbers, reference)
+    density = Density.build(Given(table, problem.structure, numbers), reference)
     part = Part(density, np.zeros(density.n_dim), np.eye(density.n_dim), 20.0)
     built = LocalProposal.build((part,), np.ones(1), rng)
     assert {tuple(order) for order in built.orders} == {(0, 1, 2), (1, 0, 2)}

@@ -30,6 +30,7 @@ from bayesgmm.model.density.log_posterior import log_posterior_callback
 from bayesgmm.model.density.prior_density import log_sd_prior
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.problem import Problem as Given
 from bayesgmm.model.proposals.importance import log_likelihoods
 from bayesgmm.model.pymc_face.build_model import build_model
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
@@ -69,7 +70,7 @@ class Problem:
         self.structure = get_structure(covariance_type)
         self.numbers = self.prior.resolve(self.table)
         self.covariance_type = covariance_type
-        self.density = Density.build(self.table, self.structure, self.numbers, self.mixture())
+        self.density = Density.build(Given(self.table, self.structure, self.numbers), self.mixture())
 
     def mixture(self) -> MixtureParams:
         """A random mixture of the structure."""
@@ -249,7 +250,7 @@ def test_the_coordinates_do_not_change_the_posterior():
     """Two references give one density of the mixture: log densities differ by the Jacobian of x to x'."""
     problem = Problem("full", "log_normal", True, 3, 2)
     first, mixture = problem.density, problem.mixture()
-    second = Density.build(problem.table, problem.structure, problem.numbers, problem.mixture())
+    second = Density.build(Given(problem.table, problem.structure, problem.numbers), problem.mixture())
     x = first.pack(mixture)
 
     def to_second(points):
@@ -270,7 +271,7 @@ def test_row_weight_two_is_the_row_twice():
         prepare_table(rows, sample_weight=np.where(np.arange(25) < 5, 2.0, 1.0), standardize=False),
         prepare_table(np.vstack([rows, rows[:5]]), standardize=False),
     ):
-        density = Density.build(table, problem.structure, problem.prior.resolve(table), mixture)
+        density = Density.build(Given(table, problem.structure, problem.prior.resolve(table)), mixture)
         values.append(density.value_and_gradient(np.full(density.n_dim, 0.3)))
     assert values[0][0] == pytest.approx(values[1][0], rel=1e-13)
     np.testing.assert_allclose(values[0][1], values[1][1], rtol=1e-11, atol=1e-11)
@@ -342,7 +343,7 @@ def test_rounding_bounds_the_likelihood_on_a_line():
     for gap in (1e-2, 1e-4, 1e-6, 1e-8):
         covariances = np.stack([[[1.0, 1.0 - gap], [1.0 - gap, 1.0]], np.eye(2)]) + np.diag(numbers.floor)
         mixture = MixtureParams(np.array([0.6, 0.4]), np.stack([z[:120].mean(0), z[120:].mean(0)]), covariances)
-        density = Density.build(table, structure, numbers, mixture)
+        density = Density.build(Given(table, structure, numbers), mixture)
         # On a common footing: density of the mixture itself, not of its coordinates.
         weights, means, cholesky = density.unpack(np.zeros(density.n_dim))
         likelihood = mixture_density(z, weights[0], means[0], cholesky[0])
@@ -386,9 +387,9 @@ def test_lkj_constant_by_quadrature(eta):
 def test_memory_taken_over_holds_the_same_problem(case) -> None:
     problem = Problem(*case)
     other = problem.mixture()
-    pack = (problem.table, problem.structure, problem.numbers, other)
-    fresh = Density.build(*pack)
-    reused = Density.build(*pack, memory=Density.build(*pack[:3], problem.mixture()))
+    given = Given(problem.table, problem.structure, problem.numbers)
+    fresh = Density.build(given, other)
+    reused = Density.build(given, other, memory=Density.build(given, problem.mixture()))
     np.testing.assert_array_equal(reused.ints, fresh.ints)
     np.testing.assert_array_equal(reused.floats, fresh.floats)
 
@@ -396,7 +397,9 @@ def test_memory_taken_over_holds_the_same_problem(case) -> None:
 @pytest.mark.parametrize("case", CASES[::6], ids=IDS[::6])
 def test_without_rows_the_coordinates_are_the_same_and_the_posterior_is_the_prior(case) -> None:
     problem = Problem(*case)
-    rowless = Density.build(problem.table, problem.structure, problem.numbers, problem.density.reference, rowless=True)
+    rowless = Density.build(
+        Given(problem.table, problem.structure, problem.numbers), problem.density.reference, rowless=True
+    )
     x = problem.rng.normal(size=(3, rowless.n_dim))
     np.testing.assert_array_equal(rowless.pack_draws(*problem.density.unpack_latent(x)),
                                   problem.density.pack_draws(*problem.density.unpack_latent(x)))  # fmt: skip

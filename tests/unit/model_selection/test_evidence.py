@@ -16,6 +16,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
 from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import bridge
 from bayesgmm.model.proposals.student_mixture import Proposal, fit_proposal
 from bayesgmm.model.proposals.symmetric import permuted_log_density, relevant_permutations
@@ -47,7 +48,7 @@ def problem(covariance_type: str, k: int, *, rounded: bool = False, seed: int = 
     reference = MixtureParams(
         rng.dirichlet(np.ones(k)), rng.normal(size=(k, 2)), factors @ factors.mT, covariance_type
     )  # fmt: skip
-    density = Density.build(table, structure, prior, reference)
+    density = Density.build(Problem(table, structure, prior), reference)
     return density, 1.5 * rng.normal(size=(30, density.n_dim))
 
 
@@ -192,7 +193,7 @@ def on_a_line(places: Array) -> tuple[Proposal, Density, Array, Array, Array]:
     means = places[:, None]
     table = prepare_table(np.repeat(means, 5, axis=0) + rng.normal(size=(5 * k, 1)), standardize=False)
     reference = MixtureParams(np.full(k, 1 / k), means, np.ones((k, 1, 1)))
-    density = Density.build(table, get_structure("full"), MixturePrior().resolve(table), reference)
+    density = Density.build(Problem(table, get_structure("full"), MixturePrior().resolve(table)), reference)
     n = density.n_dim
     proposal = Proposal(np.ones(1), np.zeros((1, n)), np.eye(n)[None], math.inf)
     return proposal, density, *density.unpack_latent(rng.normal(size=(50, n)))
@@ -237,7 +238,10 @@ def test_too_few_draws_are_refused() -> None:
     prior = MixturePrior().resolve(table)
     with pytest.raises(InputError, match="at least 20 draws"):
         evidence_of_draws(
-            np.ones((1, 5, 1)), np.ones((1, 5, 1, 1)), np.ones((1, 5, 1, 1, 1)), table, get_structure("full"), prior
+            np.ones((1, 5, 1)),
+            np.ones((1, 5, 1, 1)),
+            np.ones((1, 5, 1, 1, 1)),
+            Problem(table, get_structure("full"), prior),
         )
 
 
