@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.comparison import Comparison
+from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.kernels.threads import available_cores
@@ -133,8 +134,7 @@ def compare_components(
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
     )  # fmt: skip
-    if table.n_rows < max(numbers):
-        raise InputError(f"n_components={max(numbers)} is more than the {table.n_rows} rows: compare fewer components.")
+    check_enough_rows(table.values[table.weights > 0], max(numbers))
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
         "tune": tune, "chains": chains, "random_seed": random_seed,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
+from bayesgmm.data.checks import few_distinct_rows
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.fit import EMResult, fit_em_candidates
 from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_seed
@@ -171,7 +172,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
         )  # fmt: skip
         prior = (self.prior or MixturePrior()).resolve(table)
-        for line in [*prior.improper_columns(), *prior.heavy_ties(table)]:
+        rows = table.values[table.weights > 0]
+        for line in [*prior.improper_columns(), *prior.heavy_ties(table), *few_distinct_rows(rows, self.n_components)]:
             warnings.warn(line, UserWarning, stacklevel=2)
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)

@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 
-__all__ = ["check_columns", "check_enough_rows", "mean_and_sd", "row_blocks", "row_weights"]
+__all__ = [
+    "check_columns",
+    "check_enough_rows",
+    "distinct_rows",
+    "few_distinct_rows",
+    "mean_and_sd",
+    "row_blocks",
+    "row_weights",
+]
 
 # Beyond it the squares that make up a covariance leave the range of float64.
 _LARGEST, _SMALLEST = 1e140, 1e-140
@@ -23,6 +31,8 @@ _SAME_COLUMN = 1e-12
 # Smallest eigenvalue of the correlation matrix, a column, below which columns count as dependent.
 _DEPENDENT = 1e-13
 _BLOCK = 16_384
+
+_ROWS_A_COMPONENT = 5  # distinct, below which it is said
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -48,11 +58,38 @@ def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.floa
     return weights
 
 
-def check_enough_rows(n_rows: int, n_features: int, n_components: int | None) -> None:
-    """Refuse fewer rows than components, or than one more than the columns, and a senseless number of components.
+def distinct_rows(rows: NDArray[np.float64], enough: int) -> int:
+    """Number of distinct rows (N, D), counted until there are `enough`.
 
-    >>> check_enough_rows(10, 2, n_components=3)
+    >>> distinct_rows(np.repeat(np.eye(3), 20, axis=0), 10)
+    3
     """
+    size = 8 * enough
+    while True:
+        found = len(np.unique(rows[:size], axis=0))
+        if found >= enough or size >= len(rows):
+            return found
+        size *= 8
+
+
+def few_distinct_rows(rows: NDArray[np.float64], n_components: int) -> list[str]:
+    """A sentence where most rows (N, D) are copies of a few, so that a component can stand for a single one."""
+    found = distinct_rows(rows, _ROWS_A_COMPONENT * n_components)
+    if n_components == 1 or found >= min(_ROWS_A_COMPONENT * n_components, 0.5 * len(rows)):
+        return []
+    return [
+        f"only {found} of the {len(rows)} rows are distinct: each of K = {n_components} components can shrink onto the "
+        "copies of one. Take fewer components, or state the recording step (prior resolution=...)."
+    ]
+
+
+def check_enough_rows(rows: NDArray[np.float64], n_components: int | None) -> None:
+    """Refuse fewer distinct rows (N, D) than components, fewer rows than one more than the columns, and a senseless
+    number of components.
+
+    >>> check_enough_rows(np.arange(20.0).reshape(10, 2), n_components=3)
+    """
+    n_rows, n_features = rows.shape
     if n_rows < n_features + 1:
         raise InputError(
             f"Found {n_rows} sample(s) of positive weight for {n_features} feature(s): a covariance takes at least "
@@ -62,10 +99,12 @@ def check_enough_rows(n_rows: int, n_features: int, n_components: int | None) ->
         return
     if isinstance(n_components, bool) or not isinstance(n_components, Integral) or n_components < 1:
         raise InputError(f"n_components is {n_components!r}: give a whole number of 1 or more.")
-    if n_rows < n_components:
+    found = distinct_rows(rows, int(n_components))
+    if found < n_components:
+        what = "sample(s)" if n_rows < n_components else f"distinct rows among {n_rows}"
         raise InputError(
-            f"Found {n_rows} sample(s) of positive weight for n_components={n_components}: "
-            f"give at most {n_rows} components or add rows."
+            f"Found {found} {what} of positive weight for n_components={n_components}: "
+            f"give at most {found} components or add rows."
         )
 
 

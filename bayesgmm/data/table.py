@@ -123,7 +123,7 @@ def prepare_table(
     names = tuple(frame.columns)
     weights = row_weights(sample_weight, len(values))
     used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
-    check_enough_rows(len(used), len(names), n_components)
+    check_enough_rows(used, n_components)
     check_columns(used, used_weights, names)
     center, scale = mean_and_sd(used, used_weights) if standardize else (np.zeros(len(names)), np.ones(len(names)))
     return Table(

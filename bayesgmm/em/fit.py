@@ -143,7 +143,7 @@ def fit_em_candidates(
     values, weights, used = table.values, table.weights, table.weights > 0
     if not used.all():
         values, weights = values[used], weights[used]
-    check_enough_rows(len(values), table.n_features, n_components)
+    check_enough_rows(values, n_components)
     with one_blas_thread():
         coordinates = Coordinates.of(values, weights, structure, table.scale)
 

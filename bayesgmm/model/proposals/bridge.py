@@ -25,6 +25,7 @@ __all__ = ["BridgeEstimate", "bridge", "effective_sample_size"]
 
 Array = NDArray[np.float64]
 
+_STEPS = 1000  # of root finding: the range can be of millions of nats, and the functions steps
 _MIN_DRAWS = 4  # a chain, for an effective sample size to exist
 
 
@@ -116,9 +117,13 @@ def bridge(
 
     finite = proposed[np.isfinite(proposed)]
     low, high = min(ratio.min(), finite.min()) - 50.0, max(ratio.max(), finite.max()) + 50.0
-    log_z = float(brentq(lambda v: at_draws(v).mean() - at_proposals(v).mean(), low, high, xtol=1e-10))
+    log_z = float(
+        brentq(lambda v: at_draws(v).mean() - at_proposals(v).mean(), low, high, xtol=1e-10, maxiter=_STEPS, disp=False)
+    )
 
     f, g = at_draws(log_z), at_proposals(log_z)
+    if not (f.mean() > 0.0 and g.mean() > 0.0):
+        raise InputError("the draws and those of the proposal do not overlap: the proposal misses the target.")
     g = g.reshape(len(g), -1).mean(axis=1)
     ess = effective_sample_size(f)
     proposal_error = g.var() / g.mean() ** 2 / len(g)

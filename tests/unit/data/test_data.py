@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from bayesgmm.data.checks import mean_and_sd
+import bayesgmm as bg
+from bayesgmm.data.checks import distinct_rows, few_distinct_rows, mean_and_sd
 from bayesgmm.data.table import Table, check_new_rows, prepare_table
 from bayesgmm.errors import InputError
 
@@ -185,6 +186,20 @@ def test_too_few_rows() -> None:
     refused(lambda: prepare_table(rows(), sample_weight=weights), "3 sample(s) of positive weight")
     refused(lambda: prepare_table(rows(4), n_components=5), "4 sample(s)", "n_components=5")
     prepare_table(rows(4), n_components=4)
+
+
+def test_copies_of_few_rows_are_counted_once() -> None:
+    copies = np.repeat(rows(10), 20, axis=0)
+    refused(lambda: prepare_table(copies, n_components=12), "10 distinct rows among 200", "n_components=12")
+    prepare_table(copies, n_components=10)
+    refused(lambda: bg.fit_em(prepare_table(copies), 11), "10 distinct rows among 200")
+    refused(lambda: bg.compare_components(copies, [2, 11], progressbar=False), "10 distinct rows among 200")
+    for n in (1, 7, 10, 11):
+        assert distinct_rows(copies[::-1], n) == min(n, 10) or n < 10 <= distinct_rows(copies[::-1], n)
+    assert distinct_rows(np.concatenate([np.zeros((5000, 2)), rows(3, 2)]), 4) == 4  # what differs comes last
+    (said,) = few_distinct_rows(copies, 3)
+    assert said.startswith("only 10 of the 200 rows are distinct")
+    assert not few_distinct_rows(copies, 1) and not few_distinct_rows(rows(10), 3) and not few_distinct_rows(copies, 2)
 
 
 @pytest.mark.parametrize("n_components", [0, -1, 2.0, "3", True, np.nan])

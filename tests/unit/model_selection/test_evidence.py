@@ -177,6 +177,15 @@ def test_a_bridge_in_the_air_is_bracketed(shift: float) -> None:
         assert (ends < 0.0).all() and np.abs(z).max() > 5.0
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e7, 1e12])
+def test_a_bridge_of_millions_of_nats_ends(scale: float) -> None:
+    """Draws of a posterior that has no maximum: a number far from what its bracket allows, but no crash."""
+    rng = np.random.default_rng(0)
+    x, y = scale * rng.normal(size=(4, 100)), scale * rng.normal(size=400)
+    e = bridge(x, np.zeros_like(x), y, np.zeros_like(y))
+    assert np.isfinite(e.log_value) and abs(e.low - e.high) > scale
+
+
 def test_bridge_refuses_what_it_cannot_use() -> None:
     x = np.zeros((2, 10))
     with pytest.raises(InputError, match="at least 4 draws"):
