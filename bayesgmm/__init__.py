@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bayesgmm.comparison import Comparison
     from bayesgmm.data.read_csv import read_csv
     from bayesgmm.data.table import Table, prepare_table
-    from bayesgmm.em.fit import EMResult, fit_em
+    from bayesgmm.em.fit import fit_em
+    from bayesgmm.em.result import EMResult
     from bayesgmm.errors import InputError, NotConvergedWarning
     from bayesgmm.estimator import BayesianGMM, load
     from bayesgmm.model.params import MixtureParams
@@ -43,7 +44,7 @@ _HOME = {
     "BayesianGMM": "estimator",
     "Comparison": "comparison",
     "Diagnosis": "posterior.diagnostics.diagnose",
-    "EMResult": "em.fit",
+    "EMResult": "em.result",
     "InputError": "errors",
     "MixtureParams": "model.params",
     "MixturePrior": "model.prior",

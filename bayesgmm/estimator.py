@@ -1,6 +1,6 @@
 """`BayesianGMM`: the whole path from a table to a posterior, behind a scikit-learn estimator.
 
-The class binds; the work is done by `prepare_table`, `fit_em`, the samplers of `bayesgmm.inference` (through
+The class binds; the work is done by `prepare_table`, `fit_em_candidates`, the samplers of `bayesgmm.inference` (through
 `draw_posterior`), `build_tree` and `diagnose`. What a fit answers stands in `bayesgmm.fitted`.
 """
 
@@ -18,7 +18,8 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data.checks import few_distinct_rows
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.em.fit import EMResult, fit_em_candidates
+from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_seed
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior

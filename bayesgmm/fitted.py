@@ -1,6 +1,7 @@
 """What a fitted mixture answers: convergence, summaries, prediction, assignment, partition, evidence.
 
-Each method delegates to one function of the analysis layer with the fit's own draws; `BayesianGMM` inherits them.
+Each method delegates to one function of `posterior`, `clustering` or `model_selection` with the fit's own draws;
+`BayesianGMM` inherits them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data.table import Table, check_new_rows
-from bayesgmm.em.fit import EMResult
+from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, check_count, check_seed
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior

@@ -23,7 +23,7 @@ from bayesgmm.posterior.build import FORMAT_VERSION
 if TYPE_CHECKING:
     import xarray
 
-    from bayesgmm.em.fit import EMResult
+    from bayesgmm.em.result import EMResult
 
 __all__ = ["Saved", "read_fit", "write_fit"]
 
@@ -97,7 +97,7 @@ def read_fit(path: str | PathLike[str]) -> Saved:
 
 
 def _read_em(group: Any, covariance_type: str) -> EMResult:
-    from bayesgmm.em.fit import EMResult
+    from bayesgmm.em.result import EMResult
 
     params = MixtureParams(group["weights"].values, group["means"].values, group["covariances"].values, covariance_type)
     starts = pd.read_json(io.StringIO(group.attrs["starts"]), orient="split")

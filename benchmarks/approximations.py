@@ -62,15 +62,7 @@ def timed(sample, problem, **options):
 
 
 def values_of(draws, problem, inference: str) -> np.ndarray:
-    (table, structure, prior), _ = problem
-    tree = build_tree(
-        draws,
-        Problem(table, structure, prior),
-        inference=inference,
-        random_seed=1,
-        standardize=True,
-        log_likelihood=False,
-    )
+    tree = build_tree(draws, problem[0], inference=inference, random_seed=1, standardize=True, log_likelihood=False)
     posterior = tree["posterior"]
     flat = [posterior[v].values.reshape(draws.shape[0] * draws.shape[1], -1) for v in ("weights", "means")]
     lower = np.tril_indices(draws.shape[3])

@@ -4,7 +4,7 @@
 
 E-step: one pass over the rows for responsibilities, likelihood and sufficient statistics. Medians of alternating runs
 in one process, one thread. The bar: a sweep takes less than 1.5 times an E-step from 1,000 rows up. Jumps and walks are
-moves of their own, made every sweep or two (`inference.gibbs.scouts`): each of them passes over the rows.
+moves of their own, made every sweep or two (`inference.gibbs.library`): each of them passes over the rows.
 """
 
 from __future__ import annotations

@@ -25,8 +25,6 @@ import sys
 import tempfile
 import time
 
-from bayesgmm.model.problem import Problem
-
 CASES = {"iris K=3": ("iris", 3), "faithful K=2": ("faithful", 2)}
 
 
@@ -81,6 +79,8 @@ def run_pymc(name: str, k: int, leave_out: int) -> dict:
     draws = Draws(posterior["weights"].values, posterior["means"].values, posterior["chol"].values,
                   np.zeros(posterior["weights"].shape[:2]), {"diverging": stats["diverging"].values},
                   np.zeros(4, dtype=np.int64), pd.DataFrame(), seconds, False, "pm.Mixture")  # fmt: skip
+    from bayesgmm.model.problem import Problem
+
     judged = build_tree(draws, Problem(table, get_structure("full"), prior), inference="pm.Mixture", random_seed=1,
                         standardize=True)  # fmt: skip
     return judge(judged, seconds, float(stats["n_steps"].sum()))

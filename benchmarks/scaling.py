@@ -27,8 +27,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bayesgmm.model.problem import Problem
-
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 D = K = 5
 METHODS = {"em": "EM", "laplace": "Laplace", "advi": "ADVI", "nuts": "NUTS"}
@@ -64,6 +62,8 @@ def cell(method: str, n: int) -> dict[str, float]:
         if method == "em":
             return time.perf_counter() - began
         began, prior = time.perf_counter(), bg.MixturePrior().resolve(table)
+        from bayesgmm.model.problem import Problem
+
         given = Problem(table, structure, prior)
         problem = (given, find_modes(given, candidates))
         if method == "laplace":

@@ -208,7 +208,7 @@ plt.show()
 #    what is bad; a second stage corrects for the difference (Christen and Fox 2005), so the posterior is the same.
 # 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
 #    and the next round is longer. If they disagree, what scouts and chains found is weighed by bridge sampling: a chain
-#    in a mode that holds less than e⁻²⁵ of the posterior goes on from the best place known, which is said, and the
+#    in a mode that holds less than e⁻¹² of the posterior goes on from the best place known, which is said, and the
 #    modes that scouts found stay among the proposals. Within a round the proposals are fixed. Where chains agree and
 #    are merely short, the next round goes on from the last and both count; otherwise only the last is kept. The first
 #    is not short either: a component that could hold a single outlier finds it after many sweeps, and until then chains

@@ -1,4 +1,4 @@
-"""The order of the test files: the sweeps of Gibbs sampling take a minute to compile, and one process does it for all.
+"""The order of the test files: sweeps of Gibbs sampling take half a minute to compile, and one process does it for all.
 
 It begins with the session; files that sample by sweeps come last, when they are compiled. With
 `--no-loadscope-reorder` (in `pyproject.toml`) files are given to the workers in this order.

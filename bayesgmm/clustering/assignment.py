@@ -27,10 +27,7 @@ from bayesgmm.posterior.tree import named_rows, posterior_arrays
 if TYPE_CHECKING:
     import xarray
 
-__all__ = [
-    "Assignment",
-    "assignment",
-]
+__all__ = ["Assignment", "assignment"]
 
 Array = NDArray[np.float64]
 

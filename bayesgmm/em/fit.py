@@ -1,6 +1,6 @@
 """`fit_em`: maximum likelihood for a Gaussian mixture, from a table to a record with its history.
 
-A thin shell: the maths is in `em_steps`, the starts in `search`, the coordinates in `em_problem`.
+A thin shell: the maths is in `em.steps`, the starts in `em.search`, the coordinates in `em.problem`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.result import EMResult, distinct_optima, result_of
 from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
 from bayesgmm.em.spikes import SpikeRule
-from bayesgmm.em.steps import e_step, em, m_step
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["EMResult", "e_step", "em", "fit_em", "fit_em_candidates", "m_step"]
+__all__ = ["fit_em", "fit_em_candidates"]
 
 Array = NDArray[np.float64]
 
@@ -132,11 +131,11 @@ def fit_em_candidates(
     resolution_known : bool
         False looks for the recording steps of the columns when they are needed.
     look_further : bool
-        Among the optima are some that the search for the best passes by (`search.other_optima`).
+        Among the optima are some that the search for the best passes by (`em.search.other_optima`).
     short_runs : int
         Tries of a start, at most; the best goes on.
 
-    Other parameters as `fit_em`.
+    `structure` is `covariance_type`; other parameters as `fit_em`.
     """
     structure = get_structure(structure)
     _check_options(n_init=n_init, max_iter=max_iter, tol=tol, reg_covar=reg_covar)

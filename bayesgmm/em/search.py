@@ -84,10 +84,10 @@ def search(problem: EMProblem, n_init: int, rng: np.random.Generator, short_runs
         return [_only_start(problem)]
     rows = _pilot_rows(problem)
     pilot = problem if len(problem.row_weights) < max(_PILOT_FROM, 2 * rows) else problem.sample(rows, rng)
-    starts = explore(pilot, n_init, _n_tries(problem, short_runs) if pilot is problem else 1, rng)
+    starts = _explore(pilot, n_init, _n_tries(problem, short_runs) if pilot is problem else 1, rng)
     if pilot is not problem and _all_collapsed(starts):
         pilot = problem
-        starts = explore(problem, n_init, 1, rng)
+        starts = _explore(problem, n_init, 1, rng)
     if pilot is not problem:
         starts = _continue(problem, pilot, starts)
     if _all_collapsed(starts):
@@ -95,7 +95,7 @@ def search(problem: EMProblem, n_init: int, rng: np.random.Generator, short_runs
     return starts
 
 
-def explore(problem: EMProblem, n_init: int, n_tries: int, rng: np.random.Generator) -> list[Start]:
+def _explore(problem: EMProblem, n_init: int, n_tries: int, rng: np.random.Generator) -> list[Start]:
     """Every start to convergence on the rows of `problem`; at most `n_tries` short runs each."""
     starts: list[Start] = []
     best: Run | None = None

@@ -75,12 +75,8 @@ class Request:
     @property
     def gradient_work(self) -> float:
         """Multiply-adds of a gradient, roughly."""
-        return (
-            2.0
-            * self.problem.table.n_rows
-            * self.n_components
-            * self.problem.structure.row_work(self.problem.table.n_features)
-        )
+        table, structure, _ = self.problem
+        return 2.0 * table.n_rows * self.n_components * structure.row_work(table.n_features)
 
     @property
     def n_components(self) -> int:

@@ -24,7 +24,7 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Mode", "find_modes", "modes_table"]
+__all__ = ["Mode", "find_modes", "modes_table", "score_of"]
 
 Array = NDArray[np.float64]
 

@@ -1,4 +1,5 @@
-"""Compiled passes over the rows, triangular algebra, allocation, threads: no statistics, only arithmetic.
+"""Compiled passes over rows and draws, the density of a row, triangular algebra, allocation, threads: arithmetic that
+knows no prior and no structure.
 
 May import errors.
 """

@@ -25,8 +25,6 @@ _ROUND_BIASED = _ROUND + 1023.0
 _EXP_MIN = -708.0
 _MANTISSA = (1 << 52) - 1
 _ONE_BITS = 1023 << 52
-_ROUND_BITS = 0x4330000000000000  # the bits of 2.0**52
-_TWO52 = 4503599627370496.0
 # SplitMix64 (Steele, Lea and Flood 2014).
 _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S12, _S27, _S30, _S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)

@@ -1,4 +1,5 @@
-"""What a mixture is: structures of covariances, the prior, parameters, draws, relabelling.
+"""What a mixture is: structures of covariances, the prior, parameters, draws, relabelling; its
+density, densities fitted to its draws, and its PyMC face.
 
 May import data and kernels.
 """

@@ -38,7 +38,7 @@ from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import in_order
 
-__all__ = ["Relabelling", "relabel"]
+__all__ = ["Relabelling", "in_one_order", "relabel"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -1,7 +1,7 @@
 """Scale families for the prior of a component's standard deviation (or variance).
 
 Each family carries an integer code and two numbers per column for the compiled density; the formulas of
-the density and its derivative stand in `model.density.density`, in one place.
+the density and its derivative stand in `model.density.prior_density`, in one place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 
-__all__ = ["Exponential", "HalfCauchy", "HalfNormal", "InverseGamma", "LogNormal", "ScaleFamily"]
+__all__ = [
+    "Exponential", "HalfCauchy", "HalfNormal", "InverseGamma", "LogNormal", "ScaleFamily", "frozen_value",
+    "per_column",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "equal_draws", "observed_rows", "posterior_arrays",
-    "read_draws", "read_sample_stats",
+    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "equal_draws", "named_rows", "observed_rows",
+    "posterior_arrays", "read_draws", "read_sample_stats",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.errors import InputError
-from bayesgmm.reporting import method as method
-from bayesgmm.reporting import results as results
+from bayesgmm.reporting import method, results
 from bayesgmm.reporting.plots.scene import check_fitted
 
 if TYPE_CHECKING:

@@ -72,15 +72,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
 
 
 def values_of(draws, problem, inference: str) -> np.ndarray:
-    (table, structure, prior), _ = problem
-    tree = build_tree(
-        draws,
-        Problem(table, structure, prior),
-        inference=inference,
-        random_seed=1,
-        standardize=True,
-        log_likelihood=False,
-    )
+    tree = build_tree(draws, problem[0], inference=inference, random_seed=1, standardize=True, log_likelihood=False)
     posterior = tree["posterior"]
     return np.concatenate(
         [posterior[name].values.reshape(4000, -1) for name in ("weights", "means", "covariances")], axis=1

@@ -92,7 +92,7 @@ def test_nuts_and_gibbs_agree(name: str) -> None:
 
 @pytest.mark.parametrize("weights", ["whole", "fractional"])
 def test_row_weights(weights: str) -> None:
-    """Integer weights are copies of rows; other weights need the Metropolis step of `augmentation.allocation`."""
+    """Integer weights are copies of rows; other weights need the Metropolis step of `kernels.allocation`."""
     rng = np.random.default_rng(0)
     rows = FAITHFUL[::8]
     row_weights = rng.integers(0, 4, len(rows)) if weights == "whole" else rng.uniform(0.2, 2.5, len(rows))

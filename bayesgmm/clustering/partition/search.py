@@ -6,8 +6,8 @@ one and allocates their rows anew (a zealous update), keeping what lowers the ex
 partitions that are given, and descend from them, so the result is never worse than any of those.
 
 With counts n_cz of the intersections with every draw, placing row i costs f(n_c + 1) - f(n_c) minus twice the mean over
-draws of the same step at n_cz, z the cluster of row i in the draw: O(S) a cluster, whatever N (see `partition_loss`
-for f). Memory is S x (clusters of a draw) x (clusters of the estimate) integers a thread.
+draws of the same step at n_cz, z the cluster of row i in the draw: O(S) a cluster, whatever N (see
+`clustering.partition.loss` for f). Memory is S x (clusters of a draw) x (clusters of the estimate) integers a thread.
 
 Dahl, Johnson, Müller (2022), Journal of Computational and Graphical Statistics 31, 1189-1201.
 """

@@ -34,7 +34,7 @@ from bayesgmm.model.proposals.at_modes import LocalProposal, Part
 from bayesgmm.model.proposals.importance import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.progress import sampling_progress
 
-__all__ = ["affordable_batches", "as_draws", "laplace_part", "sample_laplace", "weigh"]
+__all__ = ["affordable_batches", "as_draws", "corrected", "laplace_part", "sample_laplace", "weigh"]
 
 Array = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """Gibbs sampling by data augmentation (Diebolt and Robert 1994), of the same posterior that NUTS samples.
 
 Allocations let components empty and fill freely, where NUTS meets a funnel: this is the sampler for more components
-than the data hold. Between modes that sweeps cannot leave it jumps (`inference.gibbs.moves.components`): scouts find
+than the data hold. Between modes that sweeps cannot leave it moves (`inference.gibbs.moves`): scouts find
 the modes, proposals are fitted to their draws, and rounds of chains (`inference.gibbs.rounds`) go on until the gate
 passes or the work allowed is done.
 """

@@ -1,4 +1,4 @@
-"""Finding what jumps lead to: short chains from many places, draws sorted by mode, rows that fit badly.
+"""Finding what moves lead to: where short chains start, and which of them found unlike places.
 
 A posterior with more components than the data hold has modes in which components are empty; no EM fit with K
 components starts there. So scouts start at the modes with K components and at those with fewer, filled up by

@@ -1,8 +1,8 @@
-"""Gibbs sweeps over the allocations and the parameters of a mixture, with jumps between modes now and then.
+"""Gibbs sweeps over the allocations and the parameters of a mixture, with moves between modes now and then.
 
-One sweep: allocate every row (`allocation`), move one of them to a vacant component or out of one (`lone_rows`), then
-draw weights, means and covariances given the allocation (`complete_data`, `covariances`). The order mean, covariance,
-mean makes the move of the parameters reversible, which fractional row weights need.
+One sweep: allocate every row (`kernels.allocation`), move one of them to a vacant component or out of one
+(`moves.lone_rows`), then draw weights, means and covariances given the allocation (`complete_data`, `conditionals`).
+The order mean, covariance, mean makes the move of the parameters reversible, which fractional row weights need.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.state import copy_state, new_copy
 from bayesgmm.model.density.natural import draw_prior_component
 
-__all__ = ["COUNTED", "KINDS", "ROWS", "TALLY", "WALKS", "sweep_many"]
+__all__ = ["COUNTED", "KINDS", "N_MOVES", "ROWS", "TALLY", "WALKS", "sweep_many"]
 
 Array = NDArray[np.float64]
 

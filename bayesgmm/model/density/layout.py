@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["HEADER", "Packed", "header", "split"]
+__all__ = ["HEADER", "D", "N", "Packed", "header", "split"]
 
 Array = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The prior of one component, compiled: its density and draws from it, in terms of means and covariances.
+"""The posterior in terms of weights, means and covariances, compiled: densities, and draws from the prior.
 
 Densities of the covariance S before rounding follow from those of (sd, correlation) by
 
@@ -94,7 +94,7 @@ def squares_by_variance(prior, scatter):
 
 @compiled
 def _draw_sd(rng, family, a, b):
-    """A component sd (before rounding) from its prior; codes as in `bayesgmm.priors`."""
+    """A component sd (before rounding) from its prior; codes are `ScaleFamily.code`."""
     if family == 0:
         return a * abs(rng.standard_normal())
     if family == 1:

@@ -28,7 +28,7 @@ from bayesgmm.model.draws import Sample
 from bayesgmm.model.proposals.exchange import exchangeable, orders_within
 from bayesgmm.model.proposals.student_mixture import Proposal
 
-__all__ = ["LocalProposal", "Part"]
+__all__ = ["LocalProposal", "Part", "mixtures_at"]
 
 Array = NDArray[np.float64]
 

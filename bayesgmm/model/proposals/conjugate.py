@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 
 class Proposals(NamedTuple):
-    """M fitted mixtures, and how likely rows are moved alone (`lone_rows`)."""
+    """M fitted mixtures, and how likely rows are moved alone (`inference.gibbs.moves.lone_rows`)."""
 
     alpha: Array  # (M, K)
     loc: Array  # (M, K, D)
@@ -56,7 +56,7 @@ def no_proposals(n_components: int, n_features: int) -> Proposals:
 def log_covariance(correlated, n_variances, nu, root, constant, scaling, log_det):
     """Log density of a covariance under a fitted part; `log_det` is that of its factor, `scaling` the factor's inverse.
 
-    Arrays and not records are taken, here and in `log_parts`: handing over a record costs as much as the work.
+    Arrays and not records are taken: handing over a record costs as much as the work.
     """
     d = scaling.shape[0]
     trace = 0.0

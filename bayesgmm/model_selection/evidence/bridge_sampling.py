@@ -2,7 +2,7 @@
 
 Half of every chain fits a proposal in EM-affine coordinates around the posterior mean, the other half is bridged to
 it (`model.proposals.bridge`), with the proposal summed over relabellings of the components
-(`model.proposals.student_mixture`), so the result is exact in the limit whether or not the draws could be relabelled
+(`model.proposals.symmetric`), so the result is exact in the limit whether or not the draws could be relabelled
 cleanly. "One mode + log K!" is the special case of no overlap; omega, the posterior mean of log sum_sigma q(sigma x) /
 q(x), says whether it would have done (below 0.01 it does).
 

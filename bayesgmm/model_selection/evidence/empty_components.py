@@ -139,8 +139,8 @@ def log_empty_probability(
 ) -> Array:
     """(S,) log probability, given each draw, that a component chosen at random owns no row.
 
-    Arguments as in `streaming.pointwise_log_density`; `row_weights` (N,) count a row so many times. Memory is one
-    draw's responsibilities.
+    Arguments as in `kernels.streaming.pointwise_log_density`; `row_weights` (N,) count a row so many times. Memory is
+    one draw's responsibilities.
     """
     features = np.ascontiguousarray(rows.T)  # (D, N)
     used = np.ones(len(rows)) if row_weights is None else np.ascontiguousarray(row_weights)

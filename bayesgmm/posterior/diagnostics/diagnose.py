@@ -27,7 +27,7 @@ from bayesgmm.posterior.tree import MixtureDraws, read_draws, read_sample_stats
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Diagnosis", "approximation_fault", "diagnose", "with_reservation"]
+__all__ = ["AMBIGUOUS", "Diagnosis", "approximation_fault", "diagnose", "with_reservation"]
 
 Array = NDArray[np.float64]
 

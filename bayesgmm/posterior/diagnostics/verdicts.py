@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, R_HAT_MAX
 
-__all__ = ["classify", "explain", "mode_table", "sampler_advice", "worst"]
+__all__ = ["MOSTLY_AMBIGUOUS", "classify", "explain", "mode_table", "sampler_advice", "worst"]
 
 Array = NDArray[np.float64]
 

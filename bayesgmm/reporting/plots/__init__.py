@@ -1,4 +1,7 @@
-"""Figures that a paper could print; each returns its axes and none calls ``plt.show()``."""
+"""Figures that a paper could print; each returns its axes and none calls ``plt.show()``.
+
+May import what reporting may.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from bayesgmm.reporting.plots.style import INK, MUTED, component_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bin_edges", "density_panel", "ellipse_outlines", "pair_panel"]
+__all__ = ["bin_edges", "density_panel", "ellipse_outlines", "marker_area", "pair_panel"]
 
 Array = NDArray[np.float64]
 

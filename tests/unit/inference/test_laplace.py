@@ -25,7 +25,7 @@ FULL = get_structure("full")
 
 
 def problem_of(data, k: int, structure=FULL, prior: bg.MixturePrior | None = None):
-    """Table, structure, prior and posterior modes, as the samplers take them."""
+    """The problem and its posterior modes, as the samplers take them."""
     table = bg.prepare_table(data)
     _, candidates = fit_em_candidates(table, k, structure=structure, n_init=10, random_seed=0)
     given = Problem(table, structure, (prior or bg.MixturePrior()).resolve(table))
@@ -33,15 +33,7 @@ def problem_of(data, k: int, structure=FULL, prior: bg.MixturePrior | None = Non
 
 
 def tree_of(draws: Draws, problem, inference: str):
-    (table, structure, prior), _ = problem
-    return build_tree(
-        draws,
-        Problem(table, structure, prior),
-        inference=inference,
-        random_seed=1,
-        standardize=True,
-        log_likelihood=True,
-    )
+    return build_tree(draws, problem[0], inference=inference, random_seed=1, standardize=True, log_likelihood=True)
 
 
 @pytest.fixture(scope="module")

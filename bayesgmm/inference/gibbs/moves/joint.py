@@ -33,8 +33,8 @@ def _propose(rng, target, library, own, near, state, work):
 MOVE = Move(
     "whole mixtures proposed jointly",
     _propose,
-    fit=lambda problem, library, proposals: fit_joint(
-        library, problem.packed, proposals, float(problem.table.weights.sum())
+    fit=lambda problem, samples, proposals: fit_joint(
+        samples, problem.packed, proposals, float(problem.table.weights.sum())
     ),
     none=no_joint,
     possible=lambda n_components, own: n_components <= MAX_WHOLE and len(own.part) > 0,

@@ -72,10 +72,10 @@ class Move:
     words : str
         What is accepted, for the record of what was run: "components", "whole mixtures".
     propose : compiled function
-        ``propose(rng, target, library, own, near, state, work)`` as above; `own` is what `fit` gave, `near` (1,) is
+        ``propose(rng, target, library, own, near, state, work)`` as above; `own` is what `fit` gave, `near[0]` is
         kept for the move between its calls.
     fit : callable
-        ``fit(problem, library, proposals)``: what the move proposes, fitted to draws of each mode, as a record of
+        ``fit(problem, samples, proposals)``: what the move proposes, fitted to draws of each mode, as a record of
         arrays that can be empty; None where it needs nothing but the proposals.
     none : callable
         ``none(n_components, n_features)``: the empty record.

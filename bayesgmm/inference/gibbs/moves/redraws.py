@@ -26,8 +26,8 @@ from bayesgmm.model.density.natural import squares_by_variance
 from bayesgmm.model.proposals.orders import add_log
 
 __all__ = [
-    "DOF", "LEAST_WEIGHT", "Redraws", "frame_of", "from_frame", "given_frame", "log_redraw", "no_redraws", "nudge",
-    "redraw", "to_frame",
+    "DOF", "LEAST_WEIGHT", "Given", "Redraws", "frame_of", "from_frame", "given_frame", "log_redraw",
+    "no_redraws", "nudge", "redraw", "to_frame",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]

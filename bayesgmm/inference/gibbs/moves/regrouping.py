@@ -1,12 +1,12 @@
 """Jumps between allocations: all rows are grouped anew, by how the draws of some mode group them.
 
-Mixtures proposed as a whole (`proposals`, `joint`) have a density in a hundred dimensions and more in many columns, and
-none that is fitted is close to the posterior's. The allocation of a few hundred rows is simpler: in one mode most rows
-have one component that they can be in. So the rows are allocated anew, each on its own, with the mean responsibilities
-of the draws of one mode, and the covariances are drawn from an inverse-Wishart (or inverse-gammas) given the rows, as
-in `covariances`; weights and means are integrated out, and drawn given the rest when the jump is made. The probability
-of an allocation is summed over the modes and, since the rows are independent in each, over the orders of the components
-by a permanent. For row weights of 1, or 0 for rows that are left out.
+Mixtures proposed as a whole (`moves.whole`, `moves.joint`) have a density in a hundred dimensions and more in many
+columns, and none that is fitted is close to the posterior's. The allocation of a few hundred rows is simpler: in one
+mode most rows have one component that they can be in. So the rows are allocated anew, each on its own, with the mean
+responsibilities of the draws of one mode, and the covariances are drawn from an inverse-Wishart (or inverse-gammas)
+given the rows, as in `inference.gibbs.conditionals`; weights and means are integrated out, and drawn given the rest
+when the jump is made. The probability of an allocation is summed over the modes and, since the rows are independent in
+each, over the orders of the components by a permanent. For row weights of 1, or 0 for rows that are left out.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _log_proposed(prior, nu, root, cholesky, scaling):
 
 
 @compiled(inline="always")
-def _pool(prior, counts, scatter):
+def _pool(counts, scatter):
     """With a shared covariance, rows besides the means and scatter of all, in those of the first component."""
     n = 0.0
     for k in range(counts.shape[0]):
@@ -170,7 +170,7 @@ def _log_given(rng, prior, draw, features, place, groups, mixture, matrices):
     _sum_up(features, place, prior.first, counts, means, scatter)
     value = 0.0
     own = scatter.copy() if shared else scatter
-    n = _pool(prior, counts, scatter) if shared else 0.0
+    n = _pool(counts, scatter) if shared else 0.0
     for k in range(n_components):
         value += math.lgamma(prior.concentration + counts[k])
         g = prior.own * k
@@ -240,13 +240,13 @@ def _propose(rng, target, library, own, near, state, work):
     return gain + back - way, m, True
 
 
-def _fit(problem: Any, library: Sequence[Sample], proposals: Proposals) -> Groupings:
+def _fit(problem: Any, samples: Sequence[Sample], proposals: Proposals) -> Groupings:
     """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
-    table, k = problem.table, library[0].means.shape[1]
+    table, k = problem.table, samples[0].means.shape[1]
     if table.n_rows >= _FEW_ROWS or np.any(table.weights != 1.0):
         return no_groupings(k)
-    r = np.empty((len(library), table.n_rows, k))
-    for m, sample in enumerate(library):
+    r = np.empty((len(samples), table.n_rows, k))
+    for m, sample in enumerate(samples):
         some = sample.take(evenly_spaced(len(sample.weights), _GROUPED_DRAWS))
         r[m] = mean_responsibilities(
             table.standardized, some.weights, some.means, some.scaling, row_model=problem.structure.row_model

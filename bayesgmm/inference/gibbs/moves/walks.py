@@ -42,7 +42,7 @@ from bayesgmm.kernels.state import ChainState, copy_component, copy_state
 from bayesgmm.kernels.triangular import invert
 from bayesgmm.model.density.natural import cells_of, log_prior_covariance, log_prior_mean
 
-__all__ = ["new_walk_space", "walk"]
+__all__ = ["Framed", "WalkSpace", "new_walk_space", "walk"]
 
 Array = NDArray[np.float64]
 
