@@ -69,7 +69,7 @@ def coclustering(
            [0., 1., 0.],
            [1., 0., 1.]])
     """
-    values = _pick(observed_rows(tree)[0] if X is None else X, rows)
+    values = _chosen_rows(observed_rows(tree)[0] if X is None else X, rows)
     if len(values) > MAX_MATRIX_ROWS:
         raise InputError(
             f"the co-clustering matrix of {len(values):,} rows is too large: name at most {MAX_MATRIX_ROWS:,} rows "
@@ -188,7 +188,7 @@ def display_order(similarity: Array) -> IntArray:
     return leaves_list(tree).astype(np.int64)
 
 
-def _pick(values: Array, rows: ArrayLike | None) -> Array:
+def _chosen_rows(values: Array, rows: ArrayLike | None) -> Array:
     if rows is None:
         return values
     index = np.asarray(rows)

@@ -217,6 +217,14 @@ def test_prior_scale_against_a_fit_with_that_prior(rows: pd.DataFrame) -> None:
         assert abs(found.at[scale, "log_evidence"] - other.value) < 4.0 * error + 0.01
 
 
+def test_secondary_scores_standardise_by_row_weights(rows: pd.DataFrame) -> None:
+    """A row of weight 3 is three copies: with one cluster the sum of squares is that of standardised columns, 2 n."""
+    weights = np.random.default_rng(1).integers(1, 4, len(rows)).astype(float)
+    table = bg.prepare_table(rows, sample_weight=weights)
+    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    assert scores["within_ss"] == pytest.approx(2.0 * weights.sum())
+
+
 def test_secondary_scores(rows: pd.DataFrame) -> None:
     table = prepare_table(rows)
     labels = bg.fit_em(rows, 2, random_seed=1).params.means.argmax(axis=0)  # any two labels
