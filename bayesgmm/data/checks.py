@@ -32,7 +32,7 @@ _SAME_COLUMN = 1e-12
 _DEPENDENT = 1e-13
 _BLOCK = 16_384
 
-_ROWS_A_COMPONENT = 5  # distinct, below which it is said
+_ROWS_A_COMPONENT, _COPIES = 5, 8  # distinct rows below which, and copies of each from which, it is said
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -75,7 +75,7 @@ def distinct_rows(rows: NDArray[np.float64], enough: int) -> int:
 def few_distinct_rows(rows: NDArray[np.float64], n_components: int) -> list[str]:
     """A sentence where most rows (N, D) are copies of a few, so that a component can stand for a single one."""
     found = distinct_rows(rows, _ROWS_A_COMPONENT * n_components)
-    if n_components == 1 or found >= min(_ROWS_A_COMPONENT * n_components, 0.5 * len(rows)):
+    if n_components == 1 or found >= _ROWS_A_COMPONENT * n_components or found * _COPIES > len(rows):
         return []
     return [
         f"only {found} of the {len(rows)} rows are distinct: each of K = {n_components} components can shrink onto the "
