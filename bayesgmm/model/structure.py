@@ -159,8 +159,8 @@ class Structure:
         return float((d - 1) * gammaln(eta + 0.5 * (d - 1)) - np.sum(each))
 
     def log_jacobian_powers(self, n_features: int) -> Array:
-        """(D,) p with log |d(sds, correlation cells) / d(free cells, logarithms of the diagonal)| = p' log diag(M) at
-        M = M0 T, T = 1; see `model.density.density`."""
+        """(D,) powers p of the diagonal of M in the determinant of the derivatives of the sds and correlation cells by
+        the free cells, those of the diagonal on the log scale, at M = M0 T, T = 1; see `model.density.density`."""
         if self.correlated:
             return np.arange(1.0, n_features + 1.0)
         return (np.arange(n_features) < self.n_standard_deviations(n_features)).astype(float)
