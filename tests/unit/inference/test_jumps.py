@@ -18,7 +18,7 @@ from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.gibbs.bins import fit_bins
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
-from bayesgmm.inference.gibbs.library import fit_library, relative_work
+from bayesgmm.inference.gibbs.library import _shares, fit_library, relative_work
 from bayesgmm.inference.gibbs.moves.lone_rows import Sums, _scatter, _stretch, _stretched, log_marginal, move_row
 from bayesgmm.inference.gibbs.moves.move import new_workspace
 from bayesgmm.inference.gibbs.moves.pair_steps import compensate
@@ -29,7 +29,7 @@ from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
 from bayesgmm.inference.gibbs.restarts import Places, bracket_evidences
 from bayesgmm.inference.gibbs.rounds import sample_in_rounds
 from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
-from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS
+from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.streaming import pointwise_log_density
@@ -353,6 +353,15 @@ def test_overlapping_components_are_proposed_together() -> None:
     (chain,), _ = run_chains(jumping, [found.state], seeds[1:], draws=1500, thin=4, cores=1)
     _, apart, together, *_ = chain.tally[KINDS + 1 : ROWS : 2] / np.maximum(chain.tally[KINDS:ROWS:2], 1.0)
     assert together > 0.3 and together > 3.0 * apart
+
+
+def test_moves_that_are_not_accepted_are_tried_seldom() -> None:
+    tally = np.zeros(TALLY)
+    tally[KINDS:ROWS] = [1000.0, 50.0, 1000.0, 0.0, 0.0, 0.0, 5000.0, 20.0]  # tried, accepted
+    done = [SimpleNamespace(tally=tally)]
+    np.testing.assert_allclose(_shares([True] * 4, done), np.array([1.0, 0.15, 1.0, 1.0]) / 3.15)
+    np.testing.assert_allclose(_shares([True, False, False, True], done), [0.5, 0.0, 0.0, 0.5])
+    np.testing.assert_allclose(_shares([True, True, True, False], []), [1 / 3, 1 / 3, 1 / 3, 0.0])
 
 
 def test_large_tables_get_walks_after_the_first_round() -> None:

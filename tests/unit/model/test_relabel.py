@@ -9,8 +9,9 @@ import pytest
 from _trees import oracle_components
 
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.row_model import RowModel
-from bayesgmm.model.relabel import relabel
+from bayesgmm.kernels.row_model import NORMAL, RowModel
+from bayesgmm.model.draws import Sample
+from bayesgmm.model.relabel import in_one_order, relabel
 
 
 def scattered(n_draws, n_rows, n_components, n_features, *, distance, seed=0, spread=0.15):
@@ -197,3 +198,23 @@ def test_a_bad_draw_is_named_by_its_own_number(bad: int) -> None:
     means[bad] = np.nan
     with pytest.raises(InputError, match=f"draw {bad} has parameters"):
         relabel(rows, weights, means, scaling, start=0)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_draws_of_one_mode_come_back_in_one_order(shared: bool) -> None:
+    """Labels permuted at random are undone in every part that has one for each component."""
+    rng, n, k = np.random.default_rng(4), 60, 3
+    means = np.array([[-6.0], [0.0], [6.0]]) + 0.05 * rng.normal(size=(n, k, 1))
+    weights = np.array([0.2, 0.3, 0.5]) + np.zeros((n, 1))
+    sds = np.ones((n, 1, 1, 1)) if shared else np.array([0.5, 1.0, 2.0])[None, :, None, None] + np.zeros((n, 1, 1, 1))
+    order = np.argsort(rng.random((n, k)), axis=1)
+    mixed = np.take_along_axis(sds, order[:, :, None, None], axis=1) if not shared else sds
+    sample = Sample(
+        np.take_along_axis(weights, order, axis=1), np.take_along_axis(means, order[:, :, None], axis=1), mixed, mixed
+    )
+    rows = np.repeat([[-6.0], [0.0], [6.0]], 10, axis=0)
+    found = in_one_order(sample, rows, np.ones(30), NORMAL, most=40)
+    assert len(found.weights) == 40 and np.ptp(found.weights, axis=0).max() < 1e-12
+    assert np.ptp(found.means, axis=0).max() < 1.0 and np.ptp(found.cholesky, axis=0).max() < 1e-12
+    first = int(found.weights[0].argmin())
+    assert found.means[:, first].max() < -5.0 and (shared or found.cholesky[0, first] == 0.5)
