@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.errors import InputError, NotConvergedWarning
-from bayesgmm.model.structure import COVARIANCE_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,9 +183,11 @@ def parse_structures(text: str) -> list[str]:
     >>> parse_structures("full, diag")
     ['full', 'diag']
     """
-    return (
-        list(COVARIANCE_TYPES) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]
-    )
+    if text.strip() == "all":
+        from bayesgmm.model.structure import COVARIANCE_TYPES
+
+        return list(COVARIANCE_TYPES)
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _compare(

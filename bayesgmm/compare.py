@@ -134,7 +134,7 @@ def compare_components(
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
     )  # fmt: skip
-    check_enough_rows(table.values[table.weights > 0], max(numbers))
+    check_enough_rows(table.used_rows, max(numbers))
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
         "tune": tune, "chains": chains, "random_seed": random_seed,

@@ -173,8 +173,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
         )  # fmt: skip
         prior = (self.prior or MixturePrior()).resolve(table)
-        rows = table.values[table.weights > 0]
-        for line in [*prior.improper_columns(), *prior.heavy_ties(table), *few_distinct_rows(rows, self.n_components)]:
+        few = few_distinct_rows(table.used_rows, self.n_components)
+        for line in [*prior.improper_columns(), *prior.heavy_ties(table), *few]:
             warnings.warn(line, UserWarning, stacklevel=2)
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)

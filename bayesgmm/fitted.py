@@ -162,10 +162,7 @@ class FittedMixture:
 
         self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
-        return self._once(
-            key,
-            lambda: log_evidence(self.posterior_, self._problem, chains=chains),
-        )
+        return self._once(key, lambda: log_evidence(self.posterior_, self._problem, chains=chains))
 
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
         """Leave-one-out predictive score: PSIS, and where that fails bridge sampling between the

@@ -49,6 +49,12 @@ class Table:
     resolution: NDArray[np.float64]
 
     @property
+    def used_rows(self) -> NDArray[np.float64]:
+        """(n, D) the rows of positive weight; no copy where that is all of them."""
+        used = self.weights > 0
+        return self.values if used.all() else self.values[used]
+
+    @property
     def n_rows(self) -> int:
         """Number of rows N, those of weight 0 included."""
         return self.values.shape[0]

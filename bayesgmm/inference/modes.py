@@ -48,12 +48,7 @@ class Mode:
     converged: bool
 
 
-def find_modes(
-    problem: Problem,
-    candidates: Sequence[MixtureParams],
-    *,
-    max_rounds: int = 8,
-) -> list[Mode]:
+def find_modes(problem: Problem, candidates: Sequence[MixtureParams], *, max_rounds: int = 8) -> list[Mode]:
     """Distinct posterior modes reached from the candidates (model's scale), best first.
 
     Candidates that start too far below the best mode to end near it are left out. So are those from which the search

@@ -174,7 +174,7 @@ class ResolvedPrior:
 
     def heavy_ties(self, table: Table) -> list[str]:
         """A sentence for each column without a recording step in which one value stands in many rows."""
-        rows = table.values[table.weights > 0]
+        rows = table.used_rows
         sentences = []
         for name, column, step in zip(self.feature_names, rows.T, self.step, strict=True):
             values, counts = np.unique(column, return_counts=True)

@@ -47,9 +47,9 @@ def build_tree(
     ``log_likelihood`` with variable ``obs`` (chain, draw, obs_id), ``observed_data``, ``constant_data``, and for
     approximations that keep a trace of their fit ``approximation`` (iteration).
     """
-    table, structure, prior = problem
     import xarray as xr
 
+    table, structure, prior = problem
     n_chains, n_draws, k, d = draws.shape
     weights, means, scaling = draws.flat()
     jacobian = float(np.log(table.scale).sum())

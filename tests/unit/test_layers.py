@@ -92,8 +92,8 @@ def test_no_circle() -> None:
 
 
 def test_import_is_lazy() -> None:
-    """`import bayesgmm` loads none of the heavy packages."""
+    """`import bayesgmm`, and the command line until it has read its input, load none of the heavy packages."""
     heavy = "('pymc', 'nutpie', 'arviz', 'pytensor', 'matplotlib', 'sklearn', 'numba', 'pandas', 'xarray')"
-    code = f"import sys, bayesgmm; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, bayesgmm, bayesgmm.cli; print([m for m in {heavy} if m in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"

@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.inference.gibbs.bins import fit_bins, no_bins
 from bayesgmm.inference.gibbs.chains import JUMP_EVERY, WALK_EVERY, ChainDraws, GibbsProblem
-from bayesgmm.inference.gibbs.moves.move import Library
+from bayesgmm.inference.gibbs.moves.move import MANY_ROWS, Library
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows, log_densities
+from bayesgmm.inference.gibbs.scouts import SORTING_ROWS, in_order_by_rows, log_densities
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model.draws import Sample
@@ -26,14 +26,13 @@ from bayesgmm.model.proposals.conjugate_fit import fit_proposals
 __all__ = ["fit_library", "proposals_of", "relative_work", "samples_by_mode"]
 
 _POOL = 4000  # draws that are sorted by mode
-_SORTING_ROWS = 200  # by whose densities
 _LEAST = 15  # draws of a mode
 _ROW_DRAWS, _ROW_NUMBERS = 40, 4_000_000
 _MOST_MOVED = 5.0  # log of the largest probability of a row, relative to the median row's
 _JUMP_EVERY_AT_FIRST = 12  # sweeps, in the first round
 # Steps after every few sweeps, from so many rows; more where bins make them cheap: 20,000 rows, full, K = 6 gave 9
 # effective draws a second with 8 without bins, 13 with 8, 24 with 16 and 21 with 32 (geometric means).
-_WALK_STEPS, _WALK_STEPS_BY_BINS, _WALK_ROWS = 8, 16, 4000
+_WALK_STEPS, _WALK_STEPS_BY_BINS = 8, 16
 _TRIES_BY_BINS = 3  # moves each time
 _PASSED = 0.2  # steps that are looked at by all rows, where bins come first
 _ACCEPTED = 1e-3  # share of moves below which their kind is tried seldom
@@ -78,7 +77,7 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
     them are accepted a third as often (wine, 13 columns, diagonal, K = 6).
     """
     pooled = Sample.pooled([c.sample for c in chains])
-    index, rows = evenly_spaced(len(pooled.weights), _POOL), evenly_spaced(problem.table.n_rows, _SORTING_ROWS)
+    index, rows = evenly_spaced(len(pooled.weights), _POOL), evenly_spaced(problem.table.n_rows, SORTING_ROWS)
     table = log_densities(problem, pooled.take(index), problem.table.standardized[rows])
     n_modes = min(n_modes, len(index) // _LEAST)
     with threadpool_limits(1):
@@ -104,11 +103,11 @@ def _every(problem: GibbsProblem, number: int) -> int:
     """Sweeps: in tables of many rows, a move costs less than a sweep."""
     if number == 1:
         return _JUMP_EVERY_AT_FIRST
-    return JUMP_EVERY if problem.table.n_rows < _WALK_ROWS else 1
+    return JUMP_EVERY if problem.table.n_rows < MANY_ROWS else 1
 
 
 def _walks(problem: GibbsProblem, number: int) -> bool:
-    return number > 1 and problem.table.n_rows >= _WALK_ROWS
+    return number > 1 and problem.table.n_rows >= MANY_ROWS
 
 
 def _walk_steps(n_bins: int) -> int:

@@ -23,7 +23,7 @@ from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.relabel import in_one_order
 
-__all__ = ["in_order_by_rows", "likeliest", "log_densities", "scout_starts", "unlike"]
+__all__ = ["SORTING_ROWS", "in_order_by_rows", "likeliest", "log_densities", "scout_starts", "unlike"]
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ _CUTS, _CUTS_WORK = 15, 2e7  # for each component beyond two; most work of one s
 _LEAST_CUTS, _CUT_NUMBERS = 8, 5000  # scouts from cuts that get a proposal, and numbers of their covariances
 _SAMPLE = 1000  # draws that a proposal is fitted to
 _ORDERING_ROWS = 2000  # by whose responsibilities components are put in one order
-_SORTING_ROWS = 200  # by whose densities
+SORTING_ROWS = 200  # by whose densities
 # Draws whose log densities are averaged and compared, and the largest difference (root mean square) of two runs in one
 # mode: it is 0.2 to 0.3 there, and from 0.9 between modes, of the wine data with 6 components.
 _COMPARED, _ALIKE = 40, 0.5
@@ -112,7 +112,7 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
 
 def unlike(problem: GibbsProblem, samples: Sequence[Sample], places: Sequence[int] | None = None) -> list[int]:
     """The first sample of each mode: places of samples that give some row another density than those before them."""
-    rows = problem.table.standardized[evenly_spaced(problem.table.n_rows, _SORTING_ROWS)]
+    rows = problem.table.standardized[evenly_spaced(problem.table.n_rows, SORTING_ROWS)]
     kept, values = list[int](), list[Array]()
     for i in range(len(samples)) if places is None else places:
         sample = samples[i]

@@ -95,8 +95,8 @@ def sample_nuts(
     if not done:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")
     seconds = time.perf_counter() - began
-    return collect_draws([jobs[i] for i in done], [r for r in results if r is not None], chosen[done], modes, seconds,
-                    interrupted)  # fmt: skip
+    found = [r for r in results if r is not None]
+    return collect_draws([jobs[i] for i in done], found, chosen[done], modes, seconds, interrupted)
 
 
 def starting_modes(modes: Sequence[Mode], chains: int, window: float = MODE_WINDOW) -> NDArray[np.int64]:
@@ -137,8 +137,11 @@ def jittered_start(density: Density, seed: np.random.SeedSequence) -> Array:
     raise InputError("the posterior is not finite around its mode; check the prior against the data.")
 
 
-def collect_draws(jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64],
-             modes: Sequence[Mode], seconds: float, interrupted: bool) -> Draws:  # fmt: skip
+def collect_draws(
+    jobs: list[Chain], results: list[ChainResult], chosen: NDArray[np.int64], modes: Sequence[Mode], seconds: float,
+    interrupted: bool,
+) -> Draws:  # fmt: skip
+    """The draws of all chains, as many as the shortest has, with their statistics."""
     length = min(len(r.draws) for r in results)
     unpacked = [job.density.unpack(r.draws[:length]) for job, r in zip(jobs, results, strict=True)]
     weights, means, cholesky = (np.stack(parts) for parts in zip(*unpacked, strict=True))

@@ -33,12 +33,8 @@ def _add_rounding(latent, floor, cholesky):
 def unpack_point(x, packed, log_weights, fractions, means, factors, latent, cholesky):
     """Flat vector -> log weights (K,), stick fractions (K-1, 2: log v, log(1-v)), means, T, M = M0 T and L."""
     mean_ref, chol_ref, latent_ref, cells = packed.mean_ref, packed.chol_ref, packed.latent_ref, packed.cells
-    mean_step, cell_step, stick_ref, stick_step = (
-        packed.mean_step,
-        packed.cell_step,
-        packed.stick_ref,
-        packed.stick_step,
-    )
+    mean_step, cell_step = packed.mean_step, packed.cell_step
+    stick_ref, stick_step = packed.stick_ref, packed.stick_step
     n_components, d = mean_ref.shape
     n_matrices = chol_ref.shape[0]
     o = 0

@@ -102,7 +102,7 @@ def build_model(
         table = X
     else:
         raise InputError("sample_weight is already part of a Table; give it to prepare_table instead.")
-    check_enough_rows(table.values[table.weights > 0], n_components)
+    check_enough_rows(table.used_rows, n_components)
     numbers = (MixturePrior() if prior is None else prior).resolve(table)
     return model_from_numbers(table, structure, numbers, n_components)
 

@@ -188,6 +188,13 @@ def test_too_few_rows() -> None:
     prepare_table(rows(4), n_components=4)
 
 
+def test_rows_that_count_are_not_copied_where_all_do() -> None:
+    table = prepare_table(rows())
+    assert table.used_rows is table.values
+    weights = np.repeat([1.0, 0.0], [15, 5])
+    np.testing.assert_array_equal(prepare_table(rows(), sample_weight=weights).used_rows, rows()[:15])
+
+
 def test_copies_of_few_rows_are_counted_once() -> None:
     copies = np.repeat(rows(10), 20, axis=0)
     refused(lambda: prepare_table(copies, n_components=12), "10 distinct rows among 200", "n_components=12")

@@ -26,9 +26,11 @@ from bayesgmm.model.density.natural import CompletePrior, log_likelihood_of, log
 from bayesgmm.model.proposals.conjugate import Proposals
 from bayesgmm.model.proposals.whole import MAX_WHOLE
 
-__all__ = ["Library", "Move", "Target", "Workspace", "accept", "new_workspace"]
+__all__ = ["MANY_ROWS", "Library", "Move", "Target", "Workspace", "accept", "new_workspace"]
 
 Array = NDArray[np.float64]
+
+MANY_ROWS = 4000  # from which groupings are of no use, and walks are
 
 
 class Target(NamedTuple):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
-from bayesgmm.inference.gibbs.moves.move import Move
+from bayesgmm.inference.gibbs.moves.move import MANY_ROWS, Move
 from bayesgmm.kernels.allocation import pick
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.row_model import RowModel
@@ -40,7 +40,6 @@ __all__ = ["MOVE", "Groupings", "Groups", "log_grouping", "no_groupings"]
 
 Array = NDArray[np.float64]
 
-_FEW_ROWS = 4000
 _GROUPED_DRAWS = 100  # of a mode, whose responsibilities are averaged
 _ODD_ROWS = 0.02  # rows that a grouping puts where no draw of its mode does
 
@@ -243,7 +242,7 @@ def _propose(rng, target, library, own, near, state, work):
 def _fit(problem: Any, samples: Sequence[Sample], proposals: Proposals) -> Groupings:
     """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
     table, k = problem.table, samples[0].means.shape[1]
-    if table.n_rows >= _FEW_ROWS or np.any(table.weights != 1.0):
+    if table.n_rows >= MANY_ROWS or np.any(table.weights != 1.0):
         return no_groupings(k)
     r = np.empty((len(samples), table.n_rows, k))
     for m, sample in enumerate(samples):
