@@ -103,7 +103,9 @@ def geweke(
         proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))
         proposals.empty[:, :2] = [[True, True], [False, False], [False, True]]
         joint = fit_joint(halves, packed, proposals, 100.0)
-        r = rng.dirichlet(np.ones(k), size=(3, n))
+        # They would have all rows in one component, which an acceptance without their probabilities would show.
+        together = np.arange(k) == (np.arange(3) % k)[:, None, None]
+        r = np.broadcast_to(np.where(together, 0.9, 0.1 / (k - 1)), (3, n, k)).copy()
         groupings = Groupings(r, np.log(r))
         assert len(joint.part) == (2 if packed.own else 0)
     redraws = fit_redraws([independent], packed) if walk_steps else no_redraws()
@@ -181,6 +183,38 @@ def test_rows_moved_alone_keep_the_joint_distribution(structure: str, family: st
     """Of three components, so that hosts and vacant components are chosen among several."""
     z = geweke(structure, family, step, jumps=False, k=3, n_iter=20_000, seed=1)
     assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+def test_rows_regrouped_keep_the_posterior(structure: str) -> None:
+    """Many times between sweeps, beside sweeps alone: of four rows, with groupings that nearly always have all in one
+    component, so that an acceptance which forgets how likely the way there or back was shows."""
+    n, k = 4, K
+    table, struct, prior = problem(structure, "lognormal", 0.6, n=n)
+    packed, features = complete_prior(prior, struct), np.ascontiguousarray(table.standardized.T)
+    one = prior_draws(packed, struct, 1, np.random.default_rng(1))
+    r = np.broadcast_to([0.9, 0.1], (1, n, k)).copy()
+    halves = [prior_draws(packed, struct, 300, np.random.default_rng(i)) for i in range(2)]
+    proposals = fit_proposals(halves, packed, np.array([0.1, 0.3, 0.6, 1.0]))  # so that moves are made
+
+    def draws(tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        scaling = np.broadcast_to(inverse_cholesky(one.cholesky[0]), (k, D, D)).copy()
+        state = ChainState(*(a[0].copy() for a in one), scaling)
+        own = (*no_library(k, D).own[:3], Groupings(r, np.log(r)))
+        bins = Bins(np.empty((D, 0)), np.empty(0))
+        library = Library(proposals, own, no_redraws(), bins, np.array([0.0, 0.0, 0.0, 1.0]), 1, tries)
+        out, tally = Sample(*(np.empty((8000, *a.shape[1:])) for a in one)), np.zeros(TALLY)
+        sweep_many(
+            np.random.default_rng(seed), 0, 1, Target(features, np.ones(n), packed), library, 1.0, state,
+            new_allocation(k, D, n, False), out, tally, np.zeros(len(proposals.alpha), int),
+        )  # fmt: skip
+        w = out.weights.min(axis=1)
+        return np.column_stack([w, w**2, statistics_of(out)[:, [5, 6, 9]]]), tally[KINDS:ROWS]
+
+    (alone, _), (regrouped, tally) = draws(0, 0), draws(20, 1)
+    assert tally[-1] > 0.02 * tally[-2] > 100, tally
+    z = (alone.mean(axis=0) - regrouped.mean(axis=0)) / np.hypot(batch_error(alone), batch_error(regrouped))
+    assert np.abs(z).max() < 4.5, (z.round(1), tally)
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
