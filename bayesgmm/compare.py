@@ -25,7 +25,9 @@ from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.kernels.threads import available_cores
+from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
+from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.candidate import Candidate, score_candidate
 from bayesgmm.model_selection.ranking import Label, predict_as_well
@@ -135,6 +137,9 @@ def compare_components(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
     )  # fmt: skip
     check_enough_rows(table.used_rows, max(numbers))
+    resolved = (prior or MixturePrior()).resolve(table)
+    for name in structures:
+        check_bounded(Problem(table, get_structure(name), resolved), max(numbers))
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
         "tune": tune, "chains": chains, "random_seed": random_seed,

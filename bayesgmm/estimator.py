@@ -17,12 +17,14 @@ from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from bayesgmm.data.checks import few_distinct_rows
+from bayesgmm.data.far_values import far_values
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_seed
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure, get_structure
@@ -173,8 +175,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
         )  # fmt: skip
         prior = (self.prior or MixturePrior()).resolve(table)
+        check_bounded(Problem(table, structure, prior), self.n_components)
         few = few_distinct_rows(table.used_rows, self.n_components)
-        for line in [*prior.improper_columns(), *prior.heavy_ties(table), *few]:
+        for line in [*(far.sentence for far in far_values(table)), *few]:
             warnings.warn(line, UserWarning, stacklevel=2)
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)

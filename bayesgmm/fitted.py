@@ -7,12 +7,14 @@ Each method delegates to one function of `posterior`, `clustering` or `model_sel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
+from bayesgmm.data.far_values import far_values
 from bayesgmm.data.table import Table, check_new_rows
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, check_count, check_seed
@@ -80,10 +82,12 @@ class FittedMixture:
         return self._once("diagnosis", self._diagnose)
 
     def _diagnose(self, gate: Gate | None = None) -> Diagnosis:
-        """Also what the chains cannot show: shares of modes that they do not leave, and an improper posterior."""
-        found = diagnose(self.posterior_, gate)
-        found = weigh_modes(found, self.posterior_, self._problem)
-        return with_reservation(found, self.prior_.improper_columns())
+        """Also what the chains cannot show: shares of modes that they do not leave, and values far outside."""
+        found = weigh_modes(diagnose(self.posterior_, gate), self.posterior_, self._problem)
+        far = far_values(self.table_)
+        named = [f"{x.sentence[0].upper()}{x.sentence[1:]}" for x in far if not x.lost]
+        found = replace(found, advice=(*found.advice, *named))
+        return with_reservation(found, [x.sentence for x in far if x.lost])
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""

@@ -40,6 +40,7 @@ from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
+from bayesgmm.posterior.levels import rounding_steps
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
@@ -130,8 +131,9 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
 
     Notes
     -----
-    The number of clusters does not depend on labels; `together` and `merge` mean something only as far as the
-    components are identified (`diagnose`). Shares come from at most 3,000 rows, evenly spaced.
+    Values one recording step apart are neighbours: no component counts as narrower than the step of a column. The
+    number of clusters does not depend on labels; `together` and `merge` mean something only as far as the components
+    are identified (`diagnose`). Shares come from at most 3,000 rows, evenly spaced.
 
     Examples
     --------
@@ -158,8 +160,18 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     share = counts / weight[used].sum()
     occupied = share >= max(min_share, 1.0 / weight.sum())
     occupied[np.arange(len(share)), share.argmax(axis=1)] = True
-    labels = merge_draws(a.weights, a.means, a.cholesky @ a.cholesky.mT, occupied=occupied, threshold=threshold)
+    covariances = _no_finer_than(a.cholesky @ a.cholesky.mT, rounding_steps(tree) / a.scale)
+    labels = merge_draws(a.weights, a.means, covariances, occupied=occupied, threshold=threshold)
     return _summarise(labels, occupied, threshold, min_share)
+
+
+def _no_finer_than(covariances: Array, steps: Array) -> Array:
+    """Covariances (S, K, D, D) with no sd below the recording step of its column: values one step apart are neighbours,
+    however often each was recorded, and a component on one of them is not separated from one on the next."""
+    short = np.maximum(steps**2 - np.diagonal(covariances, axis1=2, axis2=3), 0.0)
+    d = covariances.shape[-1]
+    covariances.reshape(*covariances.shape[:2], d * d)[:, :, :: d + 1] += short
+    return covariances
 
 
 def _summarise(labels: IntArray, occupied: NDArray[np.bool_], threshold: float, min_share: float) -> Merging:

@@ -43,6 +43,7 @@ _LONGEST = 5  # times the draws asked for
 _MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
 _FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what the gate asks for
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
+_LIKELIER = 3.0  # nats
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +261,26 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
     if _content(draws, gate):
         return draws
     said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
-    return _gibbs(request, (*notes, said))
+    return _better(request, draws, gate, _gibbs(request, (*notes, said)))
+
+
+def _better(request: Request, before: Draws, gate: Judgement, after: Draws) -> Draws:
+    """The draws of the last stage, or those that they were to replace, if they are no better.
+
+    They are better if they pass, if their chains agree more closely, or if one of them found a place in the posterior
+    that is likelier than any of those before: then what came before agreed on a part of it.
+    """
+    found = request.judge(after)
+    if found.ok or after.partial or "kept_short" in after.extra or found.disagreement < gate.disagreement:
+        return after
+    typical = [np.median(x, axis=1).max() for x in (found.values["log_posterior"], gate.values["log_posterior"])]
+    if not typical[0] < typical[1] + _LIKELIER:
+        return after
+    said = (
+        f"Gibbs sampling, run because NUTS did not pass the gate, ended with a larger R-hat ({found.disagreement:.2f}, "
+        f"{gate.disagreement:.2f} before): the draws of NUTS are kept."
+    )
+    return replace(before, notes=(*before.notes, said))
 
 
 def _content(draws: Draws, gate: Judgement) -> bool:
@@ -291,6 +311,6 @@ def _empty_components(request: Request) -> str | None:
     if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
         return None
     return (
-        f"With {n_empty} of the {request.n_components} components empty the posterior has a mode that holds about "
-        f"{share:.0%} of it (Laplace), which starts with all components occupied do not reach."
+        f"By Laplace's approximation, modes with {n_empty} of the {request.n_components} components empty may hold a "
+        "share of the posterior, and starts with all components occupied do not reach them."
     )

@@ -11,7 +11,9 @@ import numpy as np
 
 from bayesgmm.kernels.compiled import compiled, put
 
-__all__ = ["cholesky_and_inverse", "factor", "invert", "invert_lower", "multiply_lower", "rounding_removed"]
+__all__ = [
+    "cholesky_and_inverse", "factor", "invert", "invert_lower", "log_determinant", "multiply_lower", "rounding_removed",
+]  # fmt: skip
 
 
 @compiled
@@ -75,6 +77,15 @@ def cholesky_and_inverse(covariances, cholesky, inverse):
                 trace += inverse[k, i, j] * inverse[k, i, j]
         bound = min(bound, 1.0 / trace)
     return bound
+
+
+@compiled
+def log_determinant(cholesky):
+    """Log determinant of a triangular matrix."""
+    value = 0.0
+    for i in range(cholesky.shape[0]):
+        value += math.log(cholesky[i, i])
+    return value
 
 
 @compiled

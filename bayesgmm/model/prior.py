@@ -15,6 +15,7 @@ one.) Defaults follow Richardson and Green
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
@@ -51,8 +53,9 @@ class MixturePrior:
         LKJ shape of the correlations, above 0; 1 is uniform, 2 prefers weak correlations.
     concentration : float
         Symmetric Dirichlet parameter of the weights.
-    resolution : None, "auto", float or array (D,)
-        Recording step of each column on the model's scale; "auto" detects it, None leaves rounding out.
+    resolution : None, "auto", float, array (D,) or mapping
+        Recording step of each column on the model's scale; "auto" detects it, None leaves rounding out. A mapping from
+        names of columns states steps in the units of the table; those of the other columns are detected.
 
     Examples
     --------
@@ -66,7 +69,7 @@ class MixturePrior:
     sd: ScaleFamily | None = None
     lkj_eta: float = 2.0
     concentration: float = 1.0
-    resolution: ArrayLike | str | None = "auto"
+    resolution: ArrayLike | Mapping[str, float] | str | None = "auto"
 
     def __post_init__(self) -> None:
         for name in ("mean_loc", "mean_scale", "resolution"):
@@ -100,6 +103,9 @@ class MixturePrior:
             family = LogNormal(np.log(0.5 * mean_and_sd(z, weights)[1]), 0.7)
         if self.resolution is None:
             step = np.zeros(d)
+        elif isinstance(self.resolution, Mapping):
+            stated = column_resolution(self.resolution, table.used_rows, weights, table.feature_names)
+            step = stated / table.scale
         elif isinstance(self.resolution, str):
             step = table.resolution / table.scale
         else:
@@ -110,7 +116,6 @@ class MixturePrior:
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
             lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), step=step,
-            has_ties=np.array([len(np.unique(column)) < len(column) for column in z.T]),
         )  # fmt: skip
 
 
@@ -128,7 +133,6 @@ class ResolvedPrior:
     lkj_eta: float
     concentration: float
     step: Array
-    has_ties: NDArray[np.bool_]  # some value of the column occurs twice
 
     @property
     def floor(self) -> Array:
@@ -160,32 +164,6 @@ class ResolvedPrior:
     def rounded_columns(self) -> list[str]:
         """Names of the columns whose recording step enters the prior."""
         return [name for name, step in zip(self.feature_names, self.step, strict=True) if step > 0]
-
-    def improper_columns(self) -> list[str]:
-        """A sentence for each column whose ties make the posterior improper under this prior."""
-        if not self.family.positive_at_zero:
-            return []
-        return [
-            f"column {name!r} has tied values and {type(self.family).__name__} is positive at sd = 0: the posterior "
-            "is improper, a component can shrink onto the ties. Use priors.LogNormal, or resolution='auto' or a step."
-            for name, tied, step in zip(self.feature_names, self.has_ties, self.step, strict=True)
-            if tied and step == 0
-        ]
-
-    def heavy_ties(self, table: Table) -> list[str]:
-        """A sentence for each column without a recording step in which one value stands in many rows."""
-        rows = table.used_rows
-        sentences = []
-        for name, column, step in zip(self.feature_names, rows.T, self.step, strict=True):
-            values, counts = np.unique(column, return_counts=True)
-            most = int(counts.max())
-            if step == 0 and most >= max(8, 0.08 * len(column)):
-                sentences.append(
-                    f"column {name!r} has the value {values[counts.argmax()]:g} in {most} of {len(column)} rows but no "
-                    "recording step: a component can shrink onto them. State the step (prior resolution=...), or model "
-                    "these rows apart."
-                )
-        return sentences
 
     def __str__(self) -> str:
         lines = [

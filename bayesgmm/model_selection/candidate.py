@@ -26,6 +26,7 @@ from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_se
 from bayesgmm.model_selection.loo.loo import LooResult
 from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks
 from bayesgmm.model_selection.loo.waic import WaicResult
+from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Candidate:
     stages : dict of str to float
         Seconds of each stage.
     problems : tuple of str
-        What could not be computed, and why.
+        What could not be computed, and why; and components that are levels of a column.
     secondary : dict of str to float
         Secondary scores (`model_selection.secondary`), where asked for.
     """
@@ -156,6 +157,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
+    problems += levels(fit.posterior_)
     with stage("merging"):
         merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
     ratio = None if fit.n_components == 1 else attempt(

@@ -104,7 +104,8 @@ def build_tree(
         "constant_data": xr.Dataset(
             {
                 "center": ("feature", table.center), "scale": ("feature", table.scale),
-                "resolution": ("feature", table.resolution), "row_weight": ("obs_id", table.weights),
+                "resolution": ("feature", table.resolution), "step": ("feature", prior.step * table.scale),
+                "row_weight": ("obs_id", table.weights),
             },
             coords={"obs_id": _row_coordinate(table), "feature": names},
         ),

@@ -152,12 +152,6 @@ def test_bad_options_are_one_line(option: str, value: object, message: str) -> N
     assert "\n" not in str(error.value)
 
 
-def test_improper_prior_is_said() -> None:
-    prior = bg.MixturePrior(sd=bg.priors.HalfNormal(1.0), resolution=None)
-    with pytest.warns(UserWarning, match="improper"):
-        bg.BayesianGMM(2, prior=prior, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
-
-
 @pytest.mark.parametrize("covariance_type", ["tied", "diag", "spherical", "EEI"])
 def test_structures(covariance_type: str) -> None:
     fit = bg.BayesianGMM(2, covariance_type=covariance_type, random_seed=1, progressbar=False)

@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from bayesgmm.inference.gibbs.near_floor import STEPS, any_near_floor, near_floor, step_matrix, step_variance
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.triangular import factor, invert, rounding_removed
 from bayesgmm.kernels.wishart import draw_inverse_wishart, refresh_wishart
@@ -102,28 +103,37 @@ def update_covariance(rng, prior, refresh, n, scatter, work, latent, cholesky, s
     """
     d = scatter.shape[0]
     if prior.correlated:
-        return 1, _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling)
+        accepted = _update_matrix(rng, prior, refresh, n, scatter, work, latent, cholesky, scaling)
+        if not any_near_floor(prior.floor, n, scatter):
+            return 1, accepted
+        steps, made = step_matrix(rng, prior, n, scatter, work, latent, cholesky, scaling)
+        return 1 + steps, accepted + made
     square = squares_by_variance(prior, scatter)
-    n_variances, accepted = len(square), 0
+    n_variances, tried, accepted = len(square), 0, 0
     rows = n * (d // n_variances)
     rich = rows >= _RICH
     shape = 0.0 if rich else prior.shape
     for j in range(n_variances):
+        sd, made = latent[j, j], 0
         old = cholesky[j, j] * cholesky[j, j]
         scale = _scale_before_data(rng, prior.scale[j], square[j], rows, rich)
         new = (scale + 0.5 * square[j]) / rng.standard_gamma(shape + 0.5 * rows)
-        if not 0.0 < new < math.inf:
-            continue
-        gain = _log_correction_variance(prior, j, shape, scale, new, prior.floor[j])
-        gain -= _log_correction_variance(prior, j, shape, scale, old, prior.floor[j])
-        if math.log(rng.random()) < gain:
-            accepted += 1
-            for i in range(d):
-                if prior.variance[i] == j:
-                    cholesky[i, i] = math.sqrt(new)
-                    scaling[i, i] = 1.0 / cholesky[i, i]
-                    latent[i, i] = math.sqrt(new - prior.floor[j])
-    return n_variances, accepted
+        if 0.0 < new < math.inf:
+            gain = _log_correction_variance(prior, j, shape, scale, new, prior.floor[j])
+            gain -= _log_correction_variance(prior, j, shape, scale, old, prior.floor[j])
+            if math.log(rng.random()) < gain:
+                sd, made = math.sqrt(new - prior.floor[j]), 1
+        tried += 1
+        if near_floor(prior.floor[j], rows, square[j]):
+            sd, steps = step_variance(rng, prior, j, rows, square[j], sd)
+            tried, made = tried + STEPS, made + steps
+        accepted += made
+        for i in range(d if made > 0 else 0):
+            if prior.variance[i] == j:
+                latent[i, i] = sd
+                cholesky[i, i] = math.sqrt(sd * sd + prior.floor[j])
+                scaling[i, i] = 1.0 / cholesky[i, i]
+    return tried, accepted
 
 
 @compiled

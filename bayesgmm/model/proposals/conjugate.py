@@ -20,7 +20,7 @@ from bayesgmm.kernels.wishart import draw_inverse_wishart
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, log_prior_mean
 
 __all__ = [
-    "Proposals", "draw_covariance", "draw_part", "log_covariance", "log_determinant", "log_parts",
+    "Proposals", "draw_covariance", "draw_part", "log_covariance", "log_parts",
     "log_prior_part", "no_proposals",
 ]  # fmt: skip
 
@@ -72,15 +72,6 @@ def log_covariance(correlated, n_variances, nu, root, constant, scaling, log_det
                 total += scaling[i, a] * root[a, j]
             trace += total * total
     return constant - (nu + d + 1.0) * log_det - 0.5 * trace
-
-
-@compiled
-def log_determinant(cholesky):
-    """Log determinant of a triangular matrix."""
-    value = 0.0
-    for i in range(cholesky.shape[0]):
-        value += math.log(cholesky[i, i])
-    return value
 
 
 @compiled

@@ -12,11 +12,12 @@ from scipy.optimize import brentq
 from scipy.special import gammaln, psi
 
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.triangular import log_determinant
 from bayesgmm.kernels.wishart import log_wishart_constant
 from bayesgmm.model.density.natural import CompletePrior
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.proposals.conjugate import Proposals, log_determinant, log_parts, log_prior_part
+from bayesgmm.model.proposals.conjugate import Proposals, log_parts, log_prior_part
 
 __all__ = ["fit_proposals"]
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from bayesgmm.kernels.block_math import FAST
 from bayesgmm.kernels.compiled import compiled, put
-from bayesgmm.kernels.triangular import invert, rounding_removed
-from bayesgmm.model.proposals.conjugate import draw_part, log_determinant, log_parts, log_prior_part
+from bayesgmm.kernels.triangular import invert, log_determinant, rounding_removed
+from bayesgmm.model.proposals.conjugate import draw_part, log_parts, log_prior_part
 from bayesgmm.model.proposals.orders import LOST, add_log, assign, log_permanent
 
 __all__ = ["log_joint", "propose_joint"]

@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from bayesgmm.kernels.compiled import compiled, put
+from bayesgmm.kernels.triangular import log_determinant
 from bayesgmm.model.proposals.conjugate import (
     draw_covariance,
     draw_part,
     log_covariance,
-    log_determinant,
     log_parts,
     log_prior_part,
 )

@@ -25,7 +25,7 @@ ESS_MIN = 400.0
 MIN_DRAWS = 4  # a chain, for split diagnostics to exist
 
 _STATIONARY_R_HAT = 1.05  # halves of one chain hold half its information, so the gate's 1.01 is too strict
-_APART_SDS = 0.8
+_APART_SDS = 2.0  # modes differ by more; chains that mix slowly differ by one
 _APART_ERRORS = 5.0
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
@@ -133,7 +133,7 @@ def group_chains(values: Array) -> list[list[int]] | None:
     """Chains that sit in the same mode, when each is stationary and they disagree all the same.
 
     Two chains are apart if some quantity, stationary within every chain, differs between them by more than
-    0.8 standard deviations and five Monte Carlo errors.
+    two standard deviations and five Monte Carlo errors.
 
     Parameters
     ----------

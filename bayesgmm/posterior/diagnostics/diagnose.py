@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bayesgmm.model.proposals.importance import PARETO_K_MAX
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
 from bayesgmm.posterior.diagnostics.gate import Gate, gate_of_tree
-from bayesgmm.posterior.diagnostics.verdicts import classify, explain, mode_table, sampler_advice
+from bayesgmm.posterior.diagnostics.verdicts import FEW_AMBIGUOUS, classify, explain, mode_table, sampler_advice
+from bayesgmm.posterior.levels import levels
 from bayesgmm.posterior.scalars import component_scalars
 from bayesgmm.posterior.tree import MixtureDraws, read_draws, read_sample_stats
 
@@ -51,8 +52,8 @@ class Diagnosis:
         ``converged``, ``label_switching``, ``slow_components``, ``not_identified``, ``several_modes``,
         ``too_few_draws`` or ``not_converged``: see `posterior.diagnostics.verdicts`.
     ok : bool
-        The gate passed, nothing diverged, the run is complete and, for an approximation, its Pareto k < 0.7 and its
-        importance weights are worth at least 400 draws.
+        The gate passed, no parameter is unexplored whose labels are certain, nothing diverged, the run is complete
+        and, for an approximation, its Pareto k < 0.7 and its importance weights are worth at least 400 draws.
     advice : tuple of str
         What to do and what to keep in mind, a sentence each.
     n_divergences : int
@@ -152,8 +153,9 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         n_draws=n_draws,
     )
     modes = mode_table(groups, values, draws.weights) if groups and status == "several_modes" else None
-    head, advice = explain(status, table, components, modes, n_chains * n_draws)
+    head, advice = explain(status, table, components, modes, n_chains * n_draws, share)
 
+    gate_ok = bool(table["ok"].all()) and status != "not_converged"
     n_divergences = int(np.sum(stats.get("diverging", 0)))
     reservations = []
     if n_divergences:
@@ -171,15 +173,15 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         advice.append("Run at least 4 chains: R-hat between chains does not exist for one.")
     if not tree.attrs.get("relabelling_converged", 1):
         advice.append("Relabelling stopped before it settled: treat labels as ambiguous.")
-    if share > 0.05 and status != "not_identified":
+    if share > FEW_AMBIGUOUS and status != "not_identified":
         advice.append(f"{share:.0%} of draws have ambiguous labels: component intervals are optimistic.")
     return Diagnosis(
         table=table,
         components=components,
-        verdict=_verdict(head, reservations, bool(table["ok"].all())),
+        verdict=_verdict(head, reservations, gate_ok),
         status=status,
-        ok=bool(table["ok"].all()) and not reservations,
-        advice=(*advice, *sampler_advice(stats), *filter(None, [str(tree.attrs.get("notes", ""))])),
+        ok=gate_ok and not reservations,
+        advice=(*advice, *levels(tree), *sampler_advice(stats), *filter(None, [str(tree.attrs.get("notes", ""))])),
         n_divergences=n_divergences,
         ambiguous_share=share,
         modes=modes,

@@ -6,6 +6,7 @@ numbers, to the last digit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -63,6 +64,12 @@ class Gate:
         failed = self.table[~self.table["ok"]]
         ess = failed[["ess_bulk", "ess_tail"]].min(axis=1)
         return bool((failed["r_hat"] < _ROUGHLY_AGREE).all() and (ess > ESS_MIN / 10.0).all())
+
+    @property
+    def disagreement(self) -> float:
+        """The largest R-hat; infinite where a quantity is not finite."""
+        broken = (self.table["note"] == "not finite").any()
+        return math.inf if broken else float(self.table["r_hat"].max())
 
     @property
     def shortfall(self) -> float:

@@ -18,7 +18,7 @@ from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import evenly_spaced
-from bayesgmm.kernels.triangular import cholesky_and_inverse
+from bayesgmm.kernels.triangular import cholesky_and_inverse, log_determinant
 from bayesgmm.model.params import in_order
 
 __all__ = ["DECIDED", "NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
@@ -69,8 +69,9 @@ def label_invariants(
     -------
     dict of str to array (S,)
         ``sorted_weights[k]`` (largest first), ``sum_squared_weights``, ``mixture_mean[f]``,
-        ``mixture_log_det_covariance``, ``log_density[row]``, ``classification_entropy`` (mean over rows, in
-        nats) and ``co_clustering[row, row]``, the probability that two rows share a component.
+        ``mixture_log_det_covariance``, ``log_density[row]`` and ``log_det_covariance[row]`` (of the component
+        of a row, its expectation), ``classification_entropy`` (mean over rows, in nats) and
+        ``co_clustering[row, row]``, the probability that two rows share a component.
 
     Examples
     --------
@@ -108,15 +109,16 @@ def label_invariants(
     points = _spread_points(density, n_points)
     pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
-    log_density = np.empty((n_draws, len(points)))
+    log_density, log_det = np.empty((n_draws, len(points))), np.empty((n_draws, len(points)))
     entropy = np.empty(n_draws)
     co_clustering = np.empty((n_draws, len(pairs)))
     _stream(
         features, used, weights, means, covariances, row_model, points, pairs,
-        log_density, entropy, co_clustering,
+        log_density, log_det, entropy, co_clustering,
     )  # fmt: skip
-    for point, values in zip(points, log_density.T, strict=True):
-        out[f"log_density[{rows_called[index[point]]}]"] = values
+    for name, of_points in (("log_density", log_density), ("log_det_covariance", log_det)):
+        for point, values in zip(points, of_points.T, strict=True):
+            out[f"{name}[{rows_called[index[point]]}]"] = values
     out["classification_entropy"] = entropy
     for (i, j), values in zip(pairs, co_clustering.T, strict=True):
         out[f"co_clustering[{rows_called[index[i]]}, {rows_called[index[j]]}]"] = values
@@ -187,9 +189,9 @@ def _pilot(features, row_weights, weights, means, covariances, row_model, densit
 @compiled
 def _stream(
     features, row_weights, weights, means, covariances, row_model, points, pairs,
-    out_density, out_entropy, out_together,
+    out_density, out_log_det, out_entropy, out_together,
 ):  # fmt: skip
-    """Density at the points, mean classification entropy and co-clustering of the pairs, draw by draw."""
+    """Density at the points and log|covariance| there, mean classification entropy, co-clustering of the pairs."""
     n_draws, n_components = weights.shape
     n_rows = features.shape[1]
     scaling = np.empty(covariances.shape[1:])
@@ -202,6 +204,9 @@ def _stream(
         )
         for a in range(points.shape[0]):
             out_density[s, a] = log_density[points[a]]
+            out_log_det[s, a] = 0.0
+            for k in range(n_components):
+                out_log_det[s, a] -= 2.0 * p[points[a], k] * log_determinant(scaling[k])
         entropy = 0.0
         for i in range(n_rows):
             for k in range(n_components):

@@ -5,12 +5,14 @@
 =========== ============ ============== =====================================================
 ok          ok           ok             ``converged``
 ok          bad          ok             ``label_switching``: undone, results stand
-ok          any          bad            ``not_identified``, or ``slow_components`` if R-hat < 1.05
+ok          any          bad            ``slow_components`` if R-hat < 1.05, else ``not_identified``; but
+                                        ``not_converged`` where the labels are certain
 bad         any          any            ``several_modes``, ``too_few_draws`` or ``not_converged``
 =========== ============ ============== =====================================================
 
 (a) holds label-invariant quantities, (b) component parameters. Components also count as not identified when
-most draws could be relabelled in more than one way.
+most draws could be relabelled in more than one way. Where hardly any could, labels are no reason for chains to
+disagree about a parameter: they have not explored it. Nor have they if it never changed.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, R_HAT_MAX
 
-__all__ = ["MOSTLY_AMBIGUOUS", "classify", "explain", "mode_table", "sampler_advice", "worst"]
+__all__ = ["FEW_AMBIGUOUS", "MOSTLY_AMBIGUOUS", "classify", "explain", "mode_table", "sampler_advice", "worst"]
 
 Array = NDArray[np.float64]
 
 MOSTLY_AMBIGUOUS = 0.5
+FEW_AMBIGUOUS = 0.05
 _IDENTIFIED_R_HAT = 1.05
 _HOPELESS_R_HAT = 1.1
 _BFMI_MIN = 0.3
@@ -48,6 +51,8 @@ def classify(
         return "too_few_draws"
     if table["ok"].all():
         failed = components[~components["ok"]]
+        if len(unexplored(components, ambiguous_share)):
+            return "not_converged"
         if ambiguous_share > MOSTLY_AMBIGUOUS or not (failed["r_hat"] < _IDENTIFIED_R_HAT).all():
             return "not_identified"
         if len(failed):
@@ -59,6 +64,15 @@ def classify(
     failed = table[~table["ok"]]
     limit = R_HAT_MAX if n_chains * n_draws > ESS_MIN else _HOPELESS_R_HAT
     return "too_few_draws" if (failed["r_hat"] < limit).all() else "not_converged"
+
+
+def unexplored(components: pd.DataFrame, ambiguous_share: float) -> pd.DataFrame:
+    """Parameters of components, as rows of their table, that chains have not explored although labels are certain."""
+    if not ambiguous_share <= FEW_AMBIGUOUS:  # NaN: not known
+        return components.iloc[:0]
+    stuck = (components["note"] == "constant") & ~components.index.str.startswith("weights")
+    apart = ~components["ok"] & ~(components["r_hat"] < _IDENTIFIED_R_HAT)
+    return components[stuck | apart]
 
 
 def worst(table: pd.DataFrame) -> str:
@@ -74,7 +88,12 @@ def worst(table: pd.DataFrame) -> str:
 
 
 def explain(
-    status: str, table: pd.DataFrame, components: pd.DataFrame, modes: pd.DataFrame | None, n_total: int
+    status: str,
+    table: pd.DataFrame,
+    components: pd.DataFrame,
+    modes: pd.DataFrame | None,
+    n_total: int,
+    ambiguous_share: float,
 ) -> tuple[str, list[str]]:
     """The verdict, without a full stop, and advice."""
     passed = f"every label-invariant quantity passes (R-hat < {R_HAT_MAX}, ESS > {ESS_MIN:.0f})"
@@ -99,11 +118,14 @@ def explain(
         return _explain_modes(modes)
     if status == "too_few_draws":
         return _explain_too_few(table, n_total)
+    longer = "Run longer (draws, tune), or with more starts (n_init); if that does not help, try fewer components."
     bad = int((~table["ok"]).sum())
-    head = f"Not converged: {worst(table)} ({bad} of {len(table)} label-invariant quantities fail)"
-    return head, [
-        "Run longer (draws, tune), or with more starts (n_init); if that does not help, try fewer components."
-    ]
+    if not bad:
+        left = unexplored(components, ambiguous_share)
+        found = f"{left.index[0]} has not moved" if left["ok"].any() else worst(left)
+        head = f"Not converged: {found}, and labels are certain, so chains have not explored this parameter"
+        return f"{head} ({len(left)} of {len(components)} parameters)", [longer]
+    return f"Not converged: {worst(table)} ({bad} of {len(table)} label-invariant quantities fail)", [longer]
 
 
 def _explain_modes(modes: pd.DataFrame) -> tuple[str, list[str]]:

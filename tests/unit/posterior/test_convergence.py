@@ -120,3 +120,14 @@ def test_a_gate_that_fails_may_pass_roughly() -> None:
     assert roughly.rough and not roughly.ok
     apart = slow + np.array([[0.0], [0.0], [0.0], [4.0 * slow.std()]])
     assert not Gate({"y": apart}).rough and not Gate({"y": np.full((4, 1000), np.nan)}).rough
+
+
+def test_chains_that_mix_slowly_are_not_modes() -> None:
+    """Short, slow chains of many quantities lie a standard deviation apart by chance; modes lie further."""
+    rng = np.random.default_rng(0)
+    slow = rng.normal(size=(40, 4, 100))
+    for t in range(1, 100):
+        slow[..., t] = 0.9 * slow[..., t - 1] + np.sqrt(1 - 0.9**2) * slow[..., t]
+    assert group_chains(slow) is None
+    slow[0] = rng.normal(size=(4, 100)) + [[0.0], [0.0], [0.0], [5.0]]
+    assert group_chains(slow) == [[0, 1, 2], [3]]

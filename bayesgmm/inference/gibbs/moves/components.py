@@ -8,7 +8,8 @@ import numpy as np
 
 from bayesgmm.inference.gibbs.moves.move import Move
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.model.proposals.conjugate import draw_part, log_determinant, log_parts, log_prior_part
+from bayesgmm.kernels.triangular import log_determinant
+from bayesgmm.model.proposals.conjugate import draw_part, log_parts, log_prior_part
 from bayesgmm.model.proposals.orders import LOST, add_log
 
 __all__ = ["MOVE", "give_weight"]

@@ -28,11 +28,11 @@ from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.row_pass import component_log_densities
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities
-from bayesgmm.kernels.triangular import factor
+from bayesgmm.kernels.triangular import factor, log_determinant
 from bayesgmm.kernels.wishart import log_wishart_constant
 from bayesgmm.model.density.natural import draw_prior_component, log_prior_covariance, squares_by_variance
 from bayesgmm.model.draws import Sample
-from bayesgmm.model.proposals.conjugate import Proposals, draw_covariance, log_covariance, log_determinant
+from bayesgmm.model.proposals.conjugate import Proposals, draw_covariance, log_covariance
 from bayesgmm.model.proposals.orders import LOST, add_log, log_permanent
 from bayesgmm.model.proposals.whole import MAX_WHOLE
 

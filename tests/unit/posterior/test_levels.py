@@ -1,0 +1,49 @@
+"""Components on the rounding floor are named as levels, and neighbouring levels are one cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+from _trees import make_tree, rows_around
+
+from bayesgmm.clustering.merging import merging
+from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.posterior.levels import levels
+
+FLOOR = 1.0 / np.sqrt(12.0)
+
+
+def tree_of(means: list[float], sds: list[float], step: float = 1.0):
+    k = len(means)
+    rng = np.random.default_rng(0)
+    rows = np.rint(np.repeat(means, 20))[:, None]
+    weights = np.full((4, 100, k), 1.0 / k)
+    m = np.broadcast_to(np.array(means)[:, None], (4, 100, k, 1)) + 0.01 * rng.normal(size=(4, 100, k, 1))
+    c = np.broadcast_to(np.square(sds)[:, None, None], (4, 100, k, 1, 1)).copy()
+    tree = make_tree(rows, (weights, m, c))
+    known = {"center": ("feature", [0.0]), "scale": ("feature", [1.0]), "step": ("feature", [step])}
+    tree["constant_data"] = tree["constant_data"].to_dataset().assign(known)
+    return tree
+
+
+def test_levels_are_named_with_their_values() -> None:
+    tree = tree_of([3.02, 1.0, 5.01], [1.05 * FLOOR, 2.0, 1.2 * FLOOR])
+    (said,) = levels(tree)
+    assert said.startswith("In column x0 components 0, 2 have hardly more spread than rounding gives (sd 0.303, 0.346;")
+    assert "recorded values 3, 5" in said
+    assert said in diagnose(tree).advice
+
+
+def test_a_spread_of_half_a_step_is_a_spread_and_no_step_has_no_levels() -> None:
+    assert levels(tree_of([3.0, 1.0], [np.hypot(FLOOR, 0.5), 2.0])) == []
+    assert levels(tree_of([3.0, 1.0], [FLOOR, FLOOR], step=0.0)) == []
+    rows = rows_around()
+    assert (
+        levels(make_tree(rows, (np.ones((4, 9, 1)), np.zeros((4, 9, 1, 2)), np.ones((4, 9, 1, 1, 1)) * np.eye(2))))
+        == []
+    )
+
+
+def test_neighbouring_levels_are_one_cluster_and_a_far_code_is_another() -> None:
+    sds = [1.05 * FLOOR] * 4
+    assert merging(tree_of([3.0, 4.0, 5.0, -200.0], sds)).merge.tolist() == [0, 0, 0, 1]
+    assert merging(tree_of([3.0, 4.0, 5.0, -200.0], sds, step=0.0)).best == 4
