@@ -6,7 +6,6 @@ The class binds; the work is done by `prepare_table`, `fit_em_candidates`, the s
 
 from __future__ import annotations
 
-import io
 import warnings
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
@@ -239,11 +238,19 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         return self.fit(X, y, **fit_params).labels_
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write everything to one netCDF file; `bayesgmm.load` reads it back."""
+        """Write everything to one netCDF file; `bayesgmm.load` reads it back.
+
+        Raises
+        ------
+        InputError
+            If the path cannot be written to, or a name of a row or column cannot be kept; a file that is there stays.
+        """
         from bayesgmm.storage import Saved, write_fit
 
         check_is_fitted(self, "posterior_")
-        write_fit(Saved(self.posterior_, self.em_, self.table_, self.get_params(deep=False)), path)
+        named = hasattr(self, "feature_names_in_")
+        options = self.get_params(deep=False)
+        write_fit(Saved(self.posterior_, self.em_, self.table_, options, self.modes_, named), path)
 
 
 def load(path: str | PathLike[str]) -> BayesianGMM:
@@ -252,17 +259,16 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
     Raises
     ------
     InputError
-        If the file is missing, is not a saved fit, or was written by a newer version.
+        If the file is missing or cannot be read, is not a saved fit, is not as it was saved, or was written by a newer
+        version.
     """
-    import pandas as pd
-
     from bayesgmm.storage import read_fit
 
-    tree, em, table, options = read_fit(path)
+    tree, em, table, options, modes, named = read_fit(path, BayesianGMM().get_params(deep=False))
     fit = BayesianGMM(**options)
     prior = (fit.prior or MixturePrior()).resolve(table)
-    fit._set_results(tree, em, table, prior, pd.read_json(io.StringIO(tree.attrs["modes"])))
-    if any(not name.startswith("x") for name in table.feature_names):
+    fit._set_results(tree, em, table, prior, modes)
+    if named:
         fit.feature_names_in_ = np.array(table.feature_names, dtype=object)
     return fit
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
+from bayesgmm.data.visible import visible
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.problem import Problem
@@ -23,7 +24,7 @@ __all__ = ["FORMAT_VERSION", "build_tree"]
 
 Array = NDArray[np.float64]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of saved files; 1 had no checksum, and row names as text
 # Numbers up to which the pointwise log-likelihood (draws x rows) is stored: 320 MB.
 MAX_LOG_LIKELIHOOD = 40_000_000
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "xarray", "arviz", "pymc", "nutpie")
@@ -84,8 +85,9 @@ def build_tree(
     stats["relabel_ambiguity"] = ((), relabelling.ambiguity)
 
     def dataset(variables: dict[str, Any]) -> xr.Dataset:
+        # Contiguous, as they come back from a file: a sum over draws has the same last digit.
         return xr.Dataset({
-            name: (("chain", "draw", *dims), values.reshape(n_chains, n_draws, *values.shape[1:]))
+            name: (("chain", "draw", *dims), np.ascontiguousarray(values.reshape(n_chains, n_draws, *values.shape[1:])))
             for name, (dims, values) in variables.items()
         })  # fmt: skip
 
@@ -113,7 +115,7 @@ def build_tree(
     groups["sample_stats"] = groups["sample_stats"].assign(mode=("chain", draws.chain_mode))
     if stored:
         groups["log_likelihood"] = xr.Dataset(
-            {"obs": (("chain", "draw", "obs_id"), pointwise.reshape(n_chains, n_draws, -1))},
+            {"obs": (("chain", "draw", "obs_id"), np.ascontiguousarray(pointwise.reshape(n_chains, n_draws, -1)))},
             coords={"chain": coords["chain"], "draw": coords["draw"], "obs_id": _row_coordinate(table)},
         )
     arrays = {name: value for name, value in draws.extra.items() if isinstance(value, np.ndarray)}
@@ -136,7 +138,7 @@ def build_tree(
         "relabelling_converged": int(relabelling.converged),
         "sampling_time": draws.seconds,
         "partial": int(draws.partial),
-        "modes": draws.modes.to_json(orient="records"),
+        "modes": json.dumps(draws.modes.to_dict("records")),
         "log_likelihood_stored": "yes" if stored else (
             "not asked for" if not log_likelihood
             else f"no: {n_values:,} numbers exceed {MAX_LOG_LIKELIHOOD:,}; fit with fewer draws for LOO"
@@ -147,6 +149,7 @@ def build_tree(
 
 
 def _row_coordinate(table: Table) -> NDArray[Any]:
-    """Row names that a file can hold: integers stay integers, everything else becomes text."""
+    """Row names that netCDF can hold: integers stay integers, everything else becomes text."""
     index = table.row_names
-    return index.to_numpy() if index.dtype.kind in "iu" else np.array([str(name) for name in index], dtype=object)
+    whole = isinstance(index.dtype, np.dtype) and index.dtype.kind in "iu"
+    return index.to_numpy() if whole else np.array([visible(name) for name in index], dtype=object)

@@ -44,28 +44,23 @@ def report(fit: Fit | ComparedFits, path: str | PathLike[str], *, ci_prob: float
     Raises
     ------
     InputError
-        If `fit` is not a fitted `BayesianGMM`, the folder does not exist, or `ci_prob` is out of range.
+        If `fit` is not a fitted `BayesianGMM`, the file cannot be written, or `ci_prob` is out of range.
 
     Examples
     --------
     >>> import bayesgmm as bg  # doctest: +SKIP
     >>> bg.report(fit, "report.html")  # doctest: +SKIP
     """
-    from bayesgmm.data.files import write_whole
+    from bayesgmm.data.files import check_writable, write_whole
 
     compared: Any = fit if hasattr(fit, "candidates") else None
     chosen: Any = fit if compared is None else compared.best
     check_fitted(chosen)
     if not 0.0 < ci_prob < 1.0:
         raise InputError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}; 0.95 is usual.")
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target}: this is a folder; give the name of a file.")
-    if not target.parent.is_dir():  # before the work, not after it
-        raise InputError(f"{target}: the folder {str(target.parent)!r} does not exist; make it first.")
-    page = _render(chosen, ci_prob, compared)
-    write_whole(target, lambda temporary: Path(temporary).write_text(page, encoding="utf-8"))
-    return target
+    check_writable(path)  # before the work, not after it
+    write_whole(path, _render(chosen, ci_prob, compared).encode())
+    return Path(path)
 
 
 def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
+from bayesgmm.data.visible import visible
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, convergence_table
@@ -107,7 +108,7 @@ class Judge:
         invariants = label_invariants(
             table.values, *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
             row_model=self._structure.row_model, row_weights=table.weights, feature_names=table.feature_names,
-            row_names=[str(name) for name in table.row_names],
+            row_names=[visible(name) for name in table.row_names],
         )  # fmt: skip
         return _gate(log_likelihood, log_likelihood + draws.log_prior, invariants)
 
