@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.reporting import method, results
 from bayesgmm.reporting.plots.scene import check_fitted
@@ -75,7 +76,7 @@ def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> s
     note = verdict_note(scene.diagnosis)
     environment = Environment(
         loader=PackageLoader("bayesgmm.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     k = fit.n_components
     return environment.get_template("report.html.j2").render(
@@ -94,6 +95,13 @@ def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> s
         comparison=None if compared is None else comparing(compared),
         figures=_figures(fit, scene, ci_prob, compared),
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text as it goes into the page: a name cannot hide or turn around what stands beside it."""
+    from markupsafe import Markup
+
+    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _figures(fit: Fit, scene: Scene, ci_prob: float, compared: ComparedFits | None) -> dict[str, dict[str, Any]]:

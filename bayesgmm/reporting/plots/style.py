@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.data.visible import visible
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def axis_label(name: str, width: int = 34, lines: int = 3) -> str:
     >>> axis_label("a rather long name of a column", width=16)
     'a rather long\\nname of a column'
     """
-    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …", break_long_words=True))
+    shown = visible(name, keep="\n\t")
+    return "\n".join(textwrap.wrap(shown, width, max_lines=lines, placeholder=" …", break_long_words=True))
 
 
 def wrap_to(text: str, width: float, size: float) -> str:
