@@ -11,13 +11,17 @@ import copy
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.data.files import as_path, check_writable
+from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM, load
+from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.loo.loo import LooResult
 
@@ -66,11 +70,15 @@ class Checkpoint:
     @classmethod
     def open(cls, folder: Any, fingerprint: str) -> Checkpoint:
         """Make the folder, or say in one line why it cannot be."""
-        path = Path(folder)
+        path = as_path(folder)
+        if folder == "":
+            raise InputError("checkpoint='' is no folder; give the name of one, or None to keep nothing.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path}: no folder for a checkpoint can be made here ({error.strerror}).") from error
+            raise InputError(
+                f"{visible(folder)}: no folder for a checkpoint can be made here ({error.strerror}); give another one."
+            ) from error
         return cls(path, fingerprint)
 
     def path(self, n_components: int, covariance_type: str) -> Path:
@@ -83,22 +91,37 @@ class Checkpoint:
         Raises
         ------
         InputError
-            If it is of other data or options, or cannot be read.
+            If it is of other data or options, of another K or structure than its name says, or cannot be read.
         """
         path = self.path(n_components, covariance_type)
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
-        fit = load(path)
-        extra = json.loads(fit.posterior_.attrs.pop(_EXTRA, "{}"))
-        if extra.get("fingerprint") != self.fingerprint:
+        fit, shown = load(path), visible(path)
+        found = fit.n_components, get_structure(fit.covariance_type).name
+        if found != (n_components, get_structure(covariance_type).name):
             raise InputError(
-                f"{path}: this checkpoint is of other data or options; give another folder, or delete it to start anew."
+                f"{shown}: holds the fit of {found[0]} components ({found[1]}); give it back its name, or delete it."
             )
-        for group, (key, record) in _KEPT.items():
-            if group in fit.posterior_.children:
-                fit._cache[key] = _decode(record, fit.posterior_[group].to_dataset())
-                del fit.posterior_[group]
-        return fit, extra["seconds"], extra["secondary"]
+        try:
+            extra = json.loads(fit.posterior_.attrs.pop(_EXTRA, "{}"))
+            same = extra.get("fingerprint") == self.fingerprint
+            seconds, secondary = (float(extra["seconds"]), dict(extra["secondary"])) if same else (0.0, {})
+            for group, (key, record) in _KEPT.items():
+                if group in fit.posterior_.children:
+                    fit._cache[key] = _decode(record, fit.posterior_[group].to_dataset())
+                    del fit.posterior_[group]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{shown}: its scores are damaged; delete it to fit it again.") from error
+        if not same:
+            raise InputError(
+                f"{shown}: this checkpoint is of other data or options; give another folder, or delete it to start "
+                "anew."
+            )
+        return fit, seconds, secondary
+
+    def check_writable(self) -> None:
+        """Refuse a folder that nothing can be written to, before hours of fitting."""
+        check_writable(self.folder / "fit.nc")
 
     def write(self, fit: BayesianGMM, seconds: float, secondary: dict[str, float]) -> None:
         """Save a finished fit, whole or not at all."""

@@ -154,6 +154,8 @@ def compare_components(
         ready = {
             pair: None if r is not None and "kept_short" in r[0].posterior_.attrs else r for pair, r in ready.items()
         }
+    if saved is not None and None in ready.values():
+        saved.check_writable()
     options |= {"cores": _share(cores, n_jobs, len(pairs)), "progressbar": progressbar}
     most = _SHORT_WORK if effort == "default" else math.inf
     found: dict[Pair, Scored] = {}
