@@ -68,13 +68,6 @@ def test_pointwise_log_likelihood_carries_row_weights(rows: np.ndarray) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.NotConvergedWarning")
-def test_row_names_of_two_levels(rows: np.ndarray, tmp_path: Path) -> None:
-    index = pd.MultiIndex.from_product([range(10), range(10)])
-    fit = bg.BayesianGMM(2, **QUICK).fit(pd.DataFrame(rows, columns=["a", "b"], index=index))
-    fit.save(tmp_path / "fit.nc")
-    assert bg.load(tmp_path / "fit.nc").table_.row_names[1] == "(0, 1)"
-
-
 def test_output_paths_are_refused_before_any_work(tmp_path: Path) -> None:
     from bayesgmm.data.files import check_writable
 
