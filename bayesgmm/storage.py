@@ -74,6 +74,7 @@ def write_fit(saved: Saved, path: str | PathLike[str]) -> None:
         _OPTIONS: json.dumps(options | {"prior": _encode_prior(options["prior"])}, default=_plain),
         _ROWS: write_row_names(saved.table.row_names),
         _NAMED: int(saved.named),
+        "format_version": FORMAT_VERSION,  # that of an unpickled fit may be older
         "modes": json.dumps(saved.modes.to_dict("records")),
     }
     with one_error(path, "written"):

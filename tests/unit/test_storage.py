@@ -183,6 +183,14 @@ def test_options_changed_after_the_fit_are_refused_in_saving(tiny: bg.BayesianGM
     assert bg.load(tmp_path / "fit.nc").covariance_type == "VVV"
 
 
+def test_a_fit_that_an_older_version_pickled_is_saved_in_this_format(tiny: bg.BayesianGMM, tmp_path: Path) -> None:
+    older = copy.copy(tiny)
+    older.posterior_ = tiny.posterior_.copy()
+    older.posterior_.attrs["format_version"] = 1
+    older.save(tmp_path / "fit.nc")
+    assert bg.load(tmp_path / "fit.nc").posterior_.attrs["format_version"] == FORMAT_VERSION
+
+
 def test_other_programs_open_the_file(tiny: bg.BayesianGMM, content: bytes, tmp_path: Path) -> None:
     import arviz as az
 
