@@ -1,4 +1,4 @@
 """A table checked once: frames, CSV files, recording resolution, and files written whole.
 
-May import errors.
+May import arguments and errors.
 """

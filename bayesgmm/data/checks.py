@@ -7,11 +7,11 @@ large: everything is computed on a block of rows at a time, so that no second co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import as_numbers, check_count
 from bayesgmm.errors import InputError
 
 __all__ = [
@@ -31,6 +31,10 @@ _SAME_COLUMN = 1e-12
 # Smallest eigenvalue of the correlation matrix, a column, below which columns count as dependent.
 _DEPENDENT = 1e-13
 _BLOCK = 16_384
+# From here on float64 does not hold every whole number.
+_WHOLE = 2.0**53
+# Share by which most rows miss the line of two columns, where a few far rows alone made them look like one.
+_RULED = 1e-3
 
 _ROWS_A_COMPONENT, _COPIES = 5, 8  # distinct rows below which, and copies of each from which, it is said
 
@@ -43,10 +47,7 @@ def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.floa
     """
     if sample_weight is None:
         return np.ones(n_rows)
-    try:
-        weights = np.array(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError("sample_weight holds something that is not a number: give one weight per row.") from error
+    weights = as_numbers(sample_weight, "sample_weight", "be a number for each row").copy()
     if weights.shape != (n_rows,):
         raise InputError(f"sample_weight has shape {weights.shape}, expected ({n_rows},): give one weight per row.")
     faulty = ~np.isfinite(weights) | (weights < 0)
@@ -97,8 +98,7 @@ def check_enough_rows(rows: NDArray[np.float64], n_components: int | None) -> No
         )
     if n_components is None:
         return
-    if isinstance(n_components, bool) or not isinstance(n_components, Integral) or n_components < 1:
-        raise InputError(f"n_components is {n_components!r}: give a whole number of 1 or more.")
+    check_count(n_components, "n_components")
     found = distinct_rows(rows, int(n_components))
     if found < n_components:
         what = "sample(s)" if n_rows < n_components else f"distinct rows among {n_rows}"
@@ -178,6 +178,11 @@ def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], nam
     constant = np.ptp(values, axis=0) <= rounding
     if constant.any():
         j = int(constant.argmax())
+        if np.ptp(values[:, j]) > 0 or abs(values[0, j]) >= _WHOLE:
+            raise InputError(
+                f"Column {names[j]!r} holds values near {values[0, j]:g} that differ, if at all, by less than float64 "
+                "can tell: subtract their common part before, or drop the column."
+            )
         raise InputError(f"Column {names[j]!r} is constant ({values[0, j]:g} in every row): drop the column.")
 
 
@@ -191,13 +196,32 @@ def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], n
     pairs = np.argwhere(np.triu(1 - np.abs(correlation) <= _SAME_COLUMN, k=1))
     if pairs.size:
         i, j = pairs[0]
+        pair = f"Columns {names[i]!r} and {names[j]!r}"
+        row = _ruling_row(values[:, i], values[:, j])
+        if row is not None:
+            raise InputError(
+                f"{pair} have correlation ±1 only through rows far from all others, such as {values[row, i]:g} "
+                f"and {values[row, j]:g}: check these rows, leave them out, or transform the columns."
+            )
         how = "are identical" if np.array_equal(values[:, i], values[:, j]) else "differ only in their units"
-        raise InputError(f"Columns {names[i]!r} and {names[j]!r} {how} (correlation ±1): drop one of them.")
+        raise InputError(f"{pair} {how} (correlation ±1): drop one of them.")
     smallest, vectors = np.linalg.eigh(correlation)
     if smallest[0] < _DEPENDENT * len(names):
         share = np.abs(vectors[:, 0])
         involved = [repr(name) for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
         raise InputError(f"Columns {', '.join(involved)} are linearly dependent: drop one of them.")
+
+
+def _ruling_row(x: NDArray[np.float64], y: NDArray[np.float64]) -> int | None:
+    """The row furthest from the middle of two columns (N,), if most rows are not on the line that it gives."""
+    middle = int(np.abs(x - np.median(x)).argmin())
+    dx, dy = x - x[middle], y - y[middle]
+    far = int(np.abs(dx).argmax())
+    along = dy[far] / dx[far] * dx
+    size = np.abs(dy) + np.abs(along)
+    moved = size > 0
+    off = np.abs(dy - along)[moved] / size[moved]
+    return far if np.median(off) > _RULED else None
 
 
 _COLUMN_CHECKS: tuple[Callable[[NDArray[np.float64], NDArray[np.float64], Sequence[str]], None], ...] = (

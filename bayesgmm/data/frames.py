@@ -1,27 +1,23 @@
-"""From any table to finite numbers: NumPy, pandas, lists, or whatever converts to one of them.
+"""From any table to a pandas DataFrame: frames that Narwhals understands (pandas, polars, Arrow, ...), arrays, lists.
 
-Everything becomes a DataFrame first, so that one piece of code can name the column and the row of a fault.
+Names and order of the columns are the frame's; `data.cells` makes numbers of what it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from reprlib import repr as short
+from collections.abc import Hashable, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_complex_dtype, is_numeric_dtype, is_object_dtype
 from scipy.sparse import issparse
 
+from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError
 
-__all__ = ["as_frame", "default_names", "finite_values"]
-
-
-class _NotANumberError(InputError, TypeError):
-    """An object that has no value as a number; scikit-learn's conventions ask for a TypeError here."""
+__all__ = ["as_frame", "as_pandas", "default_names", "row_index", "text_names"]
 
 
 def default_names(n_features: int) -> tuple[str, ...]:
@@ -33,14 +29,74 @@ def default_names(n_features: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(1, n_features + 1))
 
 
-def as_frame(
-    X: Any, feature_names: Sequence[str] | None = None, row_names: Sequence[Any] | pd.Index[Any] | None = None
-) -> pd.DataFrame:
+def as_pandas(X: Any) -> Any:
+    """A frame of any library as a pandas DataFrame, lazy ones collected; what is no frame as it is.
+
+    >>> as_pandas([[1.0, 2.0]])
+    [[1.0, 2.0]]
+    """
+    if X is None or isinstance(X, (pd.DataFrame, pd.Series, np.ndarray, list, tuple, str, bytes, int, float)):
+        return X
+    import narwhals as nw
+    from narwhals.exceptions import DuplicateError
+
+    pyarrow = nw.dependencies.get_pyarrow()
+    if pyarrow is not None and isinstance(X, pyarrow.RecordBatch):
+        X = pyarrow.Table.from_batches([X])
+    try:
+        frame = nw.from_native(X, pass_through=True)
+        if isinstance(frame, nw.LazyFrame):
+            frame = _collected(frame)
+        if not isinstance(frame, nw.DataFrame):
+            return X
+        names = frame.columns
+    except DuplicateError as error:
+        raise InputError(f"Column names must differ: {' '.join(str(error).split())}; rename or drop columns.") from None
+    if nw.dependencies.is_pandas_dataframe(native := frame.to_native()):
+        return native
+    columns = {name: _native_column(frame[name]) for name in names}
+    index = pd.RangeIndex(len(frame))
+    return pd.DataFrame(columns, index=index, columns=pd.Index(names, dtype=object), copy=False)
+
+
+def _collected(frame: Any) -> Any:
+    try:
+        return frame.collect()
+    except Exception as error:  # of whichever library computes it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"The lazy table cannot be computed ({reason}): mend its query.") from error
+
+
+def _native_column(column: Any) -> NDArray[Any]:
+    """The cells (N,) of a column of Narwhals; nested ones as objects."""
+    try:
+        cells = column.to_numpy()
+    except Exception:  # a library's own, for a type that NumPy has not
+        cells = None
+    if cells is not None and cells.ndim == 1:
+        return cells
+    nested = np.empty(len(column), dtype=object)
+    nested[:] = column.to_list()
+    return nested
+
+
+def text_names(X: Any) -> tuple[str, ...] | None:
+    """The names of the columns of a pandas DataFrame where they are text; else None.
+
+    >>> text_names(pd.DataFrame({"a": [1.0]})), text_names(pd.DataFrame([[1.0]])), text_names([[1.0]])
+    (('a',), None, None)
+    """
+    if not isinstance(X, pd.DataFrame) or not all(isinstance(name, str) for name in X.columns):
+        return None
+    return tuple(X.columns) or None
+
+
+def as_frame(X: Any, feature_names: Sequence[str] | None = None, row_names: Any = None) -> pd.DataFrame:
     """Any two-dimensional table as a DataFrame whose column names are text and unique.
 
     Parameters
     ----------
-    X : DataFrame or array_like of shape (N, D)
+    X : frame or array_like of shape (N, D)
     feature_names : sequence of str of length D, optional
         Replace the names of the columns; unnamed columns are called x1, x2, …
     row_names : sequence of length N, optional
@@ -54,7 +110,8 @@ def as_frame(
     Raises
     ------
     InputError
-        Sparse data, a shape that is not (N, D), names of the wrong number or given twice.
+        Sparse data, a shape that is not (N, D), names of the wrong number, given twice, missing, or text and numbers
+        mixed.
 
     Examples
     --------
@@ -63,49 +120,63 @@ def as_frame(
     a        3.6     79.0
     b        1.8     54.0
     """
+    X = as_pandas(X)
     frame = X.copy(deep=False) if isinstance(X, pd.DataFrame) else _array_to_frame(X)
     n_rows, n_features = frame.shape
-    columns = [str(name) for name in (frame.columns if feature_names is None else feature_names)]
-    index = frame.index if row_names is None else pd.Index(row_names)
+    columns = _column_names(frame.columns if feature_names is None else feature_names)
     if len(columns) != n_features:
         raise InputError(f"feature_names has {len(columns)} names for {n_features} columns: give one name per column.")
-    if len(index) != n_rows:
-        raise InputError(f"row_names has {len(index)} names for {n_rows} rows: give one name per row.")
-    repeated = [name for j, name in enumerate(columns) if name in columns[:j]]
-    if repeated:
-        raise InputError(f"The column name {repeated[0]!r} is used more than once: rename or drop one of the columns.")
+    index = frame.index if row_names is None else row_index(row_names, n_rows)
     return frame.set_axis(columns, axis=1).set_axis(index, axis=0)
 
 
-def finite_values(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """The cells of a DataFrame as a new C-contiguous array of finite numbers.
+def row_index(row_names: Any, n_rows: int) -> pd.Index[Any]:
+    """The names of N rows as an index.
 
-    Parameters
-    ----------
-    frame : DataFrame of shape (N, D)
-
-    Returns
-    -------
-    ndarray of shape (N, D)
-
-    Raises
-    ------
-    InputError
-        No rows or columns, text or complex columns, NaN or infinite values.
-
-    Examples
-    --------
-    >>> finite_values(as_frame([[1, 2], [3, 4]]))
-    array([[1., 2.],
-           [3., 4.]])
+    >>> row_index(["a", "b"], 2).tolist()
+    ['a', 'b']
     """
-    _check_not_empty(frame.shape)
-    _check_no_text(frame)
-    values = np.empty(frame.shape, dtype=np.float64)
-    for j, name in enumerate(frame.columns):
-        values[:, j] = _column_to_numbers(frame.iloc[:, j], name)
-    _check_finite(values, frame)
-    return values
+    try:
+        if isinstance(row_names, (str, bytes)):
+            raise TypeError
+        index = row_names if isinstance(row_names, pd.Index) else pd.Index(list(row_names))
+    except (TypeError, ValueError):
+        raise InputError(f"row_names={shown(row_names)} must be a sequence: give one name per row.") from None
+    if len(index) != n_rows:
+        raise InputError(f"row_names has {len(index)} names for {n_rows} rows: give one name per row.")
+    return index
+
+
+def _column_names(names: Any) -> list[str]:
+    """Names of columns as text, where each is one and no two are the same."""
+    try:
+        given = list(names) if not isinstance(names, (str, bytes)) else None
+    except TypeError:
+        given = None
+    if given is None:
+        raise InputError(f"feature_names={shown(names)} must be a sequence of text: give one name per column.")
+    other = [name for name in given if not isinstance(name, str)]
+    for j, name in enumerate(given):
+        if not isinstance(name, Hashable) or name is np.ma.masked:
+            raise InputError(f"Column {j + 1} of {len(given)} has {shown(name)} for a name: give it text.")
+        if name is None or name is pd.NA or name is pd.NaT or (isinstance(name, float) and isnan(name)):
+            raise InputError(f"Column {j + 1} of {len(given)} has {name} for a name: give it one.")
+        if isinstance(name, str) and not name.strip():
+            raise InputError(f"Column {j + 1} of {len(given)} has an empty name: give it one.")
+        if isinstance(name, str) and ("\0" in name or any("\ud800" <= c <= "\udfff" for c in name)):
+            raise InputError(f"The column name {shown(name)} holds a character that is no text: rename the column.")
+    if 0 < len(other) < len(given):
+        raise InputError(f"Some column names are text and {shown(other[0])} is not: rename this column.")
+    try:
+        texts = [str(name) for name in given]
+    except Exception:  # a str may raise anything
+        raise InputError(f"The column names {shown(given)} cannot be written: rename the columns.") from None
+    seen: set[str] = set()
+    for name in texts:
+        if name in seen:
+            raise InputError(f"The column name {name!r} is used more than once: rename or drop one of the columns.")
+        seen.add(name)
+    return texts
 
 
 def _array_to_frame(X: Any) -> pd.DataFrame:
@@ -134,64 +205,6 @@ def _as_array(X: Any) -> NDArray[Any]:
         array = np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
     except ValueError as error:
         raise InputError("The rows differ in length: give every row one value per column.") from error
+    except TypeError as error:
+        raise InputError(f"X={shown(X)} is no table: give an array or a frame of rows and columns.") from error
     return array.astype(np.float64, copy=False) if array.dtype.kind in "buif" else array
-
-
-def _check_not_empty(shape: tuple[int, int]) -> None:
-    for size, what, remedy in (
-        (shape[1], "feature(s)", "Give at least one numeric column."),
-        (shape[0], "sample(s)", "Check the file or the filter the table comes from."),
-    ):
-        if size == 0:
-            raise InputError(f"Found array with 0 {what} (shape={shape}) while a minimum of 1 is required. {remedy}")
-
-
-def _check_no_text(frame: pd.DataFrame) -> None:
-    faults = {name: _text_fault(frame.iloc[:, j]) for j, name in enumerate(frame.columns)}
-    refused = [f"{name!r} holds {fault}" for name, fault in faults.items() if fault]
-    if not refused:
-        return
-    shown = "; ".join(refused[:5]) + (f"; and {len(refused) - 5} more" if len(refused) > 5 else "")
-    numeric = [name for name, fault in faults.items() if not fault]
-    usable = f" ({', '.join(numeric)})" if 0 < len(numeric) <= 8 else ""
-    raise InputError(
-        f"Columns must be numbers, but column {shown}: select the numeric columns{usable}, "
-        "with X[[...]] in Python or --columns on the command line."
-    )
-
-
-def _text_fault(column: pd.Series[Any]) -> str | None:
-    """What a column holds when it is not numbers, in words; None when it may be read as numbers."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return "categories"
-    if is_object_dtype(column.dtype) or isinstance(column.dtype, pd.StringDtype):
-        texts = (
-            f"text ({short(cell)} in row {row!r})"
-            for row, cell in zip(column.index, column, strict=True)
-            if isinstance(cell, (str, bytes))
-        )
-        return next(texts, None)
-    return None if is_numeric_dtype(column.dtype) else f"values of type {column.dtype}"
-
-
-def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
-    if is_complex_dtype(column.dtype):
-        raise InputError(f"Complex data not supported: column {name!r} is complex; give real numbers.")
-    if is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    try:
-        return np.array([np.nan if cell is None or cell is pd.NA else float(cell) for cell in column], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise _NotANumberError(f"Column {name!r} holds an object that is not a number: {error}; drop it.") from error
-
-
-def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame) -> None:
-    if all(np.isfinite(column).all() for column in values.T):  # a column at a time: no mask of the whole table
-        return
-    faulty = ~np.isfinite(values)
-    row, column = np.argwhere(faulty)[0]
-    what = "NaN (a missing value)" if np.isnan(values[row, column]) else "inf (an infinite value)"
-    raise InputError(
-        f"Column {frame.columns[column]!r} holds {what} in row {frame.index[row]!r}, and "
-        f"{int(faulty.any(axis=1).sum())} of {len(values)} rows are affected: drop these rows or fill in their values."
-    )

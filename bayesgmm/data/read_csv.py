@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from reprlib import repr as short
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import check_instance, check_path, shown
 from bayesgmm.data.delimited import DelimitedText, is_missing, read_delimited, to_number
 from bayesgmm.errors import InputError
 
@@ -60,6 +61,9 @@ def read_csv(
     >>> list(labels)
     ['setosa', 'versicolor']
     """
+    check_path(path)
+    if label is not None:
+        check_instance(label, "label", str, "the name of a column")
     text = read_delimited(path)
     _check_unique(text.names, path)
     wanted = _selected(text.names, columns, label, path)
@@ -85,10 +89,16 @@ def _check_unique(names: Sequence[str], path: str | PathLike[str]) -> None:
 def _selected(
     names: Sequence[str], columns: str | Sequence[str] | None, label: str | None, path: str | PathLike[str]
 ) -> list[str]:
-    chosen = list(names) if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    chosen: list[str] = []
+    if columns is None or isinstance(columns, str):
+        chosen = list(names) if columns is None else [columns]
+    elif isinstance(columns, Iterable) and all(isinstance(name, str) for name in columns):
+        chosen = list(columns)
+    else:
+        raise InputError(f"columns={shown(columns)} must be the names of columns.")
     unknown = [name for name in [*chosen, *([] if label is None else [label])] if name not in names]
     if unknown:
-        asked = ", ".join(map(repr, unknown))
+        asked = ", ".join(map(shown, unknown))
         raise InputError(f"{path}: there is no column {asked}; the columns are {', '.join(names)}.")
     wanted = [name for name in dict.fromkeys(chosen) if name != label]
     if not wanted:

@@ -14,11 +14,11 @@ likelihood stays bounded and no cluster is made wider than it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import check_number, shown
 from bayesgmm.errors import InputError
 
 __all__ = ["Resolution", "column_resolution", "recording_step"]
@@ -94,17 +94,22 @@ def column_resolution(
     if resolution is None:
         return np.zeros(len(names))
     if isinstance(resolution, str) and resolution != "auto":
-        raise InputError(f"resolution={resolution!r} is unknown: use 'auto', None, a step, or one step per column.")
+        raise InputError(f"resolution={shown(resolution)} must be 'auto', None, a step, or one step per column.")
     steps: list[object]
     if isinstance(resolution, (str, Mapping)):
         stated = resolution if isinstance(resolution, Mapping) else {}
-        unknown = [name for name in stated if name not in names]
+        unknown = [name for name in stated if not isinstance(name, str) or name not in names]
         if unknown:
-            raise InputError(f"resolution names the column {unknown[0]!r}: the columns are {', '.join(names)}.")
+            raise InputError(f"resolution names the column {shown(unknown[0])}: the columns are {', '.join(names)}.")
         detected = {j: recording_step(values[:, j], weights) for j, name in enumerate(names) if name not in stated}
         steps = [detected.get(j, stated.get(name)) for j, name in enumerate(names)]
     else:
-        given = np.asarray(resolution, dtype=object)
+        if np.ma.is_masked(resolution):
+            raise InputError(f"resolution={shown(resolution)} has masked entries: give one step per column.")
+        try:
+            given = np.asarray(resolution, dtype=object)
+        except (TypeError, ValueError):
+            raise InputError(f"resolution={shown(resolution)} must be a step, or one step per column.") from None
         steps = [given.item()] * len(names) if given.ndim == 0 else list(given)
     return _checked_steps(steps, names)
 
@@ -112,10 +117,11 @@ def column_resolution(
 def _checked_steps(steps: Sequence[object], names: Sequence[str]) -> NDArray[np.float64]:
     if len(steps) != len(names):
         raise InputError(f"resolution has {len(steps)} steps for {len(names)} columns: give one step per column.")
-    for name, step in zip(names, steps, strict=True):
-        if isinstance(step, bool) or not isinstance(step, Real) or not 0 <= float(step) < np.inf:
-            raise InputError(f"resolution of column {name!r} is {step!r}: give a finite step, 0 for continuous data.")
-    return np.array(steps, dtype=np.float64)
+    must = "be a finite step, 0 for continuous data"
+    return np.array([
+        check_number(step, f"resolution of column {name!r}", must, least=0.0)
+        for name, step in zip(names, steps, strict=True)
+    ])  # fmt: skip
 
 
 def _lattice_step(ordered: NDArray[np.float64], tolerance: float, copies: bool) -> float:

@@ -1,7 +1,7 @@
 """The table a mixture is fitted to: names, row weights, scaling and recording resolution, checked once.
 
-Every fault in the data is found before any work, and told in one line: `data.frames` finds what is not a
-table of finite numbers, `data.checks` what numbers cannot carry a mixture.
+Every fault in the data is found before any work, and told in one line: `data.frames` finds what is no table,
+`data.cells` what is no finite number, `data.checks` what numbers cannot carry a mixture.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import check_count, check_flag, shown
+from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import check_columns, check_enough_rows, mean_and_sd, row_weights
-from bayesgmm.data.frames import as_frame, default_names, finite_values
+from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
@@ -73,6 +75,8 @@ class Table:
 
     def write_features(self, out: NDArray[np.float64]) -> None:
         """Write `standardized`, transposed, into `out` (D, N) without another copy of the table."""
+        if not isinstance(out, np.ndarray) or out.shape != self.values.T.shape or out.dtype != np.float64:
+            raise InputError(f"out={shown(out)} must be a float64 array of shape {self.values.T.shape}.")
         for column, row, center, scale in zip(self.values.T, out, self.center, self.scale, strict=True):
             np.subtract(column, center, out=row)
             row /= scale
@@ -92,8 +96,9 @@ def prepare_table(
 
     Parameters
     ----------
-    X : DataFrame or array_like of shape (N, D)
-        Numbers in any units. The column names and row index of a DataFrame are kept.
+    X : frame or array_like of shape (N, D)
+        Numbers in any units: a frame of pandas, polars (lazy too), Arrow or another library that Narwhals understands,
+        an array, or lists. The column names of a frame and the row index of pandas are kept.
     standardize : bool
         Whether the model works on columns of mean 0 and standard deviation 1.
     sample_weight : array_like of shape (N,), optional
@@ -124,6 +129,9 @@ def prepare_table(
     >>> table.resolution  # eruptions repeat, waiting times do not
     array([0.3, 0. ])
     """
+    check_flag(standardize, "standardize")
+    if n_components is not None:
+        check_count(n_components, "n_components")
     frame = as_frame(X, feature_names, row_names)
     values = finite_values(frame)
     names = tuple(frame.columns)
@@ -148,9 +156,9 @@ def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    X : DataFrame or array_like of shape (M, D)
-        A DataFrame is read by column name, in any order; further columns are ignored. Other tables must have the
-        D columns in order, and so must a DataFrame when the fitted table had no column names.
+    X : frame or array_like of shape (M, D)
+        A frame is read by column name, in any order; further columns are ignored. Other tables must have the D columns
+        in order, and so must a frame when the fitted table had no column names.
     table : Table
 
     Returns
@@ -169,16 +177,17 @@ def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
     >>> check_new_rows(pd.DataFrame({"b": [5.0], "a": [4.0]}), table)
     array([[4., 5.]])
     """
+    X = as_pandas(X)
     frame = as_frame(X)
     names = table.feature_names
     unnamed = names == default_names(table.n_features) and not set(names) & set(frame.columns)
     if isinstance(X, pd.DataFrame) and not unnamed:
-        missing = [name for name in names if name not in frame.columns]
+        missing = [repr(name) for name in names if name not in frame.columns]
         if missing:
-            plural = "s" if len(missing) > 1 else ""
+            plural, more = "s" * (len(missing) > 1), f" and {len(missing) - 5} more" * (len(missing) > 5)
             raise InputError(
-                f"The new rows lack the column{plural} {', '.join(map(repr, missing))} of the fitted table: "
-                f"give the columns {', '.join(names)}."
+                "The feature names should match those that were passed during fit, but the new rows lack the "
+                f"column{plural} {', '.join(missing[:5])}{more}: give the columns {', '.join(names)}."
             )
         return finite_values(frame[list(names)])
     if frame.shape[1] != table.n_features:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
-BASE = {"errors", "progress"}
+BASE = {"arguments", "errors", "progress"}
 # A room, and the rooms and modules it may import besides itself and the base.
 MAY_IMPORT = {
     "data": set(),
@@ -93,7 +93,10 @@ def test_no_circle() -> None:
 
 def test_import_is_lazy() -> None:
     """`import bayesgmm`, and the command line until it has read its input, load none of the heavy packages."""
-    heavy = "('pymc', 'nutpie', 'arviz', 'pytensor', 'matplotlib', 'sklearn', 'numba', 'pandas', 'xarray')"
+    heavy = (
+        "('pymc', 'nutpie', 'arviz', 'pytensor', 'matplotlib', 'sklearn', 'numba', 'pandas', 'xarray', 'narwhals', "
+        "'polars', 'pyarrow')"
+    )
     code = f"import sys, bayesgmm, bayesgmm.cli; print([m for m in {heavy} if m in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"

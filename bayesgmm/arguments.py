@@ -1,0 +1,171 @@
+"""Arguments checked before any work: what cannot be used is refused in one line that names it and says what to do."""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.errors import InputError
+
+__all__ = [
+    "MOST_SAMPLES", "as_names", "as_numbers", "check_choice", "check_count", "check_flag", "check_instance",
+    "check_number", "check_path", "check_probability", "check_seed", "shown",
+]  # fmt: skip
+
+MOST = 10**9  # of what is counted
+MOST_SAMPLES = 10**8  # rows that are simulated; more would not fit into memory
+_REPR = reprlib.Repr(maxstring=60, maxother=80)
+
+
+def shown(value: Any) -> str:
+    """The value in a few characters of one line.
+
+    >>> shown(np.zeros((2, 2)))
+    'array([[0., 0.], [0., 0.]])'
+    >>> shown(10**400)[:6]
+    '100000'
+    """
+    try:
+        text = _REPR.repr(value)
+    except Exception:  # a repr may raise anything
+        text = f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:60]} ... {text[-30:]}"
+
+
+def check_flag(value: Any, name: str) -> None:
+    """True or False.
+
+    >>> check_flag(True, "standardize")
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name}={shown(value)} must be True or False.")
+
+
+def check_count(value: Any, name: str, least: int = 1, most: int = MOST) -> None:
+    """A whole number from `least` to `most`.
+
+    >>> check_count(3, "n_runs")
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name}={shown(value)} must be an integer of at least {least}.")
+    if value > most:
+        raise InputError(f"{name}={shown(value)} must be at most {most:,}.")
+
+
+def check_seed(random_seed: Any) -> None:
+    """None or an integer from 0 to 2**63 - 1."""
+    whole = isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool)
+    if random_seed is not None and not (whole and 0 <= random_seed < 2**63):
+        raise InputError(f"random_seed={shown(random_seed)} must be None or an integer from 0 to 2**63 - 1.")
+
+
+def check_number(
+    value: Any,
+    name: str,
+    must: str,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """The float of a finite number within bounds; `must` says in words what it must do.
+
+    >>> check_number(2, "tol", "be a positive number", above=0.0)
+    2.0
+    """
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and least <= number and above < number < below):
+        raise InputError(f"{name}={shown(value)} must {must}.")
+    return number
+
+
+def check_probability(value: Any, name: str = "ci_prob", usual: float = 0.95) -> float:
+    """A probability strictly between 0 and 1.
+
+    >>> check_probability(0.95)
+    0.95
+    """
+    return check_number(value, name, f"lie between 0 and 1; {usual:g} is usual", above=0.0, below=1.0)
+
+
+def check_choice(value: Any, name: str, known: Collection[str]) -> None:
+    """One of some names.
+
+    >>> check_choice("vi", "loss", ("vi", "binder"))
+    """
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{name}={shown(value)} is unknown; use one of {', '.join(map(repr, known))}.")
+
+
+def check_instance(value: Any, name: str, kind: type, what: str) -> None:
+    """A value of a class; `what` says in words where one comes from.
+
+    >>> check_instance(2.0, "x", float, "a number")
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name}={shown(value)} must be {what}.")
+
+
+def check_path(value: Any, name: str = "path") -> None:
+    """The name of a file or folder.
+
+    >>> check_path("report.html")
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{name}={shown(value)} must be the name of a file.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InputError(f"{name}={shown(value)} must be the name of a file, in characters that it can have.") from None
+
+
+def as_names(value: Any, name: str, known: Sequence[str]) -> list[str]:
+    """Names of columns, each one of the known and none twice; a single one may stand alone.
+
+    >>> as_names("b", "features", ("a", "b"))
+    ['b']
+    """
+    try:
+        names = [value] if isinstance(value, str) else [c if isinstance(c, str) else shown(c) for c in value]
+    except TypeError:
+        raise InputError(f"{name}={shown(value)} must be names among {', '.join(known)}.") from None
+    for given in names:
+        if given not in known:
+            raise InputError(f"{name}: there is no column {shown(given)}; choose among {', '.join(known)}.")
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"{name}={shown(value)} must name at least one column, and none of them twice.")
+    return names
+
+
+def as_numbers(value: Any, name: str, must: str = "be numbers") -> NDArray[np.float64]:
+    """Real numbers of any shape as a float array; NaN and inf are for the caller to judge, `must` is for the message.
+
+    >>> as_numbers([1, 2.5], "values")
+    array([1. , 2.5])
+    """
+    wrong = f"{name}={shown(value)} must {must}"
+    if np.ma.is_masked(value):
+        raise InputError(f"{wrong}, and some are masked: fill them in or leave them out.")
+    try:
+        array = np.asarray(value)
+        number = (Real, Decimal) if array.ndim else Real
+        if array.dtype.kind == "O" and all(isinstance(cell, number) for cell in array.flat):
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{wrong}.") from None
+    if array.dtype.kind not in ("biuf" if array.ndim else "iuf"):
+        raise InputError(f"{wrong}.")
+    return array.astype(np.float64, copy=False)
