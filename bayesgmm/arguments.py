@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import reprlib
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -17,7 +16,7 @@ from bayesgmm.errors import InputError
 
 __all__ = [
     "MOST_SAMPLES", "as_names", "as_numbers", "check_choice", "check_count", "check_flag", "check_instance",
-    "check_number", "check_path", "check_probability", "check_seed", "shown",
+    "check_number", "check_probability", "check_seed", "shown",
 ]  # fmt: skip
 
 MOST = 10**9  # of what is counted
@@ -116,20 +115,6 @@ def check_instance(value: Any, name: str, kind: type, what: str) -> None:
     """
     if not isinstance(value, kind):
         raise InputError(f"{name}={shown(value)} must be {what}.")
-
-
-def check_path(value: Any, name: str = "path") -> None:
-    """The name of a file or folder.
-
-    >>> check_path("report.html")
-    """
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InputError(f"{name}={shown(value)} must be the name of a file.")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise InputError(f"{name}={shown(value)} must be the name of a file, in characters that it can have.") from None
 
 
 def as_names(value: Any, name: str, known: Sequence[str]) -> list[str]:

@@ -14,16 +14,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bayesgmm.arguments import check_choice, check_flag, check_number, shown
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.checks import check_enough_rows
+from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.estimator import BayesianGMM
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
@@ -34,9 +37,6 @@ from bayesgmm.model_selection.ranking import Label, predict_as_well
 from bayesgmm.model_selection.secondary import secondary_scores
 from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
 
-if TYPE_CHECKING:
-    from bayesgmm.estimator import BayesianGMM
-
 __all__ = ["compare_components", "gather"]
 
 Pair = tuple[int, str]
@@ -44,6 +44,7 @@ Finished = tuple["BayesianGMM", float, dict[str, float]]
 Scored = tuple["BayesianGMM", Candidate]
 
 EFFORTS = ("default", "full")
+MOST_JOBS = 10_000
 # Multiply-adds of the longest round of a fit at first, some five seconds on two cores; of one that is sampled again.
 _SHORT_WORK, _REFINING_WORK = 2.2e10, 1e11
 
@@ -76,7 +77,7 @@ def compare_components(
     Parameters
     ----------
     X : table (N, D)
-        Array, DataFrame or `Table`.
+        Array, frame of any library, or `Table`.
     n_components : int or iterable of int
         Numbers of components K to fit.
     covariance_type : str or sequence of str
@@ -126,13 +127,20 @@ def compare_components(
     '2 Gaussian components (full) that describe 2 clusters.'
     """
     numbers, structures = _numbers(n_components), _structures(covariance_type)
-    if prior is not None and not isinstance(prior, MixturePrior):
-        raise InputError(f"prior={prior!r} must be None or a bayesgmm.MixturePrior.")
-    if effort not in EFFORTS:
-        raise InputError(f"effort={effort!r} is unknown; use one of {', '.join(map(repr, EFFORTS))}.")
-    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and max_seconds > 0.0):
-        raise InputError(f"max_seconds={max_seconds!r} must be None or a number of seconds above 0.")
-    # Checked before any work, for the largest K.
+    options: dict[str, Any] = {
+        "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
+        "tune": tune, "chains": chains, "random_seed": random_seed,
+    }  # fmt: skip
+    # Everything is checked before any work, and the table for the largest K.
+    BayesianGMM(max(numbers), cores=cores, progressbar=progressbar, **options)._check_options()
+    check_flag(secondary, "secondary")
+    check_choice(effort, "effort", EFFORTS)
+    if max_seconds is not None:
+        check_number(max_seconds, "max_seconds", "be None or a number of seconds above 0", above=0.0)
+    _check_parallel(n_jobs, backend)
+    if isinstance(X, Table) and sample_weight is not None:
+        raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
+    X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
     )  # fmt: skip
@@ -140,15 +148,11 @@ def compare_components(
     resolved = (prior or MixturePrior()).resolve(table)
     for name in structures:
         check_bounded(Problem(table, get_structure(name), resolved), max(numbers))
-    options: dict[str, Any] = {
-        "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
-        "tune": tune, "chains": chains, "random_seed": random_seed,
-    }  # fmt: skip
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
     pairs = _pairs(numbers, structures)
-    names = _column_names(X)
+    names = text_names(X)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
         ready = {
@@ -216,15 +220,13 @@ def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comp
 def _fit_and_score(
     pair: Pair,
     table: Table,
-    names: NDArray[Any] | None,
+    names: tuple[str, ...] | None,
     options: dict[str, Any],
     secondary: bool,
     ready: Finished | None,
     most: float,
 ) -> tuple[Pair, BayesianGMM, Candidate, list[tuple[str, type[Warning]]]]:
     """One fit with its scores, in whatever process joblib chose; warnings come back as text."""
-    from bayesgmm.estimator import BayesianGMM
-
     with (
         warnings.catch_warnings(record=True) as caught,
         working(f"K = {pair[0]} ({pair[1]})", max_work=most, rough=most == _SHORT_WORK) as work,
@@ -234,8 +236,6 @@ def _fit_and_score(
             began = time.perf_counter()
             fit = BayesianGMM(pair[0], covariance_type=pair[1], **options)
             fit.fit(table)
-            if names is not None:
-                fit.feature_names_in_ = names
             more = {}
             if secondary:
                 with stage("secondary scores"):
@@ -245,6 +245,7 @@ def _fit_and_score(
         else:
             fit, seconds, more = ready
             candidate = score_candidate(fit, seconds=seconds, secondary=more)
+        fit._name_features(names)
     told: list[tuple[str, type[Warning]]] = [
         (str(w.message), w.category)
         for w in caught
@@ -308,15 +309,18 @@ def _run(
             warnings.warn(message, category, stacklevel=3)
 
 
-def _column_names(X: Any) -> NDArray[Any] | None:
-    """What scikit-learn records of the columns that a model was fitted to, if they have names."""
-    from sklearn.base import BaseEstimator
-    from sklearn.utils.validation import _check_feature_names
+def _check_parallel(n_jobs: Any, backend: Any) -> None:
+    """Refuse a number of jobs or a backend that joblib does not know."""
+    from joblib.parallel import BACKENDS, EXTERNAL_BACKENDS
 
-    seen = BaseEstimator()
-    if not isinstance(X, Table):
-        _check_feature_names(seen, X, reset=True)
-    return getattr(seen, "feature_names_in_", None)
+    if n_jobs is not None:
+        whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
+        if not whole or not 1 <= abs(n_jobs) <= MOST_JOBS:
+            raise InputError(
+                f"n_jobs={shown(n_jobs)} must be None, a number of fits at once, or -1 for one a processor."
+            )
+    if backend is not None:
+        check_choice(backend, "backend", {**BACKENDS, **EXTERNAL_BACKENDS})
 
 
 def _share(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:
@@ -336,7 +340,7 @@ def _numbers(n_components: Any) -> list[int]:
         numbers = []
     whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1 for k in numbers)
     if not numbers or not whole:
-        raise InputError(f"n_components={n_components!r} must be integers of at least 1, such as range(1, 7).")
+        raise InputError(f"n_components={shown(n_components)} must be integers of at least 1, such as range(1, 7).")
     return sorted({int(k) for k in numbers})
 
 
@@ -352,7 +356,10 @@ def _pairs(numbers: list[int], structures: list[str]) -> list[tuple[int, str]]:
 
 
 def _structures(covariance_type: Any) -> list[str]:
-    names = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
+    try:
+        names = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
+    except TypeError:
+        names = [covariance_type]
     if not names:
         raise InputError("covariance_type: give at least one structure.")
     return list(dict.fromkeys(get_structure(name).name for name in names))

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import pandas as pd
 
+from bayesgmm.arguments import check_flag
+
 __all__ = ["load_faithful", "load_galaxies", "load_iris"]
 
 # The 78th velocity as misprinted in widespread copies, in 1000 km/s.
@@ -62,6 +64,7 @@ def load_galaxies(*, corrected: bool = True) -> pd.DataFrame:
     >>> float(load_galaxies(corrected=False).loc[77, "velocity"])
     26.69
     """
+    check_flag(corrected, "corrected")
     galaxies = _read("galaxies.csv")
     if not corrected:
         galaxies.loc[_MISPRINTED_ROW, "velocity"] = _MISPRINTED_VELOCITY

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
-from sklearn.utils.validation import _check_feature_names, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.checks import few_distinct_rows
+from bayesgmm.arguments import check_count, check_flag, check_instance, check_probability, check_seed
+from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
+from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError, NotConvergedWarning, check_count, check_seed
+from bayesgmm.errors import InputError, NotConvergedWarning
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
 from bayesgmm.model.bounded import check_bounded
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["BayesianGMM", "load"]
+
+# More would take days, or memory that nobody has.
+_MOST = {"draws": 10**7, "tune": 10**7, "chains": 1000, "n_init": MOST_STARTS}
 
 
 class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
@@ -150,7 +155,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.progressbar = progressbar
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the posterior to a table (N, D): array, DataFrame or `Table`; `y` is ignored.
+        """Fit the posterior to a table (N, D): array, frame of any library or `Table`; `y` is ignored.
 
         Raises
         ------
@@ -166,13 +171,17 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         structure = get_structure(self.covariance_type)
         if isinstance(X, Table) and sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
-        if not isinstance(X, Table):
-            _check_feature_names(self, X, reset=True)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        table = X if isinstance(X, Table) else prepare_table(
-            X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
-        )  # fmt: skip
+        if isinstance(X, Table):
+            table = X
+            check_enough_rows(table.used_rows, self.n_components)
+        else:
+            X = as_pandas(X)
+            table = prepare_table(
+                X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
+            )
+        if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
+            check_count(self.batch_size, "batch_size", most=table.n_rows)
+        self._name_features(text_names(X))
         prior = (self.prior or MixturePrior()).resolve(table)
         check_bounded(Problem(table, structure, prior), self.n_components)
         few = few_distinct_rows(table.used_rows, self.n_components)
@@ -221,17 +230,34 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         for name in ("weights", "means", "covariances"):
             setattr(self, f"{name}_", posterior[name].mean(("chain", "draw")).values)
 
+    def _name_features(self, names: tuple[str, ...] | None) -> None:
+        """Keep the names of the columns, as scikit-learn does where all of them are text."""
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
     def _check_options(self) -> None:
+        """Refuse options that cannot be used, as `fit` does before any work.
+
+        Raises
+        ------
+        InputError
+        """
         check_inference(self.inference, self.sampler)
-        for name in ("draws", "tune", "chains", "n_init"):
-            check_count(getattr(self, name), name)
-        if self.cores is not None and (not isinstance(self.cores, (int, np.integer)) or self.cores < 1):
-            raise InputError(f"cores={self.cores!r} must be None or an integer of at least 1.")
+        get_structure(self.covariance_type)
+        check_count(self.n_components, "n_components")
+        for name, most in _MOST.items():
+            check_count(getattr(self, name), name, most=most)
+        for name in ("cores", "batch_size"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+        for name in ("standardize", "escalate", "log_likelihood", "progressbar"):
+            check_flag(getattr(self, name), name)
         check_seed(self.random_seed)
-        if not (isinstance(self.target_accept, (int, float)) and 0.0 < self.target_accept < 1.0):
-            raise InputError(f"target_accept={self.target_accept!r} must lie between 0 and 1.")
-        if self.prior is not None and not isinstance(self.prior, MixturePrior):
-            raise InputError(f"prior={self.prior!r} must be None or a bayesgmm.MixturePrior.")
+        check_probability(self.target_accept, "target_accept", usual=0.8)
+        if self.prior is not None:
+            check_instance(self.prior, "prior", MixturePrior, "None or a bayesgmm.MixturePrior")
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
         """Fit, and return the most probable component of each row."""

@@ -6,18 +6,29 @@ Each method delegates to one function of `posterior`, `clustering` or `model_sel
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _check_feature_names, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from bayesgmm.arguments import (
+    MOST_SAMPLES,
+    check_choice,
+    check_count,
+    check_flag,
+    check_probability,
+    check_seed,
+)
 from bayesgmm.data.far_values import far_values
+from bayesgmm.data.frames import as_pandas, default_names, text_names
 from bayesgmm.data.table import Table, check_new_rows
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError, check_count, check_seed
+from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
@@ -29,7 +40,6 @@ from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, posterior_arra
 from bayesgmm.progress import stage
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from bayesgmm.clustering.assignment import Assignment
@@ -91,6 +101,7 @@ class FittedMixture:
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""
+        check_probability(ci_prob)
         diagnosis = self.diagnose()
         return summary(self.posterior_, self.em_.params, ci_prob=ci_prob, diagnosis=diagnosis)
 
@@ -108,6 +119,7 @@ class FittedMixture:
         """
         from bayesgmm.clustering.assignment import assignment
 
+        check_probability(ci_prob)
         rows, names = self._named_rows(X)
         return assignment(self.posterior_, rows, ci_prob, row_names=names, merge=self._merge(level))
 
@@ -115,8 +127,11 @@ class FittedMixture:
         self, X: Any = None, *, loss: str = "vi", ci_prob: float = 0.95, level: str = "component"
     ) -> Partition:
         """One partition for the posterior and its credible ball; see `clustering.partition.of_posterior.partition`."""
+        from bayesgmm.clustering.partition.loss import LOSSES
         from bayesgmm.clustering.partition.of_posterior import partition
 
+        check_choice(loss, "loss", LOSSES)
+        check_probability(ci_prob)
         rows, names = self._named_rows(X)
         return partition(self.posterior_, loss, rows=rows, ci_prob=ci_prob, row_names=names, merge=self._merge(level))
 
@@ -162,8 +177,11 @@ class FittedMixture:
         Draws of an approximation whose Pareto k exceeds 0.7, or whose importance weights are worth fewer than 400
         draws, are refused unless `force`.
         """
-        from bayesgmm.model_selection.evidence.bridge_sampling import log_evidence
+        from bayesgmm.model_selection.evidence.bridge_sampling import chosen_chains, log_evidence
 
+        if chains is not None:
+            self._check_fitted()
+            chains = chosen_chains(self.posterior_, chains)
         self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
         return self._once(key, lambda: log_evidence(self.posterior_, self._problem, chains=chains))
@@ -182,6 +200,7 @@ class FittedMixture:
         """
         from bayesgmm.model_selection.loo.loo import loo, repaired
 
+        check_flag(repair, "repair")
         self._refuse_approximation("LOO", force)
         if not repair:
             return self._once("loo False", lambda: loo(self.posterior_))
@@ -201,6 +220,7 @@ class FittedMixture:
 
     def _refuse_approximation(self, what: str, force: bool) -> None:
         self._check_fitted()
+        check_flag(force, "force")
         fault = approximation_fault(self.posterior_.attrs)
         if fault and not force:
             raise InputError(
@@ -230,8 +250,7 @@ class FittedMixture:
         return get_structure(self.covariance_type)
 
     def _merge(self, level: str) -> NDArray[np.int64] | None:
-        if level not in _LEVELS:
-            raise InputError(f"level={level!r} is unknown; use one of {', '.join(map(repr, _LEVELS))}.")
+        check_choice(level, "level", _LEVELS)
         return self.merging().merge if level == "cluster" else None
 
     def _named_rows(self, X: Any) -> tuple[Array | None, Any]:
@@ -239,15 +258,24 @@ class FittedMixture:
         self._check_fitted()
         if X is None:
             return None, self.table_.row_names
-        rows = self._rows(X)
-        return rows, getattr(X, "index", None)
+        X = as_pandas(X)
+        return self._rows(X), X.index if isinstance(X, pd.DataFrame) else None
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "posterior_")
 
     def _rows(self, X: Any) -> Array:
-        check_is_fitted(self, "posterior_")
-        _check_feature_names(self, X, reset=False)
+        """New rows by the names of their columns; scikit-learn's warning where one side alone has names."""
+        self._check_fitted()
+        X = as_pandas(X)
+        named, seen = text_names(X), getattr(self, "feature_names_in_", None)
+        names = self.table_.feature_names
+        by_order = names == default_names(len(names)) and not set(named or ()) & set(names)
+        what = f"{type(self).__name__} was fitted {'with' if named is None else 'without'} feature names"
+        if named is None and seen is not None:
+            warnings.warn(f"X does not have valid feature names, but {what}: columns go by order.", stacklevel=3)
+        elif named is not None and seen is None and by_order:
+            warnings.warn(f"X has feature names, but {what}: columns go by order.", stacklevel=3)
         return check_new_rows(X, self.table_)
 
     def _responsibilities(self, rows: Array) -> Array:
@@ -275,7 +303,7 @@ class FittedMixture:
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
         """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,)."""
         a = self._arrays
-        check_count(n_samples, "n_samples")
+        check_count(n_samples, "n_samples", most=MOST_SAMPLES)
         check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import check_probability, check_seed
 from bayesgmm.clustering.label_draws import categorical
-from bayesgmm.errors import check_ci_prob
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import named_rows, posterior_arrays
 
@@ -146,7 +146,8 @@ def assignment(
     >>> found.components["n_rows"].tolist()
     [97, 175]
     """
-    check_ci_prob(ci_prob)
+    check_probability(ci_prob)
+    check_seed(random_seed)
     values, names, weight = named_rows(tree, rows, row_names)
     a = posterior_arrays(tree)
     clusters = as_merge(merge, a.weights.shape[1])

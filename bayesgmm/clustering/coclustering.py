@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, solve_triangular
 
-from bayesgmm.errors import InputError, check_count
+from bayesgmm.arguments import as_numbers, check_count, shown
+from bayesgmm.errors import InputError
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_draws
 from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
 
@@ -191,11 +192,14 @@ def display_order(similarity: Array) -> IntArray:
 def _chosen_rows(values: Array, rows: ArrayLike | None) -> Array:
     if rows is None:
         return values
+    what = "positions of rows: whole numbers from 0"
+    given = as_numbers(rows, "rows", f"be {what}")
     index = np.asarray(rows)
-    if index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
-        raise InputError("rows must be positions of rows: whole numbers from 0.")
-    if index.min() < 0 or index.max() >= len(values):
-        raise InputError(f"rows: there is no row {index.max()}; the positions go from 0 to {len(values) - 1}.")
+    if given.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
+        raise InputError(f"rows={shown(rows)} must be {what}.")
+    outside = index[(index < 0) | (index >= len(values))]
+    if len(outside):
+        raise InputError(f"rows: there is no row {outside[0]}; the positions go from 0 to {len(values) - 1}.")
     return values[index]
 
 

@@ -33,8 +33,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import check_number
 from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
-from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
@@ -143,10 +143,8 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     >>> print(merging(fit.posterior_))
     2 components describe 2 clusters (probability 1.00).
     """
-    if not 0.0 < threshold < 0.5:
-        raise InputError(f"threshold={threshold!r} must lie between 0 and 0.5; 0.1 is usual.")
-    if not 0.0 <= min_share < 1.0:
-        raise InputError(f"min_share={min_share!r} must lie between 0 and 1; 0.01 is usual.")
+    check_number(threshold, "threshold", "lie between 0 and 0.5; 0.1 is usual", above=0.0, below=0.5)
+    check_number(min_share, "min_share", "lie between 0 and 1; 0.01 is usual", least=0.0, below=1.0)
     a = posterior_arrays(tree)
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)

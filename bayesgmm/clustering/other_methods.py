@@ -11,22 +11,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.arguments import check_choice, check_count, check_instance, check_probability, check_seed, shown
 from bayesgmm.clustering.partition.estimate import Partition
 from bayesgmm.clustering.partition.loss import adjusted_rand, as_labels, partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition
-from bayesgmm.errors import InputError, check_ci_prob, check_count
+from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays
-
-if TYPE_CHECKING:
-    import xarray
+from bayesgmm.posterior.tree import observed_rows, posterior_arrays, tree_of
 
 __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
 
@@ -140,9 +138,7 @@ class ClusteringComparison:
 
     def disagreements(self, method: str) -> pd.DataFrame:
         """Rows that a method puts elsewhere, the fit's surest first: ``mixture``, the method, ``probability``."""
-        if method not in self.labels.columns[1:]:
-            ran = ", ".join(map(repr, self.labels.columns[1:]))
-            raise InputError(f"there is no method {method!r} here; choose among {ran}.")
+        check_choice(method, "method", [str(name) for name in self.labels.columns[1:]])
         differ = (self.labels["mixture"] != self.labels[method]).to_numpy()
         out = self.labels.loc[differ, ["mixture", method]].copy()
         out["probability"] = self.probability[differ]
@@ -217,21 +213,22 @@ def compare_clusterings(
     >>> beside.table["n_clusters"].to_dict()
     {'mixture': 2, 'k-means': 2, 'Ward': 2}
     """
-    tree: xarray.DataTree = getattr(fit, "posterior_", fit)
-    chosen = list(CLUSTERINGS) if methods is None else [methods] if isinstance(methods, str) else list(methods)
-    unknown = [m for m in chosen if m not in CLUSTERINGS]
-    if unknown:
-        raise InputError(f"methods: {unknown[0]!r} is unknown; choose among {', '.join(map(repr, CLUSTERINGS))}.")
-    check_ci_prob(ci_prob)
+    tree = tree_of(fit)
+    chosen = _methods(methods)
+    check_probability(ci_prob)
+    check_seed(random_seed)
     rows = observed_rows(tree)[0]
+    if n_clusters is not None:
+        check_count(n_clusters, "n_clusters")
+        if n_clusters > len(rows):
+            raise InputError(f"n_clusters={shown(n_clusters)} is more than the {len(rows)} rows.")
+    if result is not None:
+        check_instance(result, "result", Partition, "a Partition, from fit.partition()")
     estimate = partition(tree, ci_prob=ci_prob, random_seed=random_seed) if result is None else result
     own = estimate.labels.to_numpy()
     if len(own) != len(rows):
         raise InputError(f"result has {len(own)} rows, the fit {len(rows)}: give a partition of the fit's rows.")
     k = estimate.n_clusters if n_clusters is None else n_clusters
-    check_count(k, "n_clusters")
-    if k > len(rows):
-        raise InputError(f"n_clusters={k} is more than the {len(rows)} rows.")
     z = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     bounds = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     table: dict[str, dict[str, Any]] = {}
@@ -270,6 +267,16 @@ def compare_clusterings(
         partition=estimate,
         ci_prob=ci_prob,
     )
+
+
+def _methods(methods: Any) -> list[str]:
+    try:
+        chosen = list(CLUSTERINGS) if methods is None else [methods] if isinstance(methods, str) else list(methods)
+    except TypeError:
+        chosen = [methods]
+    for method in chosen:
+        check_choice(method, "methods", CLUSTERINGS)
+    return chosen
 
 
 def _run(method: Clustering, z: Array, k: int, seed: int | None) -> tuple[IntArray | None, str]:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.arguments import check_instance, check_path, shown
+from bayesgmm.arguments import check_instance, shown
 from bayesgmm.data.delimited import DelimitedText, is_missing, read_delimited, to_number
+from bayesgmm.data.files import as_path
 from bayesgmm.errors import InputError
 
 __all__ = ["read_csv"]
@@ -61,7 +62,7 @@ def read_csv(
     >>> list(labels)
     ['setosa', 'versicolor']
     """
-    check_path(path)
+    as_path(path)
     if label is not None:
         check_instance(label, "label", str, "the name of a column")
     text = read_delimited(path)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import check_count, check_flag, check_number, check_seed
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table, prepare_table
@@ -25,9 +25,11 @@ from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["fit_em", "fit_em_candidates"]
+__all__ = ["MOST_STARTS", "fit_em", "fit_em_candidates"]
 
 Array = NDArray[np.float64]
+
+MOST_STARTS = 10**5
 
 
 def fit_em(
@@ -47,7 +49,7 @@ def fit_em(
 
     Parameters
     ----------
-    X : array_like, DataFrame or Table, shape (N, D)
+    X : array_like, frame of any library, or Table, shape (N, D)
     n_components : int
         Number of components K.
     covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
@@ -92,6 +94,10 @@ def fit_em(
     >>> em.params.weights.round(1), em.converged
     (array([0.6, 0.4]), True)
     """
+    structure = get_structure(covariance_type)
+    check_count(n_components, "n_components")
+    check_flag(standardize, "standardize")
+    _check_options(n_init, max_iter, tol, reg_covar, random_seed)
     if isinstance(X, Table):
         if sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; leave it out.")
@@ -102,7 +108,7 @@ def fit_em(
             X, standardize=standardize, sample_weight=sample_weight, n_components=n_components, resolution=None
         )
     result, _ = fit_em_candidates(
-        table, n_components, structure=covariance_type, n_init=n_init, tol=tol, max_iter=max_iter,
+        table, n_components, structure=structure, n_init=n_init, tol=tol, max_iter=max_iter,
         reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
     )  # fmt: skip
     if not result.converged:
@@ -138,7 +144,7 @@ def fit_em_candidates(
     `structure` is `covariance_type`; other parameters as `fit_em`.
     """
     structure = get_structure(structure)
-    _check_options(n_init=n_init, max_iter=max_iter, tol=tol, reg_covar=reg_covar)
+    _check_options(n_init, max_iter, tol, reg_covar, random_seed)
     values, weights, used = table.values, table.weights, table.weights > 0
     if not used.all():
         values, weights = values[used], weights[used]
@@ -165,11 +171,9 @@ def fit_em_candidates(
         return result_of(problem, coordinates, starts), optima
 
 
-def _check_options(*, n_init: Any, max_iter: Any, tol: Any, reg_covar: Any) -> None:
-    for name, value in (("n_init", n_init), ("max_iter", max_iter)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise InputError(f"{name} is {value!r}: give a whole number of 1 or more.")
-    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0.0 < float(tol) < np.inf:
-        raise InputError(f"tol is {tol!r}: give a positive number.")
-    if isinstance(reg_covar, bool) or not isinstance(reg_covar, Real) or not 0.0 <= float(reg_covar) < 1.0:
-        raise InputError(f"reg_covar is {reg_covar!r}: give a share of the variance, from 0 to below 1.")
+def _check_options(n_init: Any, max_iter: Any, tol: Any, reg_covar: Any, random_seed: Any) -> None:
+    check_count(n_init, "n_init", most=MOST_STARTS)
+    check_count(max_iter, "max_iter")
+    check_number(tol, "tol", "be a positive number", above=0.0)
+    check_number(reg_covar, "reg_covar", "be a share of the variance, from 0 to below 1", least=0.0, below=1.0)
+    check_seed(random_seed)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.errors import InputError
+from bayesgmm.arguments import check_choice
 from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
@@ -101,8 +101,7 @@ class Request:
 def check_inference(inference: str, sampler: str) -> None:
     """Refuse an unknown way of sampling."""
     for name, value, known in (("inference", inference, INFERENCES), ("sampler", sampler, SAMPLERS)):
-        if value not in known:
-            raise InputError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, known))}.")
+        check_choice(value, name, known)
 
 
 def draw_posterior(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import as_numbers, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.structure import get_structure
@@ -55,7 +56,7 @@ class MixtureParams:
     def __post_init__(self) -> None:
         get_structure(self.covariance_type)
         for name in ("weights", "means", "covariances"):
-            value = np.array(getattr(self, name), dtype=np.float64)
+            value = as_numbers(getattr(self, name), name).copy()
             if not np.isfinite(value).all():
                 raise InputError(f"{name} must be finite.")
             value.setflags(write=False)
@@ -105,15 +106,21 @@ class MixtureParams:
 
     def permute(self, order: NDArray[np.intp] | list[int]) -> MixtureParams:
         """The same mixture with component ``order[k]`` in place k."""
-        index = np.asarray(order)
-        if sorted(index.tolist()) != list(range(self.n_components)):
-            raise InputError(f"order must be a permutation of 0..{self.n_components - 1}.")
+        must = f"be a permutation of 0..{self.n_components - 1}"
+        given = as_numbers(order, "order", must)
+        if given.ndim != 1 or sorted(given.tolist()) != list(range(self.n_components)):
+            raise InputError(f"order={shown(order)} must {must}.")
+        index = given.astype(np.intp)
         return MixtureParams(self.weights[index], self.means[index], self.covariances[index], self.covariance_type)
 
     def rescale(self, center: Array, scale: Array) -> MixtureParams:
         """The mixture of x = center + scale * z, when this is the mixture of z."""
-        covariances = self.covariances * scale[:, None] * scale[None, :]
-        return MixtureParams(self.weights, center + scale * self.means, covariances, self.covariance_type)
+        center, scale = (as_numbers(v, name) for v, name in ((center, "center"), (scale, "scale")))
+        if not center.shape == scale.shape == (self.n_features,) or not (scale > 0).all():
+            raise InputError(f"center and scale must be numbers of shape ({self.n_features},), the scale positive.")
+        with np.errstate(over="ignore"):  # what overflows is refused
+            means, covariances = center + scale * self.means, self.covariances * scale[:, None] * scale[None, :]
+        return MixtureParams(self.weights, means, covariances, self.covariance_type)
 
 
 def inverse_cholesky(cholesky: Array) -> Array:

@@ -17,15 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from bayesgmm.arguments import check_choice, check_instance, check_number
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table
-from bayesgmm.errors import InputError
 from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.model.structure import Structure
 
@@ -72,32 +73,30 @@ class MixturePrior:
     resolution: ArrayLike | Mapping[str, float] | str | None = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("mean_loc", "mean_scale", "resolution"):
-            object.__setattr__(self, name, frozen_value(getattr(self, name)))
-        for name in ("lkj_eta", "concentration"):
+        bounds: dict[str, Any] = {"mean_loc": {}, "mean_scale": {"positive": True}, "resolution": {"least": 0.0}}
+        for name, bound in bounds.items():
             value = getattr(self, name)
-            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-            if not (number and math.isfinite(value) and value > 0):
-                raise InputError(f"prior {name}={value!r} must be one positive number.")
-        if self.sd is not None and not isinstance(self.sd, ScaleFamily):
-            raise InputError(
-                f"prior sd={self.sd!r} must be a family of bayesgmm.priors, such as priors.HalfNormal(1.0)."
+            if name == "resolution" and isinstance(value, str):
+                check_choice(value, "prior resolution", ("auto",))
+            elif value is not None:
+                object.__setattr__(self, name, frozen_value(value, name, **bound))
+        for name in ("lkj_eta", "concentration"):
+            check_number(getattr(self, name), f"prior {name}", "be one positive number", above=0.0)
+        if self.sd is not None:
+            check_instance(
+                self.sd, "prior sd", ScaleFamily, "a family of bayesgmm.priors, such as priors.HalfNormal(1.0)"
             )
-        if isinstance(self.resolution, str) and self.resolution != "auto":
-            raise InputError(f"prior resolution={self.resolution!r} must be None, 'auto' or one step per column.")
 
     def resolve(self, table: Table) -> ResolvedPrior:
         """The prior's numbers for this table, on the model's scale."""
+        check_instance(table, "table", Table, "a Table, from prepare_table")
         d = table.n_features
         z, weights, used = table.standardized, table.weights, table.weights > 0
         if not used.all():
             z, weights = z[used], weights[used]
         low, high = z.min(axis=0), z.max(axis=0)
         loc = 0.5 * (low + high) if self.mean_loc is None else per_column(self.mean_loc, d, "mean_loc")
-        scale = (
-            high - low if self.mean_scale is None
-            else per_column(self.mean_scale, d, "mean_scale", positive=True)
-        )  # fmt: skip
+        scale = high - low if self.mean_scale is None else per_column(self.mean_scale, d, "mean_scale")
         family = self.sd
         if family is None:
             family = LogNormal(np.log(0.5 * mean_and_sd(z, weights)[1]), 0.7)
@@ -110,8 +109,6 @@ class MixturePrior:
             step = table.resolution / table.scale
         else:
             step = per_column(self.resolution, d, "resolution")
-            if (step < 0).any():
-                raise InputError(f"prior resolution={self.resolution!r} must not be negative; 0 means continuous.")
         return ResolvedPrior(
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import as_numbers, check_count, shown
 from bayesgmm.errors import InputError
 
 __all__ = [
@@ -33,7 +34,7 @@ class ScaleFamily(ABC):
 
     def __post_init__(self) -> None:
         for name, value in self.hyperparameters().items():
-            object.__setattr__(self, name, frozen_value(value))
+            object.__setattr__(self, name, frozen_value(value, name, positive=name != "mu"))
 
     @abstractmethod
     def hyperparameters(self) -> dict[str, ArrayLike]:
@@ -41,14 +42,18 @@ class ScaleFamily(ABC):
 
     def columns(self, n_features: int) -> Array:
         """(2, D) hyperparameters of each column; the second row is zero when there is only one."""
+        check_count(n_features, "n_features", most=10**6)
         out = np.zeros((2, n_features))
         for row, (name, value) in enumerate(self.hyperparameters().items()):
-            out[row] = per_column(value, n_features, name, positive=name != "mu")
+            out[row] = per_column(value, n_features, name)
         return out
 
     def describe(self, values: Array) -> str:
         """Family name with the given hyperparameters (2,)."""
         names = list(self.hyperparameters())
+        values = as_numbers(values, "values")
+        if values.shape != (2,) or not np.isfinite(values).all():
+            raise InputError(f"values={shown(values)} must be two finite numbers, the second 0 if there is but one.")
         inside = ", ".join(f"{name}={value:.4g}" for name, value in zip(names, values, strict=False))
         return f"{type(self).__name__}({inside})"
 
@@ -116,26 +121,23 @@ class InverseGamma(ScaleFamily):
         return {"a": self.a, "b": self.b}
 
 
-def frozen_value(value: ArrayLike | str | None) -> float | tuple[float, ...] | str | None:
+def frozen_value(
+    value: ArrayLike, name: str, *, positive: bool = False, least: float = -np.inf
+) -> float | tuple[float, ...]:
     """A number, or a tuple with one number a column, so that records compare and cannot change."""
-    if value is None or isinstance(value, str):
-        return value
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (ValueError, TypeError):
-        return value  # type: ignore[return-value]  # refused by name when it is resolved
-    return float(array) if array.ndim == 0 else tuple(array.ravel().tolist())
+    kind = "positive and finite" if positive else "finite" if least < 0 else "finite and not negative"
+    array = as_numbers(value, f"prior {name}", f"be one number, or one for each column, {kind}")
+    fits = array.ndim < 2 and array.size and np.isfinite(array).all() and (array >= least).all()
+    if not fits or (positive and (array <= 0).any()):
+        raise InputError(f"prior {name}={shown(value)} must be {kind}: one number, or one for each column.")
+    return float(array) if array.ndim == 0 else tuple(array.tolist())
 
 
-def per_column(value: ArrayLike, n_features: int, name: str, *, positive: bool = False) -> Array:
-    """Broadcast a scalar or one number per column to (D,), finite and optionally positive."""
+def per_column(value: ArrayLike, n_features: int, name: str) -> Array:
+    """Broadcast a scalar or one number per column to (D,)."""
     try:
-        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (n_features,)).copy()
+        return np.broadcast_to(np.asarray(value, dtype=np.float64), (n_features,)).copy()
     except (ValueError, TypeError):
         raise InputError(
-            f"prior {name}={value!r} must be a number, or one number for each of {n_features} columns."
+            f"prior {name}={shown(value)} must be a number, or one number for each of {n_features} columns."
         ) from None
-    if not np.isfinite(array).all() or (positive and (array <= 0).any()):
-        kind = "positive and finite" if positive else "finite"
-        raise InputError(f"prior {name}={value!r} must be {kind}.")
-    return array

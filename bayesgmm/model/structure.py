@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 
@@ -215,5 +216,5 @@ def get_structure(covariance_type: str | Structure) -> Structure:
         known = ", ".join(repr(name) for name in COVARIANCE_TYPES)
         others = ", ".join(s.mclust for s in STRUCTURES if s.mclust != s.name)
         raise InputError(
-            f"covariance_type={covariance_type!r} is unknown; use one of {known}, or mclust's {others}."
+            f"covariance_type={shown(covariance_type)} is unknown; use one of {known}, or mclust's {others}."
         ) from None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from bayesgmm.errors import check_ci_prob, check_count
+from bayesgmm.arguments import MOST_SAMPLES, check_count, check_instance, check_probability, check_seed
 from bayesgmm.posterior.predict import PredictiveDistribution
 
 __all__ = ["HighestDensityRegion", "highest_density_region"]
@@ -86,8 +86,11 @@ def highest_density_region(
     >>> print(highest_density_region(two))
     95 % highest-density region of x: [-6.96, -3.04] and [3.04, 6.96].
     """
-    check_ci_prob(ci_prob)
-    check_count(n_samples, "n_samples")
+    what = "a PredictiveDistribution, from fit.marginal() or fit.conditional()"
+    check_instance(distribution, "distribution", PredictiveDistribution, what)
+    check_probability(ci_prob)
+    check_count(n_samples, "n_samples", most=MOST_SAMPLES)
+    check_seed(random_seed)
     if len(distribution.features) > 1:
         simulated = distribution.sample(n_samples, random_seed=random_seed)
         level = float(np.quantile(distribution.log_density(simulated), 1.0 - ci_prob))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesgmm.errors import check_ci_prob, check_count
+from bayesgmm.arguments import MOST_SAMPLES, check_count, check_probability, check_seed
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES
 from bayesgmm.kernels.streaming import pointwise_log_density, predictive_log_density
 from bayesgmm.posterior.predict import marginal
@@ -73,16 +73,18 @@ def outlier_score(
     >>> table["rank"].to_dict()["odd"], bool(table["tail_probability"]["usual"] > 0.5)
     (1, True)
     """
-    check_ci_prob(ci_prob)
-    check_count(n_samples, "n_samples")
+    check_probability(ci_prob)
+    check_count(n_samples, "n_samples", most=MOST_SAMPLES)
+    check_seed(random_seed)
     values, names, _ = named_rows(tree, rows, row_names)
     a = posterior_arrays(tree)
+    z = a.to_model(values)
     log_density, bounds = np.empty(len(values)), np.empty((2, len(values)))
     tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     n_block = max(1, BLOCK_BYTES // (8 * len(a.weights)))
     for start in range(0, len(values), n_block):
         where = slice(start, start + n_block)
-        each = pointwise_log_density(a.to_model(values[where]), a.weights, a.means, a.scaling, row_model=a.row_model)
+        each = pointwise_log_density(z[where], a.weights, a.means, a.scaling, row_model=a.row_model)
         log_density[where] = logsumexp(each, axis=0) - np.log(len(each))
         bounds[:, where] = np.quantile(each, tails, axis=0, overwrite_input=True)
     log_density -= a.log_jacobian

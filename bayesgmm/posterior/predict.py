@@ -22,11 +22,23 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from bayesgmm.errors import InputError, check_ci_prob, check_count
+from bayesgmm.arguments import (
+    MOST_SAMPLES,
+    as_names,
+    as_numbers,
+    check_choice,
+    check_count,
+    check_number,
+    check_probability,
+    check_seed,
+    shown,
+)
+from bayesgmm.data.frames import as_pandas
+from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.posterior.tree import posterior_arrays
+from bayesgmm.posterior.tree import check_reach, posterior_arrays, reach
 
 if TYPE_CHECKING:
     import xarray
@@ -35,6 +47,7 @@ __all__ = ["PredictiveDistribution", "conditional", "marginal"]
 
 Array = NDArray[np.float64]
 
+_LARGEST_MEAN = 1e150  # whose square float64 holds
 _FEW_DRAWS = 50.0  # effective draws below which a conditional distribution leans on too few
 
 
@@ -91,17 +104,21 @@ class PredictiveDistribution:
     def cdf(self, values: ArrayLike, feature: str | None = None) -> Array:
         """P(column <= value) for each value; `feature` may be left out of a single column."""
         a = self._column(feature)
-        x = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        x = np.atleast_1d(as_numbers(values, "values"))
+        if x.ndim > 1 or np.isnan(x).any():
+            raise InputError(f"values={shown(values)} must be one number or a sequence of them, none NaN.")
         w, m, s = self._flat(a)
-        return np.concatenate(
-            [NORMAL.cdf((part[:, None] - m) / s) @ w for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)]
-        )
+        with np.errstate(over="ignore"):  # far values have probability 0 or 1
+            return np.concatenate(
+                [NORMAL.cdf((part[:, None] - m) / s) @ w for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)]
+            )
 
     def quantile(self, q: float | Sequence[float]) -> pd.DataFrame:
         """Quantiles of each column: a row a probability."""
-        levels = [float(v) for v in np.atleast_1d(q)]
-        for v in levels:
-            check_ci_prob(v, "q")
+        given = as_numbers(q, "q", "lie between 0 and 1")
+        if given.ndim > 1 or not given.size:
+            raise InputError(f"q={shown(q)} must be one probability or a sequence of them.")
+        levels = [check_probability(float(v), "q") for v in np.atleast_1d(given)]
         table = {name: [self._quantile(a, v) for v in levels] for a, name in enumerate(self.features)}
         return pd.DataFrame(table, index=pd.Index(levels, name="quantile"))
 
@@ -111,11 +128,13 @@ class PredictiveDistribution:
         used = self.weights.max(axis=1) > 0.0
         w = self.weights[used]
         scaling = inverse_cholesky(self._factors[used])
+        check_reach(values, reach(scaling), values)
         return predictive_log_density(values, w, self.means[used], scaling) + np.log(len(w))
 
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> pd.DataFrame:
         """`n_samples` rows of the distribution."""
-        check_count(n_samples, "n_samples")
+        check_count(n_samples, "n_samples", most=MOST_SAMPLES)
+        check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         k = self.weights.shape[1]
         flat = rng.choice(self.weights.size, size=n_samples, p=self.weights.ravel() / self.weights.sum())
@@ -126,7 +145,7 @@ class PredictiveDistribution:
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Mean, sd, median and equal-tailed interval of each column."""
-        check_ci_prob(ci_prob)
+        check_probability(ci_prob)
         bounds = [0.5 * (1.0 - ci_prob), 0.5, 0.5 * (1.0 + ci_prob)]
         q = self.quantile(bounds).to_numpy()
         table = pd.DataFrame({"mean": self.mean, "sd": self.sd, "median": q[1]})
@@ -150,9 +169,10 @@ class PredictiveDistribution:
     def _column(self, feature: str | None) -> int:
         if feature is None and len(self.features) > 1:
             raise InputError(f"name the column: feature= one of {', '.join(self.features)}.")
-        if feature is not None and feature not in self.features:
-            raise InputError(f"there is no column {feature!r} here; choose among {', '.join(self.features)}.")
-        return 0 if feature is None else self.features.index(feature)
+        if feature is None:
+            return 0
+        check_choice(feature, "feature", self.features)
+        return self.features.index(feature)
 
     def _flat(self, a: int) -> tuple[Array, Array, Array]:
         """Weights, means and sds of one column, (S K,) each."""
@@ -177,17 +197,20 @@ class PredictiveDistribution:
         )
 
     def _values(self, rows: Any) -> Array:
+        rows = as_pandas(rows)
         if isinstance(rows, pd.DataFrame):
             missing = [name for name in self.features if name not in rows.columns]
             if missing:
                 raise InputError(f"the rows lack the column {missing[0]!r}; give {', '.join(self.features)}.")
             rows = rows[list(self.features)]
-        values = np.asarray(rows, dtype=np.float64)
+        values = as_numbers(rows, "rows", f"be finite numbers of {', '.join(self.features)}")
         values = values[:, None] if values.ndim == 1 and len(self.features) == 1 else values
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise InputError(
                 f"rows has shape {values.shape}, expected (n, {len(self.features)}): {', '.join(self.features)}."
             )
+        if not np.isfinite(values).all():
+            raise InputError(f"rows={shown(rows)} must be finite: leave out rows with missing or infinite values.")
         return values
 
 
@@ -224,12 +247,13 @@ def conditional(
     {'waiting': 54.0}
     """
     names = [str(f) for f in tree["posterior"].to_dataset()["feature"].values]
-    known = {str(name): value for name, value in given.items()}
-    for name, value in known.items():
+    if not isinstance(given, (Mapping, pd.Series)):
+        raise InputError(f"given={shown(given)} must map names of columns to their values.")
+    stated = {name if isinstance(name, str) else shown(name): value for name, value in given.items()}
+    for name in stated:
         if name not in names:
-            raise InputError(f"given: there is no column {name!r}; choose among {', '.join(names)}.")
-        if isinstance(value, str) or not np.isscalar(value) or not np.isfinite(value):
-            raise InputError(f"given: {name!r} must be a finite number, got {value!r}.")
+            raise InputError(f"given: there is no column {shown(name)}; choose among {', '.join(names)}.")
+    known = {name: check_number(value, f"given: {name!r}", "be a finite number") for name, value in stated.items()}
     wanted = _wanted(features, names, known)
     a = posterior_arrays(tree)
     i, j = [names.index(n) for n in wanted], [names.index(n) for n in known]
@@ -237,8 +261,13 @@ def conditional(
     mean, cov = a.means[..., i], covariances[..., i, :][..., i]
     log_weights = np.log(np.maximum(a.weights, 1e-300))
     if j:
-        at = (np.array([known[names[c]] for c in j]) - a.center[j]) / a.scale[j]
+        values = np.array([known[names[c]] for c in j])
+        with np.errstate(over="ignore"):
+            at = (values - a.center[j]) / a.scale[j]
         root = inverse_cholesky(np.linalg.cholesky(covariances[..., j, :][..., j]))  # (S, K, B, B)
+        far = ~(np.abs(at) <= reach(root))
+        if far.any():
+            raise _too_far(known, names[j[int(far.argmax())]])
         white = np.einsum("skbc,skc->skb", root, at - a.means[..., j])
         slope = np.einsum("skbc,skac->skab", root, covariances[..., i, :][..., j])
         log_weights = log_weights - 0.5 * np.square(white).sum(axis=-1)
@@ -247,13 +276,24 @@ def conditional(
         cov = cov - slope @ np.swapaxes(slope, -1, -2)
     weights = np.exp(log_weights - logsumexp(log_weights))
     per_draw = weights.sum(axis=1)
+    with np.errstate(over="ignore"):
+        means = a.center[i] + a.scale[i] * mean
+    if not np.abs(means).max() < _LARGEST_MEAN:
+        raise _too_far(known, max(known, key=lambda name: abs(known[name])))
     return PredictiveDistribution(
         weights=weights,
-        means=a.center[i] + a.scale[i] * mean,
+        means=means,
         covariances=cov * np.outer(a.scale[i], a.scale[i]),
         features=tuple(wanted),
-        given={name: float(value) for name, value in known.items()},
+        given=known,
         effective_draws=float(1.0 / np.square(per_draw).sum()),
+    )
+
+
+def _too_far(known: Mapping[str, float], name: str) -> InputError:
+    return InputError(
+        f"given: {name!r} = {known[name]:g} lies so far from the fitted rows that squares of what it predicts are no "
+        "floating-point numbers: check its units."
     )
 
 
@@ -277,12 +317,8 @@ def _wanted(features: Sequence[str] | str | None, names: list[str], known: Mappi
         if not wanted:
             raise InputError("given: every column is known, nothing is left to predict; leave one out.")
         return wanted
-    wanted = [features] if isinstance(features, str) else [str(f) for f in features]
+    wanted = as_names(features, "features", names)
     for name in wanted:
-        if name not in names:
-            raise InputError(f"features: there is no column {name!r}; choose among {', '.join(names)}.")
         if name in known:
             raise InputError(f"features: {name!r} is given already; leave it out of one of the two.")
-    if not wanted or len(set(wanted)) < len(wanted):
-        raise InputError("features must name at least one column, and none of them twice.")
     return wanted

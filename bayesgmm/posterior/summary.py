@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.arguments import check_probability
 from bayesgmm.errors import InputError
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.posterior.diagnostics.convergence import MIN_DRAWS
@@ -82,8 +83,7 @@ def summary(
     >>> [name for name, ok in summary(tree)["ok"].items() if ok]
     ['weights[0]', 'means[0, x]', 'sd[0, x]']
     """
-    if not 0.0 < ci_prob < 1.0:
-        raise InputError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}; 0.95 is usual.")
+    check_probability(ci_prob)
     diagnosis = diagnose(tree) if diagnosis is None else diagnosis
     draws = read_draws(tree)
     named = draws.feature_names, draws.covariance_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
+from bayesgmm.arguments import as_numbers, shown
+from bayesgmm.data.frames import row_index
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.draws import Draws
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "equal_draws", "named_rows", "observed_rows",
-    "posterior_arrays", "read_draws", "read_sample_stats",
+    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "check_reach", "equal_draws", "named_rows",
+    "observed_rows", "posterior_arrays", "reach", "read_draws", "read_sample_stats", "tree_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -51,6 +54,14 @@ class MixtureDraws:
     def reorder(self, index: NDArray[np.integer[Any]]) -> tuple[Array, Array, Array]:
         """Weights, means and covariances with component ``index[c, s, k]`` in place k."""
         return in_order(self.weights, index), in_order(self.means, index), in_order(self.covariances, index)
+
+
+def tree_of(fit: Any) -> xarray.DataTree:
+    """The ``posterior_`` of a fit, or the tree itself."""
+    tree = getattr(fit, "posterior_", fit)
+    if "posterior" not in getattr(tree, "children", ()):
+        raise InputError(f"fit={shown(fit)} must be a fitted BayesianGMM, or its posterior_.")
+    return tree
 
 
 def read_draws(tree: xarray.DataTree) -> MixtureDraws:
@@ -97,14 +108,38 @@ class PosteriorArrays:
     scale: Array  # (D,)
     row_model: RowModel
 
+    @cached_property
+    def _reach(self) -> float:
+        return reach(self.scaling)
+
     @property
     def log_jacobian(self) -> float:
         """Log density in original units = log density on the model's scale minus this."""
         return float(np.log(self.scale).sum())
 
     def to_model(self, rows: Array) -> Array:
-        """Rows (N, D) in original units on the model's scale."""
-        return np.ascontiguousarray((rows - self.center) / self.scale)
+        """Rows (N, D) in original units on the model's scale; an `InputError` where squares there overflow."""
+        with np.errstate(over="ignore"):
+            out = np.ascontiguousarray((rows - self.center) / self.scale)
+        check_reach(out, self._reach, rows)
+        return out
+
+
+def reach(scaling: Array) -> float:
+    """Largest coordinate whose squared distance to any component float64 holds, of inverse factors (..., D, D)."""
+    row_sums = float(np.abs(scaling).sum(axis=-1).max())
+    return math.sqrt(np.finfo(np.float64).max / (8.0 * scaling.shape[-1])) / max(row_sums, 1.0)
+
+
+def check_reach(coordinates: Array, largest: float, rows: Array) -> None:
+    """Refuse rows (N, D) of which a coordinate is beyond what squares can hold."""
+    if coordinates.size == 0 or -largest <= coordinates.min() <= coordinates.max() <= largest:
+        return
+    i, j = np.argwhere(~(np.abs(coordinates) <= largest))[0]
+    raise InputError(
+        f"The value {rows[i, j]:g} in row {i}, column {j + 1} lies so far from the fitted rows that the square of its "
+        "distance is no floating-point number: check its units, or leave the row out."
+    )
 
 
 def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
@@ -167,13 +202,11 @@ def named_rows(
         values, weight, _ = observed_rows(tree)
         names: pd.Index[Any] = pd.Index(dataset["obs_id"].values)
     else:
-        values = np.ascontiguousarray(np.asarray(rows, dtype=np.float64))
-        weight, names = None, rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(values))
+        values = np.ascontiguousarray(as_numbers(rows, "rows", "be finite numbers, the fitted columns in order"))
         d = tree["posterior"].sizes["feature"]
         if values.ndim != 2 or values.shape[1] != d or not len(values) or not np.isfinite(values).all():
             raise InputError(f"rows must be finite numbers of shape (N, {d}), the fitted columns in order.")
+        weight, names = None, rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(values))
     if row_names is not None:
-        names = pd.Index(row_names)
-    if len(names) != len(values):
-        raise InputError(f"row_names has {len(names)} names for {len(values)} rows: give one name per row.")
+        names = row_index(row_names, len(values))
     return values, names, np.ones(len(values)) if weight is None else weight

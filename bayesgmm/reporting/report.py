@@ -11,8 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.arguments import check_probability
 from bayesgmm.data.visible import visible
-from bayesgmm.errors import InputError
 from bayesgmm.reporting import method, results
 from bayesgmm.reporting.plots.scene import check_fitted
 
@@ -57,8 +57,7 @@ def report(fit: Fit | ComparedFits, path: str | PathLike[str], *, ci_prob: float
     compared: Any = fit if hasattr(fit, "candidates") else None
     chosen: Any = fit if compared is None else compared.best
     check_fitted(chosen)
-    if not 0.0 < ci_prob < 1.0:
-        raise InputError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}; 0.95 is usual.")
+    check_probability(ci_prob)
     check_writable(path)  # before the work, not after it
     write_whole(path, _render(chosen, ci_prob, compared).encode())
     return Path(path)

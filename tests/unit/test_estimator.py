@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
@@ -12,6 +17,7 @@ from bayesgmm.kernels.streaming import mean_responsibilities
 
 # scikit-learn's check and why it cannot hold.
 EXPECTED_FAILURES = {
+    "check_dataframe_column_names_consistency": "new rows are matched by name, in any order, and the error is one line",
     "check_sample_weight_equivalence_on_dense_data": "fits 30 columns to fewer rows than columns, which is refused",
 }
 
@@ -104,12 +110,71 @@ def test_predict_proba_averages_over_draws(faithful: bg.BayesianGMM) -> None:
     np.testing.assert_array_equal(faithful.predict(frame), expected.argmax(axis=1))
 
 
-def test_new_rows_by_name(faithful: bg.BayesianGMM) -> None:
+def test_names_of_the_columns_are_kept_where_they_are_text() -> None:
+    frame = bg.datasets.load_faithful().head(40)
+    swapped = frame[["waiting", "eruptions"]]
+    fit = bg.BayesianGMM(1, draws=50, chains=2, inference="laplace", random_seed=1, progressbar=False)
+    arrow, batch = pa.table(dict(swapped)), pa.table(dict(swapped)).to_batches()[0]
+    for X in (swapped, pl.from_pandas(swapped), pl.from_pandas(swapped).lazy(), arrow, batch):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bg.NotConvergedWarning)
+            fit.fit(X)
+        assert fit.feature_names_in_.tolist() == ["waiting", "eruptions"]
+        assert fit.feature_names_in_.dtype == object
+        assert fit.table_.feature_names == ("waiting", "eruptions")
+        assert fit.posterior_["posterior"]["feature"].values.tolist() == ["waiting", "eruptions"]
+    for X in (frame.to_numpy(), pd.DataFrame(frame.to_numpy()), bg.prepare_table(frame)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bg.NotConvergedWarning)
+            fit.fit(X)
+        assert not hasattr(fit, "feature_names_in_")
+
+
+def test_new_rows_by_name(faithful: bg.BayesianGMM, tmp_path: Path) -> None:
+    """Of any library, in any order, with columns to spare; a fit that was loaded does the same."""
     frame = bg.datasets.load_faithful().head(4)
-    with pytest.raises(ValueError, match="feature names"):
-        faithful.predict_proba(frame[["waiting", "eruptions"]])
-    with pytest.raises(bg.InputError, match="expecting 2 features"), pytest.warns(UserWarning, match="feature names"):
-        faithful.predict(frame[["waiting"]].to_numpy())
+    faithful.save(tmp_path / "fit.nc")
+    loaded = bg.load(tmp_path / "fit.nc")
+    expected = faithful.score_samples(frame)
+    spare = frame.assign(more="x")[["more", "waiting", "eruptions"]]
+    columns = {name: spare[name].tolist() for name in spare}
+    for fit in (faithful, loaded):
+        for X in (frame, spare, pl.DataFrame(columns), pl.LazyFrame(columns), pa.table(columns)):
+            np.testing.assert_array_equal(fit.score_samples(X), expected)
+            np.testing.assert_array_equal(fit.predict_proba(X), faithful.predict_proba(frame))
+        np.testing.assert_array_equal(
+            fit.marginal().log_density(pl.DataFrame(columns)), fit.marginal().log_density(frame)
+        )
+        assert fit.assignment(frame.iloc[::-1]).table.index.tolist() == [3, 2, 1, 0]
+        assert fit.assignment(pl.DataFrame(columns)).table.index.tolist() == [0, 1, 2, 3]
+        with pytest.raises(bg.InputError, match="lack the column 'eruptions'"):
+            fit.predict_proba(frame[["waiting"]])
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            np.testing.assert_array_equal(fit.score_samples(frame.to_numpy()), expected)
+        with (
+            pytest.raises(bg.InputError, match="expecting 2 features"),
+            pytest.warns(UserWarning, match="feature names"),
+        ):
+            fit.predict(frame[["waiting"]].to_numpy())
+
+
+@pytest.mark.parametrize("size", [1e152, 1e154, 1e160, 1e300])
+def test_rows_far_from_all_others_are_judged_or_refused(faithful: bg.BayesianGMM, size: float) -> None:
+    frame = bg.datasets.load_faithful().head(3).astype(float)
+    for far in ([size, size], [-size, 0.0], [4.0, size]):
+        frame.loc[1] = far
+        for answer in (
+            faithful.predict_proba, faithful.score_samples, faithful.outlier_score, faithful.marginal().log_density,
+            lambda X: faithful.assignment(X).probabilities,
+        ):  # fmt: skip
+            if size < 1e153:
+                assert np.isfinite(answer(frame)).all(axis=None)
+            else:
+                with pytest.raises(bg.InputError, match="in row 1, column"):
+                    answer(frame)
+    with pytest.raises(bg.InputError, match="'waiting' = 1e"):
+        faithful.conditional({"waiting": size})
+    assert "nan" not in str(faithful.conditional({"waiting": 1e100}))
 
 
 def test_sample_follows_the_posterior_predictive(faithful: bg.BayesianGMM) -> None:
@@ -142,6 +207,10 @@ def test_row_weights_equal_copies() -> None:
         ("cores", 0, "cores=0"),
         ("target_accept", 1.0, "target_accept=1.0"),
         ("n_components", 0, "n_components"),
+        ("n_components", None, "n_components"),
+        ("covariance_type", None, "covariance_type=None"),
+        ("standardize", "no", "standardize='no'"),
+        ("chains", 10**6, "chains=1000000 must be at most 1,000"),
         ("prior", "wide", "prior='wide'"),
     ],
 )

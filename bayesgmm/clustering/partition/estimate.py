@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import average, cut_tree
 from scipy.spatial.distance import squareform
 
+from bayesgmm.arguments import check_count, check_probability, check_seed
 from bayesgmm.clustering.partition.credible_ball import CredibleBall, credible_ball
 from bayesgmm.clustering.partition.loss import (
     LOSSES,
@@ -28,7 +29,8 @@ from bayesgmm.clustering.partition.loss import (
     partition_distances,
 )
 from bayesgmm.clustering.partition.search import SearchResult, search_partition
-from bayesgmm.errors import InputError, check_ci_prob, check_count
+from bayesgmm.data.frames import row_index
+from bayesgmm.errors import InputError
 
 __all__ = ["MAX_MATRIX_ROWS", "Partition", "label_similarity", "partition_from_labels"]
 
@@ -117,7 +119,7 @@ class Partition:
             Rows ``ari`` (adjusted Rand index, 1 is equality) and ``vi`` (variation of information in nats, 0 is
             equality); columns ``estimate``, ``mean``, and the interval's bounds.
         """
-        check_ci_prob(ci_prob)
+        check_probability(ci_prob)
         given = as_labels(labels, len(self.labels))
         own = as_labels(self.labels.to_numpy())
         bounds = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
@@ -209,13 +211,12 @@ def partition_from_labels(
     canonical, most = as_label_draws(draws)
     n_draws, n_rows = canonical.shape
     f = loss_table(loss, n_rows)
-    check_ci_prob(ci_prob)
+    check_probability(ci_prob)
     check_count(n_runs, "n_runs")
     if max_clusters is not None:
         check_count(max_clusters, "max_clusters")
-    names = pd.RangeIndex(n_rows) if row_names is None else pd.Index(row_names)
-    if len(names) != n_rows:
-        raise InputError(f"row_names has {len(names)} names for {n_rows} rows: give one name per row.")
+    check_seed(random_seed)
+    names = pd.RangeIndex(n_rows) if row_names is None else row_index(row_names, n_rows)
 
     step = max(1, -(-n_draws * n_rows // _CELLS))
     found = _search(canonical[::step], most, f, loss, max_clusters, n_runs, random_seed)

@@ -17,8 +17,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.arguments import check_choice, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 
@@ -44,12 +46,11 @@ def loss_table(loss: str, n_rows: int) -> Array:
     >>> loss_table("binder", 2)
     array([0.  , 0.25, 1.  ])
     """
+    check_choice(loss, "loss", LOSSES)
     size = np.arange(n_rows + 1, dtype=np.float64)
     if loss == "vi":
         return size * np.log(np.maximum(size, 1.0)) / n_rows
-    if loss == "binder":
-        return (size / n_rows) ** 2
-    raise InputError(f"loss={loss!r} is unknown; use 'vi' (variation of information) or 'binder'.")
+    return (size / n_rows) ** 2
 
 
 @compiled
@@ -109,27 +110,48 @@ def canonical_labels(draws: NDArray[np.integer[Any]]) -> tuple[IntArray, int]:
 
 
 def as_labels(labels: ArrayLike, n_rows: int | None = None) -> IntArray:
-    """Any labels (N,), text included, as integers 0, 1, ... in order of appearance.
+    """Any labels (N,), text included and none missing, as integers 0, 1, ... in order of appearance.
 
     >>> as_labels(["b", "a", "b"])
     array([0, 1, 0], dtype=int32)
     """
-    values = np.asarray(labels)
+    values = _plain_array(labels, "labels", "one label per row")
     if values.ndim != 1 or (n_rows is not None and len(values) != n_rows) or not len(values):
         expected = f"({n_rows},)" if n_rows is not None else "(N,)"
         raise InputError(f"labels has shape {values.shape}, expected {expected}: give one label per row.")
-    codes = np.unique(values.astype(str) if values.dtype.kind == "O" else values, return_inverse=True)[1]
+    # Among texts NumPy makes a text of NaN: look at the cells as they are.
+    cells = np.asarray(labels, dtype=object) if values.dtype.kind in "US" else values
+    missing = np.asarray(pd.isna(cells))
+    if missing.any():
+        raise InputError(
+            f"labels has no label in {int(missing.sum())} of {len(values)} rows, the first in row {missing.argmax()}: "
+            "leave these rows out, or give them a class of their own."
+        )
+    try:
+        codes = pd.factorize(values)[0] if values.dtype.kind == "O" else np.unique(values, return_inverse=True)[1]
+    except TypeError:
+        raise InputError(f"labels={shown(labels)} must be text, numbers or other values that can be hashed.") from None
     return canonical_labels(codes.reshape(1, -1))[0][0]
 
 
 def as_label_draws(draws: ArrayLike) -> tuple[IntArray, int]:
     """Checked draws of labels (S, N) in canonical form, and the largest number of clusters of a draw."""
-    values = np.asarray(draws)
+    values = _plain_array(draws, "draws", "integer labels of shape (draws, rows)")
     if values.ndim != 2 or 0 in values.shape:
         raise InputError(f"draws has shape {values.shape}; give integer labels of shape (draws, rows).")
     if values.dtype.kind not in "iub":
         raise InputError(f"draws holds {values.dtype} values; give integer labels, one for each draw and row.")
     return canonical_labels(values.astype(np.int8) if values.dtype.kind == "b" else values)
+
+
+def _plain_array(values: ArrayLike, name: str, what: str) -> NDArray[Any]:
+    """An array without a mask."""
+    if np.ma.is_masked(values):
+        raise InputError(f"{name} has masked entries: leave these rows out, or give them labels.")
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}={shown(values)} must be {what}.") from None
 
 
 def partition_distances(labels: ArrayLike, draws: ArrayLike, loss: str = "vi") -> Array:

@@ -11,9 +11,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.arguments import check_choice, check_probability, check_seed
 from bayesgmm.clustering.coclustering import coclustering
 from bayesgmm.clustering.label_draws import draw_labels
 from bayesgmm.clustering.partition.estimate import Partition, partition_from_labels
+from bayesgmm.clustering.partition.loss import LOSSES
 from bayesgmm.kernels.draw_blocks import as_merge
 from bayesgmm.posterior.tree import named_rows, posterior_arrays
 
@@ -67,6 +69,9 @@ def partition(
     >>> partition(fit.posterior_).sizes.to_dict()
     {0: 97, 1: 175}
     """
+    check_choice(loss, "loss", LOSSES)
+    check_probability(ci_prob)
+    check_seed(random_seed)
     values, names, _ = named_rows(tree, rows, row_names)
     posterior = posterior_arrays(tree)
     clusters = as_merge(merge, posterior.weights.shape[1])

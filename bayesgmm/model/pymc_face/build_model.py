@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymc.distributions.transforms import CholeskyCorrTransform
 from pytensor.tensor.variable import TensorVariable
 
+from bayesgmm.arguments import check_count, check_flag, check_instance
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError
@@ -96,6 +97,10 @@ def build_model(
     ['weights', 'means', 'sds', 'correlation_cholesky']
     """
     structure = get_structure(covariance_type)
+    check_count(n_components, "n_components")
+    check_flag(standardize, "standardize")
+    if prior is not None:
+        check_instance(prior, "prior", MixturePrior, "None or a bayesgmm.MixturePrior")
     if not isinstance(X, Table):
         table = prepare_table(X, standardize=standardize, sample_weight=sample_weight)
     elif sample_weight is None:

@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, softmax
 
+from bayesgmm.arguments import as_numbers, shown
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.model.density.density import Density
@@ -38,7 +39,7 @@ from bayesgmm.posterior.tree import posterior_arrays, read_draws
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MCSE_MAX", "Evidence", "evidence_of_draws", "log_evidence", "mode_weights"]
+__all__ = ["MCSE_MAX", "Evidence", "chosen_chains", "evidence_of_draws", "log_evidence", "mode_weights"]
 
 Array = NDArray[np.float64]
 
@@ -162,11 +163,19 @@ def log_evidence(
     pooled = (arrays.weights, arrays.means, arrays.cholesky)
     weights, means, cholesky = (a.reshape(*shape, *a.shape[1:]) for a in pooled)
     if chains is not None:
-        index = list(chains)
-        if not index or not set(index) <= set(range(shape[0])):
-            raise InputError(f"chains={chains!r} must be some of 0..{shape[0] - 1}, the chains of this fit.")
+        index = chosen_chains(tree, chains)
         weights, means, cholesky = _one_mode(table, structure, weights[index], means[index], cholesky[index])
     return evidence_of_draws(weights, means, cholesky, problem, random_seed=random_seed)
+
+
+def chosen_chains(tree: xarray.DataTree, chains: Any) -> list[int]:
+    """The numbers of some chains of a fit, checked."""
+    last = tree["posterior"].sizes["chain"] - 1
+    must = f"be some of 0..{last}, the chains of this fit"
+    index = as_numbers(chains, "chains", must)
+    if index.ndim != 1 or not len(index) or not np.isin(index, np.arange(last + 1)).all():
+        raise InputError(f"chains={shown(chains)} must {must}.")
+    return [int(i) for i in index]
 
 
 def _one_mode(

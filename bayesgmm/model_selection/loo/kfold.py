@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import check_count
 from bayesgmm.data.table import Table
-from bayesgmm.errors import InputError, check_count
+from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure

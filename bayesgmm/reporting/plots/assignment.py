@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.arguments import check_count, check_instance
 from bayesgmm.clustering.assignment import Assignment, assignment
-from bayesgmm.errors import check_count
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.scene import check_fitted
 from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, instead, quiet_axes, title, write_verdict
@@ -55,6 +55,8 @@ def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int =
 
     check_fitted(fit)
     check_count(n_rows, "n_rows")
+    if result is not None:
+        check_instance(result, "result", Assignment, "None, or what fit.assignment() returns")
     result = assignment(fit.posterior_) if result is None else result
     shown = min(n_rows, len(result.table))
     figure = plt.figure(figsize=(9.6, max(3.6, 1.3 + 0.22 * shown)), layout="constrained")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.arguments import as_numbers, check_count, check_probability, shown
 from bayesgmm.errors import InputError
 from bayesgmm.reporting.plots.legend import add_legend
 from bayesgmm.reporting.plots.panels import density_panel, marker_area, pair_panel
-from bayesgmm.reporting.plots.scene import Scene, choose_features
+from bayesgmm.reporting.plots.scene import Scene, check_features, check_fitted, choose_features
 from bayesgmm.reporting.plots.style import STYLE, axis_label, quiet_axes, write_verdict
 
 if TYPE_CHECKING:
@@ -72,12 +73,14 @@ def plot_clusters(
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    shares = [float(v) for v in np.atleast_1d(levels)]
-    for name, values in (("levels", shares), ("ci_prob", [ci_prob])):
-        if not values or not all(0.0 < v < 1.0 for v in values):
-            raise InputError(f"{name}={levels if name == 'levels' else ci_prob!r} must lie between 0 and 1.")
-    if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 0:
-        raise InputError(f"n_draws={n_draws!r} must be an integer of at least 0.")
+    given = np.atleast_1d(as_numbers(levels, "levels", "lie between 0 and 1"))
+    if given.ndim > 1 or not given.size:
+        raise InputError(f"levels={shown(levels)} must be one number between 0 and 1, or a sequence of them.")
+    shares = [check_probability(float(v), "levels") for v in given]
+    check_probability(ci_prob)
+    check_count(n_draws, "n_draws", least=0)
+    check_fitted(fit)
+    _check_target(ax, check_features(fit, features))
     scene = Scene.of(fit)
     columns = choose_features(scene, features)
     options: dict[str, Any] = {"levels": shares, "n_draws": int(n_draws), "ci_prob": ci_prob}
@@ -107,14 +110,10 @@ def draw_clusters(
     size = marker_area(len(scene.rows), panels=1 if d < 3 else d)
     if d > 2:
         axes = target.subplots(d, d, sharex="col", squeeze=False) if own else np.asarray(target, dtype=object)
-        if axes.shape != (d, d):
-            raise InputError(f"ax must be an array of {d} x {d} Axes for {d} columns.")
         _pairs(axes, scene, columns, levels=levels, n_draws=n_draws, ci_prob=ci_prob, size=size)
         legend_at = axes[0, -1]
     else:
         legend_at = axes = target.subplots() if own else target
-        if not hasattr(axes, "get_xlim"):
-            raise InputError(f"ax must be one Axes for {d} column{'s' * (d > 1)}.")
         if d == 1:
             density_panel(axes, scene, columns[0], n_draws=n_draws, ci_prob=ci_prob, rug=True, size=size)
             axes.set_ylabel(axis_label(f"density per unit of {scene.feature_names[columns[0]]}"), parse_math=False)
@@ -126,6 +125,19 @@ def draw_clusters(
     add_legend(target if own else None, legend_at, scene, columns, levels, n_draws, ci_prob)
     write_verdict(target if own else np.ravel(axes)[0], scene.diagnosis)
     return axes
+
+
+def _check_target(ax: Any, d: int) -> None:
+    """Refuse what is not one Axes, or an array (D, D) of them for three columns or more."""
+    if ax is None:
+        return
+    if d < 3:
+        if not hasattr(ax, "get_xlim"):
+            raise InputError(f"ax must be one Axes for {d} column{'s' * (d > 1)}.")
+        return
+    axes = ax if isinstance(ax, np.ndarray) else np.empty(0)
+    if axes.shape != (d, d) or not all(hasattr(cell, "get_xlim") for cell in axes.flat):
+        raise InputError(f"ax must be an array of {d} x {d} Axes for {d} columns.")
 
 
 def _pairs(

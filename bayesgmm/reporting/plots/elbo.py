@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
+from bayesgmm.posterior.tree import tree_of
+from bayesgmm.reporting.plots.scene import check_axes
 from bayesgmm.reporting.plots.style import ALARM, INK, MUTED, STYLE, quiet_axes, title
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def plot_elbo(fit: Any, *, ax: Axes | None = None) -> Axes:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    tree = getattr(fit, "posterior_", fit)
+    check_axes(ax)
+    tree = tree_of(fit)
     if "approximation" not in tree.children or "elbo" not in tree["approximation"].data_vars:
         raise InputError("this fit kept no ELBO: plot_elbo is for inference='advi' or 'fullrank_advi'.")
     elbo = np.asarray(tree["approximation"]["elbo"].values, dtype=float)

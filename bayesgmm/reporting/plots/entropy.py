@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.arguments import check_instance
 from bayesgmm.clustering.assignment import Assignment, assignment
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
-from bayesgmm.reporting.plots.scene import check_fitted
+from bayesgmm.reporting.plots.scene import check_axes, check_fitted
 from bayesgmm.reporting.plots.style import (
     INK,
     MUTED,
@@ -55,6 +56,9 @@ def plot_entropy_split(fit: Fit, *, result: Assignment | None = None, ax: Axes |
     import matplotlib.pyplot as plt
 
     check_fitted(fit)
+    check_axes(ax)
+    if result is not None:
+        check_instance(result, "result", Assignment, "None, or what fit.assignment() returns")
     result = assignment(fit.posterior_) if result is None else result
     own = ax is None
     if own:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.arguments import check_count
 from bayesgmm.clustering.coclustering import coclustering, display_order
 from bayesgmm.clustering.partition.estimate import Partition
 from bayesgmm.clustering.partition.loss import partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition as partition_of
-from bayesgmm.errors import InputError, check_count
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
-from bayesgmm.reporting.plots.scene import Scene, check_fitted, two_columns
+from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
 from bayesgmm.reporting.plots.style import (
     INK,
     MUTED,
@@ -73,6 +73,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
 
     check_fitted(fit)
     check_count(max_rows, "max_rows", least=2)
+    check_axes(ax)
     scene = Scene.of(fit)
     shown = np.arange(len(scene.rows))
     if len(shown) > max_rows:
@@ -139,14 +140,12 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
     import matplotlib.pyplot as plt
 
     check_fitted(fit)
+    check_features(fit, features)
+    check_result(result, Partition, fit)
     scene = Scene.of(fit)
     columns = two_columns(scene, features)
     found = partition_of(fit.posterior_) if result is None else result
     values = fit.posterior_["observed_data"]["obs"].transpose("obs_id", "feature").values[:, columns]
-    if len(found.labels) != len(values):
-        raise InputError(
-            f"result has {len(found.labels)} rows, the fit {len(values)}: give a partition of the fit's rows."
-        )
     estimate = found.labels.to_numpy()
     ball, unit = found.ball, " nats" if found.loss == "vi" else ""
     panels = _panels(estimate, found)

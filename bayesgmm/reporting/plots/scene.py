@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import as_names, check_instance, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities
@@ -18,7 +19,10 @@ from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
 
-__all__ = ["MAX_FEATURES", "MAX_ROWS", "Scene", "check_fitted", "choose_features", "row_probabilities", "two_columns"]
+__all__ = [
+    "MAX_FEATURES", "MAX_ROWS", "Scene", "check_axes", "check_features", "check_fitted", "check_result",
+    "choose_features", "row_probabilities", "two_columns",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -106,6 +110,30 @@ def check_fitted(fit: object) -> None:
     raise InputError(f"a fitted BayesianGMM is needed here, not a {type(fit).__name__}.")
 
 
+def check_axes(ax: object) -> None:
+    """`InputError` unless this is one Axes of matplotlib, or None."""
+    if ax is not None and not hasattr(ax, "get_xlim"):
+        raise InputError(f"ax={shown(ax)} must be None or one Axes of matplotlib.")
+
+
+def check_result(result: Any, kind: type, fit: Fit) -> None:
+    """`InputError` unless this is a result of that class for the rows of the fit, or None."""
+    name = kind.__name__
+    if result is None:
+        return
+    check_instance(result, "result", kind, f"None, or what fit.{name.lower()}() returns")
+    given = len(result.table if hasattr(result, "table") else result.labels)
+    n_rows = fit.posterior_["observed_data"].sizes["obs_id"]
+    if given != n_rows:
+        raise InputError(f"result has {given} rows, the fit {n_rows}: give that of the fitted rows.")
+
+
+def check_features(fit: Fit, features: Any) -> int:
+    """How many columns are shown; `InputError` unless `features` are names of columns of the fit, or None."""
+    known = fit.posterior_["posterior"].to_dataset()["feature"].values.tolist()
+    return min(len(known), MAX_FEATURES) if features is None else len(as_names(features, "features", known))
+
+
 def row_probabilities(fit: Fit, rows: Array) -> Array:
     """(n, K) probability of each component, averaged over the draws, thinned evenly when the product is large."""
     a = posterior_arrays(fit.posterior_)
@@ -122,13 +150,7 @@ def choose_features(scene: Scene, features: Sequence[str] | str | None) -> list[
         if len(known) <= MAX_FEATURES:
             return list(range(len(known)))
         return _most_different(scene, MAX_FEATURES)
-    names = [features] if isinstance(features, str) else list(features)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(f"features: there is no column {unknown[0]!r}; choose among {', '.join(known)}.")
-    if not names or len(set(names)) < len(names):
-        raise InputError("features must name at least one column, and none of them twice.")
-    return [known.index(name) for name in names]
+    return [known.index(name) for name in as_names(features, "features", known)]
 
 
 def two_columns(scene: Scene, features: Sequence[str] | None) -> list[int]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.arguments import check_count
 from bayesgmm.clustering.assignment import Assignment, assignment
-from bayesgmm.errors import check_count
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
-from bayesgmm.reporting.plots.scene import Scene, check_fitted, two_columns
+from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
 from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, quiet_axes, title, write_verdict
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def plot_uncertainty_map(
     import matplotlib.pyplot as plt
 
     check_fitted(fit)
-    check_count(n_grid, "n_grid", least=2)
+    check_count(n_grid, "n_grid", least=2, most=10_000)
+    check_axes(ax)
+    check_features(fit, features)
+    check_result(result, Assignment, fit)
     result = assignment(fit.posterior_) if result is None else result
     scene = Scene.of(fit, result.probabilities.to_numpy())
     columns = two_columns(scene, features)

@@ -110,15 +110,15 @@ def test_prints_in_original_units(table, family):
         ({"mean_scale": [1.0, 2.0, 3.0]}, "2 columns"),
         ({"mean_loc": np.inf}, "mean_loc"),
         ({"mean_loc": "low"}, "mean_loc"),
-        ({"sd": HalfNormal(-1.0)}, "scale"),
-        ({"sd": Exponential([1.0, 0.0])}, "rate"),
-        ({"sd": LogNormal(0.0, -0.5)}, "sigma"),
-        ({"sd": InverseGamma(1.0, np.nan)}, "b="),
+        (lambda: {"sd": HalfNormal(-1.0)}, "scale"),
+        (lambda: {"sd": Exponential([1.0, 0.0])}, "rate"),
+        (lambda: {"sd": LogNormal(0.0, -0.5)}, "sigma"),
+        (lambda: {"sd": InverseGamma(1.0, np.nan)}, "b="),
     ],
 )
 def test_a_fault_is_told_in_one_line(table, arguments, named):
     with pytest.raises(InputError) as caught:
-        MixturePrior(**arguments).resolve(table)
+        MixturePrior(**(arguments() if callable(arguments) else arguments)).resolve(table)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
