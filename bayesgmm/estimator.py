@@ -294,8 +294,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
     fit = BayesianGMM(**options)
     prior = (fit.prior or MixturePrior()).resolve(table)
     fit._set_results(tree, em, table, prior, modes)
-    if named:
-        fit.feature_names_in_ = np.array(table.feature_names, dtype=object)
+    fit._name_features(table.feature_names if named else None)
     return fit
 
 
