@@ -71,8 +71,6 @@ class Checkpoint:
     def open(cls, folder: Any, fingerprint: str) -> Checkpoint:
         """Make the folder, or say in one line why it cannot be."""
         path = as_path(folder)
-        if folder == "":
-            raise InputError("checkpoint='' is no folder; give the name of one, or None to keep nothing.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

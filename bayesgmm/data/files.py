@@ -17,6 +17,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from bayesgmm.arguments import shown
 from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 
@@ -87,11 +88,11 @@ def as_path(path: Any) -> Path:
     '.nc'
     """
     try:
-        if b"\0" in os.fsencode(path):  # no bytes for half a surrogate pair, either
+        if path == "" or b"\0" in os.fsencode(path):  # no bytes for half a surrogate pair, either
             raise ValueError
         return Path(path)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{visible(repr(path))} cannot be the path of a file; give another one.") from error
+        raise InputError(f"{visible(shown(path))} cannot be the path of a file; give another one.") from error
 
 
 @contextmanager

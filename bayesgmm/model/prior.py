@@ -78,6 +78,11 @@ class MixturePrior:
             value = getattr(self, name)
             if name == "resolution" and isinstance(value, str):
                 check_choice(value, "prior resolution", ("auto",))
+            elif name == "resolution" and isinstance(value, Mapping):
+                for column, step in value.items():
+                    check_instance(column, "a column of prior resolution", str, "the name of a column")
+                    check_number(step, f"prior resolution of {column!r}", "be a finite step, 0 for none", least=0.0)
+                object.__setattr__(self, name, dict(value))
             elif value is not None:
                 object.__setattr__(self, name, frozen_value(value, name, **bound))
         for name in ("lkj_eta", "concentration"):

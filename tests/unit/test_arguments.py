@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -86,6 +87,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "choice": (),
     "choice or none": ("None",),
     "file to write": ("'x'", "surrogate"),
+    "file to write or none": ("None", "'x'", "surrogate"),
     "file to read": (),
     "prior": ("None",),
     "family": ("None",),
@@ -120,7 +122,7 @@ KINDS = {
     "loss": "choice", "rows": "rows", "given": "given", "features": "names or none", "force": "flag", "repair": "flag",
     "n_samples": "count of at most", "path": "file to read", "fit": "record", "tol": "positive", "max_iter": "count",
     "reg_covar": "share from 0", "secondary": "flag", "effort": "choice", "max_seconds": "positive or none",
-    "n_jobs": "jobs", "backend": "choice or none", "checkpoint": "file to write", "methods": "methods",
+    "n_jobs": "jobs", "backend": "choice or none", "checkpoint": "file to write or none", "methods": "methods",
     "n_clusters": "count of at most or none", "result": "record or none", "distribution": "record",
     "row_names": "row names", "max_clusters": "count or none", "n_runs": "count", "n_rows": "count", "ax": "axes",
     "levels": "probabilities", "n_draws": "count from 0", "max_rows": "count from 2", "comparison": "record",
@@ -136,7 +138,8 @@ KINDS = {
     "partition_from_labels.draws": "labels",
     "PredictiveDistribution.cdf.values": "values",
     "PredictiveDistribution.log_density.rows": "table", "HighestDensityRegion.contains.rows": "one column of rows",
-    "report.path": "file to write", "prepare_table.resolution": "steps or mapping",
+    "report.path": "file to write", "BayesianGMM.save.path": "file to write",
+    "prepare_table.resolution": "steps or mapping", "MixturePrior.resolution": "steps or mapping",
     "BayesianGMM.assignment.X": "new rows or none", "BayesianGMM.partition.X": "new rows or none",
     "BayesianGMM.outlier_score.X": "new rows or none", "BayesianGMM.log_evidence.chains": "chains",
     "MixtureParams.rescale.scale": "array",
@@ -303,15 +306,16 @@ def test_results_of_public_functions_are_public(calls: dict[str, Call]) -> None:
 
 
 @pytest.fixture
-def _no_work(monkeypatch: pytest.MonkeyPatch, calls: dict[str, Call]) -> None:
-    """Where work begins, `WorkBeginsError` is raised instead."""
+def _no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, calls: dict[str, Call]) -> None:
+    """Where work begins, `WorkBeginsError` is raised instead; what is written is in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
 
     def work(*_: Any, **__: Any) -> None:
         raise WorkBeginsError
 
     for where in (
         "bayesgmm.estimator.fit_em_candidates", "bayesgmm.em.fit.search", "bayesgmm.compare._run",
-        "bayesgmm.compare.Checkpoint.open", "bayesgmm.model.pymc_face.build_model.model_from_numbers",
+        "bayesgmm.model.pymc_face.build_model.model_from_numbers",
         "bayesgmm.clustering.partition.estimate._search", "bayesgmm.clustering.partition.of_posterior.draw_labels",
         "bayesgmm.clustering.other_methods.partition", "bayesgmm.reporting.report._render",
         "bayesgmm.clustering.assignment.posterior_arrays", "bayesgmm.posterior.outliers.posterior_arrays",
