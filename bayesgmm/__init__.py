@@ -6,9 +6,11 @@ Names are imported on first use, so that ``import bayesgmm`` stays cheap.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # `typing` itself takes longer to import than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from bayesgmm import datasets, priors
     from bayesgmm.clustering.other_methods import compare_clusterings
     from bayesgmm.clustering.partition.estimate import partition_from_labels

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.interruption import watch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,14 +136,21 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
     estimator = BayesianGMM(
         components, covariance_type=covariance, draws=draws, tune=tune, chains=chains, random_seed=seed
     )
+    watch.files(
+        (out, f"the report was written to {out}", "the report was not written"),
+        (save, f"the fit was saved to {save}", "the fit was not saved"),
+    )
+    watch.busy = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConvergedWarning)  # the verdict is printed below
         estimator.fit(frame)
-    agreement = _agreement(estimator, labels)
-    if as_json:
-        print(json.dumps(fit_record(estimator, source, agreement), indent=2))
-    else:
-        print(fit_text(estimator, source, agreement))
+    with watch:
+        agreement = _agreement(estimator, labels)
+        if as_json:
+            print(json.dumps(fit_record(estimator, source, agreement), indent=2))
+        else:
+            print(fit_text(estimator, source, agreement))
+        watch.printed = f"the result{' so far' if estimator.posterior_.attrs['partial'] else ''} was printed"
     if out is not None:
         from bayesgmm.reporting.report import report
 
@@ -210,12 +218,16 @@ def _compare(
         check_writable(out)
         if out.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
+    watch.files((out, f"the report was written to {out}", "the report was not written"), folder=options["checkpoint"])
+    watch.busy = True
     comparison = compare_components(frame, numbers, covariance_type=names, **options)
-    print(
-        json.dumps(comparison_record(comparison, source), indent=2)
-        if as_json
-        else comparison_text(comparison, source, frame)
-    )
+    with watch:
+        print(
+            json.dumps(comparison_record(comparison, source), indent=2)
+            if as_json
+            else comparison_text(comparison, source, frame)
+        )
+        watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
     if out is not None:
         from bayesgmm.reporting.report import report
 
@@ -239,19 +251,12 @@ def _agreement(estimator: BayesianGMM, labels: pd.Series[str] | None) -> dict[st
 
 
 def main() -> None:
-    """Entry point: one line and exit code 2 for bad input, 130 for Ctrl-C."""
+    """One line and exit code 2 for bad input."""
     try:
-        app()
-    except InputError as error:
-        print(f"bayesgmm: {' '.join(str(error).split())}", file=sys.stderr)
+        typer.main.get_command(app)()
+    except (InputError, OSError) as error:
+        if watch.code:
+            raise
+        said = str(error) if isinstance(error, InputError) else f"{error.filename or 'file'}: {error.strerror or error}"
+        print(f"bayesgmm: {' '.join(said.split())}", file=sys.stderr)
         raise SystemExit(2) from None
-    except OSError as error:
-        print(f"bayesgmm: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("bayesgmm: interrupted; nothing was written", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-if __name__ == "__main__":
-    main()

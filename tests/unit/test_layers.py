@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "reporting": {"data", "kernels", "model", "posterior", "clustering", "model_selection"},
 }  # fmt: skip
 SHELL = {
-    "__init__", "__main__", "checkpoint", "cli", "compare", "comparison", "datasets", "estimator", "fitted", "priors",
-    "storage", "warm_up",
+    "__init__", "__main__", "checkpoint", "cli", "compare", "comparison", "datasets", "estimator", "fitted",
+    "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
 THIRD_PARTY = {
     "pymc": {"inference", "model"},
