@@ -10,13 +10,21 @@ def main() -> None:
     watch.start()
     try:
         try:
+            import warnings
+
             from bayesgmm.cli import main as run
 
+            warnings.formatwarning = one_line
             run()
         finally:
             watch.busy = False  # a signal ends at once from here on
     finally:
         watch.stop()
+
+
+def one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as the command line shows it, without the place in the source."""
+    return f"bayesgmm: {' '.join(str(message).split())}\n"
 
 
 if __name__ == "__main__":

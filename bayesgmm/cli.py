@@ -6,6 +6,7 @@ Bad input ends with exit code 2 and one line; an unconverged fit ends with exit 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ from bayesgmm.interruption import watch
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
 
 __all__ = ["app", "main", "parse_components", "parse_structures"]
@@ -152,10 +154,7 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
             print(fit_text(estimator, source, agreement))
         watch.printed = f"the result{' so far' if estimator.posterior_.attrs['partial'] else ''} was printed"
     if out is not None:
-        from bayesgmm.reporting.report import report
-
-        report(estimator, out)
-        _say(f"report written to {out}", as_json)
+        _write_report(estimator, out, as_json)
     if save is not None:
         estimator.save(save)
         _say(f"fit saved to {save}", as_json)
@@ -229,11 +228,16 @@ def _compare(
         )
         watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
     if out is not None:
-        from bayesgmm.reporting.report import report
-
-        report(comparison, out)
-        _say(f"report written to {out}", as_json)
+        _write_report(comparison, out, as_json)
     return 0 if (comparison.table["status"] != "not converged").any() else 3
+
+
+def _write_report(result: BayesianGMM | Comparison, out: Path, as_json: bool) -> None:
+    from bayesgmm.reporting.report import report
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it can keep its fonts is of no interest here
+    report(result, out)
+    _say(f"report written to {out}", as_json)
 
 
 def _say(line: str, as_json: bool) -> None:

@@ -29,16 +29,17 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def begin() -> None:
-    """Start compiling in another process if the cache lacks the sweeps and nobody does."""
+    """Start compiling in another process if the cache lacks the sweeps, can be written to, and nobody does."""
     if _is_compiled() or _working() or _started:
         return
     with contextlib.suppress(OSError):
         _claim().parent.mkdir(parents=True, exist_ok=True)
+        _claim().touch()
         code = "from bayesgmm.inference.first_use import compile_and_say; compile_and_say()"
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _claim().write_text(str(process.pid))
         _started.append(process)
         atexit.register(_stop, process)
+        _claim().write_text(str(process.pid))
 
 
 def finish(meanwhile: Callable[[], object] = lambda: None) -> None:

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import config, njit
+from numba import njit
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
-__all__ = ["add", "compiled", "put", "source_version"]
+from bayesgmm.kernels.cache import KernelCache
+
+__all__ = ["add", "callback", "compiled", "put", "source_version"]
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit` as a decorator, with or without further options.
 
-    No second wrapper, for callers in C, is made: there are none, and it took a tenth of the time of compilation. Where
-    neither the package nor the home directory can be written to, the cache is in the directory for temporary files.
+    No second wrapper, for callers in C, is made: there are none, and it took a tenth of the time of compilation.
     """
-    usual = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    decorate = njit(**(usual | options))
+    usual = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     if function is None:
         return lambda function: compiled(function, **options)
-    try:
-        return decorate(function)
-    except RuntimeError:  # no place for a cache
-        if config.CACHE_DIR:
-            raise
-        config.CACHE_DIR = os.path.join(
-            tempfile.gettempdir(), f"bayesgmm-{os.getuid() if hasattr(os, 'getuid') else 0}"
-        )
-        return decorate(function)
+    dispatcher = njit(**(usual | options))(function)
+    dispatcher._cache = KernelCache(function)
+    return dispatcher
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`numba.cfunc` as a decorator: a function that C can call."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        made: Any = CFunc(function, normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+        made._cache = KernelCache(function)
+        made.compile()
+        return made
+
+    return decorate
 
 
 @cache

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import carray, cfunc, types
+from numba import carray, types
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.compiled import callback
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.log_posterior import log_posterior_callback, log_posterior_gradient
 from bayesgmm.progress import out_of_time
@@ -78,10 +79,9 @@ class _Options:
     adaptation: str
 
 
-@cfunc(
+@callback(
     types.int64(types.uint64, types.uint64, types.CPointer(types.float64), types.CPointer(types.float64),
-                types.CPointer(types.int64)),
-    cache=True,
+                types.CPointer(types.int64))
 )  # fmt: skip
 def _identity_callback(n_dim, n_out, x, out, problem):  # pragma: no cover - runs compiled
     source = carray(x, (n_dim,))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, cfunc, types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from bayesgmm.kernels.compiled import compiled, put
+from bayesgmm.kernels.compiled import callback, compiled, put
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower, multiply_lower
@@ -178,10 +178,9 @@ def _as_pointer(typingctx, address):
     return types.voidptr(address), codegen
 
 
-@cfunc(
+@callback(
     types.int64(types.uint64, types.CPointer(types.float64), types.CPointer(types.float64),
-                types.CPointer(types.float64), types.CPointer(types.int64)),
-    cache=True, error_model="numpy",
+                types.CPointer(types.float64), types.CPointer(types.int64))
 )  # fmt: skip
 def log_posterior_callback(n_dim, x, grad, value, problem):  # pragma: no cover - runs compiled
     """`log_posterior_gradient` as a C function; `problem` holds two addresses and two lengths."""
