@@ -1,10 +1,10 @@
 """Ctrl-C on the command line: exit code 130 and one sentence that says what there is.
 
 Only the console script watches; in the library a `KeyboardInterrupt` stays what it is, and samplers end with the draws
-they have. Three things do not go by an exception alone. Raised while a C extension is imported, it can end the process,
-so that it waits until the import is over. Raised within a callback of C, Python prints and drops it, so that it is
-raised again. And threads that run while the interpreter is taken down can end in a crash, so that it is not taken down.
-Nothing is imported here that takes time, since an interruption before `start` is a traceback.
+they have. An exception alone would not do. While a C extension is imported, or LLVM asks for compiled code, it can end
+in a crash, so that it waits for a moment. Raised within another callback of C, Python prints and drops it, so that it
+is raised again. And threads may run while the interpreter is taken down, so that it is not taken down. Nothing is
+imported here that takes time, since an interruption before `start` is a traceback.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Watch:
             self._waiting = True
         elif not self.busy:  # nothing to tidy up
             self.leave()
-        elif _importing(frame) and hasattr(signal, "setitimer"):
+        elif _must_wait(frame) and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, _SOON)
         else:
             raise KeyboardInterrupt
@@ -146,9 +146,11 @@ class Watch:
             sys.__excepthook__(kind, error, where)
 
 
-def _importing(frame: FrameType | None) -> bool:
+def _must_wait(frame: FrameType | None) -> bool:
+    """Something is being imported, or LLVM asks Numba for compiled code and would go on with none."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib") or code.co_name.startswith("_raw_object_cache"):
             return True
         frame = frame.f_back
     return False
