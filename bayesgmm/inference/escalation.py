@@ -24,6 +24,7 @@ import numpy as np
 
 from bayesgmm.arguments import check_choice
 from bayesgmm.inference.judging import Judge, Judgement
+from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
@@ -205,6 +206,7 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
 
         sample = sample_nuts
     else:
+        pytensor_folder()
         from bayesgmm.inference.nuts.pymc import sample_pymc
 
         sample = sample_pymc

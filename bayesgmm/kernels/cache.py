@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import stat
-import tempfile
 import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
+from numba import config
 from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, InTreeCacheLocator
 
-__all__ = ["KernelCache", "private_folder"]
+from bayesgmm.kernels.folders import private_folder
+
+__all__ = ["KernelCache"]
 
 _HOW = "set NUMBA_CACHE_DIR to a folder that can be written to."
 
@@ -79,8 +79,10 @@ class KernelCache(FunctionCache):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         name, stamp = self._impl.filename_base, self._impl.locator.get_source_stamp()
-        package = InTreeCacheLocator(function, inspect.getfile(function)).get_cache_path()
-        self._files = [_Files(folder, name, stamp) for folder in dict.fromkeys([self._cache_path, package])]
+        folders = [self._cache_path]
+        if not config.CACHE_DIR:  # who names a folder means that one
+            folders.append(InTreeCacheLocator(function, inspect.getfile(function)).get_cache_path())
+        self._files = [_Files(folder, name, stamp) for folder in dict.fromkeys(folders)]
         self._cache_file = self._files[0]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -105,24 +107,6 @@ class KernelCache(FunctionCache):
         else:
             if isinstance(self._impl.locator, _Temporary):
                 _say(f"compiled kernels are kept in {private_folder()}, for want of another place: {_HOW}")
-
-
-@cache
-def private_folder() -> str | None:
-    """A folder for temporary files that is this user's, and that nobody else can write to or replace."""
-    try:
-        parent = tempfile.gettempdir()
-        if not hasattr(os, "getuid"):
-            return os.path.join(parent, "bayesgmm")
-        path = os.path.join(parent, f"bayesgmm-{os.getuid()}")
-        if not os.path.lexists(path):
-            os.mkdir(path, 0o700)
-        found, around = os.lstat(path), os.stat(parent)
-    except OSError:
-        return None
-    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-    stays = around.st_mode & stat.S_ISVTX or not around.st_mode & 0o022
-    return path if mine and stays else None
 
 
 _said: list[str] = []

@@ -18,7 +18,7 @@ import pytest
 
 import bayesgmm
 from bayesgmm.kernels import cache
-from bayesgmm.kernels.cache import private_folder
+from bayesgmm.kernels.folders import private_folder
 
 NOWHERE = "/proc/nowhere"
 NO_TEMPORARY_FILES = f"import tempfile; tempfile.tempdir = {NOWHERE!r}; "
@@ -65,6 +65,16 @@ def test_a_package_that_was_compiled_and_is_read_only(installed: Path, tmp_path:
     said, printed = run(installed, tmp_path, here + LAUNCH, "demo", "--out", "again.html")
     assert said == [] and "Converged" in printed and (tmp_path / "again.html").exists()
     assert not list(tmp_path.glob("bayesgmm-*/*/*.nbi"))
+
+
+def test_pytensor_has_no_home(installed: Path, tmp_path: Path) -> None:
+    code = (
+        f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}; import bayesgmm as bg; "
+        "bg.build_model(bg.datasets.load_faithful(), 2); import pytensor; print(pytensor.config.compiledir)"
+    )
+    said, printed = run(installed, tmp_path, code)
+    assert "PyTensor compiles into" in said[0] and "PYTENSOR_FLAGS=base_compiledir" in said[0]
+    assert printed.startswith(f"{tmp_path}/bayesgmm-")
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from scipy.special import softmax
 from bayesgmm.errors import InputError
 from bayesgmm.inference.approximate.laplace import affordable_batches, as_draws, corrected, weigh
 from bayesgmm.inference.modes import Mode, score_of
+from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.draws import Draws
@@ -186,6 +187,7 @@ def fit_elbo(
     report: Callable[[int], None] = lambda done: None,
 ) -> ElboFit:
     """The normal of highest ELBO in decoupled coordinates, started at the origin with unit sds; see `sample_advi`."""
+    pytensor_folder()
     import pymc as pm
     import pytensor
     from pytensor.compile.mode import Mode
