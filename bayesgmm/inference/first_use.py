@@ -76,19 +76,20 @@ def compile_sweeps() -> None:
     run_chains(sweeps, [start_state(problem, start)], [np.random.SeedSequence(0)], draws=1, thin=1, cores=1)
 
 
-def _cache() -> Path:
-    return Path(sweep_many.stats.cache_path)
+def _folders() -> list[Path]:
+    """Where compiled code is looked for; the first is written to."""
+    return [Path(folder) for folder in sweep_many._cache.folders]
 
 
 def _is_compiled() -> bool:
     """An index of compiled code is there, and not older than the source."""
     source = Path(sys.modules[sweep_many.py_func.__module__].__file__ or "")
-    found = [path.stat().st_mtime for path in _cache().glob("sweeps.sweep_many-*.nbi")]
+    found = [path.stat().st_mtime for folder in _folders() for path in folder.glob("sweeps.sweep_many-*.nbi")]
     return bool(found) and max(found) >= source.stat().st_mtime
 
 
 def _claim() -> Path:
-    return _cache() / "sweeps.compiling"
+    return _folders()[0] / "sweeps.compiling"
 
 
 def _working() -> bool:

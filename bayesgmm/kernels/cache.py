@@ -79,10 +79,11 @@ class KernelCache(FunctionCache):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         name, stamp = self._impl.filename_base, self._impl.locator.get_source_stamp()
-        folders = [self._cache_path]
-        if not config.CACHE_DIR:  # who names a folder means that one
-            folders.append(InTreeCacheLocator(function, inspect.getfile(function)).get_cache_path())
-        self._files = [_Files(folder, name, stamp) for folder in dict.fromkeys(folders)]
+        self.folders = [self._cache_path]  # the first is written to
+        package = InTreeCacheLocator(function, inspect.getfile(function)).get_cache_path()
+        if not config.CACHE_DIR and package not in self.folders:  # who names a folder means that one
+            self.folders.append(package)
+        self._files = [_Files(folder, name, stamp) for folder in self.folders]
         self._cache_file = self._files[0]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

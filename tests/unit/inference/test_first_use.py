@@ -31,7 +31,7 @@ class Process:
 
 def test_one_process_compiles_and_others_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[Process] = []
-    monkeypatch.setattr(first_use, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(first_use, "_folders", lambda: [tmp_path])
     monkeypatch.setattr(first_use, "_started", [])
     monkeypatch.setattr(first_use.subprocess, "Popen", lambda *_, **__: started.append(Process()) or started[-1])
     first_use.begin()
@@ -52,7 +52,7 @@ def test_one_process_compiles_and_others_wait(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_nothing_is_started_where_the_sweeps_are_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(first_use, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(first_use, "_folders", lambda: [tmp_path])
     monkeypatch.setattr(first_use, "_started", [])
     monkeypatch.setattr(first_use.subprocess, "Popen", lambda *_, **__: pytest.fail("they are there"))
     (tmp_path / "sweeps.sweep_many-9.py313.nbi").touch()
@@ -65,7 +65,7 @@ def test_nothing_is_started_where_the_sweeps_are_compiled(monkeypatch: pytest.Mo
 def test_a_process_takes_its_claim_back_and_a_dead_one_has_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(first_use, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(first_use, "_folders", lambda: [tmp_path])
     monkeypatch.setattr(first_use, "_started", [])
     claim = tmp_path / "sweeps.compiling"
     claim.write_text(str(os.getpid()))
