@@ -23,8 +23,8 @@ def main() -> None:
 
 
 def one_line(message: Warning | str, *_: object, **__: object) -> str:
-    """A warning as the command line shows it, without the place in the source."""
-    return f"bayesgmm: {' '.join(str(message).split())}\n"
+    """A warning as the command line shows it, without the place in the source; none once it is interrupted."""
+    return "" if watch.code else f"bayesgmm: {' '.join(str(message).split())}\n"
 
 
 if __name__ == "__main__":
