@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model.prior import MixturePrior
 
-__all__ = ["app", "main", "parse_components", "parse_structures"]
+__all__ = ["app", "main", "parse_components", "parse_steps", "parse_structures"]
 
 _MOST = 100
 
@@ -38,6 +39,10 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 DrawCount = Annotated[int, typer.Option("--draws", help="Draws of each chain.")]
 TuneCount = Annotated[int, typer.Option("--tune", help="Draws of adaptation of each chain.")]
 ChainCount = Annotated[int, typer.Option("--chains", help="Number of chains.")]
+Steps = Annotated[
+    list[str] | None,
+    typer.Option("--resolution", help="Recording step: COLUMN=STEP, repeated, or one STEP for all columns."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Write a report to this .html file.")]
 Save = Annotated[Path | None, typer.Option("--save", help="Save the fit to this .nc file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -50,6 +55,7 @@ def fit(
     columns: Annotated[str | None, typer.Option("--columns", help="Columns to use, separated by commas.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="Column of known classes, to report agreement.")] = None,
     covariance: Structure = "full",
+    resolution: Steps = None,
     seed: Seed = 1,
     draws: DrawCount = 1000,
     tune: TuneCount = 500,
@@ -63,7 +69,8 @@ def fit(
 
     chosen = [c.strip() for c in columns.split(",")] if columns else None
     frame, labels = read_csv(data, columns=chosen, label=label)
-    _run(frame, labels, components, covariance, seed, draws, tune, chains, out, save, as_json, source=data)
+    steps = parse_steps(resolution or [], [str(c) for c in frame.columns if c != label])
+    _run(frame, labels, components, covariance, seed, draws, tune, chains, out, save, as_json, source=data, steps=steps)
 
 
 @app.command()
@@ -77,6 +84,7 @@ def compare(
         str,
         typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical, EEI; several, or all."),
     ] = "full",
+    resolution: Steps = None,
     seed: Seed = 1,
     draws: DrawCount = 1000,
     tune: TuneCount = 500,
@@ -88,7 +96,7 @@ def compare(
     ] = None,
     secondary: Annotated[bool, typer.Option("--secondary", help="Cross-validation, elbow and silhouette too.")] = False,
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
+        str | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
     ] = None,
     out: Out = None,
     as_json: Json = False,
@@ -100,6 +108,7 @@ def compare(
     code = _compare(
         frame, components, covariance, out=out, as_json=as_json, source=data, random_seed=seed, draws=draws, tune=tune,
         chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
+        prior=_prior(parse_steps(resolution or [], list(frame.columns))),
     )  # fmt: skip
     if code:
         raise typer.Exit(code)
@@ -117,7 +126,7 @@ def demo(
 
 def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, covariance: str, seed: int, draws: int,
          tune: int, chains: int, out: Path | None, save: Path | None, as_json: bool, *,
-         source: str) -> None:  # fmt: skip
+         source: str, steps: dict[str, float] | None = None) -> None:  # fmt: skip
     from bayesgmm.data.files import check_writable
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.reporting.text import fit_record, fit_text
@@ -136,8 +145,9 @@ def _run(frame: pd.DataFrame, labels: pd.Series[str] | None, components: int, co
             raise InputError(f"column {labels.name!r} holds no labels; leave --label out.")
         frame = frame.loc[:, [c for c in frame.columns if c != labels.name]]
     estimator = BayesianGMM(
-        components, covariance_type=covariance, draws=draws, tune=tune, chains=chains, random_seed=seed
-    )
+        components, covariance_type=covariance, prior=_prior(steps), draws=draws, tune=tune, chains=chains,
+        random_seed=seed,
+    )  # fmt: skip
     watch.files(
         (out, f"the report was written to {out}", "the report was not written"),
         (save, f"the fit was saved to {save}", "the fit was not saved"),
@@ -182,6 +192,28 @@ def parse_components(text: str) -> list[int]:
             f"--components {text!r}: give a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers from 1."
         ) from None
     return sorted(set(numbers))
+
+
+def parse_steps(texts: list[str], columns: list[str]) -> dict[str, float]:
+    """Recording steps by column: ``width=0.1`` is that of one column, ``0.1`` that of all.
+
+    >>> parse_steps(["1", "width=0.1"], ["length", "width"])
+    {'length': 1.0, 'width': 0.1}
+    """
+    steps: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            steps |= dict.fromkeys([name] if name else columns, float(number))
+        except ValueError:
+            raise InputError(f"--resolution {text!r}: give COLUMN=STEP, or a STEP for all columns.") from None
+    return steps
+
+
+def _prior(steps: dict[str, float] | None) -> MixturePrior | None:
+    from bayesgmm.model.prior import MixturePrior
+
+    return MixturePrior(resolution=steps) if steps else None
 
 
 def parse_structures(text: str) -> list[str]:

@@ -142,7 +142,8 @@ def compare_components(
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
-        X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers)
+        X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers),
+        resolution=(prior or MixturePrior()).stated_steps,
     )  # fmt: skip
     check_enough_rows(table.used_rows, max(numbers))
     resolved = (prior or MixturePrior()).resolve(table)

@@ -177,8 +177,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         else:
             X = as_pandas(X)
             table = prepare_table(
-                X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components
-            )
+                X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components,
+                resolution=(self.prior or MixturePrior()).stated_steps,
+            )  # fmt: skip
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
         self._name_features(text_names(X))

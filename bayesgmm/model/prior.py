@@ -92,6 +92,11 @@ class MixturePrior:
                 self.sd, "prior sd", ScaleFamily, "a family of bayesgmm.priors, such as priors.HalfNormal(1.0)"
             )
 
+    @property
+    def stated_steps(self) -> Mapping[str, float] | str:
+        """Steps for `prepare_table`: those stated in the units of the table, or "auto"."""
+        return self.resolution if isinstance(self.resolution, Mapping) else "auto"
+
     def resolve(self, table: Table) -> ResolvedPrior:
         """The prior's numbers for this table, on the model's scale."""
         check_instance(table, "table", Table, "a Table, from prepare_table")

@@ -129,3 +129,19 @@ def test_unconverged_fit_exits_3_and_says_so(
                        "--draws", "20", "--tune", "50", "--chains", "2")  # fmt: skip
     assert code == 3
     assert "few draws" in out.lower() or "not converged" in out.lower()
+
+
+def test_recording_steps_are_stated_by_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.where(rng.random(200) < 0.5, 0.0, rng.normal(30.0, 2.0, 200)), rng.normal(size=200)])
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="dose,x", comments="")
+    given = ["fit", str(tmp_path / "t.csv"), "-k", "2", "--draws", "200", "--tune", "100"]
+    code, out, err = run(monkeypatch, capsys, *given)
+    assert (code, out) == (2, "") and "--resolution 'dose=0.01'" in err
+    code, out, _ = run(monkeypatch, capsys, *given, "--resolution", "dose=0.01")
+    assert "Recorded in steps: dose 0.01\n" in out
+    assert "component 0 has hardly more spread than rounding gives" in out
+    code, out, err = run(monkeypatch, capsys, *given, "--resolution", "dose=small")
+    assert (code, out) == (2, "") and "give COLUMN=STEP" in err
