@@ -249,7 +249,10 @@ def _compare(
         check_writable(out)
         if out.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
-    watch.files((out, f"the report was written to {out}", "the report was not written"), folder=options["checkpoint"])
+    watch.files(
+        (out, f"the report was written to {out}", "the report was not written"),
+        folder=Path(options["checkpoint"]) if options["checkpoint"] else None,
+    )
     watch.busy = True
     comparison = compare_components(frame, numbers, covariance_type=names, **options)
     with watch:

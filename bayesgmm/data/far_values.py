@@ -33,7 +33,7 @@ def far_values(table: Table) -> list[FarValues]:
     >>> from bayesgmm.data.table import prepare_table
     >>> table = prepare_table([[0.0], [1.0], [2.0], [3.0], [1e9]], feature_names=["x"])
     >>> far_values(table)[0].sentence[:68]
-    "column 'x' holds 1e+09 (row 4), 5e+08 interquartile ranges from its m"
+    "column 'x' holds 1e+09 (row 4), 5e+08 interquartile ranges from its "
     """
     used = np.flatnonzero(table.weights > 0)
     found = []

@@ -51,9 +51,9 @@ def test_linearly_dependent_columns_are_named() -> None:
         bg.BayesianGMM(2, **QUICK).fit(shares)
 
 
-def test_many_exact_copies_are_said(rows: np.ndarray) -> None:
+def test_many_exact_copies_are_refused(rows: np.ndarray) -> None:
     data = np.concatenate([rows, np.full((20, 2), 0.7)])
-    with pytest.warns(UserWarning, match=r"0\.7 in 20 of 120 rows"), pytest.warns(bg.NotConvergedWarning):
+    with pytest.raises(bg.InputError, match=r"0\.7 in 20 of 120 rows"):
         bg.BayesianGMM(2, **QUICK).fit(data)
 
 

@@ -1,0 +1,178 @@
+"""Tables that once gave a wrong answer under a confident sentence: each fit is right, or says that it is not.
+
+Right is: the intervals of a fit that calls itself converged hold what the rows were drawn from. They are taken so wide
+that all of them together would miss by chance once in ten thousand tables.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+
+MISS = 1e-4  # of all intervals of a table together
+pytestmark = pytest.mark.slow
+
+Truth = tuple[np.ndarray, np.ndarray, np.ndarray]  # labels (N,), means (K, D), sds (K, D)
+
+
+def fitted(rows: np.ndarray, k: int, **options: object) -> tuple[bg.BayesianGMM, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = bg.BayesianGMM(k, random_seed=1, progressbar=False, **options).fit(rows)  # type: ignore[arg-type]
+    assert not [w for w in caught if issubclass(w.category, RuntimeWarning)]
+    return fit, [str(w.message) for w in caught]
+
+
+def right(fit: bg.BayesianGMM, truth: Truth) -> bool:
+    """Whether the intervals of every component hold the parameters of the rows that it has."""
+    labels, means, sds = truth
+    if adjusted_rand_score(labels, fit.labels_) < 0.9:
+        return False
+    posterior = fit.posterior_["posterior"].to_dataset()
+    spread = np.sqrt(np.diagonal(posterior["covariances"].values, axis1=-2, axis2=-1))
+    for component in np.unique(fit.labels_):
+        true = np.bincount(labels[fit.labels_ == component]).argmax()
+        for draws, value in ((posterior["means"].values, means[true]), (spread, sds[true])):
+            x = draws[:, :, component].reshape(-1, draws.shape[-1])
+            z = np.abs(x.mean(axis=0) - value) / x.std(axis=0)
+            if (z > np.sqrt(2.0 * np.log(2.0 * means.size / MISS))).any():
+                return False
+    return True
+
+
+def right_or_said(rows: np.ndarray, truth: Truth, k: int, **options: object) -> str:
+    """How it ended: "right", "said" (not converged or not reliable, in the verdict) or "refused", in one line."""
+    try:
+        fit, _ = fitted(rows, k, **options)
+    except bg.InputError:
+        return "refused"
+    found = fit.diagnose()
+    if found.ok:
+        assert right(fit, truth), (found, fit.summary())
+        return "right"
+    assert found.verdict.startswith(("Not ", "Too few")), found.verdict
+    return "said"
+
+
+def coded(code: float, share: float, columns: list[int], seed: int, step: float = 0.1) -> tuple[np.ndarray, Truth]:
+    """Three measurements, some replaced by a code in some columns: two components and no doubt about any row."""
+    rng = np.random.default_rng(seed)
+    mean, sd = np.array([20.0, 50.0, 100.0]), np.array([5.0, 10.0, 8.0])
+    rows = np.round(rng.normal(mean, sd, size=(1200, 3)) / step) * step
+    gap = rng.random(1200) < share
+    rows[np.ix_(gap, np.array(columns))] = code
+    held = np.array([mean, mean])
+    held[1, columns] = code
+    spread = np.array([sd, sd])
+    spread[1, columns] = step / np.sqrt(12.0)
+    return rows, (gap.astype(int), held, np.hypot(spread, [[step / np.sqrt(12.0)], [0.0]]))
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+@pytest.mark.parametrize(
+    ("code", "share", "columns"),
+    [(-200.0, 0.09, [0, 1]), (-1.0, 0.3, [0]), (999.0, 0.02, [0, 1, 2]), (-99999.0, 0.1, [2]), (0.0, 0.5, [0, 1])],
+)
+def test_codes_for_missing_values(code: float, share: float, columns: list[int], structure: str) -> None:
+    """A component on a code sits on the rounding floor: its other columns have their spread all the same."""
+    rows, truth = coded(code, share, columns, seed=5)
+    fit, _ = fitted(rows, 2, covariance_type=structure)
+    found = fit.diagnose()
+    assert found.ok, found
+    labels, means, sds = truth
+    posterior = fit.posterior_["posterior"].to_dataset()
+    spread = np.sqrt(np.diagonal(posterior["covariances"].values, axis1=-2, axis2=-1))
+    on_floor = sds <= 0.1 / np.sqrt(12.0)
+    assert adjusted_rand_score(labels, fit.labels_) == 1.0
+    for component in range(2):
+        true = labels[fit.labels_ == component][0]
+        for draws, value in ((posterior["means"].values, means[true]), (spread, sds[true])):
+            x = draws[:, :, component].reshape(-1, 3)
+            free = ~on_floor[true]
+            z = np.abs(x.mean(axis=0) - value)[free] / x.std(axis=0)[free]
+            assert (z < 4.7).all(), (component, z)
+            # and on the floor within what the prior before rounding allows: a tenth of the floor
+            assert (np.abs(x.mean(axis=0) - value)[~free] < 0.1 * 0.1 / np.sqrt(12.0)).all()
+    assert any("level of a column is no cluster" in line for line in found.advice)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.3, 0.6])
+@pytest.mark.parametrize("structure", ["full", "diag", "tied"])
+def test_spikes_of_one_value(share: float, structure: str) -> None:
+    """At full precision they are refused, unless components share a covariance; in cents the answer is right."""
+    rng = np.random.default_rng(1)
+    zero = rng.random(800) < share
+    rows = np.column_stack([np.where(zero, 0.0, rng.normal(30.0, 2.0, 800)), rng.normal(5.0, 1.0, 800)])
+    truth = zero.astype(int), np.array([[30.0, 5.0], [0.0, 5.0]]), np.array([[2.0, 1.0], [0.01 / np.sqrt(12.0), 1.0]])
+    if structure == "tied":
+        sd = 2.0 * np.sqrt(1.0 - zero.mean())
+        truth = truth[0], truth[1], np.array([[sd, 1.0], [sd, 1.0]])
+    ended = right_or_said(rows, truth, 2, covariance_type=structure)
+    assert ended == ("right" if structure == "tied" else "refused")
+    if structure != "tied":
+        fit, _ = fitted(np.round(rows, 2), 2, covariance_type=structure)
+        assert fit.diagnose().ok and adjusted_rand_score(zero, fit.labels_) == 1.0
+        table = fit.summary()
+        spike = int(np.argmin(fit.means_[:, 0]))
+        for name, value in ((f"sd[{1 - spike}, x1]", 2.0), (f"sd[{spike}, x2]", 1.0), (f"means[{spike}, x2]", 5.0)):
+            assert abs(table["mean"][name] - value) < 4.7 * table["sd"][name]
+
+
+@pytest.mark.parametrize("value", [1e3, 1e5, 1e6, 1e7, 1e9, 1e12])
+def test_one_typing_error(value: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.append(np.repeat([0, 1], 150), 2)
+    rows = np.append(rng.normal(np.repeat([0.0, 8.0], 150), 1.0), value)[:, None]
+    fit, told = fitted(rows, 3)
+    assert any(f"{value:g} (row 300)" in line for line in told) == (value >= 1e5)
+    found = adjusted_rand_score(labels[:300], fit.labels_[:300])
+    assert found == 1.0 or not fit.diagnose().ok
+
+
+@pytest.mark.parametrize("items", [3, 4, 6])
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_answers_from_one_to_five(items: int, k: int) -> None:
+    """Two profiles of answers: however many components, two clusters, or it is said; none of them is a level."""
+    rng = np.random.default_rng(items)
+    profile = np.repeat([0, 1], 200)
+    rows = np.clip(np.rint(rng.normal(np.where(profile == 0, 2.0, 4.0)[:, None], 0.8, (400, items))), 1, 5)
+    fit, _ = fitted(rows, k)
+    found, merged = fit.diagnose(), fit.merging()
+    if not found.ok:
+        return
+    assert merged.best == 2, (merged, found)
+    known = fit.predict_proba(rows) @ np.eye(2)[merged.merge]
+    assert adjusted_rand_score(profile, known.argmax(axis=1)) > 0.7
+
+
+@pytest.mark.parametrize("k", [2, 5, 10])
+@pytest.mark.parametrize("decimals", [None, 1])
+def test_few_distinct_rows(k: int, decimals: int | None) -> None:
+    rows = np.random.default_rng(2).normal(size=(10, 2)) * 3
+    rows = np.repeat(rows if decimals is None else np.round(rows, decimals), 20, axis=0)
+    if decimals is None:
+        with pytest.raises(bg.InputError, match="full precision"):
+            fitted(rows, k)
+        return
+    fit, told = fitted(rows, k)
+    assert any("only 10 of the 200 rows are distinct" in line for line in told)
+    found = fit.diagnose()
+    assert found.ok or found.verdict.startswith("Not ")
+    if found.ok and k == 10:
+        assert adjusted_rand_score(np.repeat(np.arange(10), 20), fit.labels_) == 1.0
+
+
+@pytest.mark.parametrize("columns", [100, 200])
+def test_many_columns(columns: int) -> None:
+    """Three clusters in hundreds of columns, few draws: right within intervals, and never "different modes"."""
+    rng = np.random.default_rng(2)
+    centres, labels = rng.normal(0.0, 1.5, size=(3, columns)), rng.integers(0, 3, 1000)
+    rows = centres[labels] + rng.normal(size=(1000, columns))
+    fit, _ = fitted(rows, 3, covariance_type="diag", draws=100, tune=200)
+    assert "modes" not in fit.diagnose().verdict, fit.diagnose()
+    assert right(fit, (labels, centres, np.ones((3, columns))))
