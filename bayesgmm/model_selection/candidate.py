@@ -72,7 +72,9 @@ class Candidate:
     stages : dict of str to float
         Seconds of each stage.
     problems : tuple of str
-        What could not be computed, and why; and components that are levels of a column.
+        What could not be computed, and why.
+    levels : tuple of str
+        Components that stand for one recorded value of a column, a sentence for each column.
     secondary : dict of str to float
         Secondary scores (`model_selection.secondary`), where asked for.
     """
@@ -98,6 +100,7 @@ class Candidate:
     seconds: float
     problems: tuple[str, ...]
     secondary: dict[str, float] = field(default_factory=dict)
+    levels: tuple[str, ...] = ()
     rough: bool = False
     elpd_mcse: float = math.nan
     stages: dict[str, float] = field(default_factory=dict)
@@ -157,7 +160,6 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
-    problems += levels(fit.posterior_)
     with stage("merging"):
         merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
     ratio = None if fit.n_components == 1 else attempt(
@@ -187,6 +189,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         occupied=occupancy.probability,
         seconds=seconds,
         problems=tuple(problems),
+        levels=tuple(levels(fit.posterior_)),
         secondary=secondary or {},
         rough=rough,
         elpd_mcse=mcse,

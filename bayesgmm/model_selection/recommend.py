@@ -99,10 +99,13 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     headline = f"{_counted(k, 'Gaussian component')} ({chosen.covariance_type}) that " + (
         f"describe{'s' if k == 1 else ''} {_counted(m, 'cluster')}."
     )
+    if chosen.levels:
+        headline += " Some components are levels of a column, so neither number is one of groups of rows."
     sentences = [
         said_density,
         said_components,
         f"Clusters: {merged}",
+        *(f"{_name(candidates, label)}: {said}" for said in chosen.levels),
         *_disagreement(candidates, names, label, likely, bic, agree),
         *unfinished,
         *_saved(candidates, label),

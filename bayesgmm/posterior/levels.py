@@ -54,4 +54,4 @@ def levels(tree: xarray.DataTree) -> list[str]:
 
 
 def _listed(numbers: NDArray[Any]) -> str:
-    return ", ".join(f"{x:.3g}" for x in numbers)
+    return ", ".join(f"{x:.6g}" if np.abs(x) >= 1.0 else f"{x:.3g}" for x in numbers)
