@@ -79,8 +79,8 @@ def test_ranks_are_uniform() -> None:
 
 @pytest.mark.slow
 def test_ranks_of_laplace_are_uniform_where_pareto_k_is_small() -> None:
-    ranks = ranks_of(Cell("diag", 2, 2, "laplace"), 150)
-    assert len(ranks) > 75
+    ranks = ranks_of(Cell("diag", 2, 2, "laplace"), 100)
+    assert len(ranks) > 50
     assert cell_p_value(ranks, RANKS) > 0.01
 
 
@@ -88,4 +88,4 @@ def test_ranks_of_laplace_are_uniform_where_pareto_k_is_small() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_mutants_are_caught(mutant: str) -> None:
     cell = next(cell for cell in MUTANT_CELLS if cell.mutant == mutant)
-    assert cell_p_value(ranks_of(cell, {"data": 100, "rounding": 100}.get(mutant, 300)), RANKS) < 1e-3
+    assert cell_p_value(ranks_of(cell, 200 if mutant == "jacobian" else 100), RANKS) < 1e-3
