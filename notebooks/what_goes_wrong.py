@@ -289,13 +289,14 @@ plt.show()
 # %%
 petals = iris.iloc[:, 2:]
 half_normal = bg.MixturePrior(sd=bg.priors.HalfNormal(1.0), resolution=None)
-improper = fit_quietly(petals, 3, prior=half_normal)
-print(improper.diagnose())
+try:
+    fit_quietly(petals, 3, prior=half_normal)
+except bg.InputError as error:
+    print(error)
 
 # %% [markdown]
-# The warnings come from the data and the prior, before anything is sampled, and they are what counts: no diagnostic
-# of draws can tell that what was sampled has no finite integral. A fit that passes the gate has only stayed away from
-# the spike, here.
+# It is refused before anything is sampled: no diagnostic of draws can tell that what was sampled has no finite
+# integral, and a fit that passes the gate would only have stayed away from the spike.
 #
 # The spike itself, along one column: the mixture of one broad component and one at 0.2 cm, as a function of its
 # standard deviation, with its mean integrated out.
@@ -335,7 +336,8 @@ ax.legend(frameon=False, fontsize=8)
 plt.show()
 # %% [markdown]
 # Under the half-normal prior (red) the mass grows without bound. A lognormal prior bends the curve down in the end, so
-# the posterior is proper, but the spike is more than a hundred nats high: it would be the posterior. With the recording
+# the posterior is proper, but the spike is more than a hundred nats high: it would be the posterior, with an sd that
+# is the far tail of the prior. So from about ten copies of a value on, such a table is refused too. With the recording
 # step δ in the model, every covariance contains the variance of rounding, δ²/12, and the likelihood is bounded. That
 # is the default, with any of the priors:
 
@@ -356,7 +358,7 @@ print(proper.diagnose())
 # | `not_identified` | gate passes; labels cannot be matched | report what does not depend on labels |
 # | `several_modes` | chains fall into groups that do not exchange | compare by `fit.log_evidence(chains=[0, 2])` |
 # | `too_few_draws` | R-hat passes, ESS does not | draw as many more as the verdict says |
-# | `not_converged` | the gate fails otherwise | run longer, more starts, fewer components, or `inference="gibbs"` |
+# | `not_converged` | the gate fails otherwise, or a parameter is unexplored though labels are certain | run longer, more starts, fewer components, or `inference="gibbs"` |
 #
 # Divergences, an interrupted run and an approximation of unknown error make any of them "not reliable yet".
 # `fit.diagnose().ok` is the whole verdict as one truth value.

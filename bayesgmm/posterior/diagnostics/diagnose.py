@@ -142,8 +142,8 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
     n_chains, n_draws = draws.log_likelihood.shape
 
     inference = str(tree.attrs.get("inference", ""))
-    finite = [x for x in values.values() if np.isfinite(x).all()]
-    groups = group_chains(np.stack(finite)) if finite and not table["ok"].all() else None
+    moving = [values[name] for name in table.index[table["r_hat"].notna()]]  # not what is constant, or as good as
+    groups = group_chains(np.stack(moving)) if moving and not table["ok"].all() else None
     status = classify(
         table,
         components,

@@ -17,6 +17,7 @@ from _trees import (
 )
 
 from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.posterior.diagnostics.gate import Gate
 
 
 def test_independent_draws_pass():
@@ -243,3 +244,12 @@ def test_a_parameter_unexplored_though_labels_are_certain_has_not_converged() ->
         result = diagnose(make_tree(rows_around(CENTRES[:2]), (weights, means, covariances), stats=sure))
         assert result.status == "not_converged" and not result.ok
         assert f"sd[2, x0] {words}" in result.verdict and "labels are certain" in result.verdict
+
+
+def test_a_probability_that_hardly_varies_makes_no_mode() -> None:
+    """Entropies of 1e-30, of another size in each chain, are as good as constant: chains are short, not in modes."""
+    rng = np.random.default_rng(0)
+    entropy = 1e-30 * (1.0 + np.arange(4)[:, None] + 0.01 * rng.normal(size=(4, 60)))
+    gate = Gate({"log_likelihood": rng.normal(size=(4, 60)), "classification_entropy": entropy})
+    draws = independent_draws(np.full(2, 0.5), CENTRES[:2], n_draws=60)
+    assert diagnose(make_tree(rows_around(CENTRES[:2]), draws), gate).status == "too_few_draws"
