@@ -358,7 +358,7 @@ print(proper.diagnose())
 # | `not_identified` | gate passes; labels cannot be matched | report what does not depend on labels |
 # | `several_modes` | chains fall into groups that do not exchange | compare by `fit.log_evidence(chains=[0, 2])` |
 # | `too_few_draws` | R-hat passes, ESS does not | draw as many more as the verdict says |
-# | `not_converged` | the gate fails otherwise, or a parameter whose labels are certain | run longer, or `inference="gibbs"` |
+# | `not_converged` | the gate fails otherwise, or a parameter under certain labels | run longer; `inference="gibbs"` |
 #
 # Divergences, an interrupted run and an approximation of unknown error make any of them "not reliable yet".
 # `fit.diagnose().ok` is the whole verdict as one truth value.

@@ -96,8 +96,9 @@ def test_codes_for_missing_values(code: float, share: float, columns: list[int],
             free = ~on_floor[true]
             z = np.abs(x.mean(axis=0) - value)[free] / x.std(axis=0)[free]
             assert (z < 4.7).all(), (component, z)
-            # On the floor the prior before rounding, which no sd of zero is from, adds less than a step.
-            assert (np.abs(x.mean(axis=0) - value)[~free] < 0.1).all()
+            # On the floor the prior before rounding, which no sd of zero is from, adds less than a step to the sd
+            # where there are rows enough: twenty rows leave it most of its say, with correlations near one.
+            assert share < 0.05 or (np.abs(x.mean(axis=0) - value)[~free] < 0.1).all()
     assert share < 0.05 or any("level of a column is no cluster" in line for line in found.advice)
 
 
