@@ -31,6 +31,7 @@ from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.problem import Problem
+from bayesgmm.model.reach import check_reach
 from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.candidate import Candidate, score_candidate
 from bayesgmm.model_selection.ranking import Label, predict_as_well
@@ -148,6 +149,7 @@ def compare_components(
     check_enough_rows(table.used_rows, max(numbers))
     resolved = (prior or MixturePrior()).resolve(table)
     for name in structures:
+        check_reach(Problem(table, get_structure(name), resolved), max(numbers))
         check_bounded(Problem(table, get_structure(name), resolved), max(numbers))
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})

@@ -28,6 +28,7 @@ from bayesgmm.inference.escalation import Request, check_inference, draw_posteri
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.problem import Problem
+from bayesgmm.model.reach import check_reach
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
@@ -184,6 +185,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
         self._name_features(text_names(X))
         prior = (self.prior or MixturePrior()).resolve(table)
+        check_reach(Problem(table, structure, prior), self.n_components)
         check_bounded(Problem(table, structure, prior), self.n_components)
         few = few_distinct_rows(table.used_rows, self.n_components)
         for line in [*(far.sentence for far in far_values(table)), *few]:

@@ -48,6 +48,10 @@ class ScaleFamily(ABC):
             out[row] = per_column(value, n_features, name)
         return out
 
+    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+        """(D,) centre and spread of the log sd under hyperparameters (2, D), roughly."""
+        return np.log(parameters[0]), np.ones(parameters.shape[1])
+
     def describe(self, values: Array) -> str:
         """Family name with the given hyperparameters (2,)."""
         names = list(self.hyperparameters())
@@ -93,6 +97,9 @@ class Exponential(ScaleFamily):
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"rate": self.rate}
 
+    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+        return -np.log(parameters[0]), np.ones(parameters.shape[1])
+
 
 @dataclass(frozen=True)
 class LogNormal(ScaleFamily):
@@ -105,6 +112,9 @@ class LogNormal(ScaleFamily):
 
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"mu": self.mu, "sigma": self.sigma}
+
+    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+        return parameters[0], parameters[1]
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,10 @@ class InverseGamma(ScaleFamily):
 
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"a": self.a, "b": self.b}
+
+    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+        a, b = parameters
+        return 0.5 * (np.log(b) - np.log(a)), 0.5 / np.minimum(a, np.sqrt(a))
 
 
 def frozen_value(
