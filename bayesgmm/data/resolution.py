@@ -28,6 +28,7 @@ type Resolution = str | float | Mapping[str, float] | ArrayLike | None
 _FLOAT64, _FLOAT32 = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 # Numbers as typed; after arithmetic such as standardising; after a passage through float32.
 _RELATIVE_PRECISIONS = (16 * _FLOAT64, 1e-12, 4 * _FLOAT32)
+_FAR = 1000.0  # interquartile ranges from the median
 # Probability with which gaps of a continuous column may pass for a lattice.
 _CHANCE_OF_A_LATTICE = 1e-4
 
@@ -61,6 +62,9 @@ def recording_step(values: ArrayLike, weights: ArrayLike | None = None) -> float
     ordered = np.sort(column[row_weights > 0])
     if ordered.size < 2:
         return 0.0
+    low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75])
+    if high > low:  # values far outside are known less well than the others differ
+        ordered = ordered[np.abs(ordered - middle) <= _FAR * (high - low)]
     copies = bool((row_weights > 1).any())
     largest = float(np.abs(ordered).max())
     coarser_than = _float32_grid(ordered, largest)

@@ -156,3 +156,10 @@ def test_stated_resolution(columns: NDArray[np.float64], stated: object, expecte
 def test_stated_resolution_that_makes_no_sense(columns: NDArray[np.float64], stated: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         column_resolution(stated, columns, np.ones(200), ["a", "b"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e9, 1e12])
+def test_one_value_far_outside_makes_no_lattice_of_the_others(far: float) -> None:
+    values = np.random.default_rng(0).normal(size=300)
+    assert recording_step(np.append(values, far)) == 0.0
+    assert recording_step(np.append(np.round(values, 1), far)) == 0.1  # of the others, which is on their lattice too
