@@ -64,7 +64,7 @@ def _check_counts(name: str, value: float, least: float) -> None:
 
 def _check_sds(problem: Problem, sd: Array, n_components: int) -> None:
     prior = problem.prior
-    center, spread = prior.family.log_sd(prior.sd_parameters)
+    center, spread = prior.family._log_sd(prior.sd_parameters)
     for j in range(len(sd)):
         family = prior.family.describe(prior.sd_parameters[:, j])
         if abs(center[j] - np.log(sd[j])) > np.log(_UNLIKE):

@@ -48,7 +48,7 @@ class ScaleFamily(ABC):
             out[row] = per_column(value, n_features, name)
         return out
 
-    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+    def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         """(D,) centre and spread of the log sd under hyperparameters (2, D), roughly."""
         return np.log(parameters[0]), np.ones(parameters.shape[1])
 
@@ -97,7 +97,7 @@ class Exponential(ScaleFamily):
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"rate": self.rate}
 
-    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+    def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         return -np.log(parameters[0]), np.ones(parameters.shape[1])
 
 
@@ -113,7 +113,7 @@ class LogNormal(ScaleFamily):
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"mu": self.mu, "sigma": self.sigma}
 
-    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+    def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         return parameters[0], parameters[1]
 
 
@@ -130,7 +130,7 @@ class InverseGamma(ScaleFamily):
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"a": self.a, "b": self.b}
 
-    def log_sd(self, parameters: Array) -> tuple[Array, Array]:
+    def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         a, b = parameters
         return 0.5 * (np.log(b) - np.log(a)), 0.5 / np.minimum(a, np.sqrt(a))
 
