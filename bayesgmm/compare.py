@@ -57,6 +57,7 @@ def compare_components(
     covariance_type: str | Sequence[str] = "full",
     prior: MixturePrior | None = None,
     standardize: bool = True,
+    missing: str = "allow",
     sample_weight: ArrayLike | None = None,
     inference: str = "nuts",
     n_init: int = 20,
@@ -84,7 +85,7 @@ def compare_components(
     covariance_type : str or sequence of str
         One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
         fitted once.
-    prior, standardize, sample_weight, inference, n_init, draws, tune, chains
+    prior, standardize, missing, sample_weight, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
         Add cross-validated likelihood of the EM fit, k-means' within-cluster sum of squares and the silhouette.
@@ -129,8 +130,8 @@ def compare_components(
     """
     numbers, structures = _numbers(n_components), _structures(covariance_type)
     options: dict[str, Any] = {
-        "prior": prior, "standardize": standardize, "inference": inference, "n_init": n_init, "draws": draws,
-        "tune": tune, "chains": chains, "random_seed": random_seed,
+        "prior": prior, "standardize": standardize, "missing": missing, "inference": inference, "n_init": n_init,
+        "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed,
     }  # fmt: skip
     # Everything is checked before any work, and the table for the largest K.
     BayesianGMM(max(numbers), cores=cores, progressbar=progressbar, **options)._check_options()
@@ -144,7 +145,7 @@ def compare_components(
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers),
-        resolution=(prior or MixturePrior()).stated_steps,
+        resolution=(prior or MixturePrior()).stated_steps, missing=missing,
     )  # fmt: skip
     check_enough_rows(table.used_rows, max(numbers))
     resolved = (prior or MixturePrior()).resolve(table)

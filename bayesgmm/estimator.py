@@ -7,6 +7,7 @@ The class binds; the work is done by `prepare_table`, `fit_em_candidates`, the s
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.arguments import check_count, check_flag, check_instance, check_probability, check_seed
+from bayesgmm.arguments import check_choice, check_count, check_flag, check_instance, check_probability, check_seed
 from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
-from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.data.table import MISSING, Table, prepare_table
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning
@@ -59,6 +60,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         None takes the data-scaled defaults of `MixturePrior`.
     standardize : bool
         Model columns of mean 0 and sd 1. Results are in original units either way.
+    missing : {"allow", "error"}
+        "allow" takes NaN for a cell without a value, in the table and in new rows: a row counts by the density of the
+        cells it has, which is right where cells are missing at random. "error" refuses NaN.
     inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
         How the posterior is found: Hamiltonian Monte Carlo; Gibbs sweeps with jumps between modes, which suits more
         components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
@@ -123,6 +127,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         covariance_type: str = "full",
         prior: MixturePrior | None = None,
         standardize: bool = True,
+        missing: str = "allow",
         inference: str = "nuts",
         sampler: str = "nutpie",
         n_init: int = 20,
@@ -141,6 +146,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.covariance_type = covariance_type
         self.prior = prior
         self.standardize = standardize
+        self.missing = missing
         self.inference = inference
         self.sampler = sampler
         self.n_init = n_init
@@ -179,7 +185,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             X = as_pandas(X)
             table = prepare_table(
                 X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components,
-                resolution=(self.prior or MixturePrior()).stated_steps,
+                resolution=(self.prior or MixturePrior()).stated_steps, missing=self.missing,
             )  # fmt: skip
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
@@ -257,10 +263,16 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 check_count(getattr(self, name), name)
         for name in ("standardize", "escalate", "log_likelihood", "progressbar"):
             check_flag(getattr(self, name), name)
+        check_choice(self.missing, "missing", MISSING)
         check_seed(self.random_seed)
         check_probability(self.target_accept, "target_accept", usual=0.8)
         if self.prior is not None:
             check_instance(self.prior, "prior", MixturePrior, "None or a bayesgmm.MixturePrior")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "allow"
+        return tags
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
         """Fit, and return the most probable component of each row."""
@@ -295,6 +307,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
 
     tree, em, table, options, modes, named = read_fit(path, BayesianGMM().get_params(deep=False))
     fit = BayesianGMM(**options)
+    table = replace(table, missing=fit.missing)
     prior = (fit.prior or MixturePrior()).resolve(table)
     fit._set_results(tree, em, table, prior, modes)
     fit._name_features(table.feature_names if named else None)

@@ -171,6 +171,21 @@ class FittedMixture:
         rows, names = self._named_rows(X)
         return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
 
+    def impute(self, draws: int = 20, *, random_seed: int | None = 0) -> Array:
+        """(draws, N, D) completed tables: missing cells drawn from the posterior; `posterior.impute.impute`."""
+        from bayesgmm.posterior.impute import impute
+
+        self._check_fitted()
+        return impute(self.posterior_, draws, random_seed=random_seed)
+
+    def missing_cells(self, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Mean, sd and interval of every missing cell; `posterior.impute.missing_cells`."""
+        from bayesgmm.posterior.impute import missing_cells
+
+        self._check_fitted()
+        check_probability(ci_prob)
+        return missing_cells(self.posterior_, ci_prob)
+
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
         """Log evidence log p(y | K) by symmetrised bridge sampling, of all chains or of some that share a mode.
 
@@ -294,7 +309,7 @@ class FittedMixture:
         """(N,) log posterior predictive density of each row, per original unit."""
         rows, a = self._rows(X), self._arrays
         value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
-        return value - a.log_jacobian
+        return value - a.log_jacobian(rows)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log posterior predictive density of the rows."""

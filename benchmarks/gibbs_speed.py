@@ -46,7 +46,7 @@ def main() -> None:
         (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
         log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
         log_normalizers(np.log(state.weights), state.scaling, log_norm)
-        given = (problem.target.features, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums,
+        given = (problem.target.rows, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums,
                  outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
         def steps(given=given, n_sweeps=n_sweeps) -> None:

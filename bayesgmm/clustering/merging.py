@@ -38,6 +38,7 @@ from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.posterior.levels import rounding_steps
@@ -149,10 +150,10 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
     used = evenly_spaced(len(rows), _MAX_ROWS)
-    features = np.ascontiguousarray(a.to_model(rows[used]).T)
+    some = as_rows(a.to_model(rows[used]))
     counts = np.empty_like(a.weights)
     over_threads(
-        lambda s: _counts(features, weight[used], a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
+        lambda s: _counts(some, weight[used], a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
         len(counts),
     )
     share = counts / weight[used].sum()
@@ -195,12 +196,12 @@ def _summarise(labels: IntArray, occupied: NDArray[np.bool_], threshold: float, 
 
 
 @compiled
-def _counts(features, row_weights, weights, means, scaling, row_model, out):
+def _counts(rows, row_weights, weights, means, scaling, row_model, out):
     """out[s, k] = weighted number of rows of component k under draw s."""
-    d, k = features.shape[0], weights.shape[1]
+    k, d = means.shape[1:]
     log_norm = np.empty(k)
     sums, outers = np.empty((k, d)), np.empty((k, d, d))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, out[s], sums, outers,
+        mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, out[s], sums, outers,
                      np.empty(0), np.empty((0, 0)))  # fmt: skip

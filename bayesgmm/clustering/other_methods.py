@@ -24,6 +24,7 @@ from bayesgmm.clustering.partition.loss import adjusted_rand, as_labels, partiti
 from bayesgmm.clustering.partition.of_posterior import partition
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.posterior.impute import expected_rows
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays, tree_of
 
 __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
@@ -201,6 +202,8 @@ def compare_clusterings(
 
     Notes
     -----
+    Other methods take no missing cell: they get its posterior mean.
+
     The cost of some methods grows with N squared: Ward and spectral clustering are not run beyond 10,000 rows,
     affinity propagation not beyond 2,000. The ``note`` of the table says so, and repeats what scikit-learn warned of.
 
@@ -229,7 +232,8 @@ def compare_clusterings(
     if len(own) != len(rows):
         raise InputError(f"result has {len(own)} rows, the fit {len(rows)}: give a partition of the fit's rows.")
     k = estimate.n_clusters if n_clusters is None else n_clusters
-    z = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    known = expected_rows(tree)
+    z = (known - known.mean(axis=0)) / known.std(axis=0)
     bounds = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     table: dict[str, dict[str, Any]] = {}
     labels = {"mixture": own}

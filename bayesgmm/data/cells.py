@@ -19,12 +19,14 @@ class _NotANumberError(InputError, TypeError):
     """An object that has no value as a number; scikit-learn's conventions ask for a TypeError here."""
 
 
-def finite_values(frame: pd.DataFrame) -> NDArray[np.float64]:
+def finite_values(frame: pd.DataFrame, *, gaps: bool = False) -> NDArray[np.float64]:
     """The cells of a DataFrame as a new C-contiguous array of finite numbers.
 
     Parameters
     ----------
     frame : DataFrame of shape (N, D)
+    gaps : bool
+        NaN is a cell that is missing, and stays.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def finite_values(frame: pd.DataFrame) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        No rows or columns, text or complex columns, NaN or infinite values.
+        No rows or columns, text or complex columns, infinite values, or NaN without `gaps`.
 
     Examples
     --------
@@ -46,7 +48,7 @@ def finite_values(frame: pd.DataFrame) -> NDArray[np.float64]:
     values = np.empty(frame.shape, dtype=np.float64)
     for j, name in enumerate(frame.columns):
         values[:, j] = _column_to_numbers(frame.iloc[:, j], name)
-    _check_finite(values, frame)
+    _check_finite(values, frame, gaps)
     return values
 
 
@@ -106,10 +108,11 @@ def _number(cell: Any) -> float:
     return float(cell)
 
 
-def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame) -> None:
-    if all(np.isfinite(column).all() for column in values.T):  # a column at a time: no mask of the whole table
+def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame, gaps: bool) -> None:
+    fault = np.isinf if gaps else lambda column: ~np.isfinite(column)
+    if not any(fault(column).any() for column in values.T):  # a column at a time: no mask of the whole table
         return
-    faulty = ~np.isfinite(values)
+    faulty = fault(values)
     row, column = np.argwhere(faulty)[0]
     what = "NaN (a missing value)" if np.isnan(values[row, column]) else "inf (an infinite value)"
     raise InputError(

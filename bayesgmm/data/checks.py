@@ -67,7 +67,7 @@ def distinct_rows(rows: NDArray[np.float64], enough: int) -> int:
     """
     size = 8 * enough
     while True:
-        found = len(np.unique(rows[:size], axis=0))
+        found = len(np.unique(np.nan_to_num(rows[:size], nan=np.inf), axis=0))  # missing cells are equal
         if found >= enough or size >= len(rows):
             return found
         size *= 8
@@ -90,6 +90,7 @@ def check_enough_rows(rows: NDArray[np.float64], n_components: int | None) -> No
 
     >>> check_enough_rows(np.arange(20.0).reshape(10, 2), n_components=3)
     """
+    rows = rows[~np.isnan(rows).all(axis=1)] if np.isnan(rows).any() else rows
     n_rows, n_features = rows.shape
     if n_rows < n_features + 1:
         raise InputError(
@@ -111,7 +112,7 @@ def check_enough_rows(rows: NDArray[np.float64], n_components: int | None) -> No
 def mean_and_sd(
     values: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and standard deviation of each column, shape (D,) both, the divisor being Σ weights.
+    """Weighted mean and standard deviation of each column's observed cells, both (D,), the divisor being Σ weights.
 
     >>> mean_and_sd(np.array([[1.0], [3.0]]), np.array([1.0, 3.0]))
     (array([2.5]), array([0.8660254]))
@@ -133,11 +134,15 @@ def _average(
     values: NDArray[np.float64], weights: NDArray[np.float64], function: Callable[..., NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """(D,) weighted mean of `function` of the rows; the sum goes from row to row, so it does not depend on blocks."""
-    total = np.zeros((0, values.shape[1]))
+    total, lost = np.zeros((0, values.shape[1])), np.zeros(values.shape[1])
     for rows in row_blocks(len(values)):
         terms = function(values[rows]) * weights[rows, None]
+        missing = np.isnan(terms)
+        if missing.any():
+            terms[missing] = 0.0
+            lost += weights[rows] @ missing
         total = np.concatenate([total, terms]).sum(axis=0, keepdims=True)
-    return np.asarray(total[0] / weights[:, None].sum(axis=0))
+    return np.asarray(total[0] / (weights[:, None].sum(axis=0) - lost))
 
 
 def check_columns(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -170,24 +175,38 @@ def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], name
 
 
 def _largest(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(values.max(axis=0), -values.min(axis=0))
+    return np.maximum(np.fmax.reduce(values, axis=0), -np.fmin.reduce(values, axis=0))
 
 
 def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
     rounding = 4 * np.finfo(np.float64).eps * _largest(values)
-    constant = np.ptp(values, axis=0) <= rounding
+    constant = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0) <= rounding
+    empty = np.isnan(rounding)
+    if empty.any():
+        raise InputError(
+            f"Column {names[int(empty.argmax())]!r} has no value, all its cells are missing: drop the column."
+        )
     if constant.any():
         j = int(constant.argmax())
-        if np.ptp(values[:, j]) > 0 or abs(values[0, j]) >= _WHOLE:
+        column = values[:, j][~np.isnan(values[:, j])]
+        if np.ptp(column) > 0 or abs(column[0]) >= _WHOLE:
             raise InputError(
-                f"Column {names[j]!r} holds values near {values[0, j]:g} that differ, if at all, by less than float64 "
+                f"Column {names[j]!r} holds values near {column[0]:g} that differ, if at all, by less than float64 "
                 "can tell: subtract their common part before, or drop the column."
             )
-        raise InputError(f"Column {names[j]!r} is constant ({values[0, j]:g} in every row): drop the column.")
+        where = "every row" if len(column) == len(values) else "every row that has a value"
+        raise InputError(f"Column {names[j]!r} is constant ({column[0]:g} in {where}): drop the column.")
 
 
 def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    complete = ~np.isnan(values).any(axis=1)
+    if not complete.all():  # rows without a gap show a dependence, if they are many enough
+        values, weights = values[complete], weights[complete]
+        if len(values) < len(names) + 2:
+            return
     mean, sd = mean_and_sd(values, weights)
+    if not sd.all():
+        return
     correlation = np.zeros((len(names), len(names)))
     for rows in row_blocks(len(values)):
         standardized = (values[rows] - mean) / sd  # (n, D)

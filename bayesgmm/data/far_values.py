@@ -38,10 +38,10 @@ def far_values(table: Table) -> list[FarValues]:
     used = np.flatnonzero(table.weights > 0)
     found = []
     for j, (name, column) in enumerate(zip(table.feature_names, table.used_rows.T, strict=True)):
-        low, median, high = np.quantile(column, [0.25, 0.5, 0.75])
+        low, median, high = np.nanquantile(column, [0.25, 0.5, 0.75])
         spread = high - low
         distance = np.abs(column - median)
-        place = int(distance.argmax())
+        place = int(np.nanargmax(distance))
         if not 0.0 < _FAR * spread < distance[place]:
             continue
         unlike_prior = 0.5 * (np.log(spread / table.scale[j] / _EXPECTED) / _LOG_SPREAD) ** 2
@@ -52,6 +52,6 @@ def far_values(table: Table) -> list[FarValues]:
             f"{distance[place] / spread:.0g} interquartile ranges from its median: check whether it is an error or a "
             "code for a missing value. It rules the scale of the column, and clusters that differ by no more than the "
             "other values do may not be found.",
-            bool(unlike_prior > _NATS_A_ROW * len(column)),
+            bool(unlike_prior > _NATS_A_ROW * np.isfinite(column).sum()),
         ))  # fmt: skip
     return found

@@ -59,7 +59,7 @@ def recording_step(values: ArrayLike, weights: ArrayLike | None = None) -> float
     """
     column = np.asarray(values, dtype=np.float64)
     row_weights = np.ones(column.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    ordered = np.sort(column[row_weights > 0])
+    ordered = np.sort(column[(row_weights > 0) & ~np.isnan(column)])
     if ordered.size < 2:
         return 0.0
     low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75])

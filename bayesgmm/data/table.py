@@ -8,20 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.arguments import check_count, check_flag, shown
+from bayesgmm.arguments import check_choice, check_count, check_flag, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import check_columns, check_enough_rows, mean_and_sd, row_weights
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
-__all__ = ["Table", "check_new_rows", "prepare_table"]
+__all__ = ["MISSING", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
+
+MISSING = ("allow", "error")
+
+
+def log_jacobian(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) sum of log scale (D,) over the cells that a row (N, D) has.
+
+    >>> log_jacobian(np.array([[0.0, 0.0], [np.nan, 0.0]]), np.exp([1.0, 2.0]))
+    array([3., 2.])
+    """
+    if not np.isnan(values).any():
+        return np.full(len(values), np.log(scale).sum())
+    return np.where(np.isnan(values), 0.0, np.log(scale)).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +45,18 @@ class Table:
     Attributes
     ----------
     values : ndarray of shape (N, D)
-        Original units, C-contiguous, finite.
+        Original units, C-contiguous, finite; NaN where a cell is missing.
     feature_names : tuple of str, length D
     row_names : pandas.Index, length N
     weights : ndarray of shape (N,)
         Row weights, ≥ 0; ones by default.
     center, scale : ndarray of shape (D,)
-        Weighted mean and standard deviation (divisor Σ weights); zeros and ones without standardising.
+        Weighted mean and standard deviation (divisor Σ weights) of the observed cells; zeros and ones without
+        standardising.
     resolution : ndarray of shape (D,)
         Recording step of each column in original units, 0 for a continuous column.
+    missing : {"allow", "error"}
+        Whether new rows may lack cells.
     """
 
     values: NDArray[np.float64]
@@ -49,6 +66,7 @@ class Table:
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     resolution: NDArray[np.float64]
+    missing: str = "allow"
 
     @property
     def used_rows(self) -> NDArray[np.float64]:
@@ -73,6 +91,26 @@ class Table:
         rows /= self.scale
         return rows
 
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether no cell is missing."""
+        return not any(np.isnan(column).any() for column in self.values.T)
+
+    @property
+    def log_jacobian(self) -> NDArray[np.float64]:
+        """(N,) log density of a row on the model's scale, less that in original units: of the cells it has."""
+        return log_jacobian(self.values, self.scale)
+
+    @property
+    def patterns(self) -> pd.DataFrame:
+        """Which cells are missing together: a line for each pattern, most frequent first.
+
+        One column of bools for each column of the table (True: observed), and ``rows``, the number of rows of the
+        pattern.
+        """
+        seen = pd.DataFrame(~np.isnan(self.values), columns=list(self.feature_names))
+        return seen.value_counts().rename("rows").reset_index()
+
     def write_features(self, out: NDArray[np.float64]) -> None:
         """Write `standardized`, transposed, into `out` (D, N) without another copy of the table."""
         if not isinstance(out, np.ndarray) or out.shape != self.values.T.shape or out.dtype != np.float64:
@@ -91,6 +129,7 @@ def prepare_table(
     feature_names: Sequence[str] | None = None,
     row_names: Sequence[Any] | pd.Index[Any] | None = None,
     resolution: Resolution = "auto",
+    missing: str = "allow",
 ) -> Table:
     """Check a table and find its scaling and recording resolution.
 
@@ -111,6 +150,8 @@ def prepare_table(
         Replace the row index of `X`.
     resolution : None, "auto", float, array_like of shape (D,) or mapping
         Recording step of the columns, see `data.resolution.column_resolution`.
+    missing : {"allow", "error"}
+        "allow" takes NaN for a cell that is missing, whose row counts by its other cells; "error" refuses such tables.
 
     Returns
     -------
@@ -133,7 +174,8 @@ def prepare_table(
     if n_components is not None:
         check_count(n_components, "n_components")
     frame = as_frame(X, feature_names, row_names)
-    values = finite_values(frame)
+    check_choice(missing, "missing", MISSING)
+    values = finite_values(frame, gaps=missing == "allow")
     names = tuple(frame.columns)
     weights = row_weights(sample_weight, len(values))
     used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
@@ -148,6 +190,7 @@ def prepare_table(
         center=center,
         scale=scale,
         resolution=column_resolution(resolution, used, used_weights, names),
+        missing=missing,
     )
 
 
@@ -164,7 +207,7 @@ def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (M, D)
-        Original units, C-contiguous, finite.
+        Original units, C-contiguous, finite; NaN where a cell is missing.
 
     Raises
     ------
@@ -189,10 +232,10 @@ def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
                 "The feature names should match those that were passed during fit, but the new rows lack the "
                 f"column{plural} {', '.join(missing[:5])}{more}: give the columns {', '.join(names)}."
             )
-        return finite_values(frame[list(names)])
+        return finite_values(frame[list(names)], gaps=table.missing == "allow")
     if frame.shape[1] != table.n_features:
         raise InputError(
             f"X has {frame.shape[1]} features, but BayesianGMM is expecting {table.n_features} features as input: "
             f"give the columns {', '.join(names)}, in this order."
         )
-    return finite_values(frame.set_axis(list(names), axis=1))
+    return finite_values(frame.set_axis(list(names), axis=1), gaps=table.missing == "allow")

@@ -16,11 +16,13 @@ from bayesgmm.arguments import check_count, check_flag, check_number, check_seed
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.em.fill import fill
 from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.result import EMResult, distinct_optima, result_of
 from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
 from bayesgmm.em.spikes import SpikeRule
 from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure, get_structure
@@ -41,6 +43,7 @@ def fit_em(
     tol: float = 1e-6,
     max_iter: int = 1000,
     reg_covar: float = 1e-12,
+    missing: str = "allow",
     sample_weight: ArrayLike | None = None,
     random_seed: int | None = None,
     standardize: bool = False,
@@ -65,6 +68,8 @@ def fit_em(
         Smallest variance of a component in any direction, as a share of that of all rows. (scikit-learn's is
         added to each variance, in units of the columns; here it is a bound, which EM respects without loss
         of monotonicity and which is not met unless a component collapses.)
+    missing : {"allow", "error"}
+        As in `BayesianGMM`.
     sample_weight : array_like (N,), optional
         An integer weight equals so many copies of the row. Not with a Table, which has its own.
     random_seed : int, optional
@@ -105,7 +110,12 @@ def fit_em(
     else:
         # The recording steps take a sort of each column; they are found later, if a narrow component asks.
         table = prepare_table(
-            X, standardize=standardize, sample_weight=sample_weight, n_components=n_components, resolution=None
+            X,
+            standardize=standardize,
+            sample_weight=sample_weight,
+            n_components=n_components,
+            resolution=None,
+            missing=missing,
         )
     result, _ = fit_em_candidates(
         table, n_components, structure=structure, n_init=n_init, tol=tol, max_iter=max_iter,
@@ -160,8 +170,9 @@ def fit_em_candidates(
             return found / coordinates.column_sd
 
         rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
+        rows = rows_of(coordinates.features)
         problem = EMProblem(
-            coordinates.features, weights, structure, int(n_components), rule,
+            rows, fill(rows, weights), weights, structure, int(n_components), rule,
             tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
         )  # fmt: skip
         rng = np.random.default_rng(random_seed)

@@ -1,8 +1,8 @@
 """A table in the coordinates in which EM works, and the runs and questions a search puts to it.
 
 In those coordinates the covariance of all rows is the identity (full, tied), or every column has standard
-deviation one (diag), or one scale is common to all columns (spherical). Maximum likelihood does not depend on
-that choice, and what is small, or a spike, is so whatever the units.
+deviation one (diag, or cells are missing), or one scale is common to all columns (spherical). Maximum likelihood does
+not depend on that choice, and what is small, or a spike, is so whatever the units.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bayesgmm.data.checks import mean_and_sd, row_blocks
 from bayesgmm.em.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, em
+from bayesgmm.kernels.rows import Rows, rows_of
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure
 
@@ -38,6 +39,9 @@ class Coordinates:
     Parameters
     ----------
     features : array (D, N)
+        NaN where a cell is missing.
+    cell_weight : array (D,)
+        Sum of the weights of the rows in which a column is observed.
     center : array (D,)
     matrix : array (D, D)
         Lower triangular.
@@ -50,6 +54,7 @@ class Coordinates:
     """
 
     features: Array
+    cell_weight: Array
     center: Array
     matrix: Array
     to_columns: Array
@@ -63,8 +68,14 @@ class Coordinates:
         for j, column in enumerate(features):
             np.subtract(values[:, j], center[j], out=column)
             column /= sd[j]
-        dependent = False
-        if structure.correlated:
+        dependent, complete, cell_weight = False, True, np.full(len(sd), weights.sum())
+        for j, column in enumerate(features):
+            missing = np.isnan(column)
+            if missing.any():
+                complete, cell_weight[j] = False, weights[~missing].sum()
+        if structure.correlated and not complete:  # columns cannot be turned into others
+            to_columns = np.eye(len(sd))
+        elif structure.correlated:
             correlation = np.zeros((len(sd), len(sd)))
             for rows in row_blocks(len(values)):
                 correlation += (features[:, rows] * weights[rows]) @ features[:, rows].T
@@ -84,11 +95,11 @@ class Coordinates:
             to_columns = np.diag(common / sd)
             features *= (sd / common)[:, None]
         matrix = sd[:, None] * to_columns
-        return cls(features, center, matrix, to_columns, sd, dependent)
+        return cls(features, cell_weight, center, matrix, to_columns, sd, dependent)
 
-    def log_likelihood(self, value: float | Array, total_weight: float) -> float | Array:
+    def log_likelihood(self, value: float | Array) -> float | Array:
         """Log-likelihood of the table, from that of the features."""
-        return value - total_weight * np.log(np.diag(self.matrix)).sum()
+        return value - self.cell_weight @ np.log(np.diag(self.matrix))
 
     def min_sd_relative(self, run: Run, total_weight: float) -> float:
         """Smallest standard deviation in any direction, columns in units of theirs with divisor N - 1."""
@@ -110,7 +121,9 @@ class EMProblem:
 
     Parameters
     ----------
+    rows : Rows
     features : array (D, N)
+        Without gaps: those of `rows`, missing cells filled in. Starts are cut from them.
     row_weights : array (N,)
         Positive.
     structure : Structure
@@ -120,6 +133,7 @@ class EMProblem:
         As in `em`.
     """
 
+    rows: Rows
     features: Array
     row_weights: Array
     structure: Structure
@@ -147,21 +161,22 @@ class EMProblem:
         weights = self.row_weights[rows]
         scale = self.is_spike.rows_per_weight * self.row_weights.sum() / weights.sum()
         return replace(
-            self, features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
+            self, rows=rows_of(np.ascontiguousarray(self.rows.features[:, rows])),
+            features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
             is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_ROUGH_TOL,
             max_iter=min(self.max_iter, _ROUGH_ITERATIONS), patience=_ROUGH_PATIENCE,
         )  # fmt: skip
 
     def long_run(self, state: State, floor: float | None = None, target: float = -np.inf) -> Run:
         return em(
-            self.features, self.row_weights, state, self.structure,
+            self.rows, self.row_weights, state, self.structure,
             tol=self.tol, max_iter=self.max_iter, floor=self.floor if floor is None else floor, target=target,
             patience=self.patience,
         )  # fmt: skip
 
     def short_run(self, state: State, max_iter: int, target: float = -np.inf) -> Run:
         return em(
-            self.features, self.row_weights, state, self.structure,
+            self.rows, self.row_weights, state, self.structure,
             tol=_ROUGH_TOL, max_iter=max_iter, floor=self.floor, accelerate=False,
             target=target, patience=self.patience,
         )  # fmt: skip

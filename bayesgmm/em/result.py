@@ -81,8 +81,8 @@ def result_of(problem: EMProblem, coordinates: Coordinates, starts: list[Start])
     best = max(starts, key=lambda start: start.rank)
     run, params = best.run, coordinates.params(best.run, problem.structure)
     total = float(problem.row_weights.sum())
-    log_likelihood = float(coordinates.log_likelihood(run.log_likelihood, total))
-    largest = largest_responsibility(coordinates.features, run.state, problem.structure)
+    log_likelihood = float(coordinates.log_likelihood(run.log_likelihood))
+    largest = largest_responsibility(problem.rows, run.state, problem.structure)
     table = _starts_table(coordinates, starts, best, total)
     return EMResult(
         params=params,
@@ -92,7 +92,7 @@ def result_of(problem: EMProblem, coordinates: Coordinates, starts: list[Start])
         icl=criteria.icl(log_likelihood, params.n_parameters, largest[:, None], problem.row_weights),
         converged=run.converged and best.method != "regularised",
         n_iter=len(run.trace),
-        log_likelihood_trace=np.asarray(coordinates.log_likelihood(run.trace, total)),
+        log_likelihood_trace=np.asarray(coordinates.log_likelihood(run.trace)),
         starts=table,
         n_reached_best=int(table["reached_best"].sum()),
         min_sd_relative=coordinates.min_sd_relative(run, total),
@@ -127,7 +127,7 @@ def _starts_table(coordinates: Coordinates, starts: list[Start], best: Start, to
     rows = [
         {
             "method": start.method,
-            "log_likelihood": float(coordinates.log_likelihood(start.run.log_likelihood, total)),
+            "log_likelihood": float(coordinates.log_likelihood(start.run.log_likelihood)),
             "n_iter": start.n_iter,
             "status": start.status,
             "min_sd_relative": coordinates.min_sd_relative(start.run, total),

@@ -256,7 +256,8 @@ def _regularised(problem: EMProblem, pilot: EMProblem, rng: np.random.Generator,
 
 
 def _only_start(problem: EMProblem) -> Start:
-    """One component: the closed form, which one M-step from anywhere gives."""
+    """One component: the closed form, which one M-step from anywhere gives if no cell is missing."""
     d = len(problem.features)
     total = State(np.ones(1), np.zeros((1, d)), np.eye(d)[None].copy(), np.eye(d)[None].copy())
-    return Start("closed form", problem.long_run(total), 1, "converged", 0)
+    how = "one component" if len(problem.rows.order) else "closed form"
+    return Start(how, problem.long_run(total), 1, "converged", 0)

@@ -27,6 +27,7 @@ from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import Rows, rows_of
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]
@@ -79,13 +80,13 @@ class Run:
     floored: bool
 
 
-def e_step(features: Array, row_weights: Array, state: State, structure: Structure) -> tuple[Statistics, float]:
-    """Statistics of the rows under `state`, and its log-likelihood; features (D, N)."""
+def e_step(rows: Rows, row_weights: Array, state: State, structure: Structure) -> tuple[Statistics, float]:
+    """Statistics of the rows under `state`, and its log-likelihood."""
     counts, sums, outers = (np.empty_like(part) for part in state[:3])
     log_norm = np.empty_like(state.weights)
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     log_likelihood = mixture_pass(
-        features, row_weights, log_norm, state.means, state.scaling, structure.row_model,
+        rows, row_weights, log_norm, state.means, state.scaling, structure.row_model,
         counts, sums, outers, _NONE_1, _NONE_2,
     )  # fmt: skip
     return Statistics(counts, sums, outers, state), log_likelihood
@@ -101,7 +102,7 @@ def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-14) -
 
 
 def em(
-    features: Array, row_weights: Array, state: State, structure: Structure, *,
+    rows: Rows, row_weights: Array, state: State, structure: Structure, *,
     tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, accelerate: bool = True,
     target: float = -math.inf, patience: int = 10,
 ) -> Run:  # fmt: skip
@@ -109,7 +110,8 @@ def em(
 
     Parameters
     ----------
-    features : array (D, N)
+    rows : Rows
+        Of N rows.
     row_weights : array (N,)
     state : State
         Where to start.
@@ -139,7 +141,7 @@ def em(
     calm = n_passes = 0
     while n_passes < max_iter and not converged:
         n_passes += 1
-        statistics, log_likelihood = e_step(features, row_weights, state, structure)
+        statistics, log_likelihood = e_step(rows, row_weights, state, structure)
         gain = log_likelihood - trace[-1] if trace else math.inf
         if extrapolated and not gain >= 0.0 and accelerator is not None:
             accelerator.restart()
@@ -175,23 +177,24 @@ def _aitken(gain: float, last_gain: float) -> float:
     return gain * ratio / (1.0 - ratio) if ratio < 1.0 else math.inf
 
 
-def responsibilities(features: Array, state: State, structure: Structure) -> Array:
-    """(N, K) probability of each component for each row; features (D, N)."""
-    n_rows, log_norm = features.shape[1], np.empty_like(state.weights)
+def responsibilities(rows: Rows, state: State, structure: Structure) -> Array:
+    """(N, K) probability of each component for each row."""
+    n_rows, log_norm = rows.features.shape[1], np.empty_like(state.weights)
     out = np.empty((n_rows, len(state.weights)))
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     mixture_pass(
-        features, np.ones(n_rows), log_norm, state.means, state.scaling, structure.row_model,
+        rows, np.ones(n_rows), log_norm, state.means, state.scaling, structure.row_model,
         _NONE_1, _NONE_2, _NONE_3, _NONE_1, out,
     )  # fmt: skip
     return out
 
 
-def largest_responsibility(features: Array, state: State, structure: Structure) -> Array:
-    """(N,) probability of the most probable component of each row, a block of rows at a time; features (D, N)."""
-    out = np.empty(features.shape[1])
-    for rows in row_blocks(len(out)):
-        out[rows] = responsibilities(np.ascontiguousarray(features[:, rows]), state, structure).max(axis=1)
+def largest_responsibility(rows: Rows, state: State, structure: Structure) -> Array:
+    """(N,) probability of the most probable component of each row, a block of rows at a time."""
+    out = np.empty(rows.features.shape[1])
+    for some in row_blocks(len(out)):
+        block = rows_of(np.ascontiguousarray(rows.features[:, some]))
+        out[some] = responsibilities(block, state, structure).max(axis=1)
     return out
 
 

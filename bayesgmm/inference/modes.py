@@ -199,7 +199,7 @@ def _same(a: MixtureParams, b: MixtureParams) -> bool:
 
 
 def _hessian_is_affordable(density: Density) -> bool:
-    (d, n_rows), k = density.packed.features.shape, density.reference.n_components
+    (d, n_rows), k = density.packed.rows.features.shape, density.reference.n_components
     return float(n_rows) * k * d * d * 2 * density.n_dim <= _HESSIAN_BUDGET
 
 

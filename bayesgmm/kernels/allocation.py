@@ -9,6 +9,11 @@ A fraction f of a copy is not a mixture: the target has the power f of the margi
 power f of one component's. With z drawn from the responsibilities r, a move of the parameters that is reversible for
 the complete data is therefore accepted with probability min(1, prod (r'_z / r_z)^(1 - f)) over the fractional copies;
 the pass returns the logarithm of that ratio for the copies allocated last.
+
+Missing cells are drawn with the allocation, given the observed cells and the component: of the whitened residual u of
+the whole row its expectation M' y (`kernels.rows`) is known, and what is orthogonal to it is standard normal. The sums
+are those of completed rows. The missing cells of a fraction f of a copy are drawn from the power f of their density,
+whose normalising constant, |V|^((1 - f) / 2) for their covariance V, is part of the ratio.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
+from bayesgmm.kernels.rows import PIECE, gather, restrict
 
 __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 
@@ -39,7 +45,7 @@ class Allocation(NamedTuple):
     sums: Array  # (K, D) of their whitened residuals y
     outers: Array  # (K, D, D) of y y', lower triangles
     component: NDArray[np.int64]  # (N,) of each fractional copy, -1 before the first pass; (0,) if weights are whole
-    log_r: Array  # (N,) or (0,), the log of its responsibility
+    log_r: Array  # (N,) or (0,), the log of its responsibility, and of what its missing cells are normalised by
 
 
 def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: bool) -> Allocation:
@@ -88,8 +94,10 @@ def pick(level, r):
 
 
 @compiled
-def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r):
-    """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace."""
+def _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r):
+    """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace.
+
+    `shift` (K,) is what missing cells add to the log of a responsibility, -log|V_k| / 2."""
     ratio = 0.0
     for b in range(n):
         row = start + b
@@ -97,10 +105,11 @@ def _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, 
         if fraction == 0.0:
             continue
         if component[row] >= 0:
-            ratio += (1.0 - fraction) * (math.log(r[component[row], b] / total[b]) - log_r[row])
+            old = component[row]
+            ratio += (1.0 - fraction) * (math.log(r[old, b] / total[b]) + shift[old] - log_r[row])
         k = pick(rng.random() * total[b], r[:, b])
         component[row] = k
-        log_r[row] = math.log(r[k, b] / total[b])
+        log_r[row] = math.log(r[k, b] / total[b]) + shift[k]
         allocated[k, b] += fraction
     return ratio
 
@@ -135,10 +144,34 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
 
 
 @compiled
-def allocation_pass(
-    rng, features, row_weights, log_norm, means, scaling, row_model, want_likelihood, watched, allocation
-):
-    """Draw every row's component and sum over the rows of each.
+def _add_completed(rng, y, copies, n, turn, total, outer):
+    """As `_add_rows` for rows of which only y (O, block) is known; the rest is drawn, for each copy on its own."""
+    o, d = turn.shape
+    count, noise, u = 0.0, np.empty(d), np.empty(d)
+    for b in range(n):
+        left = copies[b]
+        count += left
+        while left > 0.0:
+            weight = min(left, 1.0)
+            left -= weight
+            for j in range(d):
+                u[j] = noise[j] = rng.standard_normal() / math.sqrt(weight)
+            for i in range(o):
+                known = y[i, b]
+                for j in range(d):
+                    known -= turn[i, j] * noise[j]
+                for j in range(d):
+                    u[j] += known * turn[i, j]
+            for i in range(d):
+                total[i] += weight * u[i]
+                for j in range(i + 1):
+                    outer[i, j] += weight * u[i] * u[j]
+    return count
+
+
+@compiled
+def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model, want_likelihood, watched, allocation):
+    """Draw every row's component, and its missing cells, and sum over the rows of each.
 
     Returns a log acceptance ratio, 0 for whole weights, the log-likelihood of the mixture, if wanted, and the component
     of one row.
@@ -146,13 +179,58 @@ def allocation_pass(
     Parameters
     ----------
     rng : numpy.random.Generator
-    features, row_weights, log_norm, means, scaling, row_model
+    rows, row_weights, log_norm, means, scaling, row_model
         As in `kernels.row_pass.mixture_pass`.
     want_likelihood : bool
     watched : int
-        A row whose component is returned; -1 for none.
+        A complete row whose component is returned; -1 for none.
     allocation : Allocation; filled
     """
+    counts, sums, outers, component, log_r = allocation
+    features, order, first, observed = rows
+    n_components, d = means.shape
+    counts[:] = 0.0
+    sums[:] = 0.0
+    outers[:] = 0.0
+    if order.shape[0] == 0:
+        return _allocate_pattern(
+            rng, features, row_weights, log_norm, means, scaling, np.empty((0, 0, 0)), np.zeros(n_components),
+            row_model, want_likelihood, watched, allocation,
+        )  # fmt: skip
+    ratio, log_likelihood, place = 0.0, 0.0, -1
+    for p in range(observed.shape[0]):
+        cells = np.flatnonzero(observed[p])
+        constants, centres, inner, turn = restrict(cells, log_norm, means, scaling)
+        shift = log_norm - constants
+        if cells.shape[0] == d:
+            turn = turn[:0]
+        for start in range(first[p], first[p + 1], PIECE):
+            index = order[start : min(start + PIECE, first[p + 1])]
+            here = -1
+            for i in range(index.shape[0]):
+                if index[i] == watched:
+                    here = i
+            fractional = component.shape[0] > 0
+            places, logs = (component[index], log_r[index]) if fractional else (component, log_r)
+            gain, value, found = _allocate_pattern(
+                rng, gather(features, index, cells), row_weights[index], constants, centres, inner, turn, shift,
+                row_model, want_likelihood, here, Allocation(counts, sums, outers, places, logs),
+            )  # fmt: skip
+            ratio += gain
+            log_likelihood += value
+            place = max(place, found)
+            if fractional:
+                component[index] = places
+                log_r[index] = logs
+    return ratio, log_likelihood, place
+
+
+@compiled(fastmath=FAST)
+def _allocate_pattern(
+    rng, features, row_weights, log_norm, means, scaling, turn, shift, row_model, want_likelihood, watched, allocation
+):
+    """`allocation_pass` of rows of one pattern, features (O, N), added to what `allocation` holds; `turn` (K, O, D) and
+    `shift` (K,) from `restrict`, the first of length 0 if the rows are complete."""
     counts, sums, outers, component, log_r = allocation
     n_features, n_rows = features.shape
     n_components = means.shape[0]
@@ -162,9 +240,6 @@ def allocation_pass(
     bits = buffer.view(np.int64)
     allocated, chosen, drawn = np.empty((n_components, BLOCK)), np.empty((n_features + 1, BLOCK)), np.empty((3, BLOCK))
     drawn_bits = drawn[0].view(np.uint64)
-    counts[:] = 0.0
-    sums[:] = 0.0
-    outers[:] = 0.0
     ratio, log_likelihood, place = 0.0, 0.0, -1
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
@@ -176,9 +251,12 @@ def allocation_pass(
             for b in range(n):
                 log_likelihood += row_weights[start + b] * (highest[b] + drawn[0, b])
         if component.shape[0] > 0:
-            ratio += _draw_fractions(rng, start, n, row_weights, r, total, allocated, component, log_r)
+            ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
-            counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
+            if turn.shape[0] > 0:
+                counts[k] += _add_completed(rng, y[k], allocated[k], n, turn[k], sums[k], outers[k])
+            else:
+                counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:
                 place = k
     return ratio, log_likelihood, place

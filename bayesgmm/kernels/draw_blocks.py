@@ -16,6 +16,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = ["BLOCK_BYTES", "RowBlock", "as_merge", "blocks_of_draws", "blocks_of_rows", "responsibilities_of_draws"]
@@ -28,15 +29,15 @@ BLOCK_BYTES = 40_000_000
 
 
 @compiled
-def _fill(features, weights, means, scaling, row_model, out, log_density):
+def _fill(rows, weights, means, scaling, row_model, out, log_density):
     """out[s] = responsibilities (N, K) of draw s; log_density[s] = log density of the rows, or length 0."""
-    n_rows = features.shape[1]
+    n_rows = rows.features.shape[1]
     log_norm = np.empty(weights.shape[1])
     row_weights = np.ones(n_rows)
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3,
+        mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3,
                      log_density[s] if log_density.shape[0] else none, out[s])  # fmt: skip
 
 
@@ -68,13 +69,13 @@ def responsibilities_of_draws(
     >>> responsibilities_of_draws(np.zeros((1, 1)), shares, two, one, row_model=NORMAL)
     array([[[0.3, 0.7]]])
     """
-    features = np.ascontiguousarray(rows.T, dtype=np.float64)
+    packed = as_rows(rows)
     n_draws = len(weights)
-    out = np.empty((n_draws, features.shape[1], weights.shape[1]))
+    out = np.empty((n_draws, len(rows), weights.shape[1]))
     density = np.empty((0, 0)) if log_density is None else log_density
 
     def work(s: slice) -> None:
-        _fill(features, weights[s], means[s], scaling[s], row_model, out[s], density[s] if len(density) else density)
+        _fill(packed, weights[s], means[s], scaling[s], row_model, out[s], density[s] if len(density) else density)
 
     over_threads(work, n_draws)
     return out

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import add_block, log_density, log_normalizers, residuals_block
+from bayesgmm.kernels.rows import PIECE, gather, restrict, take_back
 
 __all__ = ["component_log_densities", "mixture_pass", "weigh_block"]
 
@@ -62,16 +63,15 @@ def weigh_block(row_model, features, start, n, log_norm, means, scaling, centred
             total[b] += rk[b]
 
 
-@compiled(fastmath=FAST)
+@compiled
 def mixture_pass(
-    features, row_weights, log_norm, means, scaling, row_model,
-    counts, sums, outers, log_density, responsibilities,
-):  # fmt: skip
+    rows, row_weights, log_norm, means, scaling, row_model, counts, sums, outers, log_density, responsibilities
+):
     """One pass over the rows; returns the weighted log-likelihood.
 
     Parameters
     ----------
-    features : (D, N) feature-major data.
+    rows : Rows; N of them.
     row_weights : (N,) weight of each row.
     log_norm : (K,) from `log_normalizers`.
     means : (K, D).
@@ -81,7 +81,51 @@ def mixture_pass(
         triangle). Length 0 in `counts` means that no statistics are wanted.
     log_density : (N,) output of the marginal log density of each row, or length 0.
     responsibilities : (N, K) output, or length 0.
+
+    Of rows with missing cells the statistics are expectations given the observed ones, see `kernels.rows`.
     """
+    features, order, first, observed = rows
+    if order.shape[0] == 0:
+        return _complete_pass(
+            features, row_weights, log_norm, means, scaling, row_model, counts, sums, outers, log_density,
+            responsibilities,
+        )  # fmt: skip
+    n_components = means.shape[0]
+    counts[:] = 0.0
+    sums[:] = 0.0
+    outers[:] = 0.0
+    n_wanted = n_components if counts.shape[0] > 0 else 0
+    log_likelihood = 0.0
+    for p in range(observed.shape[0]):
+        cells = np.flatnonzero(observed[p])
+        o = cells.shape[0]
+        constants, centres, inner, turn = restrict(cells, log_norm, means, scaling)
+        count, total, outer = np.empty(n_wanted), np.empty((n_wanted, o)), np.empty((n_wanted, o, o))
+        for start in range(first[p], first[p + 1], PIECE):
+            index = order[start : min(start + PIECE, first[p + 1])]
+            m = index.shape[0]
+            density = np.empty(m if log_density.shape[0] > 0 else 0)
+            shares = np.empty((m if responsibilities.shape[0] > 0 else 0, n_components))
+            log_likelihood += _complete_pass(
+                gather(features, index, cells), row_weights[index], constants, centres, inner, row_model,
+                count, total, outer, density, shares,
+            )  # fmt: skip
+            for k in range(n_wanted):
+                counts[k] += count[k]
+                take_back(turn[k], count[k], total[k], outer[k], sums[k], outers[k])
+            for i in range(density.shape[0]):
+                log_density[index[i]] = density[i]
+            for i in range(shares.shape[0]):
+                responsibilities[index[i]] = shares[i]
+    return log_likelihood
+
+
+@compiled(fastmath=FAST)
+def _complete_pass(
+    features, row_weights, log_norm, means, scaling, row_model,
+    counts, sums, outers, log_density, responsibilities,
+):  # fmt: skip
+    """`mixture_pass` of complete rows, features (D, N)."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
     want_statistics = counts.shape[0] > 0
@@ -129,7 +173,7 @@ def mixture_pass(
 
 @compiled(fastmath=FAST)
 def component_log_densities(features, means, scaling, row_model, out):
-    """out[n, k] = log N(x_n; mean_k, covariance_k), without weights; features (D, N), out (N, K)."""
+    """out[n, k] = log N(x_n; mean_k, covariance_k), without weights; features (D, N) of complete rows, out (N, K)."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
     log_norm = np.empty(n_components)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = [
@@ -28,55 +29,53 @@ _ROWS = 65_536  # of a block: so many copies of rows, or responsibilities, are h
 
 
 @compiled
-def add_log_likelihoods(features, row_weights, log_weights, means, scaling, row_model, out):
+def add_log_likelihoods(packed, row_weights, log_weights, means, scaling, row_model, out):
     """out[s] += weighted log-likelihood of the rows under draw s."""
     log_norm = np.empty(log_weights.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(log_weights.shape[0]):
         log_normalizers(log_weights[s], scaling[s], log_norm)
-        out[s] += mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model,
+        out[s] += mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model,
                                none, none2, none3, none, none2)  # fmt: skip
 
 
 @compiled
-def _pointwise(features, weights, means, scaling, row_model, out):
+def _pointwise(packed, weights, means, scaling, row_model, out):
     """out[s, n] = log density of row n under draw s."""
     n_components = weights.shape[1]
     log_norm = np.empty(n_components)
-    row_weights = np.ones(features.shape[1])
+    row_weights = np.ones(packed.features.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(
-            features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, out[s], none2
-        )
+        mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, out[s], none2)
 
 
 @compiled
-def _responsibilities(features, weights, means, scaling, row_model, total):
+def _responsibilities(packed, weights, means, scaling, row_model, total):
     """Add each draw's responsibilities (N, K) to total."""
-    n_components, n_rows = weights.shape[1], features.shape[1]
+    n_components, n_rows = weights.shape[1], packed.features.shape[1]
     log_norm = np.empty(n_components)
     row_weights = np.ones(n_rows)
     buffer = np.empty((n_rows, n_components))
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, buffer)
+        mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, buffer)
         add(total, buffer)
 
 
 @compiled
-def _predictive(features, weights, means, scaling, row_model, highest, total):
+def _predictive(packed, weights, means, scaling, row_model, highest, total):
     """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
-    n_components, n_rows = weights.shape[1], features.shape[1]
+    n_components, n_rows = weights.shape[1], packed.features.shape[1]
     log_norm = np.empty(n_components)
     row_weights = np.ones(n_rows)
     density = np.empty(n_rows)
     none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model,
+        mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model,
                      np.empty(0), none2, none3, density, none2)  # fmt: skip
         for n in range(n_rows):
             v = density[n]
@@ -87,15 +86,11 @@ def _predictive(features, weights, means, scaling, row_model, highest, total):
                 highest[n] = v
 
 
-def _feature_major(rows: Array) -> Array:
-    return np.ascontiguousarray(np.asarray(rows, dtype=float).T)
-
-
-def _blocks(rows: Array) -> Iterator[tuple[slice, Array]]:
-    """Slices of the rows, and the features (D, n) of each."""
+def _blocks(rows: Array) -> Iterator[tuple[slice, Rows]]:
+    """Slices of the rows, and each as `Rows`."""
     for start in range(0, len(rows), _ROWS):
         where = slice(start, min(start + _ROWS, len(rows)))
-        yield where, _feature_major(rows[where])
+        yield where, as_rows(rows[where])
 
 
 def pointwise_log_density(
@@ -115,9 +110,9 @@ def pointwise_log_density(
     -------
     array (S, N)
     """
-    features = _feature_major(rows)
-    out = np.empty((len(weights), features.shape[1]))
-    over_threads(lambda s: _pointwise(features, weights[s], means[s], scaling[s], row_model, out[s]), len(weights))
+    packed = as_rows(rows)
+    out = np.empty((len(weights), packed.features.shape[1]))
+    over_threads(lambda s: _pointwise(packed, weights[s], means[s], scaling[s], row_model, out[s]), len(weights))
     return out
 
 
@@ -126,11 +121,11 @@ def mean_responsibilities(
 ) -> Array:
     """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
     out = np.empty((len(rows), weights.shape[1]))
-    for where, features in _blocks(rows):
+    for where, packed in _blocks(rows):
 
-        def work(s: slice, features: Array = features) -> Array:
-            total = np.zeros((features.shape[1], weights.shape[1]))
-            _responsibilities(features, weights[s], means[s], scaling[s], row_model, total)
+        def work(s: slice, packed: Rows = packed) -> Array:
+            total = np.zeros((packed.features.shape[1], weights.shape[1]))
+            _responsibilities(packed, weights[s], means[s], scaling[s], row_model, total)
             return total
 
         total = np.sum(over_threads(work, len(weights)), axis=0)
@@ -143,15 +138,15 @@ def predictive_log_density(
 ) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
     out = np.empty(len(rows))
-    for where, features in _blocks(rows):
-        out[where] = _predictive_of_block(features, weights, means, scaling, row_model)
+    for where, packed in _blocks(rows):
+        out[where] = _predictive_of_block(packed, weights, means, scaling, row_model)
     return out
 
 
-def _predictive_of_block(features: Array, weights: Array, means: Array, scaling: Array, row_model: RowModel) -> Array:
+def _predictive_of_block(packed: Rows, weights: Array, means: Array, scaling: Array, row_model: RowModel) -> Array:
     def work(s: slice) -> Array:
-        highest, total = np.full(features.shape[1], -np.inf), np.zeros(features.shape[1])
-        _predictive(features, weights[s], means[s], scaling[s], row_model, highest, total)
+        highest, total = np.full(packed.features.shape[1], -np.inf), np.zeros(packed.features.shape[1])
+        _predictive(packed, weights[s], means[s], scaling[s], row_model, highest, total)
         return highest + np.log(total)
 
     return np.logaddexp.reduce(over_threads(work, len(weights)), axis=0) - np.log(len(weights))
@@ -162,10 +157,10 @@ def total_log_likelihood(
 ) -> Array:
     """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
     log_weights, out = np.log(weights), np.zeros(len(weights))
-    for where, features in _blocks(rows):
+    for where, packed in _blocks(rows):
 
-        def work(s: slice, where: slice = where, features: Array = features) -> None:
-            add_log_likelihoods(features, row_weights[where], log_weights[s], means[s], scaling[s], row_model, out[s])
+        def work(s: slice, where: slice = where, packed: Rows = packed) -> None:
+            add_log_likelihoods(packed, row_weights[where], log_weights[s], means[s], scaling[s], row_model, out[s])
 
         over_threads(work, len(weights))
     return out

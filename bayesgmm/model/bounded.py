@@ -42,12 +42,16 @@ def check_bounded(problem: Problem, n_components: int) -> None:
     if n_components == 1 or math.isinf(allowed):
         return
     if structure.one_sd:  # it cannot shrink in one column alone
-        copies = 0 if prior.step.any() else int(np.unique(rows, axis=0, return_counts=True)[1].max())
+        copies = (
+            0
+            if prior.step.any()
+            else int(np.unique(np.nan_to_num(rows, nan=np.inf), axis=0, return_counts=True)[1].max())
+        )
         found = {prior.feature_names[0]: f"{copies} of {len(rows)} rows are copies of one"} if copies > allowed else {}
     else:
         found = {}
         for j in np.flatnonzero(prior.step == 0.0):
-            values, counts = np.unique(rows[:, j], return_counts=True)
+            values, counts = np.unique(rows[~np.isnan(rows[:, j]), j], return_counts=True)
             if counts.max() > allowed and not (structure.shared and len(values) > n_components):
                 name = prior.feature_names[j]
                 value = f"{values[counts.argmax()]:g} in {counts.max()} of {len(rows)} rows"

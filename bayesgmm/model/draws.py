@@ -121,5 +121,5 @@ class Draws:
     def log_likelihood(self, table: Table, structure: Structure) -> Array:
         """(C, S) weighted log-likelihood of each draw, in original units."""
         out = total_log_likelihood(table.standardized, table.weights, *self.flat(), row_model=structure.row_model)
-        out -= float(np.log(table.scale).sum()) * table.weights.sum()
+        out -= float(table.log_jacobian @ table.weights)
         return out.reshape(self.shape[:2])

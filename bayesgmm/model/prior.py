@@ -104,7 +104,7 @@ class MixturePrior:
         z, weights, used = table.standardized, table.weights, table.weights > 0
         if not used.all():
             z, weights = z[used], weights[used]
-        low, high = z.min(axis=0), z.max(axis=0)
+        low, high = np.nanmin(z, axis=0), np.nanmax(z, axis=0)
         loc = 0.5 * (low + high) if self.mean_loc is None else per_column(self.mean_loc, d, "mean_loc")
         scale = high - low if self.mean_scale is None else per_column(self.mean_scale, d, "mean_scale")
         family = self.sd

@@ -38,7 +38,7 @@ def check_reach(problem: Problem, n_components: int) -> None:
     """
     table, structure, prior = problem
     rows = (table.used_rows - table.center) / table.scale
-    low, high, sd = rows.min(axis=0), rows.max(axis=0), rows.std(axis=0)
+    low, high, sd = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0), np.nanstd(rows, axis=0)
     _check_counts("concentration", prior.concentration, _FEWEST_COUNTS)
     if structure.pattern(len(sd)).correlated and len(sd) > 1:
         _check_counts("lkj_eta", prior.lkj_eta, _LEAST_ETA if n_components > 1 else _FEWEST_COUNTS)

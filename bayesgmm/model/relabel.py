@@ -33,6 +33,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.draws import Sample
@@ -42,7 +43,7 @@ __all__ = ["Relabelling", "in_one_order", "relabel"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Inputs = tuple[Any, ...]  # of the passes over draws: features, row weights and parameters
+Inputs = tuple[Any, ...]  # of the passes over draws: rows, row weights and parameters
 
 MAX_ENUMERATED = 6  # components up to which all K! permutations enter the ambiguity
 _START_UNIFORM = 0.01  # a single draw's near-zeros would otherwise rule the first assignment
@@ -150,11 +151,11 @@ def relabel(
         same = np.zeros((n_draws, 1), dtype=np.int64)
         return Relabelling(same, np.zeros(n_draws), 0, True, "one component", np.ones((len(index), 1)), index)
 
-    features = np.ascontiguousarray(rows[index].T)  # (D, n)
+    packed = as_rows(rows[index])
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
 
     def draws(s: slice) -> Inputs:
-        return features, used, weights[s], means[s], scaling[s], row_model
+        return packed, used, weights[s], means[s], scaling[s], row_model
 
     if start is None:
         log_likelihood = np.empty(n_draws)
@@ -168,7 +169,7 @@ def relabel(
     some = np.append(evenly_spaced(n_draws, n_first), start)
     held = np.empty((len(some), len(index), n_components))
     over_threads(
-        lambda s: _hold(features, used, weights[some[s]], means[some[s]], scaling[some[s]], row_model, held[s]),
+        lambda s: _hold(packed, used, weights[some[s]], means[some[s]], scaling[some[s]], row_model, held[s]),
         len(some),
     )
     _, reference, _, _ = _search(
@@ -245,49 +246,50 @@ def _alternatives(n_components: int) -> IntArray:
 
 
 @compiled
-def _responsibilities(features, row_weights, weights, means, scaling, row_model, out):
+def _responsibilities(rows, row_weights, weights, means, scaling, row_model, out):
     """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
     log_norm = np.empty(weights.shape[0])
     log_normalizers(np.log(weights), scaling, log_norm)
     return mixture_pass(
-        features, row_weights, log_norm, means, scaling, row_model,
+        rows, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,
     )  # fmt: skip
 
 
 @compiled
-def _hold(features, row_weights, weights, means, scaling, row_model, out):
+def _hold(rows, row_weights, weights, means, scaling, row_model, out):
     """Responsibilities of every draw (S, n, K)."""
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, out[s])
+        _responsibilities(rows, row_weights, weights[s], means[s], scaling[s], row_model, out[s])
 
 
 @compiled
-def _log_likelihoods(features, row_weights, weights, means, scaling, row_model, out):
+def _log_likelihoods(rows, row_weights, weights, means, scaling, row_model, out):
     """Weighted log-likelihood of every draw."""
     nowhere = np.empty((0, 0))
     for s in range(weights.shape[0]):
-        out[s] = _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, nowhere)
+        out[s] = _responsibilities(rows, row_weights, weights[s], means[s], scaling[s], row_model, nowhere)
 
 
 @compiled
-def _costs(features, row_weights, weights, means, scaling, row_model, weighted_log_reference, out):
+def _costs(rows, row_weights, weights, means, scaling, row_model, weighted_log_reference, out):
     """out[s, j, l] = -sum_i row_weight_i log Q_ij p_il, p the responsibilities of draw s."""
-    p = np.empty((features.shape[1], weights.shape[1]))
+    p = np.empty((row_weights.shape[0], weights.shape[1]))
     transposed = np.ascontiguousarray(weighted_log_reference.T)
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, p)
+        _responsibilities(rows, row_weights, weights[s], means[s], scaling[s], row_model, p)
         np.dot(transposed, p, out[s])
     out *= -1.0
 
 
 @compiled
-def _reference(features, row_weights, weights, means, scaling, row_model, order):
+def _reference(rows, row_weights, weights, means, scaling, row_model, order):
     """(n, K) sum over draws of the responsibility of row i in relabelled component j."""
     n_components = weights.shape[1]
-    p, out = np.empty((features.shape[1], n_components)), np.zeros((features.shape[1], n_components))
+    n = row_weights.shape[0]
+    p, out = np.empty((n, n_components)), np.zeros((n, n_components))
     for s in range(weights.shape[0]):
-        _responsibilities(features, row_weights, weights[s], means[s], scaling[s], row_model, p)
+        _responsibilities(rows, row_weights, weights[s], means[s], scaling[s], row_model, p)
         for i in range(p.shape[0]):
             for j in range(n_components):
                 out[i, j] += p[i, order[s, j]]

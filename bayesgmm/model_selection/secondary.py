@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
 
 from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.em.fill import filled
 from bayesgmm.em.fit import fit_em
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model_selection.loo.kfold import random_folds
 
 if TYPE_CHECKING:
@@ -56,11 +56,8 @@ def cross_validated_log_likelihood(
             table.values[kept], n_components, covariance_type=covariance_type, n_init=n_init, random_seed=random_seed,
             sample_weight=table.weights[kept],
         ).params  # fmt: skip
-        density = np.stack([
-            np.log(w) + multivariate_normal(m, c, allow_singular=True).logpdf(table.values[out]).reshape(-1)
-            for w, m, c in zip(em.weights, em.means, em.covariances, strict=True)
-        ])  # fmt: skip
-        total += float(table.weights[out] @ logsumexp(density, axis=0))
+        density = pointwise_log_density(table.values[out], em.weights[None], em.means[None], em.scaling[None])
+        total += float(density[0] @ table.weights[out])
     return total
 
 
@@ -70,14 +67,15 @@ def secondary_scores(
     """Cross-validated log-likelihood, within-cluster sum of squares, silhouette.
 
     ``cv_log_likelihood`` is 10-fold; ``within_ss`` is k-means' with as many clusters as components, ``silhouette``
-    that of `labels` (most probable components), both in standardised columns; NaN where not defined.
+    that of `labels` (most probable components), both in standardised columns, missing cells filled in (`em.fill`);
+    NaN where not defined.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
     seed = 0 if random_seed is None else int(random_seed) % 2**32
     center, sd = mean_and_sd(table.values, table.weights)
-    z = (table.values - center) / sd
+    z = filled((table.values - center) / sd, table.weights)
     try:
         cv = cross_validated_log_likelihood(table, n_components, covariance_type, random_seed=random_seed)
     except InputError:

@@ -53,7 +53,7 @@ def build_tree(
     table, structure, prior = problem
     n_chains, n_draws, k, d = draws.shape
     weights, means, scaling = draws.flat()
-    jacobian = float(np.log(table.scale).sum())
+    jacobian = table.log_jacobian
     n_values = len(weights) * table.n_rows
     stored = log_likelihood and n_values <= MAX_LOG_LIKELIHOOD
     if stored:
@@ -79,7 +79,7 @@ def build_tree(
         if values.dtype != object and name not in ("logp", "tuning")
     }
     log_prior = draws.log_prior.reshape(-1)
-    stats["logp"] = ((), total + jacobian * table.weights.sum() + log_prior)
+    stats["logp"] = ((), total + jacobian @ table.weights + log_prior)
     stats["log_prior"] = ((), log_prior)
     stats["permutation"] = (("component",), relabelling.permutations)
     stats["relabel_ambiguity"] = ((), relabelling.ambiguity)

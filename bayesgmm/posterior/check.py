@@ -93,7 +93,8 @@ def _check_group(
         expected = tuple(sizes.get(dim, 0) for dim in dims)
         if set(values.dims) != set(dims) or values.transpose(*dims).shape != expected or 0 in expected:
             raise InputError(f"{group}/{name} has the shape {dict(values.sizes)}, not {expected}")
-        if values.dtype.kind not in "iuf" or not np.isfinite(values.values).all():
+        gaps = group == "observed_data"  # missing cells
+        if values.dtype.kind not in "iuf" or not (np.isfinite(values.values) | (gaps & np.isnan(values.values))).all():
             raise InputError(f"{group}/{name} holds what is not a finite number")
     for dim in _DRAWS:
         if dim in dataset.sizes and dataset.sizes[dim] != sizes[dim]:

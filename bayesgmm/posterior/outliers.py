@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayesgmm.arguments import MOST_SAMPLES, check_count, check_probability, check_seed
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.streaming import pointwise_log_density, predictive_log_density
 from bayesgmm.posterior.predict import marginal
 from bayesgmm.posterior.tree import PosteriorArrays, named_rows, observed_rows, posterior_arrays
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = ["outlier_score"]
+
+Array = NDArray[np.float64]
 
 _TIE = 1e-9  # log densities closer than this are one
 
@@ -57,7 +61,8 @@ def outlier_score(
         ``score``, minus the log posterior predictive density per original unit; ``rank`` among the fitted rows, 1
         the most unusual (a new row's rank is the one it would have among them); ``tail_probability``, the
         probability that a row of the posterior predictive distribution is at least as unusual; ``log_density`` =
-        -score, with ``lower`` and ``upper``, the interval over draws.
+        -score, with ``lower`` and ``upper``, the interval over draws. A row with missing cells has the density of those
+        that it has, its tail probability is that of rows with the same cells, and ranks then go by tail probability.
 
     Notes
     -----
@@ -80,23 +85,27 @@ def outlier_score(
     a = posterior_arrays(tree)
     z = a.to_model(values)
     log_density, bounds = np.empty(len(values)), np.empty((2, len(values)))
-    tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
+    ends = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     n_block = max(1, BLOCK_BYTES // (8 * len(a.weights)))
     for start in range(0, len(values), n_block):
         where = slice(start, start + n_block)
         each = pointwise_log_density(z[where], a.weights, a.means, a.scaling, row_model=a.row_model)
         log_density[where] = logsumexp(each, axis=0) - np.log(len(each))
-        bounds[:, where] = np.quantile(each, tails, axis=0, overwrite_input=True)
-    log_density -= a.log_jacobian
-    bounds -= a.log_jacobian
-    fitted = log_density if rows is None else _predictive(observed_rows(tree)[0], a)
-    simulated = np.sort(_predictive(marginal(tree).sample(n_samples, random_seed=random_seed).to_numpy(), a))
-    lower_than = np.searchsorted(simulated, log_density, side="right")
+        bounds[:, where] = np.quantile(each, ends, axis=0, overwrite_input=True)
+    log_density -= a.log_jacobian(values)
+    bounds -= a.log_jacobian(values)
+    fitted = observed_rows(tree)[0]
+    simulated = marginal(tree).sample(n_samples, random_seed=random_seed).to_numpy()
+    tails = _tail_probability(values, log_density, simulated, a)
+    if np.isnan(values).any() or np.isnan(fitted).any():  # densities of different cells are not to be compared
+        others, own = _tail_probability(fitted, _predictive(fitted, a), simulated, a), tails
+    else:
+        others, own = (log_density if rows is None else _predictive(fitted, a)), log_density
     return pd.DataFrame(
         {
             "score": -log_density,
-            "rank": 1 + np.searchsorted(np.sort(fitted), log_density - _TIE, side="left"),
-            "tail_probability": (1 + lower_than) / (1 + n_samples),
+            "rank": 1 + np.searchsorted(np.sort(others), own - _TIE, side="left"),
+            "tail_probability": tails,
             "log_density": log_density,
             "lower": bounds[0],
             "upper": bounds[1],
@@ -105,6 +114,17 @@ def outlier_score(
     )
 
 
-def _predictive(values: np.ndarray[Any, np.dtype[np.float64]], a: PosteriorArrays) -> Any:
+def _tail_probability(values: Array, log_density: Array, simulated: Array, a: PosteriorArrays) -> Array:
+    """(N,) how often a simulated row, in the cells that the row has, is at least as unusual."""
+    _, order, first, patterns = as_rows(values)
+    parts = [(order[first[p] : first[p + 1]], seen.astype(bool)) for p, seen in enumerate(patterns)]
+    out = np.empty(len(values))
+    for where, seen in parts or [(np.arange(len(values)), np.ones(values.shape[1], dtype=bool))]:
+        known = np.sort(_predictive(np.where(seen, simulated, np.nan), a))
+        out[where] = (1 + np.searchsorted(known, log_density[where], side="right")) / (1 + len(simulated))
+    return out
+
+
+def _predictive(values: Array, a: PosteriorArrays) -> Array:
     out = predictive_log_density(a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model)
-    return out - a.log_jacobian
+    return out - a.log_jacobian(values)

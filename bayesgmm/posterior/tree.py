@@ -15,6 +15,7 @@ from scipy.special import logsumexp, softmax
 
 from bayesgmm.arguments import as_numbers, shown
 from bayesgmm.data.frames import row_index
+from bayesgmm.data.table import log_jacobian
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.draws import Draws
@@ -112,10 +113,9 @@ class PosteriorArrays:
     def _reach(self) -> float:
         return reach(self.scaling)
 
-    @property
-    def log_jacobian(self) -> float:
-        """Log density in original units = log density on the model's scale minus this."""
-        return float(np.log(self.scale).sum())
+    def log_jacobian(self, rows: Array) -> Array:
+        """(N,) log density of rows (N, D) in original units = log density on the model's scale minus this."""
+        return log_jacobian(rows, self.scale)
 
     def to_model(self, rows: Array) -> Array:
         """Rows (N, D) in original units on the model's scale; an `InputError` where squares there overflow."""
@@ -133,9 +133,10 @@ def reach(scaling: Array) -> float:
 
 def check_reach(coordinates: Array, largest: float, rows: Array) -> None:
     """Refuse rows (N, D) of which a coordinate is beyond what squares can hold."""
-    if coordinates.size == 0 or -largest <= coordinates.min() <= coordinates.max() <= largest:
+    beyond = np.abs(coordinates) > largest
+    if not beyond.any():
         return
-    i, j = np.argwhere(~(np.abs(coordinates) <= largest))[0]
+    i, j = np.argwhere(beyond)[0]
     raise InputError(
         f"The value {rows[i, j]:g} in row {i}, column {j + 1} lies so far from the fitted rows that the square of its "
         "distance is no floating-point number: check its units, or leave the row out."
@@ -204,7 +205,7 @@ def named_rows(
     else:
         values = np.ascontiguousarray(as_numbers(rows, "rows", "be finite numbers, the fitted columns in order"))
         d = tree["posterior"].sizes["feature"]
-        if values.ndim != 2 or values.shape[1] != d or not len(values) or not np.isfinite(values).all():
+        if values.ndim != 2 or values.shape[1] != d or not len(values) or np.isinf(values).any():
             raise InputError(f"rows must be finite numbers of shape (N, {d}), the fitted columns in order.")
         weight, names = None, rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(values))
     if row_names is not None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant
 
@@ -19,24 +21,25 @@ __all__ = ["data", "diagnostics", "likelihood", "model", "reproducibility"]
 
 
 def data(fit: Fit) -> dict[str, Any]:
-    """Rows, columns, ranges, rounding and weights."""
+    """Rows, columns, ranges, missing cells, rounding and weights."""
     table = fit.table_
     used = table.weights > 0
     values, weights = table.values[used], table.weights[used]
-    mean = np.average(values, axis=0, weights=weights)
-    sd = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    mean, sd = mean_and_sd(values, weights)
     rows = []
     for j, name in enumerate(table.feature_names):
-        column, decimals = values[:, j], decimals_for(float(sd[j]), 3)
+        column, decimals = values[~np.isnan(values[:, j]), j], decimals_for(float(sd[j]), 3)
         step = table.resolution[j]
         rows.append([
             name, significant(column.min(), 6), significant(column.max(), 6), fixed(mean[j], decimals),
-            fixed(sd[j], decimals), count(len(np.unique(column))), significant(step) if step > 0 else "continuous",
+            fixed(sd[j], decimals), count(len(np.unique(column))), count(len(values) - len(column)),
+            significant(step) if step > 0 else "continuous",
         ])  # fmt: skip
     scale = "standardised columns (mean 0, sd 1)" if fit.standardize else "the columns as they are"
     sentences = [
         f"{count(table.n_rows)} rows and {table.n_features} column{'s' * (table.n_features > 1)}, in the units of the "
         f"table. The model works on {scale}; every result here is in the original units.",
+        *missing_cells_in_words(table),
         _rounding(fit),
     ]
     if np.ptp(table.weights) > 0 or weights[0] != 1.0:
@@ -46,7 +49,7 @@ def data(fit: Fit) -> dict[str, Any]:
             f"{significant(weights.sum(), 6)} in all"
             + (f"; {count(ignored)} rows of weight 0 are ignored." if ignored else ".")
         )
-    header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "recording step"]
+    header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "missing", "recording step"]
     return {"sentences": sentences, "columns": Grid.of(header, rows)}
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 
@@ -31,6 +32,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
 
     table = fit.table_
     lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
+    lines += missing_cells_in_words(table)
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))

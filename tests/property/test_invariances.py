@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import bayesgmm as bg
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
@@ -29,7 +30,7 @@ def kernel(rows: np.ndarray, params: MixtureParams) -> tuple[float, np.ndarray, 
     k, n = params.n_components, len(rows)
     log_norm, density, r = np.empty(k), np.empty(n), np.empty((n, k))
     log_normalizers(np.log(params.weights), params.scaling, log_norm)
-    total = mixture_pass(np.ascontiguousarray(rows.T), np.ones(n), log_norm, np.array(params.means), params.scaling,
+    total = mixture_pass(as_rows(rows), np.ones(n), log_norm, np.array(params.means), params.scaling,
                          NORMAL, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), density, r)  # fmt: skip
     return total, density, r
 

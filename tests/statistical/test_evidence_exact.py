@@ -83,13 +83,17 @@ def subsets(
 ) -> Array:
     """Log marginals of the subsets of rows, from the prior in original units, its mean scale times `factor`."""
     scale = table.scale[column]
-    return log_marginals(
-        table.values[:, column] if rows is None else rows,
+    values = table.values[:, column] if rows is None else rows
+    known = np.flatnonzero(~np.isnan(values))
+    found = log_marginals(
+        values[known],
         log_normal_sd(table, prior, column),
         table.center[column] + scale * prior.mean_loc[column],
         factor * scale * prior.mean_scale[column],
         scale * prior.step[column],
     )
+    masks = np.arange(1 << len(values))  # a row without a value in this column adds nothing
+    return found[sum((masks >> row & 1) << i for i, row in enumerate(known))]
 
 
 @cache
@@ -271,28 +275,40 @@ def full_truth(table: Table, prior: ResolvedPrior, k: int) -> float:
     a, b, c = s1**2, r * s1 * s2, s2**2  # covariance
     p, q = prior.mean_scale**2
     z = table.standardized - prior.mean_loc
+    det = a * c - b**2
+    precision = (c / det, -b / det, a / det)
     log_m = np.zeros(1 << len(z))
     for mask in range(1, len(log_m)):
-        y = z[[i for i in range(len(z)) if mask >> i & 1]]
-        n, mean = len(y), y.mean(axis=0)
-        scatter = (y - mean).T @ (y - mean)
-        det = a * c - b**2
-        quadratic = (c * scatter[0, 0] - 2 * b * scatter[0, 1] + a * scatter[1, 1]) / det
-        e, f, g = a / n + p, b / n, c / n + q  # covariance of the mean of the rows
-        det_mean = e * g - f**2
-        quadratic += (g * mean[0] ** 2 - 2 * f * mean[0] * mean[1] + e * mean[1] ** 2) / det_mean
-        log_m[mask] = np.logaddexp.reduce(
-            (log_w - n * math.log(2 * math.pi) - 0.5 * ((n - 1) * np.log(det) + quadratic) - math.log(n)
-             - 0.5 * np.log(det_mean)).ravel()
-        )  # fmt: skip
-    return exact_posterior(log_m, k).log_evidence - len(z) * float(np.log(table.scale).sum())
+        # Given the covariance the mean is normal, with precision matrix (l11, l12, l22) and l times its mean (h1, h2).
+        l11, l12, l22, h1, h2, value = 1 / p + 0 * a, 0 * a, 1 / q + 0 * a, 0 * a, 0 * a, log_w
+        for i, (x, y) in enumerate(z):
+            if not mask >> i & 1 or (math.isnan(x) and math.isnan(y)):
+                continue
+            if math.isnan(y):
+                l11, h1 = l11 + 1 / a, h1 + x / a
+                value = value - 0.5 * (math.log(2 * math.pi) + np.log(a) + x**2 / a)
+            elif math.isnan(x):
+                l22, h2 = l22 + 1 / c, h2 + y / c
+                value = value - 0.5 * (math.log(2 * math.pi) + np.log(c) + y**2 / c)
+            else:
+                u, v, w = precision
+                l11, l12, l22 = l11 + u, l12 + v, l22 + w
+                h1, h2 = h1 + u * x + v * y, h2 + v * x + w * y
+                value = value - 0.5 * (2 * math.log(2 * math.pi) + np.log(det) + u * x**2 + 2 * v * x * y + w * y**2)
+        of_mean = l11 * l22 - l12**2
+        value = value + 0.5 * ((l22 * h1**2 - 2 * l12 * h1 * h2 + l11 * h2**2) / of_mean - np.log(of_mean * p * q))
+        log_m[mask] = np.logaddexp.reduce(value.ravel())
+    return exact_posterior(log_m, k).log_evidence - float((~np.isnan(z) * np.log(table.scale)).sum())
 
 
+@pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.parametrize("covariance_type", ["diag", "full"])
-def test_two_columns(covariance_type: str, k: int) -> None:
+def test_two_columns(covariance_type: str, k: int, gaps: bool) -> None:
     rng = np.random.default_rng(31)
     rows = np.r_[rng.normal(size=(3, 2)) @ [[1, 0.6], [0, 0.4]], rng.normal(size=(4, 2)) + [4.0, -2.0]] * [1.0, 50.0]
+    if gaps:
+        rows[[0, 4, 6], [1, 0, 0]] = np.nan
     fit = bg.BayesianGMM(
         k, covariance_type=covariance_type, inference="gibbs", draws=4000, random_seed=4, progressbar=False
     ).fit(rows)

@@ -36,6 +36,11 @@ CASES = {
     "iris full K=2": (IRIS, 2, "full", bg.MixturePrior(lkj_eta=4.0)),
     "iris one component": (IRIS[::4], 1, "full", None),
 }  # fmt: skip
+GAPS = np.random.default_rng(8)
+for _name, _rows in (("faithful", FAITHFUL[::3]), ("iris", IRIS)):
+    _gapped = _rows.mask(GAPS.random(_rows.shape) < 0.2)
+    for _structure in ("full", "diag") if _name == "faithful" else ("full", "tied", "spherical", "EEI"):
+        CASES[f"missing cells, {_name}, {_structure}"] = (_gapped, 2, _structure, None)
 EVIDENCE = json.loads((REFERENCE / "log_evidence.json").read_text())
 SLOW = ("faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy")
 OPTIONS = {"draws": 2000, "random_seed": 4, "progressbar": False, "log_likelihood": False}

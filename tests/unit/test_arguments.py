@@ -115,7 +115,8 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
 # The kind of an argument by its name, or by that of the function and its own where a name has several meanings.
 KINDS = {
     "X": "table", "sample_weight": "weights", "n_components": "number of components", "covariance_type": "choice",
-    "prior": "prior", "standardize": "flag", "inference": "choice", "sampler": "choice", "n_init": "count of at most",
+    "prior": "prior", "standardize": "flag", "missing": "choice", "inference": "choice", "sampler": "choice",
+    "n_init": "count of at most",
     "draws": "count of at most", "tune": "count of at most", "chains": "count of at most", "cores": "count or none",
     "target_accept": "probability", "escalate": "flag", "batch_size": "count or none", "random_seed": "seed",
     "log_likelihood": "flag", "progressbar": "flag", "y": "anything", "ci_prob": "probability", "level": "choice",
@@ -228,8 +229,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
     for name in ("predict", "predict_proba", "score_samples", "score"):
         known[f"BayesianGMM.{name}"] = getattr(fit, name), {"X": new}
     for name in (
-        "assignment", "coclustering", "diagnose", "marginal", "merging", "outlier_score", "partition", "sample",
-        "summary", "waic",
+        "assignment", "coclustering", "diagnose", "impute", "marginal", "merging", "missing_cells", "outlier_score",
+        "partition", "sample", "summary", "waic",
     ):  # fmt: skip
         known[f"BayesianGMM.{name}"] = getattr(fit, name), {}
     for name in ("log_evidence", "loo"):

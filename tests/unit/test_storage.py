@@ -330,7 +330,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "weights": (_values("posterior", "weights", _first(0.9)), "weights are not those"),
     "a negative variance": (_values("posterior", "covariances", lambda v: -v), "covariances are not those"),
     "scale 0": (_values("constant_data", "scale", _first(0.0)), "scale are not those"),
-    "a NaN of the data": (_values("observed_data", "obs", _first(np.nan)), "observed_data/obs holds"),
+    "an infinite cell": (_values("observed_data", "obs", _first(np.inf)), "observed_data/obs holds"),
     "text for weights": (_values("constant_data", "row_weight", lambda v: v.astype(str)), "constant_data/row_weight"),
     "fewer rows": (
         lambda tree: tree.__setitem__("log_likelihood", tree["log_likelihood"].isel(obs_id=slice(9))), "has the shape"

@@ -198,7 +198,7 @@ def fit_elbo(
     n = density.n_dim
     with pm.Model() as model:
         u = pm.Flat("u", shape=n)
-        numbers = pytensor.shared(np.arange(0 if batch_size is None else density.packed.features.shape[1]), borrow=True)
+        numbers = pytensor.shared(np.arange(0 if batch_size is None else len(density.packed.row_weights)), borrow=True)
         rows = None if batch_size is None else pm.Minibatch(numbers, batch_size=int(batch_size))
         log_posterior = log_posterior_node(density, u, rows)
         pm.Potential("log_posterior", log_posterior)

@@ -20,9 +20,10 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.kernels.compiled import compiled, source_version
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.model.density.decoupled import log_posterior_decoupled
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import D, N
+from bayesgmm.model.density.layout import D, N, with_rows
 
 __all__ = ["LogPosterior", "MinibatchLogPosterior", "log_posterior_node"]
 
@@ -48,8 +49,7 @@ def _minibatch_value_and_gradient(u, rows, ints, floats):
             batch[j * n_batch + b] = floats[j * n + row]
         batch[d * n_batch + b] = floats[d * n + row] * n / n_batch
     batch[n_batch * (d + 1) :] = floats[n * (d + 1) :]
-    header = ints.copy()
-    header[N] = n_batch
+    header = with_rows(ints, rows_of(batch[: n_batch * d].reshape(d, n_batch)))
     gradient = np.empty(u.shape[0])
     value = log_posterior_decoupled(u.copy(), gradient, header, batch)
     return np.asarray(value), gradient

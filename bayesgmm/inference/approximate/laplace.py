@@ -190,7 +190,7 @@ def _propose(
 def affordable_batches(density: Density, n: int) -> int:
     """How many batches of n proposals, four at most, time and memory allow besides the first; may be 0."""
     k, d = density.reference.means.shape
-    work = float(density.packed.features.shape[1]) * k * (d * d + 10) * n
+    work = float(len(density.packed.row_weights)) * k * (d * d + 10) * n
     return int(min(_BATCHES, _MAX_WORK / work, _MAX_NUMBERS / (n * k * d * d)))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.row_model import RowModel
+from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import total_log_likelihood
 from bayesgmm.model.draws import Sample
@@ -34,13 +35,13 @@ _DRAWS, _MODES = 40, 5  # whose likelihoods are compared, of each mode
 class Bins(NamedTuple):
     """M bins of rows."""
 
-    features: Array  # (D, M) means
+    rows: Rows  # means
     weights: Array  # (M,) sums
 
 
 def no_bins(n_features: int) -> Bins:
     """M = 0."""
-    return Bins(np.empty((n_features, 0)), np.empty(0))
+    return Bins(as_rows(np.empty((0, n_features))), np.empty(0))
 
 
 def fit_bins(rows: Array, row_weights: Array, row_model: RowModel, samples: Sequence[Sample]) -> Bins:
@@ -55,7 +56,7 @@ def fit_bins(rows: Array, row_weights: Array, row_model: RowModel, samples: Sequ
         off = [a - _log_likelihoods(means, sums, row_model, s) for a, s in zip(exact, some, strict=True)]
         spread = math.sqrt(np.mean([a.var() for a in off]))
         if spread < 1.5 * _TOLERATED:
-            return Bins(np.ascontiguousarray(means.T), sums)
+            return Bins(as_rows(means), sums)
         width *= math.sqrt(_TOLERATED / spread)
     return no_bins(rows.shape[1])
 

@@ -17,6 +17,7 @@ from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES
 from bayesgmm.inference.gibbs.sweeps import TALLY, WALKS, sweep_many
 from bayesgmm.kernels.allocation import Allocation, new_allocation
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import CompletePrior, complete_prior
 from bayesgmm.model.draws import Sample
@@ -65,8 +66,7 @@ class GibbsProblem:
     def build(cls, problem: Problem) -> GibbsProblem:
         table, structure, prior = problem
         fractional = bool((table.weights != np.floor(table.weights)).any())
-        features = np.ascontiguousarray(table.standardized.T)
-        target = Target(features, table.weights, complete_prior(prior, structure))
+        target = Target(as_rows(table.standardized), table.weights, complete_prior(prior, structure))
         return cls(problem, target, fractional)
 
     @property
@@ -141,7 +141,7 @@ class Sweeps:
         # A walk before every few sweeps: compiled apart, since most tables are too short to need it.
         from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
 
-        every, space = WALK_EVERY * library.every, new_walk_space(state, target.features.shape[1])
+        every, space = WALK_EVERY * library.every, new_walk_space(state, len(target.row_weights))
         for s in range(len(out.weights)):
             for begun in range(0, thin, every):
                 walk(rng, target, library, state, space, tally[WALKS:])

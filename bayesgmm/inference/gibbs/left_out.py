@@ -89,7 +89,7 @@ def bridge_repair(
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
         log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), row_model=structure.row_model)
-        log_density = (log_density - float(np.log(table.scale).sum())) * table.weights[rows]
+        log_density = (log_density - table.log_jacobian[rows]) * table.weights[rows]
         finish()
         starts = _Starts.of(problem, posterior)
         scores, errors, drifts = elpd_i.copy(), np.full(len(rows), math.nan), np.full(len(rows), math.nan)
@@ -206,7 +206,7 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
             table.standardized[row : row + 1], w, mean, scaling, row_model=problem.structure.row_model
         )
         out[part] = density.reshape(-1, n_sweeps)
-    return (out - float(np.log(table.scale).sum())) * table.weights[row]
+    return (out - table.log_jacobian[row]) * table.weights[row]
 
 
 def _generator(root: np.random.SeedSequence, row: int, attempt: int) -> np.random.Generator:

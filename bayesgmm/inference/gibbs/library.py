@@ -107,7 +107,7 @@ def _every(problem: GibbsProblem, number: int) -> int:
 
 
 def _walks(problem: GibbsProblem, number: int) -> bool:
-    return number > 1 and problem.table.n_rows >= MANY_ROWS
+    return number > 1 and problem.table.n_rows >= MANY_ROWS and problem.table.is_complete
 
 
 def _walk_steps(n_bins: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.em.fill import filled
 from bayesgmm.em.starts import CUTS, from_labels
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem
@@ -59,8 +60,9 @@ def scout_starts(
 def _cut(problem: GibbsProblem, method: str, k: int, rng: np.random.Generator) -> MixtureParams:
     """The mixture that a random cut of the rows suggests."""
     table, structure = problem.table, problem.structure
-    labels = CUTS[method](table.standardized, table.weights, k, rng)
-    state = from_labels(problem.target.features, table.weights, labels, k, structure, 1e-6)
+    rows = filled(table.standardized, table.weights)
+    labels = CUTS[method](rows, table.weights, k, rng)
+    state = from_labels(np.ascontiguousarray(rows.T), table.weights, labels, k, structure, 1e-6)
     covariances = state.covariances + np.diag(problem.prior.rounding(structure))
     return MixtureParams(state.weights, state.means, covariances, structure.name)
 

@@ -20,6 +20,7 @@ from bayesgmm.inference.gibbs.moves.registry import MOVES, jump
 from bayesgmm.kernels.allocation import allocation_pass
 from bayesgmm.kernels.compiled import add, compiled, put
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.rows import is_complete
 from bayesgmm.kernels.state import copy_state, new_copy
 from bayesgmm.model.density.natural import draw_prior_component
 
@@ -113,16 +114,16 @@ def _draw_parameters(rng, prior, refresh, steps, sums, state, scatter, matrices,
 def _allocate(rng, target, state, log_norm, want_likelihood, watched, allocation):
     log_normalizers(np.log(state.weights), state.scaling, log_norm)
     row_model = RowModel(not target.prior.correlated)
-    return allocation_pass(rng, target.features, target.row_weights, log_norm, state.means, state.scaling, row_model,
+    return allocation_pass(rng, target.rows, target.row_weights, log_norm, state.means, state.scaling, row_model,
                            want_likelihood, watched, allocation)  # fmt: skip
 
 
 @compiled
-def _watch(rng, row_weights, rows):
-    """A row that may move alone, its probability as in `Proposals.rows`; -1 where its weight is not 1."""
+def _watch(rng, features, row_weights, rows):
+    """A row that may move alone, its probability as in `Proposals.rows`; -1 where its weight is not 1 or cells lack."""
     n = row_weights.shape[0]
     row = min(np.searchsorted(rows, rng.random()), n - 1) if len(rows) == n else rng.integers(0, n)
-    return row if row_weights[row] == 1.0 else -1
+    return row if row_weights[row] == 1.0 and is_complete(features, row) else -1
 
 
 @compiled(inline="always")
@@ -154,7 +155,7 @@ def sweep_many(rng, first, thin, target, library, refresh, state, allocation, ou
     used : (M,) added to: moves made by each proposal
     """
     n_components, d = state.means.shape
-    features, row_weights, prior = target
+    features, row_weights, prior = target.rows.features, target.row_weights, target.prior
     proposals, fractional = library.proposals, allocation.component.shape[0] > 0
     scatter, y = np.zeros((n_components + 1, d, d)), np.empty(d)
     sums = Sums(
@@ -163,7 +164,7 @@ def sweep_many(rng, first, thin, target, library, refresh, state, allocation, ou
     work, before = new_workspace(state, N_MOVES), new_copy(state)
     alone = n_components > 1 and not fractional
     no = np.bool_(False)  # a literal would be compiled on its own
-    place, watched = -1, _watch(rng, row_weights, proposals.rows) if alone else -1
+    place, watched = -1, _watch(rng, features, row_weights, proposals.rows) if alone else -1
     if first == 0:
         _, _, place = _allocate(rng, target, state, work.log_norm, no, watched, allocation)
     n_sweeps = first
@@ -181,7 +182,7 @@ def sweep_many(rng, first, thin, target, library, refresh, state, allocation, ou
                 move_row(rng, y, place, prior, sums, state, work, tally[ROWS:])
             _draw_parameters(rng, prior, refresh, 2 if fractional else 1, sums, state, scatter, work.matrices, tally)
             moves = proposals.alpha.shape[0] > 0 and n_sweeps % library.every == 0
-            watched = _watch(rng, row_weights, proposals.rows) if alone else -1
+            watched = _watch(rng, features, row_weights, proposals.rows) if alone else -1
             ratio, log_likelihood, place = _allocate(rng, target, state, work.log_norm, moves, watched, allocation)
             n_sweeps += 1
             changed = False

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.layout import N, split
+from bayesgmm.model.density.layout import split, with_rows
 from bayesgmm.model.density.log_posterior import log_posterior_gradient
 
 __all__ = ["from_affine", "log_posterior_decoupled", "log_prior_of_decoupled", "to_affine", "value_and_gradient"]
@@ -73,11 +74,10 @@ def from_affine(density: Density, x: Array) -> Array:
 
 def log_prior_of_decoupled(density: Density, u: Array) -> Array:
     """(S,) log prior density of decoupled vectors (S, n_dim): the posterior of the same problem without its rows."""
-    ints = density.ints.copy()
-    ints[N] = 0
+    ints = with_rows(density.ints, rows_of(np.empty((density.reference.n_features, 0))))
     out = np.empty(len(u))
-    rows = density.packed.features.size + density.packed.row_weights.size
-    _values(np.ascontiguousarray(u, dtype=float), ints, density.floats[rows:], out)
+    begin = density.packed.rows.features.size + density.packed.row_weights.size
+    _values(np.ascontiguousarray(u, dtype=float), ints, density.floats[begin:], out)
     return out
 
 

@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.coordinates import unpack_draws
-from bayesgmm.model.density.layout import Packed, header, split
+from bayesgmm.model.density.layout import Packed, header, split, with_rows
 from bayesgmm.model.density.log_posterior import log_posterior_gradient, log_posteriors
 from bayesgmm.model.density.prior_density import log_prior_draws
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
@@ -115,10 +116,12 @@ class Density:
         if memory is None:
             floats = np.empty(size + len(numbers))
             if n_rows:
-                table.write_features(floats[: n_rows * d].reshape(d, n_rows))
+                features = floats[: n_rows * d].reshape(d, n_rows)
+                table.write_features(features)
+                ints = with_rows(ints, rows_of(features))
                 floats[n_rows * d : size] = table.weights
         else:
-            floats = memory.floats
+            floats, ints = memory.floats, with_rows(ints, memory.packed.rows)
         floats[size:] = numbers
         return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
 

@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.rows import Rows
 
-__all__ = ["HEADER", "D", "N", "Packed", "header", "split"]
+__all__ = ["D", "N", "Packed", "header", "split", "with_rows"]
 
 Array = NDArray[np.float64]
 
-# Positions in the integer header; the (D, D) cell table follows.
-N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, HEADER = range(9)
+# Positions in the integer header; the (D, D) cell table follows, then what `Rows` knows of patterns of missing cells.
+N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, PATTERNS, HEADER = range(10)
 
 
 class Packed(NamedTuple):
     """Views of a packed problem, in the order in which they lie; C cells are free in each of G matrices."""
 
-    features: Array  # (D, N)
+    rows: Rows
     row_weights: Array  # (N,)
     mean_ref: Array  # (K, D)
     chol_ref: Array  # (G, D, D)
@@ -50,16 +51,32 @@ def header(
     n_rows: int, n_components: int, n_matrices: int, n_cells: int, n_sd: int, correlated: bool, family: int,
     cells: NDArray[np.int64],
 ) -> NDArray[np.int64]:  # fmt: skip
-    """The integers of a packed problem."""
-    sizes = [n_rows, len(cells), n_components, n_matrices, n_cells, n_sd, int(correlated), family]
+    """The integers of a packed problem whose rows, if any, are complete."""
+    sizes = [n_rows, len(cells), n_components, n_matrices, n_cells, n_sd, int(correlated), family, 0]
     return np.array([*sizes, *cells.ravel()], dtype=np.int64)
+
+
+@compiled
+def with_rows(ints, rows):
+    """The integers of the same problem with other rows (a `Rows`)."""
+    d, n_patterns = ints[D], rows.observed.shape[0]
+    fixed = HEADER + d * d
+    out = np.empty(fixed + (n_patterns + 1 + n_patterns * d if n_patterns else 0) + rows.order.shape[0], dtype=np.int64)
+    out[:fixed] = ints[:fixed]
+    out[N], out[PATTERNS] = rows.features.shape[1], n_patterns
+    if n_patterns:
+        o = fixed + n_patterns + 1
+        out[fixed:o] = rows.first
+        out[o : o + n_patterns * d] = rows.observed.ravel()
+        out[o + n_patterns * d :] = rows.order
+    return out
 
 
 @compiled
 def split(ints, floats):
     """The `Packed` views of a problem, whose scalars come last among the floats."""
     n, d, k, g = ints[N], ints[D], ints[K], ints[G]
-    c, s = ints[CELLS], ints[N_SD]
+    c, s, p = ints[CELLS], ints[N_SD], ints[PATTERNS]
     cells = ints[HEADER : HEADER + d * d].reshape(d, d)
     o = 0
     features = floats[o : o + d * n].reshape(d, n)
@@ -90,8 +107,14 @@ def split(ints, floats):
     o += d
     latent_ref = floats[o : o + g * d * d].reshape(g, d, d)
     o += g * d * d
+    begin = HEADER + d * d
+    first = ints[begin : begin + p + 1]
+    begin += p + 1
+    observed = ints[begin : begin + p * d].reshape(p, d)
+    order = ints[begin + p * d : begin + p * d + (n if p else 0)]
+    rows = Rows(features, order, first, observed)
     return Packed(
-        features, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step, stick_ref, stick_step, mean_loc,
+        rows, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step, stick_ref, stick_step, mean_loc,
         mean_scale, sd_prior, floor, latent_ref, cells, floats[o], floats[o + 1], floats[o + 2],
         ints[CORRELATED] != 0, ints[FAMILY],
     )  # fmt: skip

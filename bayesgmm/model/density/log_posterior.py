@@ -64,7 +64,7 @@ def log_posterior_gradient(x, grad, ints, floats):
     for k in range(n_matrices, n_components):
         put(scaling[k], scaling[0])
     log_normalizers(log_weights, scaling, log_norm)
-    value += mixture_pass(packed.features, packed.row_weights, log_norm, means[0], scaling, RowModel(not correlated),
+    value += mixture_pass(packed.rows, packed.row_weights, log_norm, means[0], scaling, RowModel(not correlated),
                           counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.

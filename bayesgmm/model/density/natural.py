@@ -192,15 +192,15 @@ def log_prior_of(prior, weights, means, latent):
 
 
 @compiled
-def log_likelihood_of(features, row_weights, prior, weights, means, scaling, log_norm):
+def log_likelihood_of(rows, row_weights, prior, weights, means, scaling, log_norm):
     log_normalizers(np.log(weights), scaling, log_norm)
-    return mixture_pass(features, row_weights, log_norm, means, scaling, RowModel(not prior.correlated), np.empty(0),
+    return mixture_pass(rows, row_weights, log_norm, means, scaling, RowModel(not prior.correlated), np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
 
 
 @compiled
-def log_posterior_of(features, row_weights, prior, weights, means, latent, scaling, log_norm):
+def log_posterior_of(rows, row_weights, prior, weights, means, latent, scaling, log_norm):
     """Log posterior with respect to (weights, means, covariances), without the constant of the Dirichlet prior."""
     return log_prior_of(prior, weights, means, latent) + log_likelihood_of(
-        features, row_weights, prior, weights, means, scaling, log_norm
+        rows, row_weights, prior, weights, means, scaling, log_norm
     )

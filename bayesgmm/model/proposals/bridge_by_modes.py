@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.data.table import Table
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.model.density.natural import complete_prior, log_posterior_of
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import inverse_cholesky
@@ -66,8 +67,8 @@ def bridge_by_modes(
         return None
     proposals = fit_proposals(samples, packed)
     bridged = Sample(*(_pooled(a[:, half:]) for a in draws))
-    features = np.ascontiguousarray(table.standardized.T)
-    log_p, log_q = _evaluate(features, table.weights, packed, proposals, bridged)
+    rows = as_rows(table.standardized)
+    log_p, log_q = _evaluate(rows, table.weights, packed, proposals, bridged)
     sample = Sample(
         np.empty((n_chains * n_draws, k)), np.empty((n_chains * n_draws, k, d)),
         np.zeros((n_chains * n_draws, g, d, d)), np.zeros((n_chains * n_draws, g, d, d)),
@@ -75,7 +76,7 @@ def bridge_by_modes(
     inside = _draw(np.random.default_rng(random_seed), packed, proposals, sample)
     proposed_p, proposed_q = np.full(len(inside), -np.inf), np.zeros(len(inside))
     kept = Sample(*(np.ascontiguousarray(a[inside]) for a in sample))
-    proposed_p[inside], proposed_q[inside] = _evaluate(features, table.weights, packed, proposals, kept)
+    proposed_p[inside], proposed_q[inside] = _evaluate(rows, table.weights, packed, proposals, kept)
     # What the compiled densities leave out: the Dirichlet prior's normaliser; the number of proposals and of orders.
     e0 = prior.concentration
     of_p = float(gammaln(k * e0) - k * gammaln(e0))
@@ -124,25 +125,23 @@ def _draw(rng, prior, proposals, out):
 
 
 def _evaluate(
-    features: Array, row_weights: Array, prior: object, proposals: Proposals, sample: Sample
+    rows: Rows, row_weights: Array, prior: object, proposals: Proposals, sample: Sample
 ) -> tuple[Array, Array]:
     log_p, log_q = np.empty(len(sample.weights)), np.empty(len(sample.weights))
     k, d = sample.means.shape[1:]
     scaling = np.broadcast_to(inverse_cholesky(sample.cholesky), (len(log_p), k, d, d)).copy()
-    _log_densities(features, row_weights, prior, proposals, sample, scaling, log_p, log_q)
+    _log_densities(rows, row_weights, prior, proposals, sample, scaling, log_p, log_q)
     return log_p, log_q
 
 
 @compiled
-def _log_densities(features, row_weights, prior, proposals, sample, scaling, log_p, log_q):
+def _log_densities(rows, row_weights, prior, proposals, sample, scaling, log_p, log_q):
     n, k, d = sample.means.shape
     logs, table, log_norm = np.empty((k, k)), np.empty(1 << k), np.empty(k)
     nearest = 0
     for s in range(n):
         weights, means = sample.weights[s], sample.means[s]
-        log_p[s] = log_posterior_of(
-            features, row_weights, prior, weights, means, sample.latent[s], scaling[s], log_norm
-        )
+        log_p[s] = log_posterior_of(rows, row_weights, prior, weights, means, sample.latent[s], scaling[s], log_norm)
         log_q[s], nearest = log_proposal(
             prior, proposals, nearest, weights, means, sample.latent[s], sample.cholesky[s], scaling[s], logs, table
         )

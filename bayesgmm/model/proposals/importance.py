@@ -121,13 +121,13 @@ def log_likelihoods(
 
     Streams over the draws: memory does not grow with draws times rows. A draw that is not a mixture has -inf.
     """
-    features, row_weights = density.packed.features, density.packed.row_weights
+    rows, row_weights = density.packed.rows, density.packed.row_weights
     row_model = density.structure.row_model
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
     scaling, out = inverse_cholesky(cholesky), np.zeros(len(weights))
 
     def work(s: slice) -> None:
-        add_log_likelihoods(features, row_weights, log_weights[s], means[s], scaling[s], row_model, out[s])
+        add_log_likelihoods(rows, row_weights, log_weights[s], means[s], scaling[s], row_model, out[s])
 
     over_threads(work, len(weights), cores)
     return np.where(np.isnan(out), -np.inf, out)

@@ -127,12 +127,16 @@ def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrio
         cholesky = _cholesky(structure, numbers, k, d)
         pm.Deterministic("covariances", cholesky @ cholesky.mT, dims=("component", "feature", "feature_bis"))
 
+        values = table.standardized
+        gaps = np.isnan(values)  # PyMC would take NaN among the observed for variables of its own
+
         def log_density(rows: TensorVariable, w: Any, m: Any, c: Any) -> TensorVariable:
+            rows = pt.switch(gaps, np.nan, rows) if gaps.any() else rows
             return mixture_log_density(rows, w, m, c, row_weights=table.weights, row_model=structure.row_model)
 
         pm.CustomDist(
             "obs", weights, means, cholesky, logp=log_density, dist=_draw, class_name="GaussianMixture",
-            signature="(k),(k,d),(k,d,d)->(d)", observed=table.standardized, dims=("obs_id", "feature"),
+            signature="(k),(k,d),(k,d,d)->(d)", observed=np.where(gaps, 0.0, values), dims=("obs_id", "feature"),
         )  # fmt: skip
     return model
 

@@ -28,6 +28,7 @@ from pytensor.tensor.variable import TensorVariable
 from bayesgmm.kernels.compiled import compiled, source_version
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.triangular import invert_lower
 
 __all__ = ["MixtureLogDensity", "MixturePullback", "mixture_log_density"]
@@ -52,7 +53,7 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_m
     # Copies are contiguous whatever layout the graph hands over: one specialisation of the kernel.
     invert_lower(cholesky.copy(), scaling)
     log_normalizers(log_weights.copy(), scaling, log_norm)
-    mixture_pass(features, row_weights.copy(), log_norm, means.copy(), scaling, row_model,
+    mixture_pass(rows_of(features), row_weights.copy(), log_norm, means.copy(), scaling, row_model,
                  counts, sums, outers, density, np.empty((0, 0)))  # fmt: skip
     for b in range(n_rows):
         density[b] *= row_weights[b]

@@ -233,7 +233,7 @@ def evidence_of_draws(
     order, left_out = relevant_permutations(proposal, density, w[pilot], m[pilot], t[pilot])
     log_copies = float(gammaln(k + 1))
     words = "bridge sampling, one proposal a mode, summed over all relabellings"
-    log_jacobian = float(np.log(table.scale).sum() * table.weights.sum())
+    log_jacobian = float(table.log_jacobian @ table.weights)
 
     def evidence(estimate: BridgeEstimate, words: str, omega: float, left_out: float) -> Evidence:
         return Evidence(

@@ -27,6 +27,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.model.proposals.bridge import effective_sample_size
@@ -142,27 +143,27 @@ def log_empty_probability(
     Arguments as in `kernels.streaming.pointwise_log_density`; `row_weights` (N,) count a row so many times. Memory is
     one draw's responsibilities.
     """
-    features = np.ascontiguousarray(rows.T)  # (D, N)
+    packed = as_rows(rows)
     used = np.ones(len(rows)) if row_weights is None else np.ascontiguousarray(row_weights)
     out = np.empty(len(weights))
 
     def work(s: slice) -> None:
-        _log_empty(features, used, weights[s], means[s], scaling[s], row_model, out[s])
+        _log_empty(packed, used, weights[s], means[s], scaling[s], row_model, out[s])
 
     over_threads(work, len(weights))
     return out
 
 
 @compiled
-def _log_empty(features, row_weights, weights, means, scaling, row_model, out):
+def _log_empty(rows, row_weights, weights, means, scaling, row_model, out):
     """out[s] = log mean_j prod_i (1 - r_ij)^{a_i}; 1 - r_ij as the sum of the others where r_ij is large."""
-    n_rows, n_components = features.shape[1], weights.shape[1]
+    n_rows, n_components = row_weights.shape[0], weights.shape[1]
     log_norm, total = np.empty(n_components), np.empty(n_components)
     r = np.empty((n_rows, n_components))
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], log_norm)
-        mixture_pass(features, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, r)
+        mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, r)
         for j in range(n_components):
             total[j] = 0.0
             for i in range(n_rows):

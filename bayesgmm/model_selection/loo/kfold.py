@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.arguments import check_count
-from bayesgmm.data.table import Table
+from bayesgmm.data.table import Table, log_jacobian
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
@@ -132,7 +132,7 @@ def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntA
     """Log predictive density of some rows, with the weights of `table`, from draws that have not seen them."""
     standardized = (table.values[rows] - table.center) / table.scale
     density = pointwise_log_density(standardized, *draws.flat(), row_model=structure.row_model)
-    values = (density - float(np.log(table.scale).sum())) * table.weights[rows]
+    values = (density - log_jacobian(table.values[rows], table.scale)) * table.weights[rows]
     by_row = {str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)}
     return RowScores(*RowScores.columns([log_mean(v) for v in by_row.values()]), by_row)
 

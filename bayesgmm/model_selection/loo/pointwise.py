@@ -74,7 +74,7 @@ def log_likelihood_blocks(tree: xarray.DataTree) -> Iterator[tuple[slice, Array]
     weight = np.ones(len(rows)) if row_weights is None else row_weights
     for where in _blocks(len(rows), len(a.weights)):
         density = pointwise_log_density(a.to_model(rows[where]), a.weights, a.means, a.scaling, row_model=a.row_model)
-        yield where, ((density - a.log_jacobian) * weight[where]).reshape(*shape, -1)
+        yield where, ((density - a.log_jacobian(rows[where])) * weight[where]).reshape(*shape, -1)
 
 
 def _blocks(n_rows: int, n_draws: int) -> Iterator[slice]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.triangular import cholesky_and_inverse, log_determinant
 from bayesgmm.model.params import in_order
@@ -101,11 +102,11 @@ def label_invariants(
         out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
     index = evenly_spaced(n_rows, max_rows)
-    features = np.ascontiguousarray(rows[index].T, dtype=np.float64)  # (D, n)
+    some = as_rows(rows[index])
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
     pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
-    _pilot(features, used, weights[pilot], means[pilot], covariances[pilot], row_model, density, together)
+    _pilot(some, used, weights[pilot], means[pilot], covariances[pilot], row_model, density, together)
     points = _spread_points(density, n_points)
     pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
@@ -113,7 +114,7 @@ def label_invariants(
     entropy = np.empty(n_draws)
     co_clustering = np.empty((n_draws, len(pairs)))
     _stream(
-        features, used, weights, means, covariances, row_model, points, pairs,
+        some, used, weights, means, covariances, row_model, points, pairs,
         log_density, log_det, entropy, co_clustering,
     )  # fmt: skip
     for name, of_points in (("log_density", log_density), ("log_det_covariance", log_det)):
@@ -154,7 +155,7 @@ def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:
 
 
 @compiled
-def _responsibilities(features, row_weights, weights, means, covariances, row_model, scaling, log_density, p):
+def _responsibilities(rows, row_weights, weights, means, covariances, row_model, scaling, log_density, p):
     """Log density of each row and responsibilities under one mixture; NaN if a covariance is not valid."""
     if cholesky_and_inverse(covariances, np.empty(covariances.shape), scaling) < 0.0:
         log_density[:] = np.nan
@@ -163,24 +164,22 @@ def _responsibilities(features, row_weights, weights, means, covariances, row_mo
     log_norm = np.empty(weights.shape[0])
     log_normalizers(np.log(weights), scaling, log_norm)
     mixture_pass(
-        features, row_weights, log_norm, means, scaling, row_model,
+        rows, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), log_density, p,
     )  # fmt: skip
 
 
 @compiled
-def _pilot(features, row_weights, weights, means, covariances, row_model, density, together):
+def _pilot(rows, row_weights, weights, means, covariances, row_model, density, together):
     """Sums over draws of the log density of each row and of the co-clustering matrix."""
     n_draws, n_components = weights.shape
-    n_rows = features.shape[1]
+    n_rows = row_weights.shape[0]
     product = np.empty((n_rows, n_rows))
     scaling = np.empty(covariances.shape[1:])
     log_density = np.empty(n_rows)
     p = np.empty((n_rows, n_components))
     for s in range(n_draws):
-        _responsibilities(
-            features, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p
-        )
+        _responsibilities(rows, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p)
         add(density, log_density)
         np.dot(p, p.T, product)
         add(together, product)
@@ -188,20 +187,18 @@ def _pilot(features, row_weights, weights, means, covariances, row_model, densit
 
 @compiled
 def _stream(
-    features, row_weights, weights, means, covariances, row_model, points, pairs,
+    rows, row_weights, weights, means, covariances, row_model, points, pairs,
     out_density, out_log_det, out_entropy, out_together,
 ):  # fmt: skip
     """Density at the points and log|covariance| there, mean classification entropy, co-clustering of the pairs."""
     n_draws, n_components = weights.shape
-    n_rows = features.shape[1]
+    n_rows = row_weights.shape[0]
     scaling = np.empty(covariances.shape[1:])
     log_density = np.empty(n_rows)
     p = np.empty((n_rows, n_components))
     weight = row_weights.sum()
     for s in range(n_draws):
-        _responsibilities(
-            features, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p
-        )
+        _responsibilities(rows, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p)
         for a in range(points.shape[0]):
             out_density[s, a] = log_density[points[a]]
             out_log_det[s, a] = 0.0

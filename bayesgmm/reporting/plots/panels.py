@@ -110,7 +110,7 @@ def pair_panel(
     mean = scene.means.mean(axis=0)[:, pick]  # (K, 2)
     covariance = scene.covariances.mean(axis=0)[:, pick[:, None], pick]  # (K, 2, 2)
     chosen = scene.thin(n_draws) if n_draws else np.empty(0, dtype=np.int64)
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = floor, ceiling = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
     _scatter(ax, rows[:, 0], rows[:, 1], scene, size=size, zorder=2)
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
     for k in range(scene.n_components):
@@ -132,9 +132,9 @@ def pair_panel(
             zorder=6, annotation_clip=True,
         )  # fmt: skip
     # A component without rows spreads as widely as its prior: it must not squeeze the data into a corner.
-    reach = rows.max(axis=0) - rows.min(axis=0)
-    low = np.maximum(low, rows.min(axis=0) - 0.3 * reach) - 0.04 * reach
-    high = np.minimum(high, rows.max(axis=0) + 0.3 * reach) + 0.04 * reach
+    reach = ceiling - floor
+    low = np.maximum(low, floor - 0.3 * reach) - 0.04 * reach
+    high = np.minimum(high, ceiling + 0.3 * reach) + 0.04 * reach
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
 
@@ -142,9 +142,11 @@ def pair_panel(
 def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob: float, rug: bool, size: float) -> None:
     """Histogram, posterior predictive density with its band, and the components, along one column."""
     values = scene.rows[:, column]
-    reach = float(np.ptp(values))
+    known = ~np.isnan(values)
+    low, high = float(values[known].min()), float(values[known].max())
+    reach = high - low
     margin, n_points = (0.12 * reach, 400) if rug else (0.35 * reach, 250)
-    grid = np.linspace(values.min() - margin, values.max() + margin, n_points)
+    grid = np.linspace(low - margin, high + margin, n_points)
     chosen = scene.thin(_BAND_DRAWS)
     mean = scene.means[chosen, :, column, None]
     sd = np.sqrt(scene.covariances[chosen, :, column, column])[..., None]
@@ -153,9 +155,9 @@ def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob:
     total = parts.sum(axis=1)
     band = np.quantile(total, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
 
-    edges = bin_edges(values, float(scene.resolution[column]))
+    edges = bin_edges(values[known], float(scene.resolution[column]))
     heights, _, _ = ax.hist(
-        values, bins=list(edges), weights=scene.sizes, density=True, color="#e4e4e4", edgecolor="white",
+        values[known], bins=list(edges), weights=scene.sizes[known], density=True, color="#e4e4e4", edgecolor="white",
         linewidth=0.4, zorder=1,
     )  # fmt: skip
     ax.fill_between(grid, *band, color=MUTED, alpha=0.35, linewidth=0, zorder=2, gid="band")

@@ -97,8 +97,9 @@ def _map(ax: Axes, scene: Scene, columns: list[int], n_grid: int) -> Any:
 
     pick = np.array(columns)
     rows = scene.rows[:, pick]
-    reach = np.ptp(rows, axis=0)
-    low, high = rows.min(axis=0) - 0.07 * reach, rows.max(axis=0) + 0.07 * reach
+    low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    reach = high - low
+    low, high = low - 0.07 * reach, high + 0.07 * reach
     x, y = (np.linspace(low[j], high[j], n_grid) for j in range(2))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     chosen = scene.thin(_MAP_DRAWS)

@@ -136,7 +136,7 @@ def test_a_fit_says_who_is_ambiguous():
     [
         ({"ci_prob": 0.0}, "ci_prob"),
         ({"rows": np.zeros((3, 5))}, r"\(N, 2\)"),
-        ({"rows": np.full((3, 2), np.nan)}, "finite"),
+        ({"rows": np.full((3, 2), np.inf)}, "finite"),
         ({"row_names": ["a"]}, "row_names"),
         ({"merge": [0, 1]}, "merge"),
     ],

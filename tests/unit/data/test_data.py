@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -119,7 +120,8 @@ def test_pandas_dtypes() -> None:
     table = prepare_table(frame)
     np.testing.assert_array_equal(table.values, frame.to_numpy(dtype=float))
     frame.loc[3, "nullable_int"] = pd.NA
-    refused(lambda: prepare_table(frame), "'nullable_int'", "NaN", "row 3")
+    assert np.isnan(prepare_table(frame).values[3, 0])
+    refused(lambda: prepare_table(frame, missing="error"), "'nullable_int'", "NaN", "row 3")
 
 
 def test_original_units_without_standardising() -> None:
@@ -295,20 +297,58 @@ def test_complex_data() -> None:
 def test_cells_that_are_not_finite(value: float, word: str) -> None:
     X = rows()
     X[7, 1] = X[9, 0] = value
-    refused(lambda: prepare_table(X), word, "'x2'", "row 7", "2 of 20 rows")
+    refused(lambda: prepare_table(X, missing="error"), word, "'x2'", "row 7", "2 of 20 rows")
     named = pd.DataFrame(X, columns=["a", "b", "c"], index=[f"r{i}" for i in range(20)])
-    refused(lambda: prepare_table(named), word, "'b'", "row 'r7'")
-    refused(lambda: prepare_table(named.astype(object)), word, "'b'")
+    refused(lambda: prepare_table(named, missing="error"), word, "'b'", "row 'r7'")
+    refused(lambda: prepare_table(named.astype(object), missing="error"), word, "'b'")
     weights = np.ones(20)
     weights[[7, 9]] = 0
-    refused(lambda: prepare_table(X, sample_weight=weights), word)
+    refused(lambda: prepare_table(X, sample_weight=weights, missing="error"), word)
+    if word == "inf":
+        refused(lambda: prepare_table(X), word, "'x2'", "row 7", "2 of 20 rows")
 
 
 def test_none_and_masked_cells_are_missing() -> None:
-    refused(lambda: prepare_table([[1.0, 2.0], [None, 4.0], [5.0, 6.0]]), "NaN", "'x1'", "row 1")
+    table = prepare_table([[1.0, 2.0], [None, 4.0], [5.0, 7.0], [6.0, 6.5]])
+    np.testing.assert_array_equal(np.argwhere(np.isnan(table.values)), [[1, 0]])
     masked = np.ma.array(rows(), mask=np.zeros((20, 3), dtype=bool))
     masked[4, 2] = np.ma.masked
-    refused(lambda: prepare_table(masked), "NaN", "'x3'", "row 4")
+    np.testing.assert_array_equal(np.argwhere(np.isnan(prepare_table(masked).values)), [[4, 2]])
+    refused(lambda: prepare_table(masked, missing="error"), "NaN", "'x3'", "row 4")
+
+
+def test_scale_and_step_are_those_of_observed_cells() -> None:
+    X, weights = np.round(rows(), 1), np.random.default_rng(0).uniform(0.5, 2.0, 20)
+    X[[2, 5], 0] = X[7, 1] = np.nan
+    table = prepare_table(X, sample_weight=weights)
+    for j in range(3):
+        known = ~np.isnan(X[:, j])
+        mean = np.average(X[known, j], weights=weights[known])
+        assert table.center[j] == pytest.approx(mean, rel=1e-12)
+        assert table.scale[j] == pytest.approx(
+            np.sqrt(np.average((X[known, j] - mean) ** 2, weights=weights[known])), rel=1e-12
+        )
+        assert table.resolution[j] == 0.1
+    assert table.patterns["rows"].tolist() == [17, 2, 1]
+    np.testing.assert_allclose(
+        table.log_jacobian[[0, 2, 7]], [np.log(table.scale[list(c)]).sum() for c in ((0, 1, 2), (1, 2), (0, 2))]
+    )
+    resolved = bg.MixturePrior().resolve(table)
+    assert np.isfinite(resolved.mean_loc).all() and np.isfinite(resolved.mean_scale).all()
+
+
+def test_columns_and_rows_without_values() -> None:
+    X = rows()
+    X[:, 1] = np.nan
+    refused(lambda: prepare_table(X), "'x2'", "no value", "drop the column")
+    X[4, 1] = 3.0
+    refused(lambda: prepare_table(X), "'x2'", "constant (3 in every row that has a value)")
+    few = np.full((20, 3), np.nan)
+    few[:3] = rows()[:3]
+    refused(lambda: prepare_table(few), "Found 3 sample(s)")
+    twice = np.column_stack([rows(), rows()[:, 0]])
+    twice[0, 1] = np.nan
+    refused(lambda: prepare_table(twice), "identical")
 
 
 # --- frames of any library --------------------------------------------------------------------------------------
@@ -340,7 +380,9 @@ def test_names_and_order_are_those_of_the_frame(kind: str) -> None:
 def test_faults_in_frames_are_named(kind: str) -> None:
     a = rows()[:, 0]
     refused(lambda: prepare_table(frames({"a": a, "t": ["u"] * 20})[kind]), "'t'", "text ('u' in row 0)")
-    refused(lambda: prepare_table(frames({"a": a, "b": [1, None] + [2] * 18})[kind]), "'b'", "NaN", "row 1")
+    refused(
+        lambda: prepare_table(frames({"a": a, "b": [1, None] + [2] * 18})[kind], missing="error"), "'b'", "NaN", "row 1"
+    )
     refused(lambda: prepare_table(frames({"a": a, "b": [[1]] * 20})[kind]), "'b'", "not a number")
     day = datetime(2020, 1, 1)
     refused(lambda: prepare_table(frames({"a": a, "day": [day] * 20})[kind]), "'day'", "datetime64")
@@ -479,7 +521,9 @@ def test_a_frame_against_a_table_without_names() -> None:
 
 
 def test_new_rows_that_cannot_be_used(named: Table) -> None:
-    refused(lambda: check_new_rows([[1, np.nan, 3]], named), "'b'", "NaN", "row 0")
+    np.testing.assert_array_equal(check_new_rows([[1, np.nan, 3]], named), [[1, np.nan, 3]])
+    strict = replace(named, missing="error")
+    refused(lambda: check_new_rows([[1, np.nan, 3]], strict), "'b'", "NaN", "row 0")
     refused(lambda: check_new_rows([[1, 2, np.inf]], named), "'c'", "inf", "row 0")
     refused(lambda: check_new_rows([1, 2, 3], named), "Reshape your data")
     refused(lambda: check_new_rows(np.empty((0, 3)), named), "0 sample(s)")

@@ -14,6 +14,7 @@ from bayesgmm.em.search import _PILOT_FROM
 from bayesgmm.em.spikes import SpikeRule
 from bayesgmm.em.state import State, state_of
 from bayesgmm.em.steps import e_step, em, m_step, responsibilities
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 
 
@@ -55,7 +56,7 @@ def test_one_step_is_the_textbooks(covariance_type: str) -> None:
     rows = bg.datasets.load_iris()[0].to_numpy(dtype=float)
     row_weights = np.random.default_rng(1).uniform(0.5, 2.0, len(rows))
     state, structure = start(rows, 3, covariance_type), get_structure(covariance_type)
-    statistics, log_likelihood = e_step(np.ascontiguousarray(rows.T), row_weights, state, structure)
+    statistics, log_likelihood = e_step(as_rows(rows), row_weights, state, structure)
     image, floored = m_step(statistics, structure)
     expected, weights, means, covariances = naive_step(rows, row_weights, state, covariance_type)
     assert log_likelihood == pytest.approx(expected, rel=1e-12)
@@ -70,12 +71,12 @@ def test_one_step_is_the_textbooks(covariance_type: str) -> None:
 def test_acceleration_climbs_and_ends_where_em_stands_still(covariance_type: str, seed: int) -> None:
     rows = bg.datasets.load_faithful().to_numpy(dtype=float)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    features, ones, structure = np.ascontiguousarray(rows.T), np.ones(len(rows)), get_structure(covariance_type)
+    packed, ones, structure = as_rows(rows), np.ones(len(rows)), get_structure(covariance_type)
     state = start(rows, 3, covariance_type, seed)
-    fast = em(features, ones, state, structure, tol=1e-8)
+    fast = em(packed, ones, state, structure, tol=1e-8)
     assert fast.converged
     assert (np.diff(fast.trace) >= 0.0).all()
-    plain = em(features, ones, fast.state, structure, tol=1e-12, max_iter=3000, accelerate=False)
+    plain = em(packed, ones, fast.state, structure, tol=1e-12, max_iter=3000, accelerate=False)
     assert plain.log_likelihood - fast.log_likelihood < 1e-6
 
 
@@ -83,10 +84,10 @@ def test_acceleration_saves_iterations() -> None:
     """Four components on Old Faithful, along a plateau: plain EM crawls."""
     rows = bg.datasets.load_faithful().to_numpy(dtype=float)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    features, ones, structure = np.ascontiguousarray(rows.T), np.ones(len(rows)), get_structure("full")
+    packed, ones, structure = as_rows(rows), np.ones(len(rows)), get_structure("full")
     state = start(rows, 4, "full", 2)
-    fast = em(features, ones, state, structure, tol=1e-6, max_iter=5000)
-    plain = em(features, ones, state, structure, tol=1e-6, max_iter=5000, accelerate=False)
+    fast = em(packed, ones, state, structure, tol=1e-6, max_iter=5000)
+    plain = em(packed, ones, state, structure, tol=1e-6, max_iter=5000, accelerate=False)
     assert fast.n_passes < 0.5 * plain.n_passes
 
 
@@ -121,7 +122,7 @@ def test_the_floor_is_the_constrained_maximum() -> None:
     rows = np.concatenate([np.zeros(3), np.random.default_rng(5).normal(3.0, 1.0, 40)])[:, None]
     covariances = np.array([[[1e-3]], [[1.0]]])
     state, _ = state_of(np.array([0.1, 0.9]), np.array([[0.0], [3.0]]), covariances, 1e-6)
-    run = em(np.ascontiguousarray(rows.T), np.ones(43), state, get_structure("full"), floor=1e-6)
+    run = em(as_rows(rows), np.ones(43), state, get_structure("full"), floor=1e-6)
     assert run.floored
     assert run.state.covariances[0, 0, 0] == pytest.approx(1e-6, rel=1e-6)
     assert np.isfinite(run.log_likelihood)
@@ -130,7 +131,7 @@ def test_the_floor_is_the_constrained_maximum() -> None:
 
 def test_responsibilities_sum_to_one() -> None:
     rows = bg.datasets.load_iris()[0].to_numpy(dtype=float)
-    r = responsibilities(np.ascontiguousarray(rows.T), start(rows, 4, "full"), get_structure("full"))
+    r = responsibilities(as_rows(rows), start(rows, 4, "full"), get_structure("full"))
     np.testing.assert_allclose(r.sum(axis=1), 1.0, rtol=1e-14)
 
 

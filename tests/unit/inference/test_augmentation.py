@@ -31,6 +31,7 @@ from bayesgmm.inference.gibbs.rounds import Round, sample_in_rounds
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY, WALKS, sweep_many
 from bayesgmm.kernels.allocation import allocation_pass, new_allocation
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
+from bayesgmm.kernels.rows import as_rows, rows_of
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.triangular import log_determinant
 from bayesgmm.model.density.density import Density
@@ -85,7 +86,7 @@ def batch_error(values: np.ndarray) -> np.ndarray:
 
 def geweke(
     structure: str, family: str, step: float, *, jumps: bool, refresh: float = 1.0, walk_steps: int = 0,
-    n_iter: int = 6000, seed: int = 0, k: int = K, n_bins: int = 0,
+    n_iter: int = 6000, seed: int = 0, k: int = K, n_bins: int = 0, gaps: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """z scores: parameters of (data given parameters, sweep given data) alternated, against the prior."""
     n = 4 if jumps or k > K else N  # few rows: proposals fitted to the prior are accepted, components are vacant
@@ -111,14 +112,20 @@ def geweke(
         assert len(joint.part) == (2 if packed.own else 0)
     redraws = fit_redraws([independent], packed) if walk_steps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
-    features, ones = np.empty((D, n)), np.ones(n)
-    bins = Bins(np.random.default_rng(5).normal(size=(D, n_bins)), np.full(n_bins, 0.7))  # not near the rows
+    features, ones = np.zeros((D, n)), np.ones(n)
+    missing = np.random.default_rng(6).random((D, n)) < gaps
+    features[missing] = np.nan
+    bins = Bins(rows_of(np.random.default_rng(5).normal(size=(D, n_bins))), np.full(n_bins, 0.7))  # not near the rows
     tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3] if len(joint.part) else [0.4, 0.3, 0.0, 0.3])
+    if gaps and jumps:  # rows with missing cells are not regrouped
+        kinds = np.array([0.35, 0.4, 0.25, 0.0] if len(joint.part) else [0.5, 0.5, 0.0, 0.0])
     own = (*no_library(k, D).own[:2], joint, groupings)
     library = Library(proposals, own, redraws, bins, kinds, 1, 2 if n_bins else 1, walk_steps)
-    target, space, used = Target(features, ones, packed), new_walk_space(state, n), np.zeros(len(proposals.alpha), int)
+    target, space = Target(rows_of(features), ones, packed), new_walk_space(state, n)
+    used = np.zeros(len(proposals.alpha), int)
     for s in range(n_iter):
         simulate_rows(rng, state.weights, state.means, state.cholesky, n, features)
+        features[missing] = np.nan
         if walk_steps:
             walk(rng, target, library, state, space, tally[WALKS:])
         one = Sample(*(a[s : s + 1] for a in out))
@@ -130,8 +137,9 @@ def geweke(
                     values[:] = values[:, order]
     if jumps:
         single, whole, together, regrouped = tally[KINDS + 1 : ROWS : 2]
+        regrouped = 21 if gaps else regrouped
         assert single > 20 and regrouped > 20 and ((whole > 3 and together > 1) or structure in ("tied", "EEI")), tally
-    assert tally[ROWS + 1] > 25, tally
+    assert tally[ROWS + 1] > 25 or gaps, tally
     assert not walk_steps or (tally[WALKS + 1] > 100 and tally[WALKS + 3] > 100), tally
     ours, theirs = statistics_of(out), statistics_of(independent)
     error = np.hypot(batch_error(ours), theirs.std(axis=0) / math.sqrt(len(theirs)))
@@ -151,6 +159,21 @@ def geweke(
 def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: str, step: float, jumps: bool) -> None:
     slow = structure == "tied" and family == "exponential"  # it stays in the tail of its prior for long
     z = geweke(structure, family, step, jumps=jumps, n_iter=24_000 if slow else 6000)
+    assert np.abs(z).max() < 4.5, z.round(1)
+
+
+@pytest.mark.parametrize(
+    ("structure", "family", "step"),
+    [
+        ("full", "lognormal", 0.0), ("full", "halfnormal", 0.6), ("tied", "lognormal", 0.6),
+        ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6), ("EEI", "lognormal", 0.6),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("jumps", [False, True])
+def test_sweeps_over_missing_cells_keep_the_joint_distribution(
+    structure: str, family: str, step: float, jumps: bool
+) -> None:
+    z = geweke(structure, family, step, jumps=jumps, n_iter=10_000, seed=3, gaps=0.3)
     assert np.abs(z).max() < 4.5, z.round(1)
 
 
@@ -202,11 +225,11 @@ def test_rows_regrouped_keep_the_posterior(structure: str) -> None:
         scaling = np.broadcast_to(inverse_cholesky(one.cholesky[0]), (k, D, D)).copy()
         state = ChainState(*(a[0].copy() for a in one), scaling)
         own = (*no_library(k, D).own[:3], Groupings(r, np.log(r)))
-        bins = Bins(np.empty((D, 0)), np.empty(0))
+        bins = Bins(rows_of(np.empty((D, 0))), np.empty(0))
         library = Library(proposals, own, no_redraws(), bins, np.array([0.0, 0.0, 0.0, 1.0]), 1, tries)
         out, tally = Sample(*(np.empty((8000, *a.shape[1:])) for a in one)), np.zeros(TALLY)
         sweep_many(
-            np.random.default_rng(seed), 0, 1, Target(features, np.ones(n), packed), library, 1.0, state,
+            np.random.default_rng(seed), 0, 1, Target(rows_of(features), np.ones(n), packed), library, 1.0, state,
             new_allocation(k, D, n, False), out, tally, np.zeros(len(proposals.alpha), int),
         )  # fmt: skip
         w = out.weights.min(axis=1)
@@ -490,8 +513,7 @@ def test_posterior_of_jumps_is_the_one_nuts_samples(structure: str, step: float)
         density = Density.build(Problem(table, struct, prior), params)
         log_prior = density.log_prior(sample.weights[s : s + 1], sample.means[s : s + 1], latent[None])[0]
         scaling = inverse_cholesky(chol).copy()
-        features = np.ascontiguousarray(table.standardized.T)
-        ours = log_posterior_of(features, table.weights, packed, sample.weights[s], sample.means[s],
+        ours = log_posterior_of(as_rows(table.standardized), table.weights, packed, sample.weights[s], sample.means[s],
                                 sample.latent[s], scaling, np.empty(K))  # fmt: skip
         log_likelihood = sum(
             np.logaddexp.reduce([
@@ -541,12 +563,12 @@ def test_allocations_follow_the_responsibilities() -> None:
     row_weights = rng.integers(0, 4, size=300) + rng.choice([0.0, 0.25], size=300)
     allocation = new_allocation(3, 2, 300, True)
     counts, sums, outers, *_ = allocation
-    features = np.ascontiguousarray(rows.T)
+    packed = as_rows(rows)
     totals, places = [], []
     watched = int(np.flatnonzero(row_weights == 1.0)[0])
     for _ in range(2000):
         _, log_likelihood, place = allocation_pass(
-            rng, features, row_weights, log_norm, means, scaling, NORMAL, True, watched, allocation
+            rng, packed, row_weights, log_norm, means, scaling, NORMAL, True, watched, allocation
         )
         places.append(place)
         assert counts.sum() == pytest.approx(row_weights.sum())

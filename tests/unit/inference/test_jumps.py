@@ -186,7 +186,7 @@ def _sums(rows: np.ndarray, centre: np.ndarray) -> tuple[float, np.ndarray, np.n
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical", "tied"])
 def test_density_of_rows_whose_mean_is_integrated_out(structure: str) -> None:
     problem, state = given(structure)
-    d, n, rows = 2, 5, problem.target.features.T[:5]
+    d, n, rows = 2, 5, problem.target.rows.features.T[:5]
     mean, scatter = np.empty(d), np.empty((d, d))
     assert _scatter(*_sums(rows[:4], rows[7 - 3]), rows[4], 1.0, mean, scatter) == n
     np.testing.assert_allclose(mean, rows.mean(axis=0))
@@ -204,7 +204,7 @@ def test_density_of_rows_whose_mean_is_integrated_out(structure: str) -> None:
 def test_a_host_changes_with_the_scatter_of_its_rows(structure: str, n: int) -> None:
     """Gaining and losing a row undo each other, with the Jacobian that differences give."""
     problem, state = given(structure)
-    d, rows = 2, problem.target.features.T
+    d, rows = 2, problem.target.rows.features.T
     without, within, mean = np.empty((d, d)), np.empty((d, d)), np.empty(d)
     _scatter(*_sums(rows[:n], rows[0]), rows[50], 0.0, mean, without)
     _scatter(*_sums(rows[:n], rows[0]), rows[50], 1.0, mean, within)
@@ -396,13 +396,15 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     bins = fit_bins(table.standardized, table.weights, struct.row_model, [found.sample])
     assert 100 < len(bins.weights) < 1000
     assert bins.weights.sum() == pytest.approx(table.weights.sum()) and (bins.weights > 0.0).all()
-    np.testing.assert_allclose(bins.features @ bins.weights, problem.target.features @ table.weights, atol=1e-6)
+    np.testing.assert_allclose(
+        bins.rows.features @ bins.weights, problem.target.rows.features @ table.weights, atol=1e-6
+    )
     density = [
         pointwise_log_density(
             rows, found.sample.weights, found.sample.means,
             np.broadcast_to(inverse_cholesky(found.sample.cholesky), (100, 2, 2, 2)).copy(), row_model=struct.row_model,
         ) @ weights
-        for rows, weights in ((table.standardized, table.weights), (bins.features.T.copy(), bins.weights))
+        for rows, weights in ((table.standardized, table.weights), (bins.rows.features.T.copy(), bins.weights))
     ]  # fmt: skip
     assert np.std(density[0] - density[1]) < 0.8 < np.std(density[0])
     wide = Sample(*(np.repeat(np.repeat(a, 2, axis=-1), 2, axis=-2) if a.ndim == 4 else a for a in found.sample))

@@ -24,6 +24,7 @@ from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES, jump
 from bayesgmm.inference.gibbs.moves.regrouping import Groups, _given_rows, _log_given, _log_proposed
 from bayesgmm.inference.gibbs.moves.walks import _step, new_walk_space, walk
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import complete_prior, log_prior_covariance
 from bayesgmm.model.draws import Sample
@@ -91,8 +92,8 @@ def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: 
     packed, n = complete_prior(prior, struct), 8
     redraws = fit_redraws([prior_draws(packed, struct, 1000 if fitted else 20, np.random.default_rng(1), K)], packed)
     assert (len(redraws.constant) > 0) == fitted
-    target, tally = Target(np.zeros((D, n)), np.zeros(n), packed), np.zeros(4)
-    bins = Bins(np.random.default_rng(2).normal(size=(D, n_bins)), np.full(n_bins, 0.7))
+    target, tally = Target(rows_of(np.zeros((D, n))), np.zeros(n), packed), np.zeros(4)
+    bins = Bins(rows_of(np.random.default_rng(2).normal(size=(D, n_bins))), np.full(n_bins, 0.7))
     library = no_library(K, D)._replace(redraws=redraws, bins=bins, walk_steps=6)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
@@ -147,7 +148,7 @@ def _library(packed, struct) -> Library:
 
 def _made(packed, library: Library, number: int) -> Move:
     """A move of the registry, accepted or not, with no rows."""
-    target = Target(np.zeros((D, 1)), np.zeros(1), packed)
+    target = Target(rows_of(np.zeros((D, 1))), np.zeros(1), packed)
 
     def move(rng: np.random.Generator, state: ChainState, new: ChainState) -> bool:
         return _jump(rng, target, library, number, state, new_workspace(state, len(MOVES)))
@@ -260,7 +261,7 @@ def test_moves_judged_by_bins_first_keep_the_prior() -> None:
     _, struct, prior = problem("diag", "inversegamma")
     packed = complete_prior(prior, struct)
     sample = prior_draws(packed, struct, 900, np.random.default_rng(1), K)
-    bins = Bins(np.random.default_rng(2).normal(size=(D, 3)), np.full(3, 0.7))
+    bins = Bins(rows_of(np.random.default_rng(2).normal(size=(D, 3))), np.full(3, 0.7))
     library = no_library(K, D)._replace(proposals=fit_proposals([sample], packed), bins=bins)
     z, made = prior_kept(packed, struct, _made(packed, library, SINGLE), 15, 3000)
     assert made > 0.02, made

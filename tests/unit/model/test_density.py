@@ -48,19 +48,21 @@ FAMILIES = {
 # (K, D) in turn, so that every structure meets every size, with and without rounding.
 SIZES = [(2, 2), (3, 3), (1, 2), (2, 1), (3, 2), (2, 3), (1, 1), (1, 3), (3, 1)]
 COMBINATIONS = list(itertools.product(COVARIANCE_TYPES, FAMILIES, (False, True)))
-CASES = [(*combination, *SIZES[i % len(SIZES)]) for i, combination in enumerate(COMBINATIONS)]
+# Half of them, with and without rounding, lack cells.
+CASES = [(*combination, *SIZES[i % len(SIZES)], i // 2 % 2 == 1) for i, combination in enumerate(COMBINATIONS)]
 IDS = ["-".join(map(str, case)) for case in CASES]
 
 
 class Problem:
     """One data set, prior and reference mixture, drawn from a seed, with the density and the PyMC model."""
 
-    def __init__(self, covariance_type: str, family: str, rounded: bool, k: int, d: int) -> None:
+    def __init__(self, covariance_type: str, family: str, rounded: bool, k: int, d: int, gaps: bool = False) -> None:
         self.k, self.d = k, d
         seed = [COVARIANCE_TYPES.index(covariance_type), list(FAMILIES).index(family), rounded, k, d]
         self.rng = rng = np.random.default_rng(seed)
         rows = rng.normal(size=(25, d)) * rng.uniform(0.3, 5.0, d) + rng.normal(size=d)
         row_weights = rng.uniform(0.0, 2.0, 25) if rounded else None
+        rows[np.random.default_rng(7).random(rows.shape) < 0.25 * gaps] = np.nan
         self.prior = MixturePrior(
             mean_loc=rng.normal(size=d), mean_scale=rng.uniform(0.8, 3.0, d), sd=FAMILIES[family](d),
             lkj_eta=rng.uniform(0.6, 3.0), concentration=rng.uniform(0.4, 2.5),

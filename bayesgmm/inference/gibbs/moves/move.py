@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.gibbs.bins import Bins
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.rows import Rows
 from bayesgmm.kernels.state import ChainState, new_copy
 from bayesgmm.model.density.natural import CompletePrior, log_likelihood_of, log_posterior_of, log_prior_of
 from bayesgmm.model.proposals.conjugate import Proposals
@@ -36,7 +37,7 @@ MANY_ROWS = 4000  # from which groupings are of no use, and walks are
 class Target(NamedTuple):
     """The posterior that chains sample, as compiled code takes it."""
 
-    features: Array  # (D, N)
+    rows: Rows
     row_weights: Array  # (N,)
     prior: CompletePrior
 
@@ -103,10 +104,8 @@ def new_workspace(state, n_moves):
 
 
 @compiled(inline="always")
-def _log_posterior(features, row_weights, prior, state, log_norm):
-    return log_posterior_of(
-        features, row_weights, prior, state.weights, state.means, state.latent, state.scaling, log_norm
-    )
+def _log_posterior(rows, row_weights, prior, state, log_norm):
+    return log_posterior_of(rows, row_weights, prior, state.weights, state.means, state.latent, state.scaling, log_norm)
 
 
 @compiled(inline="always")
@@ -115,15 +114,15 @@ def accept(rng, target, bins, gain, log_likelihood, state, work):
     known."""
     prior, new, log_norm = target.prior, work.new, work.log_norm
     if len(bins.weights) > 0:
-        rough = _log_posterior(bins.features, bins.weights, prior, new, log_norm)
-        rough -= _log_posterior(bins.features, bins.weights, prior, state, log_norm)
+        rough = _log_posterior(bins.rows, bins.weights, prior, new, log_norm)
+        rough -= _log_posterior(bins.rows, bins.weights, prior, state, log_norm)
         if not math.log(rng.random()) < gain + rough:
             return False
         gain = -rough
-    gain += _log_posterior(target.features, target.row_weights, prior, new, log_norm)
+    gain += _log_posterior(target.rows, target.row_weights, prior, new, log_norm)
     if math.isnan(log_likelihood):
         log_likelihood = log_likelihood_of(
-            target.features, target.row_weights, prior, state.weights, state.means, state.scaling, log_norm
+            target.rows, target.row_weights, prior, state.weights, state.means, state.scaling, log_norm
         )
     gain -= log_prior_of(prior, state.weights, state.means, state.latent) + log_likelihood
     return math.log(rng.random()) < gain

@@ -190,10 +190,10 @@ def _log_given(rng, prior, draw, features, place, groups, mixture, matrices):
 @compiled
 def _allocate(rng, target, state, place):
     """Draw the component of every row given the mixture; -1 for rows of no weight."""
-    n_rows, n_components = target.features.shape[1], len(state.weights)
+    n_rows, n_components = target.rows.features.shape[1], len(state.weights)
     density = np.empty((n_rows, n_components))
     row_model = RowModel(not target.prior.correlated)
-    component_log_densities(target.features, state.means, state.scaling, row_model, density)
+    component_log_densities(target.rows.features, state.means, state.scaling, row_model, density)
     for i in range(n_rows):
         highest = -math.inf
         for k in range(n_components):
@@ -209,7 +209,7 @@ def _allocate(rng, target, state, place):
 @compiled(inline="always")
 def _propose(rng, target, library, own, near, state, work):
     """Another allocation and covariances; weights and means, integrated out, are drawn given them."""
-    prior, features, new, matrices = target.prior, target.features, work.new, work.matrices
+    prior, features, new, matrices = target.prior, target.rows.features, work.new, work.matrices
     (d, n_rows), n_components = features.shape, state.means.shape[0]
     place, old_place = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
     groups = Groups(
@@ -240,9 +240,9 @@ def _propose(rng, target, library, own, near, state, work):
 
 
 def _fit(problem: Any, samples: Sequence[Sample], proposals: Proposals) -> Groupings:
-    """How the draws of each mode group the rows, for tables where that can be of use: few rows, each counted once."""
+    """How the draws of each mode group the rows, for few rows, each complete and counted once."""
     table, k = problem.table, samples[0].means.shape[1]
-    if table.n_rows >= MANY_ROWS or np.any(table.weights != 1.0):
+    if table.n_rows >= MANY_ROWS or np.any(table.weights != 1.0) or not table.is_complete:
         return no_groupings(k)
     r = np.empty((len(samples), table.n_rows, k))
     for m, sample in enumerate(samples):

@@ -200,7 +200,7 @@ def walk(rng, target, library, state, work, tally):
 
     `work` is a `WalkSpace`; `tally` (4,) is added to: steps tried, accepted; pairs drawn anew, accepted.
     """
-    features, row_weights, prior = target
+    features, row_weights, prior = target.rows.features, target.row_weights, target.prior
     bins, redraws, new, log_norm = library.bins, library.redraws, work.new, work.log_norm
     reference, rest = work.reference, work.rest
     (d, n_rows), n_components = features.shape, state.means.shape[0]
@@ -216,7 +216,7 @@ def walk(rng, target, library, state, work, tally):
     staged, rough_now = len(bins.weights) > 0, 0.0
     rough_reference, rough_rest = np.empty(len(bins.weights)), np.empty(len(bins.weights))
     if staged:
-        rough_now = _rest(bins.features, bins.weights, log_norm, state.means, state.scaling, row_model, a, b,
+        rough_now = _rest(bins.rows.features, bins.weights, log_norm, state.means, state.scaling, row_model, a, b,
                           rough_reference, rough_rest)  # fmt: skip
     before = _log_prior_of(prior, a, state) + _log_prior_of(prior, b, state) + log_pair(a, b, state, close)
     both = state.weights[a] + state.weights[b]
@@ -249,7 +249,7 @@ def walk(rng, target, library, state, work, tally):
             after = _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
             gain += after - before
         if accepted and staged:
-            rough = _relative(bins.features, bins.weights, log_norm, new.means, new.scaling, row_model, pair,
+            rough = _relative(bins.rows.features, bins.weights, log_norm, new.means, new.scaling, row_model, pair,
                               rough_reference, rough_rest)  # fmt: skip
             accepted = math.log(rng.random()) < gain + rough - rough_now
             gain = rough_now - rough

@@ -1,0 +1,188 @@
+"""Missing cells from the posterior: completed tables, and mean, sd and interval of each cell.
+
+A cell is drawn given a draw of the parameters and the cells of its row that were observed: the component from its
+responsibilities, the cell from that component's conditional normal. The draws are multiple imputations (Rubin 1987)
+under the model: its assumption is that cells are missing at random, that is, that whether a cell is missing depends on
+no more than the cells observed beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.arguments import check_count, check_probability, check_seed
+from bayesgmm.kernels.draw_blocks import BLOCK_BYTES, responsibilities_of_draws
+from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["expected_rows", "impute", "missing_cells"]
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_MOST = 10_000
+
+
+def impute(tree: xarray.DataTree, draws: int = 20, *, random_seed: int | None = 0) -> Array:
+    """Completed tables, each from one draw of the posterior.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit's ``posterior_``.
+    draws : int
+        Number of tables m, evenly spaced among the draws of the posterior.
+    random_seed : int or None
+
+    Returns
+    -------
+    array (m, N, D)
+        The fitted rows in original units; observed cells are as they were.
+
+    Raises
+    ------
+    InputError
+        If `draws` is not a number from 1 to 10,000.
+
+    References
+    ----------
+    Rubin (1987), Multiple Imputation for Nonresponse in Surveys, Wiley.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> X.loc[3, "waiting"] = None
+    >>> fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(X)
+    >>> tables = fit.impute(draws=200)
+    >>> tables.shape, tables[:, 3, 1].mean().round()
+    ((200, 272, 2), np.float64(55.0))
+    """
+    check_count(draws, "draws", most=_MOST)
+    check_seed(random_seed)
+    rows, a = observed_rows(tree)[0], posterior_arrays(tree)
+    index = evenly_spaced(len(a.weights), draws)
+    index = np.sort(np.resize(index, draws))
+    out = np.repeat(rows[None], draws, axis=0)
+    rng = np.random.default_rng(random_seed)
+    for where, observed in _patterns(rows):
+        z = a.to_model(rows[where])
+        for some in _blocks(draws, z.size * a.weights.shape[1]):
+            drawn = _draw(rng, *_given(a, index[some], z, observed)[:3])
+            missing = np.flatnonzero(~observed)
+            out[some, where[:, None], missing] = a.center[missing] + a.scale[missing] * drawn
+    return out
+
+
+def missing_cells(tree: xarray.DataTree, ci_prob: float = 0.95, *, random_seed: int | None = 0) -> pd.DataFrame:
+    """Mean, sd and interval of every missing cell.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit's ``posterior_``.
+    ci_prob : float
+        Probability of the equal-tailed intervals.
+    random_seed : int or None
+        Of the draws that the intervals come from.
+
+    Returns
+    -------
+    DataFrame (a row a missing cell)
+        Index ``row``, ``column``; ``mean``, ``sd`` (of the mixture over components and draws, without Monte Carlo
+        error of its own), ``lower``, ``upper``; original units.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.datasets.load_faithful()
+    >>> X.loc[3, "waiting"] = None
+    >>> fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(X)
+    >>> fit.missing_cells().loc[(3, "waiting"), ["mean", "sd"]].round(0).tolist()
+    [56.0, 6.0]
+    """
+    check_probability(ci_prob)
+    check_seed(random_seed)
+    rows, _, names = observed_rows(tree)
+    a, columns = posterior_arrays(tree), tree["posterior"].to_dataset()["feature"].values
+    rng, tails = np.random.default_rng(random_seed), [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
+    every = np.arange(len(a.weights))
+    parts: list[pd.DataFrame] = []
+    for pattern, observed in _patterns(rows):
+        missing = np.flatnonzero(~observed)
+        for some in _blocks(len(pattern), len(every) * a.weights.shape[1] * len(observed)):
+            where = pattern[some]
+            r, mean, spread = _given(a, every, a.to_model(rows[where]), observed)
+            expected = np.einsum("snk,sknj->nj", r, mean) / len(every)
+            variance = np.diagonal(spread, axis1=2, axis2=3)[:, :, None] + np.square(mean - expected)
+            sd = np.sqrt(np.einsum("snk,sknj->nj", r, variance) / len(every))
+            low, high = np.quantile(_draw(rng, r, mean, spread), tails, axis=0)
+            center, scale = a.center[missing], a.scale[missing]
+            table = {"mean": center + scale * expected, "sd": scale * sd,
+                     "lower": center + scale * low, "upper": center + scale * high}  # fmt: skip
+            labels = [(row, j) for row in where for j in missing]
+            parts.append(pd.DataFrame({name: x.ravel() for name, x in table.items()},
+                                      index=pd.MultiIndex.from_tuples(labels)))  # fmt: skip
+    if not parts:
+        empty = pd.MultiIndex.from_arrays([[], []], names=["row", "column"])
+        return pd.DataFrame(columns=["mean", "sd", "lower", "upper"], index=empty, dtype=float)
+    out = pd.concat(parts).sort_index()
+    at = out.index.to_frame(index=False).to_numpy(dtype=int)
+    out.index = pd.MultiIndex.from_arrays([names[at[:, 0]], columns[at[:, 1]]], names=["row", "column"])
+    return out
+
+
+def expected_rows(tree: xarray.DataTree) -> Array:
+    """(N, D) the fitted rows in original units, the posterior mean where a cell is missing."""
+    rows = observed_rows(tree)[0]
+    gaps = np.isnan(rows)
+    if gaps.any():
+        rows = rows.copy()
+        rows[gaps] = missing_cells(tree)["mean"].to_numpy()  # in the order of rows and columns, both
+    return rows
+
+
+def _patterns(rows: Array) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
+    """Rows of each pattern with missing cells, and which cells they have."""
+    _, order, first, patterns = as_rows(rows)
+    for p, observed in enumerate(patterns.astype(bool)):
+        if not observed.all():
+            yield order[first[p] : first[p + 1]], observed
+
+
+def _blocks(n: int, numbers: int) -> Iterator[slice]:
+    step = max(1, BLOCK_BYTES // (8 * max(numbers, 1)))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def _given(a: PosteriorArrays, draws: IntArray, z: Array, observed: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+    """Of rows z (n, D) of one pattern: responsibilities (S, n, K), and the conditional means (S, K, n, M) and
+    covariances (S, K, M, M) of the missing cells."""
+    weights, means, factors = a.weights[draws], a.means[draws], a.cholesky[draws]
+    r = responsibilities_of_draws(z, weights, means, np.ascontiguousarray(a.scaling[draws]), row_model=a.row_model)
+    seen, lost = factors[:, :, observed], factors[:, :, ~observed]  # (S, K, O, D), (S, K, M, D)
+    across = seen @ lost.mT  # (S, K, O, M)
+    slope = np.linalg.solve(seen @ seen.mT, across)
+    off = z[:, observed] - means[:, :, None, observed]  # (S, K, n, O)
+    return r, means[:, :, None, ~observed] + off @ slope, lost @ lost.mT - across.mT @ slope
+
+
+def _draw(rng: np.random.Generator, r: Array, mean: Array, spread: Array) -> Array:
+    """(S, n, M) one value of each missing cell for each draw; arguments from `_given`."""
+    s, n, k = r.shape
+    component = np.minimum((r.cumsum(axis=2) < rng.random((s, n, 1))).sum(axis=2), k - 1)
+    values, vectors = np.linalg.eigh(spread)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    at = np.arange(s)[:, None]
+    noise = rng.standard_normal((s, n, mean.shape[3]))
+    drawn = mean[at, component, np.arange(n)] + np.einsum("snij,snj->sni", root[at, component], noise)
+    return np.asarray(drawn)
