@@ -518,3 +518,9 @@ def test_a_table_takes_less_than_three_times_the_data(kind: Any) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3.0 * 8.0 * 1e6
+
+
+def test_complex_cells_among_objects_are_refused() -> None:
+    for number in (1j, np.complex64(1j), np.complex128(1j)):
+        with pytest.raises(bg.InputError, match="Complex data not supported: column 'b'"):
+            bg.prepare_table(pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": pd.Series([0.0, number, 1.0], dtype=object)}))
