@@ -278,5 +278,5 @@ def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[
     log_weights, pareto_k = array_stats.psislw(ratio, r_eff=reff)
     elpd = _log_sum_exp(log_weights + log_likelihood.ravel())
     # Of the self-normalised estimate of the density, then of its log (delta method).
-    spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
+    spread = np.exp(log_weights + log_likelihood.ravel() - elpd) - np.exp(log_weights)
     return elpd, lppd, float(pareto_k), math.sqrt(float((spread**2).sum()) / min(reff, 1.0))

@@ -430,6 +430,8 @@ def test_units_beyond_floating_point(unit: float) -> None:
         (np.r_[np.ones(19), -1], ("-1", "row 19")),
         (np.r_[np.nan, np.ones(19)], ("nan", "row 0")),
         (np.r_[1, np.inf, np.ones(18)], ("inf", "row 1")),
+        (np.full(20, 1e11), ("sums to 2e+12", "at most 1e+12")),
+        (np.full(20, 1e308), ("sums to inf", "at most 1e+12")),
         (["heavy"] * 20, ("must be a number for each row",)),
         (["1"] * 20, ("must be a number for each row",)),
         (np.full(20, 1j), ("must be a number for each row",)),
