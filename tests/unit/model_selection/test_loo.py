@@ -241,3 +241,13 @@ def test_dependent_draws_have_the_larger_error() -> None:
     trusted = loo(data, reff=1.0).pareto_k < 0.4
     ratio = loo(data, reff=0.25).mcse_i[trusted] / loo(data, reff=1.0).mcse_i[trusted]
     assert trusted.sum() > 10 and np.abs(ratio - 2.0).max() < 0.1, ratio
+
+
+@pytest.mark.parametrize("values", [(0.0, -900.0), (0.0, -5.0, -900.0), (0.0, -300.0, -600.0, -900.0)])
+def test_chains_that_stand_still_have_an_infinite_pareto_k(values: tuple[float, ...]) -> None:
+    """Their tail has no distribution; the row is then repaired, or rough."""
+    draws = np.repeat(values, 1200 // len(values)).reshape(4, 300, 1)
+    result = loo(tree(draws))
+    assert np.isposinf(result.pareto_k).all() and np.isfinite(result.elpd) and not result.ok
+    exact = -np.log(np.mean(np.exp(-np.array(values, dtype=np.longdouble))))
+    np.testing.assert_allclose(result.elpd, float(exact), rtol=1e-9)
