@@ -25,7 +25,7 @@ from bayesgmm.comparison import Comparison
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.estimator import BayesianGMM
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.bounded import check_bounded
@@ -310,7 +310,7 @@ def _run(
                     yield pair, fit, candidate
     finally:
         for message, category in told:
-            warnings.warn(message, category, stacklevel=3)
+            warn(message, category)
 
 
 def _check_parallel(n_jobs: Any, backend: Any) -> None:

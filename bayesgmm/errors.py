@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["InputError", "NotConvergedWarning"]
+import warnings
+from pathlib import Path
+
+__all__ = ["InputError", "NotConvergedWarning", "warn"]
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class InputError(ValueError):
@@ -11,3 +16,8 @@ class InputError(ValueError):
 
 class NotConvergedWarning(UserWarning):
     """A result was returned that has not converged; the message says which diagnostic failed."""
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called the package, however deep within it the reason was found."""
+    warnings.warn(text, category, skip_file_prefixes=(_PACKAGE,))

@@ -6,7 +6,6 @@ The class binds; the work is done by `prepare_table`, `fit_em_candidates`, the s
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +22,7 @@ from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import MISSING, Table, prepare_table
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
 from bayesgmm.model.bounded import check_bounded
@@ -195,11 +194,11 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         check_bounded(Problem(table, structure, prior), self.n_components)
         few = few_distinct_rows(table.used_rows, self.n_components)
         for line in [*(far.sentence for far in far_values(table)), *few]:
-            warnings.warn(line, UserWarning, stacklevel=2)
+            warn(line, UserWarning)
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)
         if not self.diagnose().ok:
-            warnings.warn(self.diagnose().verdict, NotConvergedWarning, stacklevel=2)
+            warn(self.diagnose().verdict, NotConvergedWarning)
         return self
 
     def _fit(self, table: Table, structure: Structure, prior: ResolvedPrior) -> None:

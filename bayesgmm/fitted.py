@@ -6,7 +6,6 @@ Each method delegates to one function of `posterior`, `clustering` or `model_sel
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, default_names, text_names
 from bayesgmm.data.table import Table, check_new_rows
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
@@ -288,9 +287,9 @@ class FittedMixture:
         by_order = names == default_names(len(names)) and not set(named or ()) & set(names)
         what = f"{type(self).__name__} was fitted {'with' if named is None else 'without'} feature names"
         if named is None and seen is not None:
-            warnings.warn(f"X does not have valid feature names, but {what}: columns go by order.", stacklevel=3)
+            warn(f"X does not have valid feature names, but {what}: columns go by order.")
         elif named is not None and seen is None and by_order:
-            warnings.warn(f"X has feature names, but {what}: columns go by order.", stacklevel=3)
+            warn(f"X has feature names, but {what}: columns go by order.")
         return check_new_rows(X, self.table_)
 
     def _responsibilities(self, rows: Array) -> Array:

@@ -12,9 +12,9 @@ from bayesgmm.inference import first_use
 
 LAST = {
     "test_augmentation", "test_compare", "test_compare_exact", "test_effort", "test_escalation", "test_estimator",
-    "test_evidence_exact", "test_installations", "test_interrupts", "test_jumps", "test_left_out", "test_loo",
-    "test_loo_exact", "test_mode_shares", "test_moves_alone", "test_posterior_truth", "test_progress", "test_report",
-    "test_robustness", "test_two_samplers",
+    "test_evidence_exact", "test_fuzz", "test_installations", "test_interrupts", "test_jumps", "test_left_out",
+    "test_loo", "test_loo_exact", "test_mode_shares", "test_moves_alone", "test_posterior_truth", "test_progress",
+    "test_report", "test_robustness", "test_two_samplers",
 }  # fmt: skip
 
 

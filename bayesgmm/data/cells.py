@@ -90,7 +90,10 @@ def _text_fault(column: pd.Series[Any]) -> str | None:
 
 
 def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
-    if is_complex_dtype(column.dtype):
+    objects = is_object_dtype(column.dtype)
+    if is_complex_dtype(column.dtype) or (
+        objects and any(isinstance(cell, (complex, np.complex64)) for cell in column)
+    ):
         raise InputError(f"Complex data not supported: column {name!r} is complex; give real numbers.")
     if is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -100,6 +103,11 @@ def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]
         raise InputError(f"Column {name!r} holds a number too large for a float64: give it in other units.") from error
     except (TypeError, ValueError) as error:
         raise _NotANumberError(f"Column {name!r} holds an object that is not a number: {error}; drop it.") from error
+
+
+def _holds_complex(column: pd.Series[Any]) -> bool:
+    """Whether one of the objects of a column is a complex number; NumPy's would lose its imaginary part unasked."""
+    return is_object_dtype(column.dtype) and any(isinstance(cell, (complex, np.complexfloating)) for cell in column)
 
 
 def _number(cell: Any) -> float:

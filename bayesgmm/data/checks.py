@@ -36,11 +36,14 @@ _WHOLE = 2.0**53
 # Share by which most rows miss the line of two columns, where a few far rows alone made them look like one.
 _RULED = 1e-3
 
+# Sum of the weights beyond which log densities of size 10, times it, are not known to a hundredth of a nat.
+_MOST_WEIGHT = 1e12
+
 _ROWS_A_COMPONENT, _COPIES = 5, 8  # distinct rows below which, and copies of each from which, it is said
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
-    """Row weights as a new array of shape (N,), finite, ≥ 0 and not all zero; ones when there are none.
+    """Row weights as a new array of shape (N,), finite, ≥ 0, not all zero nor too many; ones when there are none.
 
     >>> row_weights([1, 0, 2], 3)
     array([1., 0., 2.])
@@ -54,6 +57,13 @@ def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.floa
     if faulty.any():
         row = int(faulty.argmax())
         raise InputError(f"sample_weight is {weights[row]:g} in row {row}: weights must be finite and not negative.")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total > _MOST_WEIGHT:
+        raise InputError(
+            f"sample_weight sums to {total:.3g}, and the log density of so many rows is not known to a hundredth in "
+            f"floating-point numbers: divide the weights, so that they sum to at most {_MOST_WEIGHT:g}."
+        )
     if not weights.any():
         raise InputError("sample_weight is zero in every row: give at least some rows a positive weight.")
     return weights

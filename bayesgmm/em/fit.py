@@ -5,7 +5,6 @@ A thin shell: the maths is in `em.steps`, the starts in `em.search`, the coordin
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import Any
 
@@ -21,7 +20,7 @@ from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.result import EMResult, distinct_optima, result_of
 from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
 from bayesgmm.em.spikes import SpikeRule
-from bayesgmm.errors import InputError, NotConvergedWarning
+from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.params import MixtureParams
@@ -122,7 +121,7 @@ def fit_em(
         reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
     )  # fmt: skip
     if not result.converged:
-        warnings.warn(result.message, NotConvergedWarning, stacklevel=2)
+        warn(result.message, NotConvergedWarning)
     return result
 
 

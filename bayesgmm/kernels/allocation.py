@@ -35,6 +35,7 @@ __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 Array = NDArray[np.float64]
 
 _LARGEST = (1 << 63) - 1
+_MANY_COPIES = 50  # of a row, from which binomial numbers are drawn instead of each copy
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
@@ -79,8 +80,26 @@ def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits
         allocated[last, b] = copy[b] if level[b] >= below[b] else 0.0
     if several:
         for b in range(n):
-            for _ in range(1, int(row_weights[start + b])):
+            others = int(row_weights[start + b]) - 1
+            if others > _MANY_COPIES:
+                _draw_copies(rng, others, r[:, b], allocated[:, b])
+                continue
+            for _ in range(others):
                 allocated[pick(rng.random() * total[b], r[:, b]), b] += 1.0
+
+
+@compiled
+def _draw_copies(rng, copies, r, allocated):
+    """Add a multinomial draw of so many copies with probabilities proportional to r (K,), a binomial at a time."""
+    n_components = r.shape[0]
+    tail = r.copy()  # sums of r from each component on, from behind: differences would lose small ones
+    for k in range(n_components - 2, -1, -1):
+        tail[k] += tail[k + 1]
+    for k in range(n_components - 1):
+        drawn = rng.binomial(copies, r[k] / tail[k]) if tail[k + 1] > 0.0 else copies
+        allocated[k] += drawn
+        copies -= drawn
+    allocated[n_components - 1] += copies
 
 
 @compiled

@@ -14,7 +14,6 @@ import importlib.util
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -25,7 +24,7 @@ import pandas as pd
 from numba import carray, types
 from numpy.typing import NDArray
 
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.compiled import callback
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.log_posterior import log_posterior_callback, log_posterior_gradient
@@ -111,10 +110,9 @@ def run_chains(
     options = _Options(draws, tune, target_accept, adaptation)
     library = _library()
     if library is None:
-        warnings.warn(
+        warn(
             "this nutpie has no compiled callback interface; sampling calls Python for every gradient and is "
-            "several times slower. Install nutpie>=0.16.10,<0.17.",
-            stacklevel=2,
+            "several times slower. Install nutpie>=0.16.10,<0.17."
         )
     running: dict[int, _Running] = {}
     steps = [0] * len(chains)

@@ -11,6 +11,9 @@ from bayesgmm.model.density.layout import split
 
 __all__ = ["unpack_draws", "unpack_point"]
 
+# Of a draw. Under small concentrations log weights of e^-1000 are drawn, which would be 0 and have no logarithm.
+_LEAST_WEIGHT = 1e-300
+
 
 @compiled
 def _add_rounding(latent, floor, cholesky):
@@ -88,6 +91,6 @@ def unpack_draws(draws, ints, floats, weights, means, cholesky, latent):
     for s in range(draws.shape[0]):
         unpack_point(draws[s], packed, log_weights, fractions, means[s], factors, before, after)
         for k in range(n_components):
-            weights[s, k] = math.exp(log_weights[k])
+            weights[s, k] = max(math.exp(log_weights[k]), _LEAST_WEIGHT)
             put(cholesky[s, k], after[k if n_matrices > 1 else 0])
             put(latent[s, k], before[k if n_matrices > 1 else 0])

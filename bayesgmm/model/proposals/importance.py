@@ -22,6 +22,7 @@ from bayesgmm.kernels.streaming import add_log_likelihoods
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.proposals.pareto import pareto_smoothed
 
 __all__ = ["PARETO_K_MAX", "ImportanceWeights", "log_likelihoods", "resample", "smooth_weights"]
 
@@ -77,8 +78,6 @@ def smooth_weights(log_ratios: Array) -> ImportanceWeights:
     >>> smooth_weights(norm.logpdf(x) - t.logpdf(x, 5)).ok
     True
     """
-    from arviz_stats.base import array_stats
-
     ratios = np.where(np.isnan(log_ratios), -np.inf, np.asarray(log_ratios, dtype=float))
     if ratios.size < _LEAST_DRAWS:
         raise InputError(f"{ratios.size} draws are too few to judge an approximation: take at least {_LEAST_DRAWS}.")
@@ -90,10 +89,9 @@ def smooth_weights(log_ratios: Array) -> ImportanceWeights:
     inside = np.isfinite(ratios)
     # A finite stand-in for weights of zero: the smoothing takes differences of logarithms.
     ratios = np.where(inside, ratios, ratios[inside].min() - 700.0) - highest
-    log_weights, pareto_k = array_stats.psislw(-ratios)  # it takes log-likelihoods: the negative of log weights
-    pareto_k = float(pareto_k)
+    log_weights, pareto_k = pareto_smoothed(ratios)
     ess = 1.0 / float(np.exp(2.0 * log_weights).sum())
-    return ImportanceWeights(np.asarray(log_weights), pareto_k if math.isfinite(pareto_k) else math.inf, ess)
+    return ImportanceWeights(log_weights, pareto_k, ess)
 
 
 def resample(log_weights: Array, size: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.model.proposals.bridge import effective_sample_size
+from bayesgmm.model.proposals.pareto import pareto_smoothed
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 
 __all__ = ["evidence_sensitivity"]
@@ -58,10 +59,8 @@ def evidence_sensitivity(evidence: Evidence, scales: Sequence[float] = (0.5, 1.0
 
 def _log_mean_smoothed(log_ratio: Array) -> tuple[float, float, float]:
     """Log of the mean of importance ratios (C, S) with a Pareto-smoothed tail, its Monte Carlo error, and Pareto k."""
-    from arviz_stats.base import array_stats
-
-    smoothed, k_hat = array_stats.psislw(-log_ratio.ravel())  # it negates, and returns weights that sum to one
+    smoothed, k_hat = pareto_smoothed(log_ratio.ravel())
     untouched = int(log_ratio.argmin())
     log_mean = float(log_ratio.ravel()[untouched] - smoothed[untouched]) - math.log(log_ratio.size)
     relative = np.exp(smoothed.reshape(log_ratio.shape)) * log_ratio.size
-    return log_mean, float(np.sqrt(relative.var() / effective_sample_size(relative))), float(k_hat)
+    return log_mean, float(np.sqrt(relative.var() / effective_sample_size(relative))), k_hat

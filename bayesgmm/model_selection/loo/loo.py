@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
+from bayesgmm.model.proposals.pareto import pareto_smoothed
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, sum_and_se
 from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio
@@ -268,15 +269,13 @@ def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[
     With `log_ratio` the draws are independent ones of an approximation, and are weighed by it (Magnusson, Andersen,
     Jonasson and Vehtari 2019, PMLR 97); as ``az.loo_approximate_posterior``.
     """
-    from arviz_stats.base import array_stats
-
     rough = log_likelihood.ravel() if log_ratio is None else (log_likelihood + log_ratio).ravel()
     lppd = _log_sum_exp(rough) - (math.log(rough.size) if log_ratio is None else 0.0)
     if log_ratio is None and np.ptp(rough) <= 1e-12:  # a row of weight 0
         return lppd, lppd, 0.0, 0.0
     ratio = log_likelihood.ravel() if log_ratio is None else (log_likelihood - log_ratio).ravel()
-    log_weights, pareto_k = array_stats.psislw(ratio, r_eff=reff)
+    log_weights, pareto_k = pareto_smoothed(-ratio, reff)
     elpd = _log_sum_exp(log_weights + log_likelihood.ravel())
     # Of the self-normalised estimate of the density, then of its log (delta method).
-    spread = np.exp(log_weights) * (np.exp(log_likelihood.ravel() - elpd) - 1.0)
-    return elpd, lppd, float(pareto_k), math.sqrt(float((spread**2).sum()) / min(reff, 1.0))
+    spread = np.exp(log_weights + log_likelihood.ravel() - elpd) - np.exp(log_weights)
+    return elpd, lppd, pareto_k, math.sqrt(float((spread**2).sum()) / min(reff, 1.0))

@@ -472,6 +472,8 @@ def test_units_beyond_floating_point(unit: float) -> None:
         (np.r_[np.ones(19), -1], ("-1", "row 19")),
         (np.r_[np.nan, np.ones(19)], ("nan", "row 0")),
         (np.r_[1, np.inf, np.ones(18)], ("inf", "row 1")),
+        (np.full(20, 1e11), ("sums to 2e+12", "at most 1e+12")),
+        (np.full(20, 1e308), ("sums to inf", "at most 1e+12")),
         (["heavy"] * 20, ("must be a number for each row",)),
         (["1"] * 20, ("must be a number for each row",)),
         (np.full(20, 1j), ("must be a number for each row",)),
@@ -562,3 +564,9 @@ def test_a_table_takes_less_than_three_times_the_data(kind: Any) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3.0 * 8.0 * 1e6
+
+
+def test_complex_cells_among_objects_are_refused() -> None:
+    for number in (1j, np.complex64(1j), np.complex128(1j)):
+        with pytest.raises(bg.InputError, match="Complex data not supported: column 'b'"):
+            bg.prepare_table(pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": pd.Series([0.0, number, 1.0], dtype=object)}))

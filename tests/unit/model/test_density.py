@@ -248,6 +248,16 @@ def test_unpack_and_pack(case):
         np.testing.assert_allclose(getattr(back, name), getattr(other, name), rtol=1e-10, atol=1e-12)
 
 
+def test_weights_below_the_smallest_number_keep_a_logarithm():
+    """Of components without rows under a small concentration: log weights of -1000 are drawn."""
+    problem = Problem("full", "log_normal", False, 3, 2)
+    density, x = problem.density, problem.point()
+    x[:2] = -5000.0 / density.packed.stick_step
+    weights, means, _, latent = density.unpack_both(x[None])
+    assert (weights[0, :2] == 1e-300).all() and weights[0, 2] == 1.0
+    assert np.isfinite(density.log_prior(weights, means, latent)).all()
+
+
 def test_the_coordinates_do_not_change_the_posterior():
     """Two references give one density of the mixture: log densities differ by the Jacobian of x to x'."""
     problem = Problem("full", "log_normal", True, 3, 2)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import scipy.stats as st
 import xarray as xr
+from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from test_waic import TRUTH, matrix, tree
 
 import bayesgmm as bg
 from bayesgmm.errors import InputError
-from bayesgmm.model_selection.loo.loo import REPAIR_K, LooResult, loo, pareto_k_threshold
+from bayesgmm.model_selection.loo.loo import REPAIR_K, LooResult, _psis, loo, pareto_k_threshold
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, log_mean, log_ratio
 
 Array = NDArray[np.float64]
@@ -70,6 +71,17 @@ def test_draws_of_an_approximation_are_weighed_as_in_arviz() -> None:
     np.testing.assert_allclose(result.pareto_k, theirs.pareto_k, rtol=1e-9)
     unweighed = loo(data.filter(lambda node: node.name != "sample_stats"))
     assert (np.abs(unweighed.elpd_i - exact) > 4.0 * unweighed.mcse_i).any()
+
+
+def test_likelihoods_of_very_different_size() -> None:
+    """The Monte Carlo error from its definition with long numbers, where a draw has e^1500 times another's density."""
+    rng = np.random.default_rng(0)
+    x = -1500.0 * rng.random(200)
+    elpd, _, _, error = _psis(x[None], 1.0, None)
+    with np.errstate(under="ignore"):
+        weights = np.exp(array_stats.psislw(x, r_eff=1.0)[0].astype(np.longdouble))
+        exact = np.sqrt(np.sum((weights * (np.exp(x.astype(np.longdouble) - elpd) - 1.0)) ** 2))
+    assert error == pytest.approx(float(exact), rel=1e-9)
 
 
 def test_equals_arviz() -> None:
@@ -229,3 +241,13 @@ def test_dependent_draws_have_the_larger_error() -> None:
     trusted = loo(data, reff=1.0).pareto_k < 0.4
     ratio = loo(data, reff=0.25).mcse_i[trusted] / loo(data, reff=1.0).mcse_i[trusted]
     assert trusted.sum() > 10 and np.abs(ratio - 2.0).max() < 0.1, ratio
+
+
+@pytest.mark.parametrize("values", [(0.0, -900.0), (0.0, -5.0, -900.0), (0.0, -300.0, -600.0, -900.0)])
+def test_chains_that_stand_still_have_an_infinite_pareto_k(values: tuple[float, ...]) -> None:
+    """Their tail has no distribution; the row is then repaired, or rough."""
+    draws = np.repeat(values, 1200 // len(values)).reshape(4, 300, 1)
+    result = loo(tree(draws))
+    assert np.isposinf(result.pareto_k).all() and np.isfinite(result.elpd) and not result.ok
+    exact = -np.log(np.mean(np.exp(-np.array(values, dtype=np.longdouble))))
+    np.testing.assert_allclose(result.elpd, float(exact), rtol=1e-9)
