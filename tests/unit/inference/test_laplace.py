@@ -189,7 +189,7 @@ def test_a_posterior_without_a_maximum_is_refused_in_one_line() -> None:
     """Seven rows a component in twelve columns: each covariance closes in on a plane through its rows."""
     problem = problem_of(np.random.default_rng(0).normal(size=(14, 12)), 2)
     assert not any(mode.converged for mode in problem[1])
-    with pytest.raises(bg.InputError, match="no maximum of the posterior .* covariance_type='diag'") as refused:
+    with pytest.raises(bg.InputError, match=r"no maximum of the posterior .* covariance_type='diag'") as refused:
         sample_laplace(*problem, draws=100, random_seed=1, progressbar=False)
     assert "\n" not in str(refused.value)
 
