@@ -33,6 +33,8 @@ _DEPENDENT = 1e-13
 _BLOCK = 16_384
 # From here on float64 does not hold every whole number.
 _WHOLE = 2.0**53
+# Share of a column's standard deviation up to which float64 may tell its values apart: means need a hundredth of it.
+_COARSE = 0.01
 # Share by which most rows miss the line of two columns, where a few far rows alone made them look like one.
 _RULED = 1e-3
 
@@ -208,6 +210,18 @@ def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], nam
         raise InputError(f"Column {names[j]!r} is constant ({column[0]:g} in {where}): drop the column.")
 
 
+def _check_precision(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Values far from zero beside their spread: what is known of their means is less than a step of float64."""
+    step, (_, sd) = np.spacing(_largest(values)), mean_and_sd(values, weights)
+    coarse = step > _COARSE * sd
+    if coarse.any():
+        j = int(coarse.argmax())
+        raise InputError(
+            f"Column {names[j]!r} holds values near {values[0, j]:g}, where float64 knows steps of {step[j]:.3g} only, "
+            f"beside a standard deviation of {sd[j]:.3g}: subtract their common part before."
+        )
+
+
 def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
     complete = ~np.isnan(values).any(axis=1)
     if not complete.all():  # rows without a gap show a dependence, if they are many enough
@@ -256,5 +270,6 @@ def _ruling_row(x: NDArray[np.float64], y: NDArray[np.float64]) -> int | None:
 _COLUMN_CHECKS: tuple[Callable[[NDArray[np.float64], NDArray[np.float64], Sequence[str]], None], ...] = (
     _check_range,
     _check_varies,
+    _check_precision,
     _check_distinct,
 )

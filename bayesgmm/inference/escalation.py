@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.arguments import check_choice
+from bayesgmm.errors import InputError
 from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
@@ -76,9 +77,10 @@ class Request:
 
     @property
     def gradient_work(self) -> float:
-        """Multiply-adds of a gradient, roughly."""
+        """Multiply-adds of a gradient, roughly: of its pass over the rows, and of its matrices, as much as 4 D rows."""
         table, structure, _ = self.problem
-        return 2.0 * table.n_rows * self.n_components * structure.row_work(table.n_features)
+        rows = table.n_rows + 4.0 * table.n_features
+        return 2.0 * rows * self.n_components * structure.row_work(table.n_features)
 
     @property
     def n_components(self) -> int:
@@ -170,6 +172,10 @@ def _affordable(request: Request) -> tuple[Request, str]:
 def _approximation(request: Request, inference: str) -> Draws:
     names = ("draws", "chains", "cores", "random_seed", "progressbar")
     options: dict[str, Any] = {name: getattr(request, name) for name in names}
+    if inference != "advi":
+        from bayesgmm.inference.approximate.at_modes import check_affordable
+
+        check_affordable(request.problem, request.n_components, inference)
     if inference == "laplace":
         from bayesgmm.inference.approximate.laplace import sample_laplace
 
@@ -190,7 +196,10 @@ def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
     empty = _empty_components(request)
     if empty is not None:
         return None, "Laplace's approximation was not tried: components may be empty."
-    draws = _approximation(request, "laplace")
+    try:
+        draws = _approximation(request, "laplace")
+    except InputError:
+        return None, "Laplace's approximation cannot be made of this table, so the posterior was sampled by NUTS."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
     if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
         said = f"Laplace's approximation with importance resampling was kept: Pareto k is {pareto_k:.2f}."

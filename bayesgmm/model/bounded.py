@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from bayesgmm.data.checks import distinct_rows
 from bayesgmm.errors import InputError
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
@@ -27,6 +28,7 @@ from bayesgmm.model.scale_families import LogNormal
 __all__ = ["check_bounded"]
 
 _NARROW = 0.005  # of the sd that the prior expects
+_FEW = 100  # distinct rows up to which they are counted
 
 
 def check_bounded(problem: Problem, n_components: int) -> None:
@@ -59,8 +61,10 @@ def check_bounded(problem: Problem, n_components: int) -> None:
     if found:
         column = next(iter(found))
         fault = "the posterior is improper: there is nothing" if allowed == 1.0 else "there is no posterior"
+        distinct = distinct_rows(rows, _FEW)
+        few = f"only {distinct} of {len(rows)} rows are distinct; " if distinct < min(_FEW, len(rows) / 2) else ""
         raise InputError(
-            f"{'; '.join(found.values())}, at full precision: one of K = {n_components} components can shrink onto "
+            f"{few}{'; '.join(found.values())}, at full precision: one of K = {n_components} components can shrink onto "
             f"them without limit, so {fault} to summarise. State the step in which they were recorded "
             f"(MixturePrior(resolution={{{column!r}: 0.01}}), or --resolution '{column}=0.01'), let components share a "
             "covariance (covariance_type='tied', or --covariance tied), keep variances from zero "

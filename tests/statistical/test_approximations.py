@@ -17,7 +17,8 @@ from oracle import exact_posterior, log_marginals
 import bayesgmm as bg
 from bayesgmm.em.fit import fit_em_candidates
 from bayesgmm.inference.approximate.advi import sample_advi
-from bayesgmm.inference.approximate.laplace import _laplace_proposal, sample_laplace, weigh
+from bayesgmm.inference.approximate.at_modes import laplace_proposal
+from bayesgmm.inference.approximate.laplace import sample_laplace, weigh
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.model.problem import Problem
@@ -56,7 +57,7 @@ def test_mean_importance_weight_is_the_exact_evidence(k: int, rounded: bool) -> 
         scale * prior.mean_scale[0], scale * prior.step[0],
     )  # fmt: skip
     exact = exact_posterior(log_m, k).log_evidence + len(rows) * math.log(scale)
-    laplace = _laplace_proposal(problem[1], 10.0, rng, None)
+    laplace = laplace_proposal(problem[1], 10.0, rng, None)
     # Eleven rows are few for Laplace itself; wider parts bound the weights.
     scales = (1.0, 2.5, 6.0)
     wide = [replace(part, factor=scale * part.factor, df=3.0) for scale in scales for part in laplace.parts]

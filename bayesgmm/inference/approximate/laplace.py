@@ -11,7 +11,6 @@ Tierney, L., Kadane, J. B. (1986). JASA 81, 82-86. Vehtari et al. (2024), see `m
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,33 +20,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.errors import InputError
-from bayesgmm.inference.modes import Mode, modes_table, score_of
+from bayesgmm.inference.approximate.at_modes import check_affordable, laplace_proposal
+from bayesgmm.inference.modes import Mode, modes_table
 from bayesgmm.inference.nuts.sample import MODE_WINDOW
 from bayesgmm.kernels.threads import one_blas_thread
-from bayesgmm.model.density.decoupled import value_and_gradient
 from bayesgmm.model.density.density import Density
-from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.draws import Draws, Sample
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.proposals.at_modes import LocalProposal, Part
+from bayesgmm.model.proposals.at_modes import LocalProposal
 from bayesgmm.model.proposals.importance import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.progress import sampling_progress
 
-__all__ = ["affordable_batches", "as_draws", "corrected", "laplace_part", "sample_laplace", "weigh"]
+__all__ = ["affordable_batches", "as_draws", "corrected", "sample_laplace", "weigh"]
 
 Array = NDArray[np.float64]
 
-# Tails: t adds about 0.55 (n / df)^2 to the variance of the log weights of n parameters, here 0.03.
-_DF_PER_DIMENSION = 4.0
 _BLOCKS = 20  # of one batch, between which progress is shown
 _BATCHES = 4  # of proposals, each as many as draws are wanted, before and after the proposal is adapted to them
 _SAFE_K = 0.5  # far enough below 0.7 not to cross it by chance
 _HOPELESS = 1.0  # Pareto k of the first batch above which more of them will not help
-_MAX_NEWTON = 6
-_NEWTON_TOLERANCE = 0.1  # posterior sds, about
-_LEAST_CURVATURE = 0.05  # a flatter direction is taken for one of sd 4.5
-_LEAST_MODE_WEIGHT = 0.01
 _MAX_WORK = 1e11  # multiply-adds of all batches but the first: half a minute on two cores
 _MAX_NUMBERS = 2e7  # numbers of all proposals kept at once
 
@@ -88,12 +79,15 @@ def sample_laplace(
     Raises
     ------
     InputError
-        When the posterior is not finite at any mode, or there are fewer than 25 draws in all.
+        When there are too many parameters, the posterior is not finite at any mode or has none, or there are fewer
+        than 25 draws in all.
     """
+    check_affordable(problem, modes[0].params.n_components)
     began = time.perf_counter()
     rng = np.random.default_rng(random_seed)
     with one_blas_thread():
-        proposal = _laplace_proposal(modes, mode_window, rng, cores)
+        with sampling_progress(progressbar, 1, 1, "Laplace, curvature at the modes"):
+            proposal = laplace_proposal(modes, mode_window, rng, cores)
         done = _propose(proposal, draws * chains, rng, cores, progressbar)
     x, log_likelihood, weights = done.mixtures, done.log_likelihood, done.weights
     index, log_q, outcome = corrected(done.log_q, weights, draws * chains, rng)
@@ -213,39 +207,3 @@ def weigh(
         parts.append(log_likelihoods(density, x.weights[s], x.means[s], x.cholesky[s], cores=cores))
         report(min(start + size, n))
     return x, np.concatenate(parts), log_q
-
-
-def _laplace_proposal(
-    modes: Sequence[Mode], window: float, rng: np.random.Generator, cores: int | None
-) -> LocalProposal:
-    """t densities at the modes within `window` nats of the best, weighted by Laplace evidence."""
-    score = score_of(modes)
-    if not np.isfinite(score.max()):
-        raise InputError("the posterior is not finite at any mode; check mean_loc, mean_scale and sd of the prior.")
-    near = [mode for mode, value in zip(modes, score, strict=True) if value > score.max() - window]
-    fitted = [laplace_part(mode.density, cores) for mode in near]
-    log_evidence = np.array([evidence for _, evidence in fitted])
-    weights = np.maximum(np.exp(log_evidence - log_evidence.max()), _LEAST_MODE_WEIGHT)
-    return LocalProposal.build([part for part, _ in fitted], weights, rng)
-
-
-def laplace_part(density: Density, cores: int | None = None) -> tuple[Part, float]:
-    """The Laplace approximation in decoupled coordinates near the origin, and its log evidence (of one copy)."""
-    u = np.zeros(density.n_dim)
-    value, gradient = value_and_gradient(density, u)
-    for _ in range(_MAX_NEWTON):
-        curvature, axes = np.linalg.eigh(-hessian(lambda v: value_and_gradient(density, v)[1], u, cores=cores))
-        curvature = np.maximum(curvature, _LEAST_CURVATURE)
-        step = axes @ ((axes.T @ gradient) / curvature)
-        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
-        while np.abs(step).max() > 1e-6:
-            new_value, new_gradient = value_and_gradient(density, u + step)
-            if new_value >= value:
-                u, value, gradient = u + step, new_value, new_gradient
-                break
-            step *= 0.5
-        if np.abs(step).max() < _NEWTON_TOLERANCE:
-            break
-    factor = np.linalg.cholesky((axes / curvature) @ axes.T)
-    evidence = value + 0.5 * density.n_dim * math.log(2.0 * math.pi) - 0.5 * float(np.log(curvature).sum())
-    return Part(density, u, factor, _DF_PER_DIMENSION * density.n_dim), evidence

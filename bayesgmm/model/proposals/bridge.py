@@ -126,8 +126,9 @@ def bridge(
         raise InputError("the draws and those of the proposal do not overlap: the proposal misses the target.")
     g = g.reshape(len(g), -1).mean(axis=1)
     ess = effective_sample_size(f)
-    proposal_error = g.var() / g.mean() ** 2 / len(g)
-    error = f.var() / f.mean() ** 2 / ess + proposal_error
+    # Of ratios to the mean, since its square may be less than any number.
+    proposal_error = (g / g.mean()).var() / len(g)
+    error = (f / f.mean()).var() / ess + proposal_error
     return BridgeEstimate(
         log_z, float(np.sqrt(error)), float(np.sqrt(proposal_error)), float(g.mean()), ess, float(share),
         low=float(logsumexp(proposed) - np.log(proposed.size)),

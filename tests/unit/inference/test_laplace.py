@@ -10,7 +10,8 @@ from scipy.stats import lognorm, norm
 
 import bayesgmm as bg
 from bayesgmm.em.fit import fit_em_candidates
-from bayesgmm.inference.approximate.laplace import laplace_part, sample_laplace
+from bayesgmm.inference.approximate.at_modes import _inverse_factor, check_affordable, laplace_part
+from bayesgmm.inference.approximate.laplace import sample_laplace
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.model.density.decoupled import value_and_gradient
@@ -158,3 +159,47 @@ def test_mode_and_hessian_in_decoupled_coordinates(faithful) -> None:
     assert (sum(values) - 2 * value) / 1e-4 == pytest.approx(second[3, 3], rel=1e-3)
     expected = value + 0.5 * density.n_dim * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(-second).logabsdet
     assert evidence == pytest.approx(expected, abs=0.02)
+
+
+def test_a_hessian_without_flat_directions_is_inverted_as_it_is() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(6, 6))
+    matrix = root @ root.T + np.eye(6)
+    factor, log_det, curved = _inverse_factor(matrix, True, None)
+    assert curved and np.array_equal(factor, np.tril(factor)) and (np.diag(factor) > 0.0).all()
+    np.testing.assert_allclose(factor @ factor.T, np.linalg.inv(matrix), rtol=1e-9)
+    assert log_det == pytest.approx(np.linalg.slogdet(matrix).logabsdet, rel=1e-12)
+    factor, log_det, curved = _inverse_factor(np.diag([4.0, 1e-3]), True, None)
+    assert not curved and log_det == pytest.approx(np.log(4.0 * 0.05))
+    np.testing.assert_allclose(factor @ factor.T, np.diag([0.25, 20.0]))
+
+
+def test_many_parameters_are_refused_with_what_can_be_afforded() -> None:
+    """Before any matrix of them: 14,761 parameters would take a Hessian of 1.7 GB."""
+    rows = np.random.default_rng(0).normal(size=(300, 120))
+    table = bg.prepare_table(rows)
+    problem = Problem(table, FULL, bg.MixturePrior().resolve(table))
+    with pytest.raises(bg.InputError, match=r"14761 parameters.*take covariance_type='diag' \(481 parameters\)"):
+        check_affordable(problem, 2)
+    diag = Problem(table, get_structure("diag"), problem.prior)
+    check_affordable(diag, 2)
+
+
+def test_a_posterior_without_a_maximum_is_refused_in_one_line() -> None:
+    """Seven rows a component in twelve columns: each covariance closes in on a plane through its rows."""
+    problem = problem_of(np.random.default_rng(0).normal(size=(14, 12)), 2)
+    assert not any(mode.converged for mode in problem[1])
+    with pytest.raises(bg.InputError, match=r"no maximum of the posterior .* covariance_type='diag'") as refused:
+        sample_laplace(*problem, draws=100, random_seed=1, progressbar=False)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_search_in_many_parameters_ends_where_newton_steps_do(monkeypatch) -> None:
+    rng = np.random.default_rng(4)
+    _, modes = problem_of(np.concatenate([rng.normal(size=(150, 5)), rng.normal(4.0, 1.0, size=(150, 5))]), 2)
+    part, evidence = laplace_part(modes[0].density)
+    monkeypatch.setattr("bayesgmm.inference.approximate.at_modes._FEW", 0)
+    searched, also = laplace_part(modes[0].density)
+    np.testing.assert_allclose(searched.mean, part.mean, atol=0.02)
+    np.testing.assert_allclose(searched.factor, part.factor, atol=0.02)
+    assert also == pytest.approx(evidence, abs=0.01)

@@ -37,6 +37,14 @@ def test_half_zeros_are_refused_in_one_line_with_the_ways_out() -> None:
     assert "\n" not in said
 
 
+def test_few_distinct_rows_are_counted() -> None:
+    """Ten rows, twenty times each, as of a table joined to another one."""
+    copies = np.repeat(np.random.default_rng(2).normal(size=(10, 2)), 20, axis=0)
+    for k in (2, 5, 10):
+        with pytest.raises(InputError, match="only 10 of 200 rows are distinct; column 'x' has the value"):
+            check(copies, k=k)
+
+
 def test_ways_out_and_what_needs_none() -> None:
     rows = with_copies(100, d=2)
     check(rows, k=1)

@@ -42,3 +42,12 @@ def test_priors_as_they_are_used_are_within_reach() -> None:
         check(sd=sd)
     check(mean_loc=0.0, mean_scale=100.0, lkj_eta=1.0, concentration=0.01)
     check(lkj_eta=1e300, structure="diag")  # it has no correlations
+
+
+def test_dozens_of_components_with_hardly_a_row_each_are_refused() -> None:
+    check(30)
+    with pytest.raises(bg.InputError, match="n_components=31 for 60 rows is fewer than 2 rows a component.*at most 30"):
+        check(31)
+    fit = bg.BayesianGMM(60, progressbar=False)
+    with pytest.raises(bg.InputError, match="fewer than 2 rows a component"):
+        fit.fit(ROWS)
