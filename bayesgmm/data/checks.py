@@ -15,6 +15,7 @@ from bayesgmm.arguments import as_numbers, check_count
 from bayesgmm.errors import InputError
 
 __all__ = [
+    "ColumnError",
     "check_columns",
     "check_enough_rows",
     "distinct_rows",
@@ -37,6 +38,17 @@ _WHOLE = 2.0**53
 _RULED = 1e-3
 
 _ROWS_A_COMPONENT, _COPIES = 5, 8  # distinct rows below which, and copies of each from which, it is said
+
+
+class ColumnError(InputError):
+    """Columns that cannot carry a mixture; `columns` are those that would have to go."""
+
+    def __init__(self, columns: Sequence[str], message: str) -> None:
+        super().__init__(message)
+        self.columns = tuple(columns)
+
+    def __reduce__(self) -> tuple[type[ColumnError], tuple[tuple[str, ...], str]]:
+        return ColumnError, (self.columns, str(self))
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -163,9 +175,10 @@ def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], name
     faulty = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if faulty.any():
         j = int(faulty.argmax())
-        raise InputError(
+        raise ColumnError(
+            [names[j]],
             f"Column {names[j]!r} holds values of size {largest[j]:.3g}, whose squares floating-point numbers "
-            "cannot hold: give the column in other units."
+            "cannot hold: give the column in other units.",
         )
 
 
@@ -179,11 +192,14 @@ def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], nam
     if constant.any():
         j = int(constant.argmax())
         if np.ptp(values[:, j]) > 0 or abs(values[0, j]) >= _WHOLE:
-            raise InputError(
+            raise ColumnError(
+                [names[j]],
                 f"Column {names[j]!r} holds values near {values[0, j]:g} that differ, if at all, by less than float64 "
-                "can tell: subtract their common part before, or drop the column."
+                "can tell: subtract their common part before, or drop the column.",
             )
-        raise InputError(f"Column {names[j]!r} is constant ({values[0, j]:g} in every row): drop the column.")
+        raise ColumnError(
+            [names[j]], f"Column {names[j]!r} is constant ({values[0, j]:g} in every row): drop the column."
+        )
 
 
 def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -199,17 +215,19 @@ def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], n
         pair = f"Columns {names[i]!r} and {names[j]!r}"
         row = _ruling_row(values[:, i], values[:, j])
         if row is not None:
-            raise InputError(
+            raise ColumnError(
+                [names[j]],
                 f"{pair} have correlation ±1 only through rows far from all others, such as {values[row, i]:g} "
-                f"and {values[row, j]:g}: check these rows, leave them out, or transform the columns."
+                f"and {values[row, j]:g}: check these rows, leave them out, or transform the columns.",
             )
         how = "are identical" if np.array_equal(values[:, i], values[:, j]) else "differ only in their units"
-        raise InputError(f"{pair} {how} (correlation ±1): drop one of them.")
+        raise ColumnError([names[j]], f"{pair} {how} (correlation ±1): drop one of them.")
     smallest, vectors = np.linalg.eigh(correlation)
     if smallest[0] < _DEPENDENT * len(names):
         share = np.abs(vectors[:, 0])
-        involved = [repr(name) for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
-        raise InputError(f"Columns {', '.join(involved)} are linearly dependent: drop one of them.")
+        involved = [name for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
+        which = ", ".join(map(repr, involved))
+        raise ColumnError(involved[-1:], f"Columns {which} are linearly dependent: drop one of them.")
 
 
 def _ruling_row(x: NDArray[np.float64], y: NDArray[np.float64]) -> int | None:

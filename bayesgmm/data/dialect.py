@@ -1,0 +1,130 @@
+"""How a delimited text is laid out: its delimiter, comments, and what stands before and after the table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from os import PathLike
+
+from bayesgmm.data.numerals import is_numeral
+from bayesgmm.errors import InputError
+
+__all__ = ["NO_DELIMITER", "Layout", "find_delimiter", "records_of", "surroundings", "without_comments"]
+
+# Preferred in this order where several fit; the space stands for any run of blanks.
+_DELIMITERS = (";", "\t", "|", ",", " ")
+NO_DELIMITER = "\x1f"  # a single column: what no table holds
+_SNIFFED_CHARACTERS = 100_000
+_MOST_BEFORE = 50  # lines before a table
+_DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_COMMENT = re.compile(r"\s*(#|%|//)")
+_STATED = {",": NO_DELIMITER, ".": ","}
+_TWO_INTEGERS = re.compile(r"[+-]?\d+,\d+")
+
+type Record = tuple[int, list[str]]  # line on which it ends, cells
+type Layout = tuple[str, str | None, str | None]
+
+
+def without_comments(text: str) -> Layout:
+    """The text with blank lines for those of comments, the last comment before the table, and the delimiter declared.
+
+    Lines that begin with a mark of comments are none where most lines do.
+
+    >>> without_comments("sep=;\\n# a;b\\n1;2\\n3;4\\n")
+    ('\\n\\n1;2\\n3;4\\n', 'a;b', ';')
+    """
+    lines = text.splitlines(keepends=True)
+    declared = None
+    match = _DECLARED.fullmatch(lines[0].strip()) if lines else None
+    if match is not None:
+        declared, lines[0] = match[1], "\n"
+    marked = [j for j, line in enumerate(lines) if _COMMENT.match(line)]
+    filled = sum(bool(line.strip()) for line in lines)
+    if not marked or 2 * len(marked) >= filled:
+        return "".join(lines), None, declared
+    first = next(j for j, line in enumerate(lines) if line.strip() and j not in set(marked))
+    before = [j for j in marked if j < first]
+    last = _COMMENT.sub("", lines[before[-1]], count=1).strip() if before else None
+    for j in marked:
+        lines[j] = "\n"
+    return "".join(lines), last, declared
+
+
+def records_of(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[Record]:
+    """(line, cells) of every record that is not blank."""
+    if delimiter == " ":
+        text = "\n".join(line.strip() for line in text.replace("\t", " ").splitlines())
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for cells in reader:
+            record = [cell.strip() for cell in cells]
+            if any(record):
+                yield reader.line_num, record
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes.") from error
+
+
+def find_delimiter(text: str, path: str | PathLike[str], decimal: str | None = None) -> str | None:
+    """The delimiter that cuts the records into equally many, mostly numeric cells; None where a comma may be one.
+
+    It may be one where it cuts every line in two whole numbers, unless the decimal mark is stated: 57,64 is also one
+    number.
+    """
+    head = text[:_SNIFFED_CHARACTERS]
+    if len(text) > len(head):
+        head = head[: head.rfind("\n") + 1]
+    scores: dict[str, float] = {}
+    for delimiter in _DELIMITERS:
+        try:
+            sample = [record for _, record in records_of(head, delimiter, path)]
+        except InputError:
+            continue
+        width = _width(sample)
+        if width == 1:
+            continue
+        start = next(j for j, record in enumerate(sample) if len(record) == width)
+        sample = sample[start:] if start <= _MOST_BEFORE else sample
+        regular = [record for record in sample if len(record) == width]
+        cells = [cell for record in regular for cell in record]
+        scores[delimiter] = len(regular) / len(sample) + sum(map(is_numeral, cells)) / len(cells)
+    lines = [line.strip().strip('"') for line in head.splitlines() if line.strip()]
+    best = max(scores, key=lambda delimiter: scores[delimiter]) if scores else ","
+    if len(lines) > 1 and all(map(is_numeral, lines[1:])):
+        if best not in lines[0] and not is_numeral(lines[0]):
+            return NO_DELIMITER  # a name, and numbers
+        if best == "," and all(map(_TWO_INTEGERS.fullmatch, lines)):
+            return _of_two_integers([line.split(",")[1] for line in lines]) if decimal is None else _STATED[decimal]
+        if best == " " and all(map(is_numeral, lines)) and not scores.keys() - {" "}:
+            return None
+    return best
+
+
+def _of_two_integers(second: Sequence[str]) -> str | None:
+    """Decimals where a whole number would not begin with 0; a second column where enough lines would show that."""
+    if any(len(digits) > 1 and digits.startswith("0") for digits in second):
+        return NO_DELIMITER
+    widths = {len(digits) for digits in second}
+    return "," if len(second) >= 30 or len(widths) > 1 or widths == {1} else None
+
+
+def surroundings(numbered: list[Record]) -> tuple[list[Record], list[Record], list[Record]]:
+    """The records before the table, of the table, and after it.
+
+    Before it are records shorter than those that follow, unless it is one that lacks a cell (R gives the names of
+    rows no header); after it, single cells of text.
+    """
+    width = _width([record for _, record in numbered])
+    start = next((j for j, (_, record) in enumerate(numbered) if len(record) >= width), 0)
+    end = len(numbered)
+    while width > 1 and end > start + 1 and len(numbered[end - 1][1]) == 1 and not is_numeral(numbered[end - 1][1][0]):
+        end -= 1
+    if start > _MOST_BEFORE or (start == 1 and len(numbered[0][1]) == width - 1 and width > 2):
+        start = 0
+    return numbered[:start], numbered[start:end], numbered[end:]
+
+
+def _width(records: Sequence[list[str]]) -> int:
+    return Counter(map(len, records)).most_common(1)[0][0] if records else 1
