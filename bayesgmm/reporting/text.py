@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
+from bayesgmm.reporting.agreement import agreement_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
+def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
     import pandas as pd
 
@@ -43,14 +44,11 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
         lines.append(fit.modes_.to_string(index=False))
     if agreement is not None:
-        lines.append(
-            f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
-            f"over {agreement['rows']} rows"
-        )
+        lines.append(f"\n{agreement_text(agreement)}")
     return "\n".join(lines)
 
 
-def fit_record(fit: Fit, source: str, agreement: dict[str, float] | None) -> dict[str, Any]:
+def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[str, Any]:
     """Everything as plain JSON values."""
     diagnosis, em = fit.diagnose(), fit.em_
     summary = fit.summary()
