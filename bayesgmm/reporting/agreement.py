@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 __all__ = ["agreement", "agreement_text"]
 
+_SHOWN = 40  # classes
+
 
 def agreement(labels: pd.Series[str], assigned: ArrayLike, what: str) -> dict[str, Any]:
     """Known classes against assigned numbers (N,); rows without a class do not count.
@@ -32,11 +34,12 @@ def agreement(labels: pd.Series[str], assigned: ArrayLike, what: str) -> dict[st
 
 
 def agreement_text(found: dict[str, Any]) -> str:
-    """The cross-table, then the index."""
+    """The cross-table, unless there are many classes, then the index."""
     table = pd.DataFrame(found["table"]).T
     table.index.name, table.columns.name = found["label"], found["of"]
+    shown = table.to_string() if len(table) <= _SHOWN else f"{len(table)} classes: too many for a table."
     return (
-        f"{table.to_string()}\n"
+        f"{shown}\n"
         f"Agreement with the known classes ({found['label']}), by {found['of']}: adjusted Rand index "
         f"{found['adjusted_rand_index']:.3f} over {found['rows']} rows"
     )
