@@ -57,7 +57,8 @@ def outlier_score(
         ``score``, minus the log posterior predictive density per original unit; ``rank`` among the fitted rows, 1
         the most unusual (a new row's rank is the one it would have among them); ``tail_probability``, the
         probability that a row of the posterior predictive distribution is at least as unusual; ``log_density`` =
-        -score, with ``lower`` and ``upper``, the interval over draws.
+        -score, with ``lower`` and ``upper``, the interval over draws; where few draws make up the predictive density,
+        as for rows far from all others, it is widened to hold that too.
 
     Notes
     -----
@@ -98,8 +99,8 @@ def outlier_score(
             "rank": 1 + np.searchsorted(np.sort(fitted), log_density - _TIE, side="left"),
             "tail_probability": (1 + lower_than) / (1 + n_samples),
             "log_density": log_density,
-            "lower": bounds[0],
-            "upper": bounds[1],
+            "lower": np.minimum(bounds[0], log_density),
+            "upper": np.maximum(bounds[1], log_density),
         },
         index=names,
     )

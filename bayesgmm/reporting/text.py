@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.reporting.agreement import agreement_text
+from bayesgmm.reporting.parameters import parameter_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +29,6 @@ _SHOWN = {
 
 def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
-    import pandas as pd
-
     table = fit.table_
     lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
     rounded = fit.prior_.rounded_columns()
@@ -37,8 +36,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
         lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
-    with pd.option_context("display.width", 160, "display.max_rows", 200, "display.max_columns", 20):
-        lines.append(fit.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
+    lines.append(parameter_text(fit.summary()))
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
