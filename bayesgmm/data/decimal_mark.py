@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bayesgmm.data.numerals import CELL, GROUPED, Mark
 
-__all__ = ["Question", "find_decimal"]
+__all__ = ["Question", "find_decimal", "unsure_comma"]
 
 _OPEN = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a decimal mark, or one between thousands
 _SEEN = 10_000  # cells of a column that are looked at for its marks
@@ -69,6 +69,18 @@ def find_decimal(columns: Mapping[str, Sequence[str]], *, usual: Mark | None = "
             if mark == "," and usual is None:
                 return Question(found.name, (where,), mark, both=False)
     return "," if any("," in found.open for found in evidence) else "."
+
+
+def unsure_comma(columns: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """The first column and number with a comma where none shows that it stands before decimals; else None.
+
+    >>> unsure_comma({"x": ["1,234", "2,500"]}), unsure_comma({"x": ["1,234", "2,5"]})
+    (('x', '1,234'), None)
+    """
+    evidence = [_evidence(name, cells) for name, cells in columns.items()]
+    if any(found.sure for found in evidence):
+        return None
+    return next(((found.name, found.open[","][1]) for found in evidence if "," in found.open), None)
 
 
 @dataclass

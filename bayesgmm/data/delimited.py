@@ -11,6 +11,7 @@ from bayesgmm.data.dialect import (
     NO_DELIMITER,
     Record,
     find_delimiter,
+    names_rows,
     records_of,
     surroundings,
     without_comments,
@@ -105,7 +106,7 @@ def from_text(
     if found is None:
         what = "say which with --decimal , or --delimiter ," if "," in first_line else "separate columns by semicolons"
         raise InputError(f"{path}: {first_line!r} can be one number or two; {what}.")
-    before, numbered, after = surroundings(list(records_of(text, found, path)))
+    before, numbered, after = surroundings(list(records_of(text, found, path)), found)
     notes = [
         f"{_lines(part)} {'is' if len(part) == 1 else 'are'} no part of the table: left out"
         for part in (before, after)
@@ -150,7 +151,7 @@ def from_records(
     if len(records) == first:
         raise InputError(f"{path}: the file has a header but no rows; give one row per observation.")
     width = len(records[first])
-    if names is not None and len(names) == width - 1 and (delimiter in "\t " or _name_rows(records[first:])):
+    if names is not None and len(names) == width - 1 and names_rows(records[first:], loosely=delimiter in "\t "):
         names = ["", *names]  # as R writes it: the row names have no header cell
     _check_rectangular(records[first:], lines[first:], width if names is None else len(names), delimiter, path)
     return _with_names(names, records[first:], lines[first:], delimiter, said)
@@ -158,13 +159,6 @@ def from_records(
 
 def _lacks_row_names(records: list[list[str]]) -> bool:
     return len(records[0]) == len(records[1]) - 1 and not all(map(is_numeral, records[0]))
-
-
-def _name_rows(records: list[list[str]]) -> bool:
-    """Whether the first cells are names of rows: each once, and texts or numbers that count."""
-    cells = [record[0] for record in records]
-    counted = [str(j) for j in range(1, len(cells) + 1)]
-    return len(set(cells)) == len(cells) > 1 and (cells == counted or not any(map(is_numeral, cells)))
 
 
 def _lines(part: Sequence[Record]) -> str:

@@ -12,7 +12,7 @@ from os import PathLike
 from bayesgmm.data.numerals import is_numeral
 from bayesgmm.errors import InputError
 
-__all__ = ["NO_DELIMITER", "Layout", "find_delimiter", "records_of", "surroundings", "without_comments"]
+__all__ = ["NO_DELIMITER", "Layout", "find_delimiter", "names_rows", "records_of", "surroundings", "without_comments"]
 
 # Preferred in this order where several fit; the space stands for any run of blanks.
 _DELIMITERS = (";", "\t", "|", ",", " ")
@@ -22,7 +22,9 @@ _MOST_BEFORE = 50  # lines before a table
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _COMMENT = re.compile(r"\s*(#|%|//)")
 _STATED = {",": NO_DELIMITER, ".": ","}
-_TWO_INTEGERS = re.compile(r"[+-]?\d+,\d+")
+_BETWEEN_DIGITS = re.compile(r"([^,]|(?<=\d),(?=\d))*")
+_GROUPED_DECIMAL = re.compile(r"[+-]?[1-9]\d{0,2}( \d{3})+,\d+")
+_GROUPS = re.compile(r"\d[\s'’]\d")
 
 type Record = tuple[int, list[str]]  # line on which it ends, cells
 type Layout = tuple[str, str | None, str | None]
@@ -38,7 +40,7 @@ def without_comments(text: str) -> Layout:
     """
     lines = text.splitlines(keepends=True)
     declared = None
-    match = _DECLARED.fullmatch(lines[0].strip()) if lines else None
+    match = _DECLARED.fullmatch(lines[0].strip("\r\n")) if lines else None
     if match is not None:
         declared, lines[0] = match[1], "\n"
     marked = [j for j, line in enumerate(lines) if _COMMENT.match(line)]
@@ -85,32 +87,46 @@ def find_delimiter(text: str, path: str | PathLike[str], decimal: str | None = N
         width = _width(sample)
         if width == 1:
             continue
-        start = next(j for j, record in enumerate(sample) if len(record) == width)
-        sample = sample[start:] if start <= _MOST_BEFORE else sample
         regular = [record for record in sample if len(record) == width]
-        cells = [cell for record in regular for cell in record]
-        scores[delimiter] = len(regular) / len(sample) + sum(map(is_numeral, cells)) / len(cells)
+        cells = [cell for record in regular[1:] or regular for cell in record]
+        mixed = sum(any(other in cell for other in ";\t|") for cell in cells)
+        scores[delimiter] = len(regular) / len(sample) + (sum(map(is_numeral, cells)) - mixed) / len(cells)
     lines = [line.strip().strip('"') for line in head.splitlines() if line.strip()]
     best = max(scores, key=lambda delimiter: scores[delimiter]) if scores else ","
+    if best == "," and scores.get(" ") == scores.get(",", -1.0) and all(map(_BETWEEN_DIGITS.fullmatch, lines[1:])):
+        best = " "  # numbers with decimal commas, in columns apart
     if len(lines) > 1 and all(map(is_numeral, lines[1:])):
         if best not in lines[0] and not is_numeral(lines[0]):
             return NO_DELIMITER  # a name, and numbers
-        if best == "," and all(map(_TWO_INTEGERS.fullmatch, lines)):
-            return _of_two_integers([line.split(",")[1] for line in lines]) if decimal is None else _STATED[decimal]
+        if best in scores and best in " ," and all(_GROUPED_DECIMAL.fullmatch(line) for line in lines):
+            return NO_DELIMITER
+        if best == "," and all(is_numeral(line) and line.count(",") == 1 for line in lines):
+            return _of_two_parts([line.split(",") for line in lines]) if decimal is None else _STATED[decimal]
         if best == " " and all(map(is_numeral, lines)) and not scores.keys() - {" "}:
             return None
     return best
 
 
-def _of_two_integers(second: Sequence[str]) -> str | None:
-    """Decimals where a whole number would not begin with 0; a second column where enough lines would show that."""
-    if any(len(digits) > 1 and digits.startswith("0") for digits in second):
+def _of_two_parts(parts: Sequence[Sequence[str]]) -> str | None:
+    """Whether what a comma cuts in two is one number or two.
+
+    It is one where a whole number would not begin with 0, or has marks between thousands; two where enough lines would
+    show that, or they are too unlike for decimals.
+    """
+    decimals = [second for _, second in parts]
+    if any(len(digits) > 1 and digits.startswith("0") for digits in decimals):
         return NO_DELIMITER
-    widths = {len(digits) for digits in second}
-    return "," if len(second) >= 30 or len(widths) > 1 or widths == {1} else None
+    if any(first in ("-0", "+0", "−0") or _GROUPS.search(first) or first.count(".") > 1 for first, _ in parts):
+        return NO_DELIMITER
+    widths = {len(digits) for digits in decimals}
+    if widths == {1}:
+        few = len(set(decimals)) <= min(3, len(parts) // 3)
+        return "," if few or all(len(first) == 1 for first, _ in parts) else None
+    pointed = any("." in first for first, _ in parts)
+    return "," if (len(parts) >= 30 and not pointed) or len(widths) > 1 else None
 
 
-def surroundings(numbered: list[Record]) -> tuple[list[Record], list[Record], list[Record]]:
+def surroundings(numbered: list[Record], delimiter: str) -> tuple[list[Record], list[Record], list[Record]]:
     """The records before the table, of the table, and after it.
 
     Before it are records shorter than those that follow, unless it is one that lacks a cell (R gives the names of
@@ -121,9 +137,26 @@ def surroundings(numbered: list[Record]) -> tuple[list[Record], list[Record], li
     end = len(numbered)
     while width > 1 and end > start + 1 and len(numbered[end - 1][1]) == 1 and not is_numeral(numbered[end - 1][1][0]):
         end -= 1
-    if start > _MOST_BEFORE or (start == 1 and len(numbered[0][1]) == width - 1 and width > 2):
-        start = 0
+    if start == 1 and len(numbered[0][1]) == width - 1:
+        named = names_rows([record for _, record in numbered[1:end]], loosely=delimiter in "\t ")
+        start = 0 if named or (delimiter not in "\t " and width > 2) else 1
+    start = 0 if start > _MOST_BEFORE else start
     return numbered[:start], numbered[start:end], numbered[end:]
+
+
+def names_rows(records: Sequence[list[str]], *, loosely: bool = False) -> bool:
+    """Whether the first cells are names of rows: each once, and texts or numbers that count; loosely, whole numbers.
+
+    >>> names_rows([["1", "2.5"], ["2", "7.5"]]), names_rows([["u", "2.5"], ["v", "7.5"]])
+    (True, True)
+    >>> names_rows([["4", "2.5"], ["1", "7.5"]]), names_rows([["4", "2.5"], ["1", "7.5"]], loosely=True)
+    (False, True)
+    """
+    cells = [record[0] for record in records]
+    counted = [str(j) for j in range(1, len(cells) + 1)]
+    if len(set(cells)) < len(cells):
+        return False
+    return cells == counted or not any(map(is_numeral, cells)) or (loosely and all(map(str.isdecimal, cells)))
 
 
 def _width(records: Sequence[list[str]]) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.arguments import shown
-from bayesgmm.data.decimal_mark import Question, find_decimal
+from bayesgmm.data.decimal_mark import Question, find_decimal, unsure_comma
 from bayesgmm.data.kept import Fault, grouped, naming_column, refuse_no_numbers, sort_columns
 from bayesgmm.data.numerals import Mark, Numbers, is_missing, read_numbers
 from bayesgmm.data.quoted import excluding
@@ -98,6 +98,8 @@ def table_of(
     if found.left_out:
         notes.append(f"left out: {grouped(found.left_out)}; to take a number in, name it with --columns")
     kept = {name: numbers[name] for name in found.kept}
+    if decimal is None and mark == ",":
+        notes += _unsure(source, found.kept)
     notes += _unlike(kept)
     index = _row_index(source.row_names if names_rows is None else source.columns[names_rows], len(source.lines))
     data = pd.DataFrame({name: column.values for name, column in kept.items()}, index=index)
@@ -194,6 +196,17 @@ def _numbers(cells: Cells, mark: Mark, missing: Sequence[str]) -> Numbers:
         tokens[token] += int((values == code).sum())
         values[values == code] = np.nan
     return Numbers(values, +tokens, [], None, {"": 0})
+
+
+def _unsure(source: Source, names: Sequence[str]) -> list[str]:
+    """A sentence where commas were taken for decimal marks and nothing shows it."""
+    columns = {name: source.columns[name] for name in names}
+    found = unsure_comma({name: cells for name, cells in columns.items() if not isinstance(cells, np.ndarray)})
+    if found is None:
+        return []
+    name, cell = found
+    number = read_numbers([cell], ",").values[0]
+    return [f"{cell!r} in {name!r} was read as {number:g}; if its comma stands between thousands, say --thousands ,"]
 
 
 def _unlike(numbers: Mapping[str, Numbers]) -> list[str]:

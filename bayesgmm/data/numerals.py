@@ -28,7 +28,7 @@ CELL = re.compile(
 # Whole numbers in groups of three by one mark, or as in India; then a decimal mark.
 GROUPED = {
     decimal: re.compile(
-        rf"(?:\d{{1,3}}(?:([{group}\s'’])\d{{3}})(?:\1\d{{3}})*|\d{{1,2}}(?:{group}\d{{2}})+{group}\d{{3}}|\d*)"
+        rf"(?:[1-9]\d{{0,2}}(?:([{group}\s'’])\d{{3}})(?:\1\d{{3}})*|[1-9]\d?(?:{group}\d{{2}})+{group}\d{{3}}|\d*)"
         rf"(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d+)?"
     )
     for decimal, group in ((".", ","), (",", r"\."))
@@ -111,41 +111,47 @@ def read_numbers(cells: Sequence[str], decimal: Mark = ".", missing: Iterable[st
     array([1234.5,    nan,    nan,    nan])
     """
     tokens = {token.strip() for token in missing}
-    codes = {_number(token, decimal)[0] for token in tokens} - {None}
+    codes = [code for code, _ in (_number(token, decimal) for token in tokens) if code is not None]
+    values = _as_floats(cells) if decimal == "." else None
+    if values is not None:
+        lacking = np.isnan(values) | np.isin(values, codes)
+        values[lacking] = np.nan
+        missing_cells = Counter(cells[int(row)] for row in np.flatnonzero(lacking))
+        affixes = {} if lacking.all() else {"": int(np.argmin(lacking))}
+        return Numbers(values, missing_cells, [], None, affixes)
     out = Numbers(np.full(len(cells), np.nan), Counter(), [], None, {})
-    values, plain_point = [], decimal == "."
     for row, cell in enumerate(cells):
-        number: float | None = None
-        affix = ""
-        if plain_point or "." not in cell:
-            try:
-                number = None if "_" in cell else float(cell)
-            except ValueError:
-                number = None
-        if number is None and cell not in tokens and not is_missing(cell):
-            number, affix = _number(cell, decimal)
-            if number is not None and out.unlike is None and not _PLAIN[decimal].fullmatch(cell):
-                out.unlike = cell, number
-        if number is None or math.isnan(number) or number in codes or cell in tokens:
-            if number is not None or cell in tokens or is_missing(cell):
-                out.missing[cell] += 1
-            else:
-                out.texts.append(row)
-            number = math.nan
+        number, affix = _number(cell, decimal)
+        if cell in tokens or number in codes or (number is None and is_missing(cell)):
+            out.missing[cell] += 1
+        elif number is None:
+            out.texts.append(row)
+        elif math.isnan(number):
+            out.missing[cell] += 1
         else:
+            out.values[row] = number
             out.affixes.setdefault(affix, row)
-        values.append(number)
-    out.values[:] = values
+            if out.unlike is None and not _PLAIN[decimal].fullmatch(cell):
+                out.unlike = cell, number
     return out
+
+
+def _as_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
+    """The numbers of a column that a computer wrote; else None."""
+    try:
+        values = np.array(list(map(float, cells)))
+    except ValueError:
+        return None
+    return None if any("_" in cell for cell in cells) else values
 
 
 def _number(cell: str, decimal: str) -> tuple[float | None, str]:
     """The number in a cell, if it is one, and its sign of currency or per cent."""
-    try:
-        if decimal == "." and "_" not in cell:
+    if "_" not in cell and (decimal == "." or "." not in cell):  # Python reads 1_000 as a number
+        try:
             return float(cell), ""
-    except ValueError:
-        pass
+        except ValueError:
+            pass
     parsed = _parsed(cell, decimal)
     return (None, "") if parsed is None else parsed
 

@@ -146,9 +146,9 @@ def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependen
         return ["One component: the estimate is in closed form.", *out]
     if best.method == "regularised":
         return [
-            f"All {_counted(collapsed, 'start')} collapsed: a component shrank onto rows that (nearly) agree, where the "
-            "likelihood is unbounded; components were kept from being narrower than 3 % of the table, which is not a "
-            "maximum of the likelihood: look for values that many rows share, take fewer components, or a simpler "
+            f"All {_counted(collapsed, 'start')} collapsed: a component shrank onto rows that (nearly) agree, where "
+            "the likelihood is unbounded; components were kept from being narrower than 3 % of the table, which is not "
+            "a maximum of the likelihood: look for values that many rows share, take fewer components, or a simpler "
             "covariance_type.",
             *out,
         ]

@@ -211,3 +211,10 @@ def test_python_is_told_too() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_csv(FILES / "tab_deccomma.tsv")
+
+
+@pytest.mark.parametrize("text", ['"x"\n"1",1.5\n"2",2.5\n', '"x"\n"1" 1.5\n"2" 2.5\n', "x\ty\nu\t1.5\t7\nv\t2.5\t9\n"])
+def test_names_of_rows_without_a_header(tmp_path: Path, text: str) -> None:
+    table = read(tmp_path, text)
+    assert table.data["x"].tolist() == [1.5, 2.5] and list(table.data.index) in ([1, 2], ["u", "v"])
+    assert table.notes == []
