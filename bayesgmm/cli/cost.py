@@ -38,8 +38,8 @@ def expected_cost(
     return seconds, size
 
 
-def say_cost(shape: tuple[int, int], n_components: Sequence[int], estimator: BayesianGMM) -> None:
-    """A line if the run is long or large."""
+def say_cost(shape: tuple[int, int], n_components: Sequence[int], estimator: BayesianGMM, times: float = 1.0) -> None:
+    """A line if the run is long or large; `times` is what is done besides each fit."""
     from bayesgmm.kernels.threads import available_cores
 
     numbers = (*n_components, estimator.draws, estimator.tune, estimator.chains)
@@ -49,6 +49,7 @@ def say_cost(shape: tuple[int, int], n_components: Sequence[int], estimator: Bay
         shape, n_components, draws=estimator.draws, tune=estimator.tune, chains=estimator.chains,
         cores=available_cores(), full=estimator.covariance_type in ("full", "tied"),
     )  # fmt: skip
+    seconds *= times
     if seconds < _LONG and size < _MUCH:
         return
     time = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_compare"]
 
+_SCORED = 3.0  # times what a fit takes: with its scores
+
 
 def run_compare(
     table: FileTable, components: str, structures: str, *, source: str, steps: Sequence[str], out: Path | None,
@@ -41,7 +43,7 @@ def run_compare(
     )
     if options["max_seconds"] is None:
         cost = {name: options[name] for name in ("inference", "draws", "tune", "chains")}
-        say_cost(table.data.shape, numbers * len(names), BayesianGMM(covariance_type=names[0], **cost))
+        say_cost(table.data.shape, numbers * len(names), BayesianGMM(covariance_type=names[0], **cost), _SCORED)
     watch.busy = True
     comparison = compare_components(
         table.data, numbers, covariance_type=names, prior=MixturePrior(resolution=given) if given else None, **options

@@ -107,11 +107,7 @@ def from_text(
         what = "say which with --decimal , or --delimiter ," if "," in first_line else "separate columns by semicolons"
         raise InputError(f"{path}: {first_line!r} can be one number or two; {what}.")
     before, numbered, after = surroundings(list(records_of(text, found, path)), found)
-    notes = [
-        f"{_lines(part)} {'is' if len(part) == 1 else 'are'} no part of the table: left out"
-        for part in (before, after)
-        if part
-    ]
+    notes = [f"{_lines(part)} no part of the table: left out" for part in (before, after) if part]
     if found == NO_DELIMITER and decimal is None and "," in first_line and is_numeral(first_line):
         notes.append(
             f"each line is one number with a decimal comma ({first_line!r}); for two columns say --delimiter ,"
@@ -162,10 +158,11 @@ def _lacks_row_names(records: list[list[str]]) -> bool:
 
 
 def _lines(part: Sequence[Record]) -> str:
-    first, last = part[0][0], part[-1][0]
     cells = " ".join(part[0][1])
     shown = cells if len(cells) <= 40 else f"{cells[:37]}..."
-    return f"line {first} ({shown!r})" if len(part) == 1 else f"lines {first} to {last} ({shown!r}, …)"
+    numbers = [line for line, _ in part]
+    which = ", ".join(map(str, numbers[:5])) + f" and {len(part) - 5} more" * (len(part) > 5)
+    return f"line {which} ({shown!r}) is" if len(part) == 1 else f"lines {which} ({shown!r}, …) are"
 
 
 def _check_rectangular(

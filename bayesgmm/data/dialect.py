@@ -31,28 +31,26 @@ type Layout = tuple[str, str | None, str | None]
 
 
 def without_comments(text: str) -> Layout:
-    """The text with blank lines for those of comments, the last comment before the table, and the delimiter declared.
-
-    Lines that begin with a mark of comments are none where most lines do.
+    """The text with blank lines for comments before the table, the last of these, and the delimiter declared.
 
     >>> without_comments("sep=;\\n# a;b\\n1;2\\n3;4\\n")
     ('\\n\\n1;2\\n3;4\\n', 'a;b', ';')
     """
     lines = text.splitlines(keepends=True)
-    declared = None
+    declared, last = None, None
     match = _DECLARED.fullmatch(lines[0].strip("\r\n")) if lines else None
     if match is not None:
         declared, lines[0] = match[1], "\n"
-    marked = [j for j, line in enumerate(lines) if _COMMENT.match(line)]
-    filled = sum(bool(line.strip()) for line in lines)
-    if not marked or 2 * len(marked) >= filled:
-        return "".join(lines), None, declared
-    first = next(j for j, line in enumerate(lines) if line.strip() and j not in set(marked))
-    before = [j for j in marked if j < first]
-    last = _COMMENT.sub("", lines[before[-1]], count=1).strip() if before else None
-    for j in marked:
-        lines[j] = "\n"
+    first = next((j for j, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)), 0)
+    for j in range(first):
+        if lines[j].strip():
+            last, lines[j] = _COMMENT.sub("", lines[j], count=1).strip(), "\n"
     return "".join(lines), last, declared
+
+
+def is_comment(record: Sequence[str], width: int) -> bool:
+    """Whether a record within the table is a comment: the mark alone in a cell, or not of the table's width."""
+    return record[0] in ("#", "%", "//") or (len(record) != width and _COMMENT.match(record[0]) is not None)
 
 
 def records_of(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[Record]:
@@ -130,9 +128,11 @@ def surroundings(numbered: list[Record], delimiter: str) -> tuple[list[Record], 
     """The records before the table, of the table, and after it.
 
     Before it are records shorter than those that follow, unless it is one that lacks a cell (R gives the names of
-    rows no header); after it, single cells of text.
+    rows no header); after it, single cells of text. Comments within it count as being after it.
     """
     width = _width([record for _, record in numbered])
+    comments = [(line, record) for line, record in numbered if is_comment(record, width)]
+    numbered = [(line, record) for line, record in numbered if not is_comment(record, width)]
     start = next((j for j, (_, record) in enumerate(numbered) if len(record) >= width), 0)
     end = len(numbered)
     while width > 1 and end > start + 1 and len(numbered[end - 1][1]) == 1 and not is_numeral(numbered[end - 1][1][0]):
@@ -141,7 +141,7 @@ def surroundings(numbered: list[Record], delimiter: str) -> tuple[list[Record], 
         named = names_rows([record for _, record in numbered[1:end]], loosely=delimiter in "\t ")
         start = 0 if named or (delimiter not in "\t " and width > 2) else 1
     start = 0 if start > _MOST_BEFORE else start
-    return numbered[:start], numbered[start:end], numbered[end:]
+    return numbered[:start], numbered[start:end], [*numbered[end:], *comments]
 
 
 def names_rows(records: Sequence[list[str]], *, loosely: bool = False) -> bool:

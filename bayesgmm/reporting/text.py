@@ -37,6 +37,8 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     lines.append(parameter_text(fit.summary()))
+    if (fit.em_.starts["method"] == "regularised").any():
+        lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")

@@ -218,3 +218,11 @@ def test_names_of_rows_without_a_header(tmp_path: Path, text: str) -> None:
     table = read(tmp_path, text)
     assert table.data["x"].tolist() == [1.5, 2.5] and list(table.data.index) in ([1, 2], ["u", "v"])
     assert table.notes == []
+
+
+def test_comments_within_a_table_are_said_and_codes_are_none(tmp_path: Path) -> None:
+    table = read(tmp_path, "x,y\n1.5,2\n# paused\n2.5,3\n")
+    assert table.data["x"].tolist() == [1.5, 2.5]
+    assert table.notes == ["line 3 ('# paused') is no part of the table: left out"]
+    table = read(tmp_path, "part,x\n#12,1.5\nB7,2.5\n#13,3.5\n")
+    assert list(table.data.index) == ["#12", "B7", "#13"]
