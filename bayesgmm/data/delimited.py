@@ -14,9 +14,10 @@ from bayesgmm.data.dialect import (
     names_rows,
     records_of,
     surroundings,
+    unquoted,
     without_comments,
 )
-from bayesgmm.data.header import find_header
+from bayesgmm.data.header import find_header, is_units
 from bayesgmm.data.numerals import is_numeral
 from bayesgmm.data.opened import decoded, unpacked
 from bayesgmm.errors import InputError
@@ -100,7 +101,7 @@ def from_text(
     """The records of a text; `path` is for messages."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty; give a table with a header and one row per observation.")
-    text, comment, declared = without_comments(text)
+    text, comment, declared = without_comments(unquoted(text))
     found = delimiter or declared or find_delimiter(text, path, decimal)
     first_line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if found is None:
@@ -146,6 +147,9 @@ def from_records(
         names, first = records[0], 1
     if len(records) == first:
         raise InputError(f"{path}: the file has a header but no rows; give one row per observation.")
+    if named and is_units(records[first:]):
+        said.append(f"{_lines([(lines[first], records[first])])} taken for units: left out")
+        records, lines = [records[0], *records[first + 1 :]], [lines[0], *lines[first + 1 :]]
     width = len(records[first])
     if names is not None and len(names) == width - 1 and names_rows(records[first:], loosely=delimiter in "\t "):
         names = ["", *names]  # as R writes it: the row names have no header cell

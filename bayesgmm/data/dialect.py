@@ -12,7 +12,10 @@ from os import PathLike
 from bayesgmm.data.numerals import is_numeral
 from bayesgmm.errors import InputError
 
-__all__ = ["NO_DELIMITER", "Layout", "find_delimiter", "names_rows", "records_of", "surroundings", "without_comments"]
+__all__ = [
+    "NO_DELIMITER", "Layout", "Record", "find_delimiter", "is_comment", "names_rows", "records_of", "surroundings",
+    "unquoted", "without_comments",
+]  # fmt: skip
 
 # Preferred in this order where several fit; the space stands for any run of blanks.
 _DELIMITERS = (";", "\t", "|", ",", " ")
@@ -24,10 +27,27 @@ _COMMENT = re.compile(r"\s*(#|%|//)")
 _STATED = {",": NO_DELIMITER, ".": ","}
 _BETWEEN_DIGITS = re.compile(r"([^,]|(?<=\d),(?=\d))*")
 _GROUPED_DECIMAL = re.compile(r"[+-]?[1-9]\d{0,2}( \d{3})+,\d+")
+_QUOTED = re.compile(r'"[^"]*"')
 _GROUPS = re.compile(r"\d[\s'’]\d")
 
 type Record = tuple[int, list[str]]  # line on which it ends, cells
 type Layout = tuple[str, str | None, str | None]
+
+
+def unquoted(text: str) -> str:
+    """The text without quotes where each line stands in quotes as a whole, as when a line became one cell.
+
+    >>> unquoted('"a;b"\\n"1;2"\\n')
+    'a;b\\n1;2'
+    """
+    if not text.lstrip().startswith('"'):
+        return text
+    lines = text.splitlines()
+    filled = [line.strip() for line in lines if line.strip()]
+    if not all(_QUOTED.fullmatch(line) for line in filled):
+        return text
+    cut = any(len({line.count(mark) for line in filled}) == 1 and mark in filled[0] for mark in ";\t,")
+    return "\n".join(line.strip()[1:-1] for line in lines) if cut and not is_numeral(filled[-1][1:-1]) else text
 
 
 def without_comments(text: str) -> Layout:

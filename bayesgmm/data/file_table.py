@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.arguments import shown
-from bayesgmm.data.decimal_mark import Question, find_decimal, unsure_comma
-from bayesgmm.data.kept import Fault, grouped, naming_column, refuse_no_numbers, sort_columns
+from bayesgmm.data.decimal_mark import Question, find_decimal
+from bayesgmm.data.kept import Fault, naming_column, refuse_no_numbers, sort_columns
 from bayesgmm.data.numerals import Mark, Numbers, is_missing, read_numbers
 from bayesgmm.data.quoted import excluding
 from bayesgmm.data.recognise import total_row
+from bayesgmm.data.said import grouped, lacking, unlike, unsure
 from bayesgmm.data.sources import Cells, Source
 from bayesgmm.errors import InputError
 
@@ -99,8 +100,8 @@ def table_of(
         notes.append(f"left out: {grouped(found.left_out)}; to take a number in, name it with --columns")
     kept = {name: numbers[name] for name in found.kept}
     if decimal is None and mark == ",":
-        notes += _unsure(source, found.kept)
-    notes += _unlike(kept)
+        notes += unsure(source, found.kept)
+    notes += unlike(kept)
     index = _row_index(source.row_names if names_rows is None else source.columns[names_rows], len(source.lines))
     data = pd.DataFrame({name: column.values for name, column in kept.items()}, index=index)
     labels = None
@@ -108,7 +109,7 @@ def table_of(
         labels = pd.Series([_class(cell) for cell in source.columns[label]], index=index, name=label, dtype=object)
     out = FileTable(data, labels, list(source.lines), notes, found.faults)
     _leave_out_totals(out, source)
-    out.lacking = _lacking(out.data, kept)
+    out.lacking = lacking(out.data, kept)
     return out
 
 
@@ -125,14 +126,14 @@ def raise_faults(faults: Sequence[Fault], path: str | PathLike[str]) -> None:
 
 def drop_missing_rows(table: FileTable, path: str | PathLike[str]) -> None:
     """Leave out the rows that lack a value, and say how many they are."""
-    lacking = table.data.isna().to_numpy().any(axis=1)
-    if not lacking.any():
+    without = table.data.isna().to_numpy().any(axis=1)
+    if not without.any():
         return
-    if lacking.all():
+    if without.all():
         worst = table.data.isna().sum().idxmax()
         raise InputError(f"{path}: every row lacks a value; leave columns out, such as with {excluding([str(worst)])}.")
     table.lacking = f"{table.lacking}; these rows were dropped"
-    _keep_rows(table, ~lacking)
+    _keep_rows(table, ~without)
 
 
 def _keep_rows(table: FileTable, kept: Any) -> None:
@@ -196,47 +197,6 @@ def _numbers(cells: Cells, mark: Mark, missing: Sequence[str]) -> Numbers:
         tokens[token] += int((values == code).sum())
         values[values == code] = np.nan
     return Numbers(values, +tokens, [], None, {"": 0})
-
-
-def _unsure(source: Source, names: Sequence[str]) -> list[str]:
-    """A sentence where commas were taken for decimal marks and nothing shows it."""
-    columns = {name: source.columns[name] for name in names}
-    found = unsure_comma({name: cells for name, cells in columns.items() if not isinstance(cells, np.ndarray)})
-    if found is None:
-        return []
-    name, cell = found
-    number = read_numbers([cell], ",").values[0]
-    return [f"{cell!r} in {name!r} was read as {number:g}; if its comma stands between thousands, say --thousands ,"]
-
-
-def _unlike(numbers: Mapping[str, Numbers]) -> list[str]:
-    """A sentence on numbers with signs or marks between thousands, one of each column."""
-    said = [
-        f"{column.unlike[0]!r} in {name!r} as {column.unlike[1]:.10g}"
-        for name, column in numbers.items()
-        if column.unlike is not None
-    ]
-    more = f" and so in {len(said) - 4} more columns" if len(said) > 4 else ""
-    return [f"numbers with signs or thousands were read: {', '.join(said[:4])}{more}"] if said else []
-
-
-def _lacking(data: pd.DataFrame, numbers: Mapping[str, Numbers]) -> str | None:
-    """How many cells have no value, and how they are written."""
-    lacking = data.isna()
-    counts = lacking.sum()
-    counts = counts[counts > 0]
-    if counts.empty:
-        return None
-    columns = [f"{name!r} {n}" for name, n in counts.items()]
-    tokens: Counter[str] = Counter()
-    for name in counts.index:
-        tokens.update(numbers[str(name)].missing)
-    written = ", ".join(f"{repr(token) if token else 'empty'} {n}" for token, n in tokens.most_common(6))
-    more = f" and {len(columns) - 8} more columns" if len(columns) > 8 else ""
-    return (
-        f"{int(lacking.any(axis=1).sum())} of {len(lacking)} rows have cells without a value: "
-        f"{', '.join(columns[:8])}{more} (written {written})"
-    )
 
 
 def _leave_out_totals(table: FileTable, source: Source) -> None:

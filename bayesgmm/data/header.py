@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from bayesgmm.data.numerals import is_missing, is_numeral
 
-__all__ = ["find_header"]
+__all__ = ["find_header", "is_units"]
 
 _SEEN = 1000  # records that the first is compared with
 _YEARS = range(1800, 2101)
@@ -44,6 +44,21 @@ def find_header(records: Sequence[Sequence[str]]) -> tuple[bool, bool]:
     named = _numbers_as_names([first[j] for j in given], [below[j] for j in given], unlike or is_missing(first[0]))
     years = unlike and all(first[j].isdecimal() and int(first[j]) in _YEARS for j in given)
     return named, not named or years
+
+
+def is_units(records: Sequence[Sequence[str]]) -> bool:
+    """Whether the first record gives the units of columns of numbers: texts alone, above numbers alone.
+
+    >>> is_units([["[s]", "[C]"], ["1", "2.5"], ["2", "3.5"]]), is_units([["NA", "a"], ["1", "2.5"], ["2", "3.5"]])
+    (True, False)
+    """
+    first, rest = records[0], records[1 : 1 + _SEEN]
+    if len(rest) < 2 or any(len(record) != len(first) for record in rest):
+        return False
+    numeric = [j for j in range(len(first)) if all(is_numeral(record[j]) for record in rest)]
+    return bool(numeric) and not any(is_numeral(first[j]) and first[j] for j in numeric) and any(
+        first[j] for j in numeric
+    )  # fmt: skip
 
 
 def _of_texts(first: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[bool, bool]:

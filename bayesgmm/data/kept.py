@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.data.numerals import Numbers, is_missing, is_numeral
-from bayesgmm.data.recognise import date_like, not_measured
+from bayesgmm.data.recognise import coded, date_like, not_measured
 from bayesgmm.data.sources import Cells, Source
 from bayesgmm.errors import InputError
 
-__all__ = ["Fault", "Sorted", "grouped", "naming_column", "refuse_no_numbers", "sort_columns"]
+__all__ = ["Fault", "Sorted", "naming_column", "refuse_no_numbers", "sort_columns"]
 
 _TEXT = 0.5  # share of numbers below which a column is one of text
-_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,8 @@ def _reason(name: str, column: Numbers, cells: Cells) -> str | None:
         return "no value at all"
     if column.n_numbers < _TEXT * n_given:
         return "dates" if date_like([str(cells[row]) for row in column.texts]) else "text"
+    if not isinstance(cells, np.ndarray) and not column.texts and coded(cells):
+        return "codes that begin with 0"
     return None if column.texts else not_measured(name, column.values[~np.isnan(column.values)])
 
 
@@ -114,20 +115,3 @@ def _text_fault(name: str, column: Numbers, source: Source) -> str:
     many = f" in {len(cells)} of {len(column.values)} cells" if len(cells) > 1 else ""
     code = f", with --missing {short(cells[0])} if it stands for no value" if len(set(cells)) < 4 else ""
     return said + many + code
-
-
-def grouped(reasons: Mapping[str, str]) -> str:
-    """Columns by what they are.
-
-    >>> grouped({"sex": "text", "day": "dates", "island": "text"})
-    "'sex' and 'island' (text), 'day' (dates)"
-    """
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        by_reason.setdefault(reason, []).append(repr(name))
-    said = []
-    for reason, names in by_reason.items():
-        rest = f"{len(names) - _SHOWN + 1} more" if len(names) > _SHOWN else names[-1]
-        shown = names[: _SHOWN - 1] if len(names) > _SHOWN else names[:-1]
-        said.append(f"{', '.join(shown)}{' and ' if shown else ''}{rest} ({reason})")
-    return ", ".join(said)

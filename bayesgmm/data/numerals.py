@@ -33,6 +33,10 @@ GROUPED = {
     )
     for decimal, group in ((".", ","), (",", r"\."))
 }
+_UNIT = re.compile(
+    r"(?P<number>[-+−]?\s*[\d.,]+)(\s+(?P<unit>[A-Za-zµμ°Ω/²³]{1,8}[\d²³]?)"
+    r"|(?P<short>[kcmµμn]?[gml]|kg|°?[CFK]|[mµμn]?s|min|h|[kM]?[Wb]|[kM]?Hz|[mk]?[VA]|ft|in|lb|oz|yr))"
+)
 _PLAIN = {".": re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?"), ",": re.compile(r"[+-]?[\d,]+([eE][+-]?\d+)?")}
 
 
@@ -133,7 +137,21 @@ def read_numbers(cells: Sequence[str], decimal: Mark = ".", missing: Iterable[st
             out.affixes.setdefault(affix, row)
             if out.unlike is None and not _PLAIN[decimal].fullmatch(cell):
                 out.unlike = cell, number
-    return out
+    return _without_unit(cells, decimal, out) if out.texts and not out.n_numbers else out
+
+
+def _without_unit(cells: Sequence[str], decimal: Mark, found: Numbers) -> Numbers:
+    """The column read anew where each text is a number and the unit of them all; else as it was found."""
+    matches = [_UNIT.fullmatch(cells[row]) for row in found.texts]
+    units = {match["unit"] or match["short"] for match in matches if match is not None}
+    if None in matches or len(units) != 1 or len(matches) < 2:
+        return found
+    numbers = [_number(match["number"].strip(), decimal)[0] for match in matches if match is not None]
+    if None in numbers:
+        return found
+    found.values[found.texts] = np.array(numbers, dtype=np.float64)
+    first = found.texts[0]
+    return Numbers(found.values, found.missing, [], (cells[first], found.values[first]), {units.pop(): first})
 
 
 def _as_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:

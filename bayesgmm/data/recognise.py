@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.quoted import excluding
 
-__all__ = ["column_notes", "date_like", "not_measured", "one_hot", "total_row"]
+__all__ = ["coded", "column_notes", "date_like", "not_measured", "one_hot", "total_row"]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +43,19 @@ def date_like(cells: Sequence[str]) -> bool:
     (True, True, False)
     """
     return bool(cells) and sum(_DATE.fullmatch(cell) is not None for cell in cells) >= 0.9 * len(cells)
+
+
+def coded(cells: Sequence[str]) -> bool:
+    """Whether whole numbers are codes, as of places: of one length, some beginning with 0.
+
+    >>> coded(["01067", "80331"]), coded(["1067", "80331"]), coded(["0", "1"])
+    (True, False, False)
+    """
+    given = [cell for cell in cells if cell.isdecimal()]
+    lengths = {len(cell) for cell in given}
+    if 2 * len(given) < len(cells) or len(lengths) != 1 or lengths.pop() < 3:
+        return False
+    return any(cell.startswith("0") for cell in given)
 
 
 def not_measured(name: str, values: Array) -> str | None:

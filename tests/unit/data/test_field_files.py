@@ -226,3 +226,18 @@ def test_comments_within_a_table_are_said_and_codes_are_none(tmp_path: Path) -> 
     assert table.notes == ["line 3 ('# paused') is no part of the table: left out"]
     table = read(tmp_path, "part,x\n#12,1.5\nB7,2.5\n#13,3.5\n")
     assert list(table.data.index) == ["#12", "B7", "#13"]
+
+
+def test_units_and_codes(tmp_path: Path) -> None:
+    table = read(tmp_path, "time,temp\n[s],[C]\n1.5,20\n2.5,21\n3.5,19\n")
+    assert table.data["time"].tolist() == [1.5, 2.5, 3.5] and table.lines == [3, 4, 5]
+    assert table.notes == ["line 2 ('[s] [C]') is taken for units: left out"]
+    table = read(tmp_path, "place,w,h\n01067,60.5 kg,180cm\n80331,NA,175cm\n10115,71 kg,169cm\n")
+    np.testing.assert_array_equal(table.data, [[60.5, 180], [np.nan, 175], [71, 169]])
+    assert table.notes == [
+        "left out: 'place' (codes that begin with 0); to take a number in, name it with --columns",
+        "numbers with signs, units or thousands were read: '60.5 kg' in 'w' as 60.5, '180cm' in 'h' as 180",
+    ]
+    assert list(read(tmp_path, "x,y\n1,5 kg\n2,5 m\n3,6 kg\n").data) == ["x"]
+    table = read(tmp_path, '"x;y"\n"1,5;2"\n"2,5;3"\n')
+    np.testing.assert_array_equal(table.data, [[1.5, 2], [2.5, 3]])
