@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayesgmm.arguments import check_flag
 
-__all__ = ["load_faithful", "load_galaxies", "load_iris"]
+__all__ = ["load_faithful", "load_galaxies", "load_iris", "load_penguins"]
 
 # The 78th velocity as misprinted in widespread copies, in 1000 km/s.
 _MISPRINTED_ROW, _MISPRINTED_VELOCITY = 77, 26.69
@@ -92,6 +92,38 @@ def load_iris() -> tuple[pd.DataFrame, pd.Series[str]]:
     bunch = load(as_frame=True)
     species = pd.Series(bunch.target_names[bunch.target], index=bunch.data.index, name="species", dtype=object)
     return bunch.data, species
+
+
+def load_penguins(*, missing: bool = True) -> tuple[pd.DataFrame, pd.Series[str]]:
+    """Palmer penguins: four measurements of 344 birds of three species, as they were published.
+
+    Parameters
+    ----------
+    missing : bool
+        Whether to keep the two birds that were not measured, whose values are NaN.
+
+    Returns
+    -------
+    measurements : DataFrame of shape (344, 4), or (342, 4) without `missing`
+        Length and depth of the bill and length of the flipper, in mm, and body mass, in g.
+    species : Series of str of the same length
+        Adelie, Chinstrap or Gentoo.
+
+    Notes
+    -----
+    Source: Gorman, Williams and Fraser (2014); Horst, Hill and Gorman (2020), CC0.
+
+    Examples
+    --------
+    >>> measurements, species = load_penguins()
+    >>> measurements.isna().sum().tolist(), list(species.unique())
+    ([2, 2, 2, 2], ['Adelie', 'Gentoo', 'Chinstrap'])
+    """
+    check_flag(missing, "missing")
+    penguins = _read("penguins.csv")
+    if not missing:
+        penguins = penguins.dropna(subset=list(penguins.columns[2:6])).reset_index(drop=True)
+    return penguins.iloc[:, 2:6], penguins["Species"].astype(object).rename("species")
 
 
 def _read(name: str) -> pd.DataFrame:

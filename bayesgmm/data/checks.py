@@ -15,6 +15,7 @@ from bayesgmm.arguments import as_numbers, check_count
 from bayesgmm.errors import InputError
 
 __all__ = [
+    "ColumnError",
     "check_columns",
     "check_enough_rows",
     "distinct_rows",
@@ -42,6 +43,17 @@ _RULED = 1e-3
 _MOST_WEIGHT = 1e12
 
 _ROWS_A_COMPONENT, _COPIES = 5, 8  # distinct rows below which, and copies of each from which, it is said
+
+
+class ColumnError(InputError):
+    """Columns that cannot carry a mixture; `columns` are those that would have to go."""
+
+    def __init__(self, columns: Sequence[str], message: str) -> None:
+        super().__init__(message)
+        self.columns = tuple(columns)
+
+    def __reduce__(self) -> tuple[type[ColumnError], tuple[tuple[str, ...], str]]:
+        return ColumnError, (self.columns, str(self))
 
 
 def row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -180,9 +192,10 @@ def _check_range(values: NDArray[np.float64], weights: NDArray[np.float64], name
     faulty = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if faulty.any():
         j = int(faulty.argmax())
-        raise InputError(
+        raise ColumnError(
+            [names[j]],
             f"Column {names[j]!r} holds values of size {largest[j]:.3g}, whose squares floating-point numbers "
-            "cannot hold: give the column in other units."
+            "cannot hold: give the column in other units.",
         )
 
 
@@ -195,19 +208,19 @@ def _check_varies(values: NDArray[np.float64], weights: NDArray[np.float64], nam
     constant = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0) <= rounding
     empty = np.isnan(rounding)
     if empty.any():
-        raise InputError(
-            f"Column {names[int(empty.argmax())]!r} has no value, all its cells are missing: drop the column."
-        )
+        name = names[int(empty.argmax())]
+        raise ColumnError([name], f"Column {name!r} has no value, all its cells are missing: drop the column.")
     if constant.any():
         j = int(constant.argmax())
         column = values[:, j][~np.isnan(values[:, j])]
         if np.ptp(column) > 0 or abs(column[0]) >= _WHOLE:
-            raise InputError(
+            raise ColumnError(
+                [names[j]],
                 f"Column {names[j]!r} holds values near {column[0]:g} that differ, if at all, by less than float64 "
-                "can tell: subtract their common part before, or drop the column."
+                "can tell: subtract their common part before, or drop the column.",
             )
         where = "every row" if len(column) == len(values) else "every row that has a value"
-        raise InputError(f"Column {names[j]!r} is constant ({column[0]:g} in {where}): drop the column.")
+        raise ColumnError([names[j]], f"Column {names[j]!r} is constant ({column[0]:g} in {where}): drop the column.")
 
 
 def _check_precision(values: NDArray[np.float64], weights: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -216,9 +229,10 @@ def _check_precision(values: NDArray[np.float64], weights: NDArray[np.float64], 
     coarse = step > _COARSE * sd
     if coarse.any():
         j = int(coarse.argmax())
-        raise InputError(
-            f"Column {names[j]!r} holds values near {values[0, j]:g}, where float64 knows steps of {step[j]:.3g} only, "
-            f"beside a standard deviation of {sd[j]:.3g}: subtract their common part before."
+        raise ColumnError(
+            [names[j]],
+            f"Column {names[j]!r} holds values near {np.nanmedian(values[:, j]):g}, where float64 knows steps of "
+            f"{step[j]:.3g} only, beside a standard deviation of {sd[j]:.3g}: subtract their common part before.",
         )
 
 
@@ -242,17 +256,19 @@ def _check_distinct(values: NDArray[np.float64], weights: NDArray[np.float64], n
         pair = f"Columns {names[i]!r} and {names[j]!r}"
         row = _ruling_row(values[:, i], values[:, j])
         if row is not None:
-            raise InputError(
+            raise ColumnError(
+                [names[j]],
                 f"{pair} have correlation ±1 only through rows far from all others, such as {values[row, i]:g} "
-                f"and {values[row, j]:g}: check these rows, leave them out, or transform the columns."
+                f"and {values[row, j]:g}: check these rows, leave them out, or transform the columns.",
             )
         how = "are identical" if np.array_equal(values[:, i], values[:, j]) else "differ only in their units"
-        raise InputError(f"{pair} {how} (correlation ±1): drop one of them.")
+        raise ColumnError([names[j]], f"{pair} {how} (correlation ±1): drop one of them.")
     smallest, vectors = np.linalg.eigh(correlation)
     if smallest[0] < _DEPENDENT * len(names):
         share = np.abs(vectors[:, 0])
-        involved = [repr(name) for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
-        raise InputError(f"Columns {', '.join(involved)} are linearly dependent: drop one of them.")
+        involved = [name for name, s in zip(names, share, strict=True) if s > 0.05 * share.max()]
+        which = ", ".join(map(repr, involved))
+        raise ColumnError(involved[-1:], f"Columns {which} are linearly dependent: drop one of them.")
 
 
 def _ruling_row(x: NDArray[np.float64], y: NDArray[np.float64]) -> int | None:

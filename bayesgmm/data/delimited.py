@@ -1,31 +1,31 @@
-"""Delimited text to records: encoding, delimiter, header and row names recognised, ragged rows refused.
-
-The text is UTF-8, UTF-16 with a byte order mark, or else Windows-1252, the code page of older spreadsheets.
-"""
+"""Delimited text to records: what is not stated of the file is recognised, ragged rows are refused."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 
+from bayesgmm.data.dialect import (
+    NO_DELIMITER,
+    Record,
+    find_delimiter,
+    names_rows,
+    records_of,
+    surroundings,
+    unquoted,
+    without_comments,
+)
+from bayesgmm.data.header import find_header, is_units
+from bayesgmm.data.numerals import is_numeral
+from bayesgmm.data.opened import decoded, unpacked
 from bayesgmm.errors import InputError
 
-__all__ = ["DelimitedText", "is_missing", "read_delimited", "to_number"]
+__all__ = ["DelimitedText", "from_records", "from_text", "read_delimited"]
 
-# Preferred in this order where several fit; the space stands for any run of blanks.
-_DELIMITERS = (";", "\t", "|", ",", " ")
-_MISSING = frozenset({"", "na", "nan", "n/a", "#n/a", "<na>", "null", "none", "?", "."})
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _UNNAMED = re.compile(r"(Unnamed: \d+)?")
-_SNIFFED_CHARACTERS = 100_000
-_HEADER_EVIDENCE = 1000
+_MARKED = re.compile(r"\d,\d")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class DelimitedText:
     row_names : list of str or None
         The cells of a first column without a name.
     delimiter : str
+    notes : list of str
+        What was taken to be so and may be otherwise, in sentences.
     """
 
     names: tuple[str, ...]
@@ -49,36 +51,21 @@ class DelimitedText:
     lines: list[int]
     row_names: list[str] | None
     delimiter: str
+    notes: list[str] = field(default_factory=list)
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell stands for a missing value.
-
-    >>> is_missing("NA"), is_missing("0")
-    (True, False)
-    """
-    return cell.lower() in _MISSING
-
-
-def to_number(cell: str) -> float | None:
-    """The number in a cell, NaN for a missing value, None for text.
-
-    >>> to_number("1.5"), to_number("NA"), to_number("setosa")
-    (1.5, nan, None)
-    """
-    try:
-        number = float(cell)
-    except ValueError:
-        return math.nan if is_missing(cell) else None
-    return None if "_" in cell else number  # Python reads 1_000 as a number
-
-
-def read_delimited(path: str | PathLike[str]) -> DelimitedText:
+def read_delimited(
+    path: str | PathLike[str], *, delimiter: str | None = None, header: bool | None = None
+) -> DelimitedText:
     """Read a file of delimited text.
 
     Parameters
     ----------
     path : str or PathLike
+    delimiter : str, optional
+        Recognised where it is not stated.
+    header : bool, optional
+        Whether the first line names the columns; recognised where it is not stated.
 
     Returns
     -------
@@ -94,129 +81,114 @@ def read_delimited(path: str | PathLike[str]) -> DelimitedText:
     --------
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "geyser.csv")
-    >>> _ = Path(path).write_text("eruptions;waiting\\n3,6;79\\n1,8;54\\n")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("eruptions;waiting\\n3,6;79\\n1,8;54\\n")
     >>> read_delimited(path).records
-    [['3.6', '79'], ['1.8', '54']]
+    [['3,6', '79'], ['1,8', '54']]
     """
-    text = _decoded(path)
-    delimiter = _sniffed_delimiter(text, path)
-    numbered = list(_records(text, delimiter, path))
-    if not numbered:
+    content, _ = unpacked(path)
+    return from_text(decoded(content, path), path, delimiter=delimiter, header=header)
+
+
+def from_text(
+    text: str,
+    path: str | PathLike[str],
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+) -> DelimitedText:
+    """The records of a text; `path` is for messages."""
+    if not text.strip():
         raise InputError(f"{path}: the file is empty; give a table with a header and one row per observation.")
+    text, comment, declared = without_comments(unquoted(text))
+    found = delimiter or declared or find_delimiter(text, path, decimal)
+    first_line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if found is None:
+        what = "say which with --decimal , or --delimiter ," if "," in first_line else "separate columns by semicolons"
+        raise InputError(f"{path}: {first_line!r} can be one number or two; {what}.")
+    before, numbered, after = surroundings(list(records_of(text, found, path)), found)
+    notes = [f"{_lines(part)} no part of the table: left out" for part in (before, after) if part]
+    if found == NO_DELIMITER and decimal is None and "," in first_line and is_numeral(first_line):
+        notes.append(
+            f"each line is one number with a decimal comma ({first_line!r}); for two columns say --delimiter ,"
+        )
+    if comment is not None and header is None:
+        names = next(iter(records_of(comment, found, path)), (0, [""]))[1]
+        if len(names) == len(numbered[0][1]) and not find_header([r for _, r in numbered])[0] and any(
+            not is_numeral(name) for name in names
+        ):  # fmt: skip
+            numbered, header = [(0, names), *numbered], True
+    return from_records(numbered, path, delimiter=found, header=header, notes=notes)
+
+
+def from_records(
+    numbered: Sequence[Record],
+    path: str | PathLike[str],
+    *,
+    delimiter: str = ",",
+    header: bool | None = None,
+    notes: Sequence[str] = (),
+) -> DelimitedText:
+    """The table that records make: its header found, and every record of one width."""
+    said = list(notes)
     lines, records = [line for line, _ in numbered], [record for _, record in numbered]
-    if delimiter == ";":
-        records = _with_decimal_points(records)
-    header = records[0] if _has_header(records) else None
-    first = 0 if header is None else 1
+    if not records:
+        raise InputError(f"{path}: the file is empty; give a table with a header and one row per observation.")
+    named, sure = find_header(records) if header is None else (header, True)
+    if named and not sure:
+        said.append(
+            f"line {lines[0]} ({', '.join(records[0][:4])}{', …' * (len(records[0]) > 4)}) was taken for the names of "
+            "the columns; if it is data, say --no-header"
+        )
+    names = records[0] if named else None
+    first = 1 if named else 0
+    if header is None and not named and len(records) > 1 and _lacks_row_names(records):
+        names, first = records[0], 1
     if len(records) == first:
         raise InputError(f"{path}: the file has a header but no rows; give one row per observation.")
+    if named and is_units(records[first:]):
+        said.append(f"{_lines([(lines[first], records[first])])} taken for units: left out")
+        records, lines = [records[0], *records[first + 1 :]], [lines[0], *lines[first + 1 :]]
     width = len(records[first])
-    if header is not None and delimiter in "\t " and len(header) == width - 1:
-        header = ["", *header]  # as R writes it: the row names have no header cell
-    _check_rectangular(records[first:], lines[first:], width if header is None else len(header), path)
-    return _with_names(header, records[first:], lines[first:], delimiter)
+    if names is not None and len(names) == width - 1 and names_rows(records[first:], loosely=delimiter in "\t "):
+        names = ["", *names]  # as R writes it: the row names have no header cell
+    _check_rectangular(records[first:], lines[first:], width if names is None else len(names), delimiter, path)
+    return _with_names(names, records[first:], lines[first:], delimiter, said)
 
 
-def _decoded(path: str | PathLike[str]) -> str:
-    file = Path(path)
-    if file.is_dir():
-        raise InputError(f"{path} is a directory: give the path of a CSV file.")
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the path.") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from error
-    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise InputError(f"{path}: not a text file in UTF-8, UTF-16 or Windows-1252; save the table as CSV in UTF-8.")
+def _lacks_row_names(records: list[list[str]]) -> bool:
+    return len(records[0]) == len(records[1]) - 1 and not all(map(is_numeral, records[0]))
 
 
-def _records(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of every record that is not blank."""
-    if delimiter == " ":
-        text = "\n".join(line.strip() for line in text.replace("\t", " ").splitlines())
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        for cells in reader:
-            record = [cell.strip() for cell in cells]
-            if any(record):
-                yield reader.line_num, record
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes.") from error
-
-
-def _sniffed_delimiter(text: str, path: str | PathLike[str]) -> str:
-    """The delimiter that cuts the first records into equally many, mostly numeric cells; a comma if none does."""
-    head = text[:_SNIFFED_CHARACTERS]
-    if len(text) > len(head):
-        head = head[: head.rfind("\n") + 1]
-    scores: dict[str, float] = {}
-    for delimiter in _DELIMITERS:
-        try:
-            sample = [record for _, record in _records(head, delimiter, path)]
-        except InputError:
-            continue
-        width = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
-        regular = [record for record in sample if len(record) == width]
-        cells = [cell for record in regular for cell in record]
-        numeric = sum(to_number(cell) is not None or _is_decimal_comma(cell) for cell in cells)
-        if width > 1:
-            scores[delimiter] = len(regular) / len(sample) + numeric / len(cells)
-    return max(scores, key=lambda delimiter: scores[delimiter]) if scores else ","
-
-
-def _is_decimal_comma(cell: str) -> bool:
-    return _DECIMAL_COMMA.fullmatch(cell) is not None
-
-
-def _with_decimal_points(records: list[list[str]]) -> list[list[str]]:
-    """Decimal commas made points; a file that has both keeps its commas, since 1.234 may be a thousand there."""
-    cells = [cell for record in records for cell in record]
-    pointed = any("." in cell and to_number(cell) is not None and not is_missing(cell) for cell in cells)
-    if pointed or not any(map(_is_decimal_comma, cells)):
-        return records
-    return [[cell.replace(",", ".") if _is_decimal_comma(cell) else cell for cell in record] for record in records]
-
-
-def _has_header(records: list[list[str]]) -> bool:
-    """Whether the first record names the columns instead of being data.
-
-    It is data when it is all numbers, or when it has a number wherever the others have one and its texts come back
-    below, as a class label does.
-    """
-    first, rest = records[0], records[1:_HEADER_EVIDENCE]
-    if all(to_number(cell) is not None for cell in first):
-        return False
-    for j, cell in enumerate(first):
-        below = {record[j] for record in rest if j < len(record)}
-        if to_number(cell) is None and cell not in below:
-            return True
-        if to_number(cell) is not None and any(to_number(other) is None for other in below):
-            return True
-    return False
+def _lines(part: Sequence[Record]) -> str:
+    cells = " ".join(part[0][1])
+    shown = cells if len(cells) <= 40 else f"{cells[:37]}..."
+    numbers = [line for line, _ in part]
+    which = ", ".join(map(str, numbers[:5])) + f" and {len(part) - 5} more" * (len(part) > 5)
+    return f"line {which} ({shown!r}) is" if len(part) == 1 else f"lines {which} ({shown!r}, …) are"
 
 
 def _check_rectangular(
-    records: Sequence[list[str]], lines: Sequence[int], width: int, path: str | PathLike[str]
+    records: Sequence[list[str]], lines: Sequence[int], width: int, delimiter: str, path: str | PathLike[str]
 ) -> None:
-    ragged = [(line, len(record)) for line, record in zip(lines, records, strict=True) if len(record) != width]
-    if ragged:
-        line, found = ragged[0]
-        more = f" ({len(ragged) - 1} more such line(s))" if len(ragged) > 1 else ""
-        raise InputError(
-            f"{path}: line {line} has {found} field(s) where {width} are expected{more}: "
-            "give every line one field per column."
+    ragged = [(line, record) for line, record in zip(lines, records, strict=True) if len(record) != width]
+    if not ragged:
+        return
+    line, record = ragged[0]
+    more = f" ({len(ragged) - 1} more such line(s))" if len(ragged) > 1 else ""
+    remedy = "give every line one field per column"
+    if delimiter == "," and len(record) > width and all(map(is_numeral, record)) and len(ragged) > len(records) / 2:
+        remedy = (
+            "the comma may stand within numbers, as a decimal mark or between thousands: separate the columns by "
+            "semicolons, or quote the numbers"
         )
+    raise InputError(f"{path}: line {line} has {len(record)} field(s) where {width} are expected{more}: {remedy}.")
 
 
-def _with_names(header: list[str] | None, records: list[list[str]], lines: list[int], delimiter: str) -> DelimitedText:
+def _with_names(
+    header: list[str] | None, records: list[list[str]], lines: list[int], delimiter: str, notes: list[str]
+) -> DelimitedText:
     """Names for all columns; row names taken out, empty unnamed columns (a trailing delimiter) dropped."""
     width = len(records[0])
     unnamed = [header is None or _UNNAMED.fullmatch(header[j]) is not None for j in range(width)]
@@ -226,4 +198,5 @@ def _with_names(header: list[str] | None, records: list[list[str]], lines: list[
         row_names = [record[kept[0]] for record in records]
         kept = kept[1:]
     names = tuple(f"x{n}" if header is None or unnamed[j] else header[j] for n, j in enumerate(kept, start=1))
-    return DelimitedText(names, [[record[j] for j in kept] for record in records], lines, row_names, delimiter)
+    shown = "" if delimiter == NO_DELIMITER else delimiter
+    return DelimitedText(names, [[record[j] for j in kept] for record in records], lines, row_names, shown, notes)

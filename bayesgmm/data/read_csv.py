@@ -1,154 +1,185 @@
-"""A CSV file to a DataFrame of numbers, and the known classes of its rows if it has them."""
+"""A file to a DataFrame of numbers, and the known classes of its rows if it has them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from reprlib import repr as short
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bayesgmm.arguments import check_instance, shown
-from bayesgmm.data.delimited import DelimitedText, is_missing, read_delimited, to_number
+from bayesgmm.arguments import check_flag, check_instance, shown
+from bayesgmm.data.file_table import FileTable, drop_missing_rows, raise_faults, table_of
 from bayesgmm.data.files import as_path
+from bayesgmm.data.numerals import Mark
+from bayesgmm.data.quoted import split_names
+from bayesgmm.data.sources import read_source
 from bayesgmm.errors import InputError
 
-__all__ = ["read_csv"]
+__all__ = ["read_csv", "read_file"]
+
+_OTHER: dict[str, Mark] = {".": ",", ",": ".", " ": ".", "'": "."}
 
 
 def read_csv(
-    path: str | PathLike[str], *, columns: str | Sequence[str] | None = None, label: str | None = None
+    path: str | PathLike[str],
+    *,
+    columns: str | Sequence[str] | None = None,
+    label: str | None = None,
+    exclude: str | Sequence[str] | None = None,
+    missing: str | Sequence[str] | None = None,
+    drop_missing: bool = False,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    sheet: str | None = None,
 ) -> tuple[pd.DataFrame, pd.Series[str] | None]:
-    """Read a table of numbers from delimited text.
+    """Read a table of numbers from delimited text, an Excel sheet or a Parquet file.
 
-    The delimiter (comma, semicolon, tab, bar or blanks), the decimal comma of semicolon files and the header are
-    recognised. Columns of a file without a header are called x1, x2, …; a first column without a name gives the
-    row names.
+    The delimiter (comma, semicolon, tab, bar or blanks), decimal commas, thousands, signs of currency and per cent, the
+    header, comments and lines before the table are recognised; text may be compressed. Columns of a file without a
+    header are called x1, x2, …; a first column without a name, or a first or last one of texts that differ, names the
+    rows. Columns of text, dates and identifiers are left out unless they are named, and so is a last row of sums; a
+    warning says so.
 
     Parameters
     ----------
     path : str or PathLike
-        Text in UTF-8, UTF-16 with a byte order mark, or Windows-1252.
+        Text in UTF-8, UTF-16 with a byte order mark, or Windows-1252; or .xlsx (takes openpyxl) or .parquet (pyarrow).
     columns : str or sequence of str, optional
-        The columns to keep, in this order; all but the label by default.
+        The columns to keep, in this order; by default all that are numbers, but the label.
     label : str, optional
         A column of known classes: taken out of the table and returned beside it.
+    exclude : str or sequence of str, optional
+        Columns to leave out.
+    missing : str or sequence of str, optional
+        Cells that stand for no value, as "-200", or "column=-200" for those of one column; besides empty ones, NA, NaN,
+        null, ?, - and the like.
+    drop_missing : bool
+        Leave out the rows that lack a value.
+    header : bool, optional
+        Whether the first line names the columns.
+    delimiter : str, optional
+        One character.
+    decimal, thousands : {".", ","}, optional
+        The mark before decimals, or that between thousands.
+    sheet : str, optional
+        Of an Excel file; the first by default.
 
     Returns
     -------
     data : DataFrame of shape (N, D)
-        Floating-point numbers without missing values.
+        Floating-point numbers, NaN where there is no value.
     labels : Series of str of length N, or None
         The classes as written, NaN where missing; None without `label`.
 
     Raises
     ------
     InputError
-        A file that cannot be read as a table, unknown columns, columns of text, missing values.
+        A file that cannot be read as a table or in two ways, unknown columns, text among numbers, infinite values.
 
     Examples
     --------
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "flowers.csv")
     >>> with open(path, "w") as file:
-    ...     _ = file.write("length,width,species\\n5.1,3.5,setosa\\n6.2,2.9,versicolor\\n")
-    >>> data, labels = read_csv(path, label="species")
+    ...     _ = file.write("length,width,species\\n5.1,3.5,setosa\\n6.2,NA,versicolor\\n")
+    >>> data, labels = read_csv(path, columns=["length"], label="species")
     >>> data
-       length  width
-    0     5.1    3.5
-    1     6.2    2.9
+       length
+    0     5.1
+    1     6.2
     >>> list(labels)
     ['setosa', 'versicolor']
     """
-    as_path(path)
-    if label is not None:
-        check_instance(label, "label", str, "the name of a column")
-    text = read_delimited(path)
-    _check_unique(text.names, path)
-    wanted = _selected(text.names, columns, label, path)
-    cells = dict(zip(text.names, zip(*text.records, strict=True), strict=True))
-    numbers = {name: [to_number(cell) for cell in cells[name]] for name in wanted}
-    _check_numeric(numbers, cells, text, path)
-    values = {name: np.array(column, dtype=np.float64) for name, column in numbers.items()}
-    _check_finite(values, text.lines, path)
-    index = _row_index(text)
-    data = pd.DataFrame(values, index=index)
-    if label is None:
-        return data, None
-    classes = [np.nan if is_missing(cell) else cell for cell in cells[label]]
-    return data, pd.Series(classes, index=index, name=label, dtype=object)
+    if columns is not None and not isinstance(columns, str):
+        columns = _names(columns, "columns")
+    table = read_file(
+        path,
+        columns=[columns] if isinstance(columns, str) else columns,
+        label=label,
+        exclude=_texts(exclude, "exclude"),
+        missing=_texts(missing, "missing"),
+        drop_missing=drop_missing,
+        header=header,
+        delimiter=delimiter,
+        decimal=decimal,
+        thousands=thousands,
+        sheet=sheet,
+    )
+    raise_faults(table.faults, path)
+    for note in table.notes:
+        warnings.warn(f"{path}: {note}.", UserWarning, stacklevel=2)
+    return table.data, table.labels
 
 
-def _check_unique(names: Sequence[str], path: str | PathLike[str]) -> None:
-    repeated = [name for j, name in enumerate(names) if name in names[:j]]
-    if repeated:
-        raise InputError(f"{path}: the column name {repeated[0]!r} is used more than once; rename one of them.")
-
-
-def _selected(
-    names: Sequence[str], columns: str | Sequence[str] | None, label: str | None, path: str | PathLike[str]
-) -> list[str]:
-    chosen: list[str] = []
-    if columns is None or isinstance(columns, str):
-        chosen = list(names) if columns is None else [columns]
-    elif isinstance(columns, Iterable) and all(isinstance(name, str) for name in columns):
-        chosen = list(columns)
-    else:
-        raise InputError(f"columns={shown(columns)} must be the names of columns.")
-    unknown = [name for name in [*chosen, *([] if label is None else [label])] if name not in names]
-    if unknown:
-        asked = ", ".join(map(shown, unknown))
-        raise InputError(f"{path}: there is no column {asked}; the columns are {', '.join(names)}.")
-    wanted = [name for name in dict.fromkeys(chosen) if name != label]
-    if not wanted:
-        raise InputError(f"{path}: no column is left for the data; select at least one besides the label {label!r}.")
-    return wanted
-
-
-def _check_numeric(
-    numbers: dict[str, list[float | None]],
-    cells: dict[str, tuple[str, ...]],
-    text: DelimitedText,
+def read_file(
     path: str | PathLike[str],
-) -> None:
-    texts = {name: column.index(None) for name, column in numbers.items() if None in column}
-    if not texts:
-        return
-    name, row = next(iter(texts.items()))
-    if len(text.names) == 1 and all(number is None for number in numbers[name]):
-        raise InputError(
-            f"{path}: the file reads as one column of text ({short(cells[name][row])} on line {text.lines[row]}), "
-            "so its delimiter was not recognised; separate the columns by a comma, semicolon, tab, bar or blank."
-        )
-    shown = "; ".join(
-        f"{name!r} holds text ({short(cells[name][row])} on line {text.lines[row]})"
-        for name, row in list(texts.items())[:5]
-    )
-    more = f"; and {len(texts) - 5} more" if len(texts) > 5 else ""
-    numeric = [name for name in numbers if name not in texts]
-    advice = f"select the numeric columns with --columns {','.join(numeric)}" if numeric else "give numbers"
-    raise InputError(f"{path}: column {shown}{more}; {advice}.")
+    *,
+    columns: Sequence[str] | None = None,
+    label: str | None = None,
+    exclude: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    drop_missing: bool = False,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    sheet: str | None = None,
+    split: bool = False,
+) -> FileTable:
+    """As `read_csv`, with notes and faults as data; `split` cuts names of columns at commas, as of options."""
+    as_path(path)
+    for value, name, what in (
+        (label, "label", "the name of a column"),
+        (sheet, "sheet", "the name of a sheet"),
+        (delimiter, "delimiter", "one character"),
+    ):
+        if value is not None:
+            check_instance(value, name, str, what)
+    if header is not None:
+        check_flag(header, "header")
+    check_flag(drop_missing, "drop_missing")
+    if delimiter is not None:
+        delimiter = {"\\t": "\t", "tab": "\t", "blank": " ", "space": " "}.get(delimiter, delimiter)
+        if len(delimiter) != 1 or delimiter in '\0"\r\n':
+            raise InputError(f"delimiter={shown(delimiter)} must be one character.")
+    mark = _mark(decimal, thousands)
+    source = read_source(path, delimiter=delimiter, header=header, decimal=mark, sheet=sheet)
+    if split:
+        columns = split_names(columns, source.names) if columns else None
+    table = table_of(
+        source, path, columns=columns, exclude=exclude, label=label, missing=missing, decimal=mark
+    )  # fmt: skip
+    if drop_missing:
+        drop_missing_rows(table, path)
+    return table
 
 
-def _check_finite(values: dict[str, NDArray[np.float64]], lines: Sequence[int], path: str | PathLike[str]) -> None:
-    faulty = ~np.isfinite(np.column_stack(list(values.values())))  # (N, D)
-    if not faulty.any():
-        return
-    row, column = np.argwhere(faulty)[0]
-    name = list(values)[column]
-    what = "a missing value" if np.isnan(values[name][row]) else "an infinite value"
-    raise InputError(
-        f"{path}: column {name!r} has {what} on line {lines[row]}, and {int(faulty.any(axis=1).sum())} of "
-        f"{len(lines)} rows are affected; remove these rows, fill in the values, or leave the column out with "
-        "--columns."
-    )
+def _mark(decimal: str | None, thousands: str | None) -> Mark | None:
+    """The decimal mark that is stated, directly or by that between thousands."""
+    for value, name, known in ((decimal, "decimal", ".,"), (thousands, "thousands", "., '")):
+        if value is not None and (not isinstance(value, str) or len(value) != 1 or value not in known):
+            raise InputError(f"{name}={shown(value)} must be one of {' '.join(known.split())!r}.")
+    if decimal is not None and decimal == thousands:
+        raise InputError(f"decimal and thousands are both {decimal!r}: give two different marks.")
+    if decimal is not None:
+        return "," if decimal == "," else "."
+    return None if thousands is None or thousands not in ".," else _OTHER[thousands]
 
 
-def _row_index(text: DelimitedText) -> pd.Index[int] | pd.Index[str]:
-    if text.row_names is None:
-        return pd.RangeIndex(len(text.records))
-    if all(name.isdecimal() and str(int(name)) == name for name in text.row_names):
-        return pd.Index([int(name) for name in text.row_names])
-    return pd.Index(text.row_names)
+def _names(value: Any, name: str) -> list[str]:
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict)):
+        raise InputError(f"{name}={shown(value)} must be the names of columns.")
+    names = list(value)
+    if not all(isinstance(one, str) for one in names):
+        raise InputError(f"{name}={shown(value)} must be the names of columns.")
+    return names
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else _names(value, name)

@@ -146,21 +146,24 @@ def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependen
         return ["One component: the estimate is in closed form.", *out]
     if best.method == "regularised":
         return [
-            f"All {_counted(collapsed, 'start')} collapsed onto a handful of rows, where the likelihood is unbounded; "
-            "components were kept from being narrower than 3 % of the table, which is not a maximum of the "
-            "likelihood: take fewer components or a simpler covariance_type.",
+            f"All {_counted(collapsed, 'start')} collapsed: a component shrank onto rows that (nearly) agree, where "
+            "the likelihood is unbounded; components were kept from being narrower than 3 % of the table, which is not "
+            "a maximum of the likelihood: look for values that many rows share, take fewer components, or a simpler "
+            "covariance_type.",
             *out,
         ]
     n_iter = len(best.run.trace)
     out.append(f"{'Converged' if best.run.converged else 'Not converged'} after {_counted(n_iter, 'iteration')}.")
-    out.append(f"{reached} of {_counted(n_starts, 'start')} reached the best log-likelihood, {log_likelihood:.4f}.")
+    at = f"at the best log-likelihood that was found, {log_likelihood:.4f}"
+    out.append(f"{reached} of {_counted(n_starts, 'start')} ended {at}." if reached else f"One start ended {at}.")
     if not best.run.converged:
         out.append("Raise max_iter.")
     if reached == 1 and n_starts > 1:
         out.append("A larger n_init may find a better one.")
     if collapsed:
         verb = "is" if collapsed == 1 else "are"
-        out.append(f"{_counted(collapsed, 'start')} collapsed onto a handful of rows and {verb} set aside.")
+        why = "a component shrank onto rows that (nearly) agree"
+        out.append(f"{_counted(collapsed, 'start')} collapsed ({why}) and {verb} set aside.")
     return out
 
 

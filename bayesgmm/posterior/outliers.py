@@ -61,8 +61,10 @@ def outlier_score(
         ``score``, minus the log posterior predictive density per original unit; ``rank`` among the fitted rows, 1
         the most unusual (a new row's rank is the one it would have among them); ``tail_probability``, the
         probability that a row of the posterior predictive distribution is at least as unusual; ``log_density`` =
-        -score, with ``lower`` and ``upper``, the interval over draws. A row with missing cells has the density of those
-        that it has, its tail probability is that of rows with the same cells, and ranks then go by tail probability.
+        -score, with ``lower`` and ``upper``, the interval over draws; where few draws make up the predictive density,
+        as for rows far from all others, it is widened to hold that too. A row with missing cells has the density of
+        those that it has, its tail probability is that of rows with the same cells, and ranks then go by tail
+        probability.
 
     Notes
     -----
@@ -107,8 +109,8 @@ def outlier_score(
             "rank": 1 + np.searchsorted(np.sort(others), own - _TIE, side="left"),
             "tail_probability": tails,
             "log_density": log_density,
-            "lower": bounds[0],
-            "upper": bounds[1],
+            "lower": np.minimum(bounds[0], log_density),
+            "upper": np.maximum(bounds[1], log_density),
         },
         index=names,
     )

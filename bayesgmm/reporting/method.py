@@ -12,7 +12,7 @@ import pandas as pd
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.model.structure import get_structure
-from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant
+from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -90,9 +90,7 @@ def likelihood(fit: Fit) -> dict[str, Any]:
         [[f"{em.log_likelihood:.2f}", count(em.params.n_parameters), *scores, count(em.n_iter)]],
         n_text=0,
     )
-    best = float(em.starts["log_likelihood"].max())
-    reached = int((em.starts["log_likelihood"] > best - 1e-3).sum())
-    summary = f"{reached} of {len(em.starts)} starts reached the best log-likelihood"
+    summary = f"{em.n_reached_best} of {len(em.starts)} starts ended at the best log-likelihood that was found"
     return {"text": str(em), "criteria": criteria, "starts": frame(em.starts), "summary": summary}
 
 
@@ -104,8 +102,7 @@ def diagnostics(fit: Fit) -> dict[str, Any]:
     def grid(table: pd.DataFrame, raw: bool) -> Grid:
         rows = []
         for name, row in table.iterrows():
-            decimals = decimals_for(row["sd"])
-            cells = [str(name), fixed(row["mean"], decimals), fixed(row["sd"], decimals), fixed(row["r_hat"], 3)]
+            cells = [str(name), to_sd(row["mean"], row["sd"]), to_sd(row["sd"], row["sd"]), fixed(row["r_hat"], 3)]
             cells += [fixed(row["r_hat_raw"], 3)] if raw else []
             cells += [count(row["ess_bulk"]), count(row["ess_tail"]), "yes" if row["ok"] else "NO"]
             rows.append([*cells, str(row["note"])])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Grid", "count", "decimals_for", "fixed", "join", "percent", "significant"]
+__all__ = ["Grid", "count", "decimals_for", "fixed", "join", "percent", "significant", "to_sd"]
 
 MISSING = "–"
 
@@ -62,6 +62,23 @@ def fixed(x: float, decimals: int | None) -> str:
         return significant(x)
     text = f"{x:.{decimals}f}"
     return text.removeprefix("-") if float(text) == 0 else text
+
+
+def to_sd(x: float, sd: float, digits: int = 2) -> str:
+    """A number to `digits` significant digits of a standard deviation, however large or small both are.
+
+    >>> to_sd(4.28886, 0.0342), to_sd(1700028576.4, 12.0), to_sd(1.23456e-9, 2e-12), to_sd(3.14159265, 0.0)
+    ('4.289', '1700028576', '1.2346e-09', '3.14159')
+    """
+    if not math.isfinite(x):
+        return MISSING
+    if not (math.isfinite(sd) and sd > 0.0):
+        return significant(x, 6)
+    last = math.floor(math.log10(sd)) - (digits - 1)  # the power of ten of the last digit
+    if last >= -6 and abs(x) < 1e15:
+        return fixed(x, max(0, -last))
+    places = 0 if x == 0 else math.floor(math.log10(abs(x))) - last
+    return f"{x:.{min(max(places, digits - 1), 15)}e}"
 
 
 def count(x: float) -> str:

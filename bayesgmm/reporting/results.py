@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.posterior.tree import read_draws
-from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, percent, significant
+from bayesgmm.reporting.numbers import Grid, count, fixed, join, percent, significant, to_sd
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -39,8 +39,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
         if table.n_features <= _SHOWN_COLUMNS:
             sds = np.sqrt(np.diagonal(fit.covariances_[c]))
             centre = [
-                f"{name} = {fixed(m, decimals_for(sd))}"
-                for name, m, sd in zip(table.feature_names, fit.means_[c], sds, strict=True)
+                f"{name} = {to_sd(m, sd)}" for name, m, sd in zip(table.feature_names, fit.means_[c], sds, strict=True)
             ]
             line += f", centred at {join(centre)}"
         if low[c] * n_used < 1.0:
@@ -69,8 +68,8 @@ def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
         low, high = np.quantile(values, tail, axis=0)
         out = []
         for c in range(k):
-            decimals = decimals_for(float(values[:, c].std()))
-            mean, a, b = (fixed(float(v), decimals) for v in (values[:, c].mean(), low[c], high[c]))
+            sd = float(values[:, c].std())
+            mean, a, b = (to_sd(float(v), sd) for v in (values[:, c].mean(), low[c], high[c]))
             out.append(f"{mean} [{a}, {b}]" if a != b else mean)
         return out
 
@@ -84,8 +83,7 @@ def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
     bounds = [c for c in table.columns if str(c).startswith("ci_")]
     rows = []
     for parameter, row in table.iterrows():
-        decimals = decimals_for(row["sd"])
-        numbers = [fixed(row[c], decimals) for c in ("mle", "mean", "sd", *bounds)]
+        numbers = [to_sd(row[c], row["sd"]) for c in ("mle", "mean", "sd", *bounds)]
         numbers += [count(row["ess_bulk"]), count(row["ess_tail"]), fixed(row["r_hat"], 3)]
         rows.append([str(parameter), *numbers, "yes" if row["ok"] else "NO"])
     limits = [str(c).removeprefix("ci_") for c in bounds]

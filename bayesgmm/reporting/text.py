@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
+from bayesgmm.reporting.agreement import agreement_text
+from bayesgmm.reporting.parameters import parameter_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +28,8 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
+def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
-    import pandas as pd
-
     table = fit.table_
     lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
     lines += missing_cells_in_words(table)
@@ -38,21 +38,19 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
         lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
-    with pd.option_context("display.width", 160, "display.max_rows", 200, "display.max_columns", 20):
-        lines.append(fit.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
+    lines.append(parameter_text(fit.summary()))
+    if (fit.em_.starts["method"] == "regularised").any():
+        lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
         lines.append(fit.modes_.to_string(index=False))
     if agreement is not None:
-        lines.append(
-            f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
-            f"over {agreement['rows']} rows"
-        )
+        lines.append(f"\n{agreement_text(agreement)}")
     return "\n".join(lines)
 
 
-def fit_record(fit: Fit, source: str, agreement: dict[str, float] | None) -> dict[str, Any]:
+def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[str, Any]:
     """Everything as plain JSON values."""
     diagnosis, em = fit.diagnose(), fit.em_
     summary = fit.summary()

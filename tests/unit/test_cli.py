@@ -38,8 +38,9 @@ BAD = {
     "empty": ("", [], "empty"),
     "only a header": ("a,b\n", [], "no "),
     "ragged": ("a,b\n1,2\n3\n4,5\n", [], "line 3"),
-    "text column": ("a,b\n1,x\n2,y\n3,z\n4,w\n", [], "'b'"),
-    "missing value": ("a,b\n1,2\n,3\n4,5\n6,7\n", [], "'a'"),
+    "columns of text": ("a,b\nu,x\nv,y\nw,z\n", [], "'a'"),
+    "text that is asked for": ("a,b\n1,x\n2,y\n3,z\n4,w\n", ["--columns", "a,b"], "'b'"),
+    "text among numbers": ("a,b\n1,2\n2,9\n3,n.d.\n4,4\n", [], "--missing 'n.d.'"),
     "infinite value": ("a,b\n1,2\ninf,3\n4,5\n6,7\n", [], "'a'"),
     "constant column": ("a,b\n1,2\n1,3\n1,5\n1,7\n", [], "'a'"),
     "duplicate columns": ("a,b\n1,1\n2,2\n3,3\n5,5\n", [], "'b'"),
@@ -145,3 +146,84 @@ def test_recording_steps_are_stated_by_column(
     assert "component 0 has hardly more spread than rounding gives" in out
     code, out, err = run(monkeypatch, capsys, *given, "--resolution", "dose=small")
     assert (code, out) == (2, "") and "give COLUMN=STEP" in err
+
+
+FAST = ["--inference", "laplace", "--draws", "200"]
+
+
+def test_all_faults_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["name,a b,twice,c,bad,inf"]
+    for j, x in enumerate(rng.normal(size=30).tolist()):
+        lines.append(f"r{j},{x},{2 * x},3,{'oops' if j == 4 else x * x},{'inf' if j == 7 else x**3}")
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines))
+    code, out, err = run(monkeypatch, capsys, "fit", str(path), "-k", "2")
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
+    assert "'bad' holds text ('oops' on line 6)" in err and "'inf' has an infinite value on line 9" in err
+    assert "'c' is constant" in err and "columns 'a b' and 'twice' differ only in their units" in err
+    advice = "--exclude bad --exclude inf --exclude c --exclude twice"
+    assert advice in err
+    code, out, err = run(monkeypatch, capsys, "fit", str(path), "-k", "2", *advice.split(), *FAST)
+    assert code in (0, 3) and "30 rows, 1 columns (a b)" in out
+    assert err.splitlines()[0].endswith(
+        "left out: 'name' (names of the rows); to take a number in, name it with --columns"
+    )
+
+
+def test_what_is_said_of_a_table_comes_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    path, written = tmp_path / "t.csv", tmp_path / "rows.csv"
+    groups = np.repeat([0.0, 8.0], 40)
+    lines = ["site;income;q;kind"]
+    for j, x in enumerate(groups + rng.normal(size=80)):
+        income = "?" if j == 5 else f"1.{100 + j},{abs(x) * 100:03.0f}"
+        lines.append(f"s{j};{income};{-200 if j == 9 else 1 + j % 5};{'low' if j < 40 else 'high'}")
+    path.write_text("\n".join(lines))
+    given = ["--label", "kind", "--missing", "q=-200", "--drop-missing", "--assignments", str(written)]
+    code, out, err = run(monkeypatch, capsys, "fit", str(path), "-k", "2", *given, *FAST, "--json")
+    result = json.loads(out)
+    assert result["notes"] == [
+        "left out: 'site' (names of the rows); to take a number in, name it with --columns",
+        f"numbers with signs, units or thousands were read: {lines[1].split(';')[1]!r} in 'income' as "
+        f"{float(lines[1].split(';')[1].replace('.', '').replace(',', '.')):.10g}",
+        "2 of 80 rows have cells without a value: 'income' 1, 'q' 1 (written '?' 1, '-200' 1); these rows were dropped",
+        "column 'q' takes 5 whole values (1 to 5): modelled as measurements rounded to its recording step; a component "
+        "on one value is a level, not a cluster",
+    ]
+    assert all(f"bayesgmm: {note}" in err for note in result["notes"])
+    assert result["agreement"]["rows"] == 78 and set(result["agreement"]["table"]) == {"low", "high"}
+    table = [line.split(",") for line in written.read_text().splitlines()]
+    assert table[0] == ["row", "line", "label", "probability_0", "probability_1", "uncertainty"]
+    assert [row[:2] for row in table[5:8]] == [["s4", "6"], ["s6", "8"], ["s7", "9"]]
+    numbers = np.array([row[2:] for row in table[1:]], dtype=float)
+    np.testing.assert_allclose(numbers[:, 1:3].sum(axis=1), 1.0, atol=1e-5)
+    assert numbers[:, 0].astype(int).tolist() == result["labels"]
+
+
+def test_classes_are_compared_with_the_recommended_clusters(
+    two_groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["-k", "2", "--label", "kind", "--exclude", "width", "--assignments", str(tmp_path / "rows.csv")]
+    code, out, _ = run(monkeypatch, capsys, "compare", str(two_groups), *given, *FAST)
+    assert code == 0 and "120 rows, 1 columns (height)" in out
+    assert "Agreement with the known classes (kind), by component: adjusted Rand index" in out
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 121
+    code, out, err = run(monkeypatch, capsys, "compare", str(two_groups), "--inference", "magic")
+    assert (code, out) == (2, "") and "'magic'" in err
+
+
+def test_a_long_run_is_foretold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from bayesgmm.cli.cost import say_cost
+    from bayesgmm.estimator import BayesianGMM
+
+    say_cost((100, 2), [3], BayesianGMM())
+    say_cost((10**6, 20), [3], BayesianGMM(inference="laplace"))
+    assert capsys.readouterr().err == ""
+    say_cost((10**6, 20), [3], BayesianGMM())
+    said = capsys.readouterr().err
+    assert "hours and 3" in said and "--inference laplace" in said

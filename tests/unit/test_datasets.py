@@ -6,8 +6,9 @@ from importlib.resources import files
 
 import numpy as np
 
+from bayesgmm.data.read_csv import read_file
 from bayesgmm.data.table import prepare_table
-from bayesgmm.datasets import load_faithful, load_galaxies, load_iris
+from bayesgmm.datasets import load_faithful, load_galaxies, load_iris, load_penguins
 
 
 def test_faithful() -> None:
@@ -40,6 +41,25 @@ def test_iris() -> None:
     np.testing.assert_allclose(measurements.mean(), [5.843333, 3.057333, 3.758, 1.199333], rtol=1e-6)
 
 
+def test_penguins() -> None:
+    measurements, species = load_penguins()
+    assert measurements.shape == (344, 4) and measurements.isna().sum().tolist() == [2, 2, 2, 2]
+    # R: table(penguins$species), colMeans(penguins[, 3:6], na.rm = TRUE)
+    assert species.value_counts().to_dict() == {"Adelie": 152, "Gentoo": 124, "Chinstrap": 68}
+    np.testing.assert_allclose(measurements.mean(), [43.92193, 17.15117, 200.9152, 4201.754], rtol=1e-6)
+    complete, of_them = load_penguins(missing=False)
+    assert complete.shape == (342, 4) and len(of_them) == 342 and not complete.isna().to_numpy().any()
+
+
+def test_the_file_of_the_penguins_is_read_without_options() -> None:
+    table = read_file(str(files("bayesgmm").joinpath("datasets_files", "penguins.csv")))
+    assert table.notes == [
+        "left out: 'Species', 'Island' and 'Sex' (text), 'Year' (years); to take a number in, name it with --columns"
+    ]
+    assert table.lacking is not None and table.lacking.startswith("2 of 344 rows have cells without a value")
+    np.testing.assert_array_equal(table.data, load_penguins()[0])
+
+
 def test_each_call_gives_a_copy() -> None:
     for load in (load_faithful, load_galaxies, lambda: load_iris()[0]):
         frame = load()
@@ -48,7 +68,7 @@ def test_each_call_gives_a_copy() -> None:
 
 
 def test_the_tables_are_accepted() -> None:
-    for frame in (load_faithful(), load_galaxies(), load_iris()[0]):
+    for frame in (load_faithful(), load_galaxies(), load_iris()[0], load_penguins(missing=False)[0]):
         assert prepare_table(frame).n_rows == len(frame)
 
 
@@ -56,3 +76,4 @@ def test_the_source_is_stated() -> None:
     text = files("bayesgmm").joinpath("datasets_files", "README.md").read_text(encoding="utf-8")
     assert "faithful.csv" in text
     assert "galaxies.csv" in text
+    assert "penguins.csv" in text

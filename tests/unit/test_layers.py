@@ -25,9 +25,10 @@ MAY_IMPORT = {
     "reporting": {"data", "kernels", "model", "posterior", "clustering", "model_selection"},
 }  # fmt: skip
 SHELL = {
-    "__init__", "__main__", "checkpoint", "cli", "compare", "comparison", "datasets", "estimator", "fitted",
+    "__init__", "__main__", "checkpoint", "compare", "comparison", "datasets", "estimator", "fitted",
     "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
+MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"inference"} | SHELL
 THIRD_PARTY = {
     "pymc": {"inference", "model"},
     "pytensor": {"inference", "model"},

@@ -151,7 +151,7 @@ def _inverse_factor(negative: Array, at_maximum: bool, density: Density) -> tupl
 
 
 def _no_maximum(density: Density) -> InputError:
-    (d, n_rows), k = density.packed.features.shape, density.reference.n_components
+    (d, n_rows), k = density.packed.rows.features.shape, density.reference.n_components
     return InputError(
         f"no maximum of the posterior was reached from any start, so there is none to approximate (inference="
         f"'laplace'): with {n_rows} rows for K = {k} components in {d} columns a covariance can close in on a plane "

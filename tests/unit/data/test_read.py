@@ -228,25 +228,29 @@ def test_one_bad_cell_in_one_column_is_no_delimiter(write: Write) -> None:
 
 
 def test_columns_of_text(write: Write) -> None:
-    path = write("id,a,b,kind\nu1,1,2,x\nu2,3,4,y\n")
-    refused(path, "'id' holds text ('u1' on line 2)", "'kind'", "--columns a,b")
-    refused(write("a,b\nu,v\nw,z\n"), "'a'", "'b'", "give numbers")
+    path = write("id,a,b,kind\nu1,1,2,x\nu2,3,4,x\n")
+    with pytest.warns(UserWarning, match=r"left out: 'id' \(names of the rows\), 'kind' \(text\)"):
+        data, _ = read_csv(path)
+    pd.testing.assert_frame_equal(data, pd.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]}, index=["u1", "u2"]))
+    refused(path, "'id' holds text ('u1' on line 2)", columns=["a", "id"])
+    refused(write("a,b\nu,v\nw,z\n"), "'a'", "give numbers")
     refused(write("a,b\n1_0,2\n3,4\n"), "'a'", "'1_0'")
 
 
-def test_points_and_commas_are_not_guessed(write: Write) -> None:
-    refused(write("a;b\n1.234,5;2\n1.100;3\n"), "'a' holds text ('1.234,5' on line 2)")
-    refused(write("a;b\n1.5;2,5\n3.5;4,5\n"), "'b' holds text ('2,5' on line 2)")
+def test_two_decimal_marks_are_not_guessed(write: Write) -> None:
+    refused(write("a;b\n1.5;2,5\n3.5;4,5\n"), "'2,5' (line 2) and '1.5' (line 2)", "--decimal ,")
 
 
-@pytest.mark.parametrize("missing", ["", "NA", "NaN", "nan", "N/A", "null", "?", "."])
+@pytest.mark.parametrize("missing", ["", "NA", "NaN", "nan", "N/A", "null", "?", ".", "-"])
 def test_missing_cells(write: Write, missing: str) -> None:
     path = write(f"a,b\n1,2\n\n3,{missing}\n{missing},4\n5,6\n")
-    refused(path, "'b' has a missing value on line 4", "2 of 4 rows", "--columns")
+    expected = pd.DataFrame({"a": [1.0, 3.0, np.nan, 5.0], "b": [2.0, np.nan, 4.0, 6.0]})
+    pd.testing.assert_frame_equal(read_csv(path)[0], expected)
+    pd.testing.assert_frame_equal(read_csv(path, drop_missing=True)[0], expected.dropna())
 
 
 def test_infinite_cells(write: Write) -> None:
-    refused(write("a,b\n1,2\n3,-inf\n"), "'b' has an infinite value on line 3", "1 of 2 rows")
+    refused(write("a,b\n1,2\n3,-inf\n"), "'b' has an infinite value on line 3", "1 of 2 rows", "--exclude b")
 
 
 def test_names_used_twice(write: Write) -> None:

@@ -137,6 +137,7 @@ def test_a_new_row_gets_the_rank_it_would_have_and_its_tail_probability(tree):
     np.testing.assert_array_equal(fitted["rank"], again["rank"])
     new = outlier_score(tree, np.array([[40.0, 40.0]]), row_names=["far"])
     assert new.loc["far", "rank"] == 1
+    assert new.loc["far", "lower"] <= -new.loc["far", "score"] <= new.loc["far", "upper"]
     assert new.loc["far", "tail_probability"] == pytest.approx(1 / 4001)
     simulated = marginal(tree).sample(3000, random_seed=4).to_numpy()
     tail = outlier_score(tree, simulated)["tail_probability"]

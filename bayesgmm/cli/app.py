@@ -1,0 +1,146 @@
+"""The commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bayesgmm.cli import options as o
+from bayesgmm.errors import InputError
+from bayesgmm.interruption import watch
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Bayesian Gaussian mixtures: how many clusters, what each looks like, who belongs where, how sure we are.",
+)  # fmt: skip
+
+
+@app.command()
+def fit(
+    data: o.File,
+    components: Annotated[int, typer.Option("--components", "-k", help="Number of components.")],
+    columns: o.Columns = None,
+    exclude: o.Exclude = None,
+    label: o.Label = None,
+    missing: o.Missing = None,
+    drop_missing: o.DropMissing = False,
+    header: o.Header = None,
+    delimiter: o.Delimiter = None,
+    decimal: o.Decimal = None,
+    thousands: o.Thousands = None,
+    sheet: o.Sheet = None,
+    covariance: o.Structure = "full",
+    resolution: o.Steps = None,
+    inference: o.Inference = "nuts",
+    seed: o.Seed = 1,
+    draws: o.DrawCount = 1000,
+    tune: o.TuneCount = 500,
+    chains: o.ChainCount = 4,
+    out: o.Out = None,
+    save: o.Save = None,
+    assignments: o.Assignments = None,
+    as_json: o.Json = False,
+) -> None:
+    """Fit a Bayesian Gaussian mixture to the columns of a file."""
+    from bayesgmm.cli.reading import read_table
+    from bayesgmm.cli.run_fit import run_fit
+
+    table = read_table(
+        data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
+        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet,
+    )  # fmt: skip
+    run_fit(
+        table, components, source=data, steps=resolution or [], out=out, save=save, assignments=assignments,
+        as_json=as_json, covariance_type=covariance, inference=inference, random_seed=seed, draws=draws, tune=tune,
+        chains=chains,
+    )  # fmt: skip
+
+
+@app.command()
+def compare(
+    data: o.File,
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Numbers of components: 1:6, or 2,3,5.")
+    ] = "1:6",
+    columns: o.Columns = None,
+    exclude: o.Exclude = None,
+    label: o.Label = None,
+    missing: o.Missing = None,
+    drop_missing: o.DropMissing = False,
+    header: o.Header = None,
+    delimiter: o.Delimiter = None,
+    decimal: o.Decimal = None,
+    thousands: o.Thousands = None,
+    sheet: o.Sheet = None,
+    covariance: Annotated[
+        str,
+        typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical, EEI; several, or all."),
+    ] = "full",
+    resolution: o.Steps = None,
+    inference: o.Inference = "nuts",
+    seed: o.Seed = 1,
+    draws: o.DrawCount = 1000,
+    tune: o.TuneCount = 500,
+    chains: o.ChainCount = 4,
+    jobs: Annotated[int, typer.Option("--jobs", help="Fits at once.")] = 1,
+    effort: Annotated[str, typer.Option("--effort", help="full: sample every fit until it has converged.")] = "default",
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Answer by then, with what there is.")
+    ] = None,
+    secondary: Annotated[bool, typer.Option("--secondary", help="Cross-validation, elbow and silhouette too.")] = False,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
+    ] = None,
+    out: o.Out = None,
+    assignments: o.Assignments = None,
+    as_json: o.Json = False,
+) -> None:
+    """How many clusters: compare numbers of components."""
+    from bayesgmm.cli.reading import read_table
+    from bayesgmm.cli.run_compare import run_compare
+
+    table = read_table(
+        data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
+        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet,
+    )  # fmt: skip
+    run_compare(
+        table, components, covariance, source=data, steps=resolution or [], out=out, assignments=assignments,
+        as_json=as_json, inference=inference, random_seed=seed, draws=draws, tune=tune, chains=chains, n_jobs=jobs,
+        secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
+    )  # fmt: skip
+
+
+@app.command()
+def demo(
+    seed: o.Seed = 1,
+    out: o.Out = None,
+    save: o.Save = None,
+    assignments: o.Assignments = None,
+    as_json: o.Json = False,
+) -> None:
+    """Old Faithful: 272 eruptions, two clusters; the whole path on data that ship with the package."""
+    from bayesgmm.cli.run_fit import run_fit
+    from bayesgmm.data.file_table import FileTable
+    from bayesgmm.datasets import load_faithful
+
+    eruptions = load_faithful()
+    run_fit(
+        FileTable(eruptions, None, list(range(2, len(eruptions) + 2))), 2, source="Old Faithful (embedded)", steps=[],
+        out=out, save=save, assignments=assignments, as_json=as_json, random_seed=seed,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """One line and exit code 2 for bad input."""
+    try:
+        typer.main.get_command(app)()
+    except (InputError, OSError) as error:
+        if watch.code:
+            raise
+        said = str(error) if isinstance(error, InputError) else f"{error.filename or 'file'}: {error.strerror or error}"
+        print(f"bayesgmm: {' '.join(said.split())}", file=sys.stderr)
+        raise SystemExit(2) from None

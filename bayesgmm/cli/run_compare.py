@@ -1,0 +1,70 @@
+"""``bayesgmm compare``: numbers of components side by side, printed and reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bayesgmm.cli.cost import say_cost
+from bayesgmm.cli.parse import parse_components, parse_steps, parse_structures
+from bayesgmm.cli.writing import check_outputs, write_assignments, write_report
+from bayesgmm.interruption import watch
+
+if TYPE_CHECKING:
+    from bayesgmm.data.file_table import FileTable
+
+__all__ = ["run_compare"]
+
+_SCORED = 3.0  # times what a fit takes: with its scores
+
+
+def run_compare(
+    table: FileTable, components: str, structures: str, *, source: str, steps: Sequence[str], out: Path | None,
+    assignments: Path | None, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Compare, print, write; the exit code is 3 where no fit has converged."""
+    from bayesgmm.compare import compare_components
+    from bayesgmm.estimator import BayesianGMM
+    from bayesgmm.model.prior import MixturePrior
+    from bayesgmm.reporting.agreement import agreement, agreement_text
+    from bayesgmm.reporting.text import comparison_record, comparison_text
+
+    numbers, names = parse_components(components), parse_structures(structures)
+    check_outputs(source, out, assignments=assignments)
+    given = parse_steps(steps, [str(name) for name in table.data.columns])
+    watch.files(
+        (out, f"the report was written to {out}", "the report was not written"),
+        (assignments, f"the assignments were written to {assignments}", "the assignments were not written"),
+        folder=Path(options["checkpoint"]) if options["checkpoint"] else None,
+    )
+    if options["max_seconds"] is None:
+        cost = {name: options[name] for name in ("inference", "draws", "tune", "chains")}
+        say_cost(table.data.shape, numbers * len(names), BayesianGMM(covariance_type=names[0], **cost), _SCORED)
+    watch.busy = True
+    comparison = compare_components(
+        table.data, numbers, covariance_type=names, prior=MixturePrior(resolution=given) if given else None, **options
+    )
+    with watch:
+        known = []
+        if table.labels is not None:
+            best = comparison.best
+            known.append(agreement(table.labels, best.labels_, "component"))
+            merge = comparison.candidates[comparison.recommendation.label].merging.merge
+            if len(set(merge.tolist())) < len(merge):
+                known.append(agreement(table.labels, merge[best.labels_], "cluster"))
+        if as_json:
+            record = comparison_record(comparison, source)
+            print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))
+        else:
+            print("\n\n".join([comparison_text(comparison, source, table.data), *map(agreement_text, known)]))
+        watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
+    if out is not None:
+        write_report(comparison, out, as_json=as_json)
+    if assignments is not None:
+        write_assignments(comparison.fits[comparison.recommendation.label], table.lines, assignments, as_json=as_json)
+    if not (comparison.table["status"] != "not converged").any():
+        raise typer.Exit(3)

@@ -1,0 +1,65 @@
+"""What commands write beside what they print: reports, assignments."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesgmm.errors import InputError
+
+if TYPE_CHECKING:
+    from bayesgmm.comparison import Comparison
+    from bayesgmm.estimator import BayesianGMM
+
+__all__ = ["check_outputs", "tell", "write_assignments", "write_report"]
+
+
+def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
+    """Refuse files that cannot be written, that are the data, or that are one, before any work."""
+    from bayesgmm.data.files import check_writable
+
+    given = {name: path for name, path in {"out": out, **others}.items() if path is not None}
+    for path in given.values():
+        check_writable(path)
+        if Path(source).exists() and path.exists() and path.samefile(source):
+            raise InputError(f"{path}: is the data file; give another name.")
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
+    names = list(given)
+    for j, name in enumerate(names):
+        for other in names[:j]:
+            if given[name] == given[other]:
+                raise InputError(f"{given[name]}: --{other} and --{name} name the same file.")
+
+
+def write_report(result: BayesianGMM | Comparison, out: Path, *, as_json: bool) -> None:
+    """The report, and a line that says so."""
+    from bayesgmm.reporting.report import report
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it can keep its fonts is of no interest here
+    report(result, out)
+    tell(f"report written to {out}", as_json=as_json)
+
+
+def write_assignments(fit: BayesianGMM, lines: Sequence[int], path: Path, *, as_json: bool) -> None:
+    """A line a row: its name, its line of the file, its component, all probabilities, and how unsure that is."""
+    import pandas as pd
+
+    from bayesgmm.data.files import write_whole
+
+    probabilities = fit.assignment().probabilities
+    label = probabilities.to_numpy().argmax(axis=1)
+    table = pd.DataFrame({"row": [str(name) for name in probabilities.index], "line": lines, "label": label})
+    for k in range(probabilities.shape[1]):
+        table[f"probability_{k}"] = probabilities.iloc[:, k].to_numpy()
+    table["uncertainty"] = 1.0 - probabilities.to_numpy().max(axis=1)
+    write_whole(path, table.to_csv(index=False, float_format="%.6g").encode())
+    tell(f"assignments written to {path}", as_json=as_json)
+
+
+def tell(line: str, *, as_json: bool) -> None:
+    """A line beside the result, which is alone on standard output if it is JSON."""
+    print(line, file=sys.stderr if as_json else sys.stdout)
