@@ -10,10 +10,10 @@ power f of one component's. With z drawn from the responsibilities r, a move of 
 the complete data is therefore accepted with probability min(1, prod (r'_z / r_z)^(1 - f)) over the fractional copies;
 the pass returns the logarithm of that ratio for the copies allocated last.
 
-Missing cells are drawn with the allocation, given the observed cells and the component: of the whitened residual u of
-the whole row its expectation M' y (`kernels.rows`) is known, and what is orthogonal to it is standard normal. The sums
-are those of completed rows. The missing cells of a fraction f of a copy are drawn from the power f of their density,
-whose normalising constant, |V|^((1 - f) / 2) for their covariance V, is part of the ratio.
+Missing cells are drawn with the allocation, given the observed cells and the component: the whitened residual of the
+whole row is u^ + Q z (`kernels.rows`), z standard normal. The sums are those of completed rows. The missing cells of a
+fraction f of a copy are drawn from the power f of their density. What normalises it, |V|^((1 - f) / 2) for their
+covariance V, is part of the ratio.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
-from bayesgmm.kernels.rows import PIECE, gather, restrict
+from bayesgmm.kernels.rows import PIECE, free_span, gather
 
 __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 
@@ -163,29 +163,48 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
 
 
 @compiled
-def _add_completed(rng, y, copies, n, turn, total, outer):
-    """As `_add_rows` for rows of which only y (O, block) is known; the rest is drawn, for each copy on its own."""
-    o, d = turn.shape
-    count, noise, u = 0.0, np.empty(d), np.empty(d)
+def _add_completed(rng, y, copies, n, basis, total, outer):
+    """As `_add_rows` for rows of which only the residual u^ in y (D, block) is known; the rest is drawn for each copy,
+    or for many copies the sum of Q z, and that of its squares, which about the mean is Wishart."""
+    m, d = basis.shape
+    count, u = 0.0, np.empty(d)
     for b in range(n):
         left = copies[b]
         count += left
         while left > 0.0:
-            weight = min(left, 1.0)
+            many = math.floor(left) > max(_MANY_COPIES, m + 1)
+            weight = math.floor(left) if many else min(left, 1.0)
             left -= weight
-            for j in range(d):
-                u[j] = noise[j] = rng.standard_normal() / math.sqrt(weight)
-            for i in range(o):
-                known = y[i, b]
-                for j in range(d):
-                    known -= turn[i, j] * noise[j]
-                for j in range(d):
-                    u[j] += known * turn[i, j]
+            u[:] = 0.0  # the sum of the rest of these copies
+            for a in range(m):
+                z = rng.standard_normal() * math.sqrt(weight)
+                for i in range(d):
+                    u[i] += z * basis[a, i]
             for i in range(d):
-                total[i] += weight * u[i]
+                total[i] += weight * y[i, b] + u[i]
                 for j in range(i + 1):
-                    outer[i, j] += weight * u[i] * u[j]
+                    outer[i, j] += weight * y[i, b] * y[j, b] + y[i, b] * u[j] + u[i] * y[j, b] + u[i] * u[j] / weight
+            if many:
+                _add_wishart(rng, weight - 1.0, basis, outer)
     return count
+
+
+@compiled
+def _add_wishart(rng, degrees, basis, outer):
+    """Add Q W Q' (D, D; lower), W standard Wishart: by columns of Bartlett's factor."""
+    m, d = basis.shape
+    column = np.empty(d)
+    for a in range(m):
+        size = math.sqrt(2.0 * rng.standard_gamma(0.5 * (degrees - a)))
+        for i in range(d):
+            column[i] = size * basis[a, i]
+        for c in range(a + 1, m):
+            z = rng.standard_normal()
+            for i in range(d):
+                column[i] += z * basis[c, i]
+        for i in range(d):
+            for j in range(i + 1):
+                outer[i, j] += column[i] * column[j]
 
 
 @compiled
@@ -213,16 +232,13 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
     outers[:] = 0.0
     if order.shape[0] == 0:
         return _allocate_pattern(
-            rng, features, row_weights, log_norm, means, scaling, np.empty((0, 0, 0)), np.zeros(n_components),
-            row_model, want_likelihood, watched, allocation,
+            rng, features, row_weights, log_norm, means, scaling, np.empty((n_components, 0, d)),
+            np.zeros(n_components), row_model, want_likelihood, watched, allocation,
         )  # fmt: skip
     ratio, log_likelihood, place = 0.0, 0.0, -1
     for p in range(observed.shape[0]):
-        cells = np.flatnonzero(observed[p])
-        constants, centres, inner, turn = restrict(cells, log_norm, means, scaling)
-        shift = log_norm - constants
-        if cells.shape[0] == d:
-            turn = turn[:0]
+        missing = np.flatnonzero(observed[p] == 0)
+        constants, centres, basis = free_span(missing, log_norm, means, scaling)
         for start in range(first[p], first[p + 1], PIECE):
             index = order[start : min(start + PIECE, first[p + 1])]
             here = -1
@@ -232,8 +248,8 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
             fractional = component.shape[0] > 0
             places, logs = (component[index], log_r[index]) if fractional else (component, log_r)
             gain, value, found = _allocate_pattern(
-                rng, gather(features, index, cells), row_weights[index], constants, centres, inner, turn, shift,
-                row_model, want_likelihood, here, Allocation(counts, sums, outers, places, logs),
+                rng, gather(features, index, missing), row_weights[index], constants, centres, scaling, basis,
+                log_norm - constants, row_model, want_likelihood, here, Allocation(counts, sums, outers, places, logs),
             )  # fmt: skip
             ratio += gain
             log_likelihood += value
@@ -246,10 +262,10 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
 
 @compiled(fastmath=FAST)
 def _allocate_pattern(
-    rng, features, row_weights, log_norm, means, scaling, turn, shift, row_model, want_likelihood, watched, allocation
+    rng, features, row_weights, log_norm, means, scaling, basis, shift, row_model, want_likelihood, watched, allocation
 ):
-    """`allocation_pass` of rows of one pattern, features (O, N), added to what `allocation` holds; `turn` (K, O, D) and
-    `shift` (K,) from `restrict`, the first of length 0 if the rows are complete."""
+    """`allocation_pass` of rows of one pattern, features (D, N), added to what `allocation` holds; `basis` (K, M, D) is
+    that of `free_span`, `shift` (K,) as in `_draw_fractions`."""
     counts, sums, outers, component, log_r = allocation
     n_features, n_rows = features.shape
     n_components = means.shape[0]
@@ -263,7 +279,7 @@ def _allocate_pattern(
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work)
+        weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work)
         _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)
@@ -272,8 +288,8 @@ def _allocate_pattern(
         if component.shape[0] > 0:
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
-            if turn.shape[0] > 0:
-                counts[k] += _add_completed(rng, y[k], allocated[k], n, turn[k], sums[k], outers[k])
+            if basis.shape[1] > 0:
+                counts[k] += _add_completed(rng, y[k], allocated[k], n, basis[k], sums[k], outers[k])
             else:
                 counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["BLOCK", "FAST", "accumulate", "exp_block", "log_block", "uniform_block", "whiten"]
+__all__ = ["BLOCK", "FAST", "accumulate", "exp_block", "log_block", "take_from_span", "uniform_block", "whiten"]
 
 BLOCK = 256  # rows at a time
 # Not full fastmath: infinities and NaN must keep their meaning.
@@ -151,6 +151,30 @@ def whiten(features, start, n, mean, scale, diagonal, centred, y, quadratic):
             for b in range(n):
                 yd[b] += s0 * c0[b] + s1 * c1[b] + s2 * c2[b] + s3 * c3[b]
             e += 4
+        for b in range(n):
+            quadratic[b] += yd[b] * yd[b]
+
+
+@compiled(fastmath=FAST)
+def take_from_span(basis, n, along, y, quadratic):
+    """Take from the columns of y (D, block) what lies in the span of the orthonormal rows of `basis` (M, D); squared
+    norms anew."""
+    m, n_features = basis.shape
+    for a in range(m):
+        for b in range(n):
+            along[b] = 0.0
+        for d in range(n_features):
+            q, yd = basis[a, d], y[d]
+            for b in range(n):
+                along[b] += q * yd[b]
+        for d in range(n_features):
+            q, yd = basis[a, d], y[d]
+            for b in range(n):
+                yd[b] -= q * along[b]
+    for b in range(n):
+        quadratic[b] = 0.0
+    for d in range(n_features):
+        yd = y[d]
         for b in range(n):
             quadratic[b] += yd[b] * yd[b]
 

@@ -19,10 +19,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block
+from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block, take_from_span
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import add_block, log_density, log_normalizers, residuals_block
-from bayesgmm.kernels.rows import PIECE, gather, restrict, take_back
+from bayesgmm.kernels.rows import PIECE, add_free, free_span, gather
 
 __all__ = ["component_log_densities", "mixture_pass", "weigh_block"]
 
@@ -30,10 +30,11 @@ Array = NDArray[np.float64]
 
 
 @compiled(fastmath=FAST)
-def weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work):
+def weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
-    ``r[k, b] = exp(log density - highest[b])``; `work` (3, block) gets the highest, and the sum of r over components.
+    `basis` (K, M, D) is that of `free_span` for M missing cells. ``r[k, b] = exp(log density - highest[b])``; `work`
+    (3, block) gets the highest, and the sum of r over components.
     """
     highest, total, buffer = work[0], work[1], work[2]
     bits = buffer.view(np.int64)
@@ -41,6 +42,8 @@ def weigh_block(row_model, features, start, n, log_norm, means, scaling, centred
     for k in range(n_components):
         rk = r[k]
         residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y[k], rk)
+        if basis.shape[1] > 0:
+            take_from_span(basis[k], n, buffer, y[k], rk)
         c = log_norm[k]
         if k == 0:
             for b in range(n):
@@ -85,47 +88,46 @@ def mixture_pass(
     Of rows with missing cells the statistics are expectations given the observed ones, see `kernels.rows`.
     """
     features, order, first, observed = rows
+    (n_components, d), wanted = means.shape, counts.shape[0] > 0
+    if wanted:
+        counts[:] = 0.0
+        sums[:] = 0.0
+        outers[:] = 0.0
     if order.shape[0] == 0:
-        return _complete_pass(
-            features, row_weights, log_norm, means, scaling, row_model, counts, sums, outers, log_density,
-            responsibilities,
-        )  # fmt: skip
-    n_components = means.shape[0]
-    counts[:] = 0.0
-    sums[:] = 0.0
-    outers[:] = 0.0
-    n_wanted = n_components if counts.shape[0] > 0 else 0
+        none = np.empty((n_components, 0, d))
+        return _pass(features, row_weights, log_norm, means, scaling, none, row_model, counts, sums, outers,
+                     log_density, responsibilities)  # fmt: skip
     log_likelihood = 0.0
     for p in range(observed.shape[0]):
-        cells = np.flatnonzero(observed[p])
-        o = cells.shape[0]
-        constants, centres, inner, turn = restrict(cells, log_norm, means, scaling)
-        count, total, outer = np.empty(n_wanted), np.empty((n_wanted, o)), np.empty((n_wanted, o, o))
+        missing = np.flatnonzero(observed[p] == 0)
+        constants, centres, basis = free_span(missing, log_norm, means, scaling)
+        before = counts.copy()
         for start in range(first[p], first[p + 1], PIECE):
             index = order[start : min(start + PIECE, first[p + 1])]
             m = index.shape[0]
             density = np.empty(m if log_density.shape[0] > 0 else 0)
             shares = np.empty((m if responsibilities.shape[0] > 0 else 0, n_components))
-            log_likelihood += _complete_pass(
-                gather(features, index, cells), row_weights[index], constants, centres, inner, row_model,
-                count, total, outer, density, shares,
+            log_likelihood += _pass(
+                gather(features, index, missing), row_weights[index], constants, centres, scaling, basis, row_model,
+                counts, sums, outers, density, shares,
             )  # fmt: skip
-            for k in range(n_wanted):
-                counts[k] += count[k]
-                take_back(turn[k], count[k], total[k], outer[k], sums[k], outers[k])
             for i in range(density.shape[0]):
                 log_density[index[i]] = density[i]
             for i in range(shares.shape[0]):
-                responsibilities[index[i]] = shares[i]
+                for k in range(n_components):
+                    responsibilities[index[i], k] = shares[i, k]
+        if wanted:
+            for k in range(n_components):
+                add_free(basis[k], counts[k] - before[k], outers[k])
     return log_likelihood
 
 
 @compiled(fastmath=FAST)
-def _complete_pass(
-    features, row_weights, log_norm, means, scaling, row_model,
+def _pass(
+    features, row_weights, log_norm, means, scaling, basis, row_model,
     counts, sums, outers, log_density, responsibilities,
 ):  # fmt: skip
-    """`mixture_pass` of complete rows, features (D, N)."""
+    """`mixture_pass` of rows of one pattern, features (D, N); statistics are added to."""
     n_features, n_rows = features.shape
     n_components = means.shape[0]
     want_statistics = counts.shape[0] > 0
@@ -135,14 +137,10 @@ def _complete_pass(
     centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
     highest, total, buffer, log_total = work[0], work[1], work[2], work[3]
     bits = buffer.view(np.int64)
-    if want_statistics:
-        counts[:] = 0.0
-        sums[:] = 0.0
-        outers[:] = 0.0
     log_likelihood = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(row_model, features, start, n, log_norm, means, scaling, centred, y, r, work)
+        weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work)
         log_block(total, log_total, buffer, bits, n)
         for b in range(n):
             v = highest[b] + log_total[b]

@@ -1,14 +1,17 @@
 """The rows that a pass takes: complete ones as they lie, those with missing cells pattern by pattern.
 
-The likelihood of a row is the density of its observed cells. Rows of one pattern are complete rows of fewer columns, so
-a pass restricts each component to these columns, once for all of them,
+The likelihood of a row is the density of its observed cells. Let u = scaling (x - mean) be the whitened residual of the
+whole row, standard normal under its component. Its missing cells m leave free the span of the columns m of `scaling`;
+with an orthonormal basis Q of it, R the triangular factor, and x = mean in the missing cells,
 
-    L_o = lower Cholesky factor of the observed block of L L',   M = L_o^-1 E L   (E picks the observed cells),
+    u^ = (I - Q Q') u    is the expectation of u given the observed cells, Q Q' its covariance,
+    |u^|^2               is their squared Mahalanobis distance, and
+    log det scaling - log det R    takes the place of log det scaling.
 
-does what it does for complete rows with y = L_o^-1 (x_o - mean_o), and takes what it summed back to all columns: M' y
-is the expectation of the whitened residual of the whole row, I - M' M its covariance. So the sums of r, r y and r y y'
-over all rows mean what they mean without missing cells, and EM, gradients and predictions need not know of any
-(Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach").
+So a pass makes the basis once for each pattern, takes from its residuals what lies in the span, and adds Q Q' times the
+number of rows to the sum of r u u'. The sums of r, r u and r u u' then mean what they mean without missing cells: EM
+(Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach"), gradients and predictions
+need not know of any.
 """
 
 from __future__ import annotations
@@ -20,9 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.triangular import factor, invert
 
-__all__ = ["PIECE", "Rows", "as_rows", "gather", "is_complete", "restrict", "rows_of", "take_back"]
+__all__ = ["PIECE", "Rows", "add_free", "as_rows", "free_span", "gather", "is_complete", "rows_of"]
 
 Array = NDArray[np.float64]
 
@@ -101,69 +103,52 @@ def is_complete(features, row):
 
 
 @compiled
-def gather(features, index, cells):
-    """Features (len(cells), n) of some rows."""
-    out = np.empty((cells.shape[0], index.shape[0]))
-    for j in range(cells.shape[0]):
+def gather(features, index, missing):
+    """Features (D, n) of some rows, zero in the cells `missing`; with `centres`, which are zero there too."""
+    d = features.shape[0]
+    out = np.empty((d, index.shape[0]))
+    for j in range(d):
         for i in range(index.shape[0]):
-            out[j, i] = features[cells[j], index[i]]
+            out[j, i] = features[j, index[i]]
+    for j in missing:
+        out[j] = 0.0
     return out
 
 
 @compiled
-def restrict(cells, log_norm, means, scaling):
-    """The mixture in some of the columns: log_norm (K,), means (K, O), scaling (K, O, O), and M (K, O, D).
-
-    `scaling` (K, D, D) are inverse Cholesky factors. Where a block is not positive definite the log_norm is NaN.
-    """
-    (n_components, d), o = means.shape, cells.shape[0]
-    constants, centres = np.empty(n_components), np.empty((n_components, o))
-    inner, turn = np.zeros((n_components, o, o)), np.zeros((n_components, o, d))
-    cholesky, block, root = np.zeros((d, d)), np.empty((o, o)), np.zeros((o, o))
+def free_span(missing, log_norm, means, scaling):
+    """Of each component: log_norm (K,) of the observed cells, means (K, D) with zeros in place of the missing cells,
+    and the basis Q' (K, M, D)."""
+    (n_components, d), m = means.shape, missing.shape[0]
+    constants, centres, basis = log_norm + m * _LOG_SQRT_2PI, means.copy(), np.empty((n_components, m, d))
     for k in range(n_components):
-        invert(scaling[k], cholesky)
-        for i in range(o):
-            centres[k, i] = means[k, cells[i]]
-            for j in range(i + 1):
-                total = 0.0
-                for m in range(cells[j] + 1):
-                    total += cholesky[cells[i], m] * cholesky[cells[j], m]
-                block[i, j] = total
-        value = log_norm[k] + (d - o) * _LOG_SQRT_2PI
-        if not factor(block, root):
-            value = math.nan
-            for i in range(o):
-                root[i, i] = 1.0
-        invert(root, inner[k])
-        for i in range(o):
-            value += math.log(inner[k, i, i])
-            for j in range(i + 1):
-                for m in range(cells[j] + 1):
-                    turn[k, i, m] += inner[k, i, j] * cholesky[cells[j], m]
-        for i in range(d):
-            value -= math.log(scaling[k, i, i])
-        constants[k] = value
-    return constants, centres, inner, turn
+        for a in range(m):
+            centres[k, missing[a]] = 0.0
+            q = basis[k, a]
+            for i in range(d):
+                q[i] = scaling[k, i, missing[a]]
+            length = 0.0
+            for _ in range(2):  # twice is enough (Giraud, Langou and Rozloznik 2005)
+                for b in range(a):
+                    along = 0.0
+                    for i in range(d):
+                        along += basis[k, b, i] * q[i]
+                    for i in range(d):
+                        q[i] -= along * basis[k, b, i]
+            for i in range(d):
+                length += q[i] * q[i]
+            length = math.sqrt(length)
+            for i in range(d):
+                q[i] /= length
+            constants[k] -= math.log(length)
+    return constants, centres, basis
 
 
 @compiled
-def take_back(turn, count, total, outer, sums, outers):
-    """Add to `sums` (D,) and `outers` (D, D; lower) what sums over observed cells, `total` (O,) and `outer` (O, O;
-    lower), say of all columns."""
-    o, d = turn.shape
-    half = np.empty((o, d))
-    for i in range(o):
-        for b in range(d):
-            value = 0.0
-            for j in range(o):
-                value += (outer[i, j] if i >= j else outer[j, i]) * turn[j, b]
-            half[i, b] = value - count * turn[i, b]
-    for a in range(d):
-        for i in range(o):
-            sums[a] += turn[i, a] * total[i]
-        outers[a, a] += count
-        for b in range(a + 1):
-            value = 0.0
-            for i in range(o):
-                value += turn[i, a] * half[i, b]
-            outers[a, b] += value
+def add_free(basis, count, outer):
+    """Add what the missing cells of `count` rows add to the sum of u u' (D, D; lower)."""
+    m, d = basis.shape
+    for a in range(m):
+        for i in range(d):
+            for j in range(i + 1):
+                outer[i, j] += count * basis[a, i] * basis[a, j]

@@ -72,11 +72,14 @@ def test_the_pass_is_the_dense_computation(d: int, share: float, diagonal: bool)
     np.testing.assert_allclose(outers[:, cells], whole[:, cells], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("weights_are", ["ones", "whole", "fractional"])
+@pytest.mark.parametrize("weights_are", ["ones", "whole", "many", "fractional"])
 def test_sums_of_completed_rows_have_the_expectation_of_the_pass(weights_are: str) -> None:
     d, rng = 3, np.random.default_rng(1)
     rows, (weights, means, covariances, scaling) = gapped(d, 0.3, 2), mixture(d, False, 2)
-    row_weights = {"ones": np.ones(N), "whole": rng.integers(0, 4, N) + 0.0, "fractional": rng.uniform(0, 2.5, N)}
+    row_weights = {
+        "ones": np.ones(N), "whole": rng.integers(0, 4, N) + 0.0, "many": rng.choice([0.0, 1.0, 60.0, 200.0], N),
+        "fractional": rng.uniform(0, 2.5, N),
+    }  # fmt: skip
     a = row_weights[weights_are]
     fractional = weights_are == "fractional"
     log_norm, packed = np.empty(K), as_rows(rows)
@@ -102,6 +105,12 @@ def test_sums_of_completed_rows_have_the_expectation_of_the_pass(weights_are: st
                                outer[:, *lower].ravel()])  # fmt: skip
     error = np.std(found, axis=0) / np.sqrt(len(found))
     assert (np.abs(np.mean(found, axis=0) - expected) < 4.5 * error).all()
+    # Given the responsibilities alone, the spread: sums of u of copies that are independent.
+    within = np.einsum("nk,nkd->kd", r * a[:, None], np.diagonal(second, axis1=2, axis2=3))
+    within -= np.einsum("nk,nkd->kd", r**2 * a[:, None], u**2)
+    if not fractional:
+        spread = np.std([x[K : K + K * d] for x in found], axis=0) ** 2
+        np.testing.assert_allclose(spread, within.ravel(), rtol=5.0 * np.sqrt(2.0 / 1500))
     if watched >= 0:
         p = r[watched]
         assert (np.abs(np.bincount(places, minlength=K) / 1500 - p) < 4.5 * np.sqrt(p * (1.0 - p) / 1500)).all()
