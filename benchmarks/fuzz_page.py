@@ -115,8 +115,8 @@ def _head(found: list[Finished], command: str) -> list[str]:
         f"(the longest {refused.max():.2g}) of processor time, with all that is asked of a result.", "",
         f"Command: `{command}`. Examples are drawn by [hypothesis](https://hypothesis.readthedocs.io) from the "
         "strategies in `tests/property/_fuzz.py` and `_fuzz_tables.py`, each from a seed of its own and independent of "
-        "the others. Twenty such examples of `fit_em` and Laplace are in the default test suite, several hundred of all in "
-        "`pytest -m slow`.",
+        "the others. Twenty such examples of `fit_em` and Laplace are in the default test suite, several hundred of "
+        "all in `pytest -m slow`.",
         "",
         "## What is checked", "",
         "- **Of `fit_em`**: likelihood, criteria, trace and parameters are finite; it is reliable where it converged.",

@@ -101,6 +101,11 @@ def fit_proposal(draws: Array, *, random_seed: int = 0) -> Proposal:
     train, test, everything = (a.reshape(-1, n) for a in (draws[:, :cut], draws[:, cut:], draws))
     if len(train) < n + 2 or len(test) < 1:
         raise InputError(f"{n_chains} x {n_draws} draws are too few for {n} parameters: sample more draws.")
+    if (distinct := len(np.unique(train, axis=0))) < n + 2:  # chains that stand still, or copies of a likely draw
+        raise InputError(
+            f"Only {distinct} of {len(train)} draws are distinct, too few for {n} parameters: sample more draws, and "
+            "with inference='nuts' if they are of an approximation."
+        )
     with threadpool_limits(1):  # small matrices: threads only get in their own way
         return _best_fit(train, test, everything, random_seed)
 

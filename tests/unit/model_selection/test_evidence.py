@@ -297,3 +297,10 @@ def test_latent_factors_are_those_of_the_tree() -> None:
     floor = np.array([0.3, 0.0]) ** 2 / 12.0
     again = latent_cholesky(covariances.reshape(-1, 2, 2), floor).reshape(latent.shape)
     np.testing.assert_allclose(again, latent, atol=1e-6)
+
+
+def test_draws_that_are_copies_of_a_few_fit_no_proposal() -> None:
+    """As importance resampling leaves them where a few draws of an approximation have all the weight."""
+    draws = np.repeat(np.random.default_rng(0).normal(size=(1, 3, 4)), 100, axis=1)
+    with pytest.raises(InputError, match="Only 2 of 200 draws are distinct, too few for 4 parameters"):
+        fit_proposal(draws)
