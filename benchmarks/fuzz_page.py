@@ -109,13 +109,15 @@ def _head(found: list[Finished], command: str) -> list[str]:
         "exception, a warning of NumPy or another library, a NaN or an infinite number in a result, probabilities that "
         f"do not sum to one, other numbers from the same seed, or more than {LIMIT:g} seconds of processor time.", "",
         f"**{len(found)} examples: {ended[RELIABLE]} answered and reliable, {ended[UNRELIABLE]} answered and said to "
-        f"be not reliable, {ended[REFUSED]} refused in one line, {ended['fault']} faults.** "
+        f"be not reliable, {ended[REFUSED]} refused in one line, {ended['fault'] or 'no'} "
+        f"fault{'s' * (ended['fault'] != 1)}.** "
         f"An answer took {np.median(answered):.2g} seconds (median; 95 % of them less than "
         f"{np.quantile(answered, 0.95):.2g}, the longest {answered.max():.3g}), a refusal {np.median(refused):.1g} "
         f"(the longest {refused.max():.2g}) of processor time, with all that is asked of a result.", "",
         f"Command: `{command}`. Examples are drawn by [hypothesis](https://hypothesis.readthedocs.io) from the "
         "strategies in `tests/property/_fuzz.py` and `_fuzz_tables.py`, each from a seed of its own and independent of "
-        "the others. 24 such examples are in the default test suite, several hundred in `pytest -m slow`.",
+        "the others. Twenty such examples of `fit_em` and Laplace are in the default test suite, several hundred of "
+        "all in `pytest -m slow`.",
         "",
         "## What is checked", "",
         "- **Of `fit_em`**: likelihood, criteria, trace and parameters are finite; it is reliable where it converged.",

@@ -141,7 +141,7 @@ def prepare_table(
     standardize : bool
         Whether the model works on columns of mean 0 and standard deviation 1.
     sample_weight : array_like of shape (N,), optional
-        Weight of each row, ≥ 0; an integer weight equals so many copies of the row.
+        Weight of each row, ≥ 0; an integer weight equals so many copies of the row. At most 1e12 in all.
     n_components : int, optional
         Number of components that will be fitted; it takes at least as many rows.
     feature_names : sequence of str of length D, optional

@@ -10,9 +10,9 @@ from _fuzz import Case, cases, example, run
 from hypothesis import HealthCheck, given, settings
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(20))
 def test_an_answer_or_one_sentence(seed: int) -> None:
-    case = example(seed, ("fit_em", "laplace", "nuts", "auto"))
+    case = example(seed, ("fit_em", "laplace"))
     assert not (outcome := run(case)).faults, f"{case}: {outcome}"
 
 

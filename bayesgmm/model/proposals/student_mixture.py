@@ -101,15 +101,32 @@ def fit_proposal(draws: Array, *, random_seed: int = 0) -> Proposal:
     train, test, everything = (a.reshape(-1, n) for a in (draws[:, :cut], draws[:, cut:], draws))
     if len(train) < n + 2 or len(test) < 1:
         raise InputError(f"{n_chains} x {n_draws} draws are too few for {n} parameters: sample more draws.")
-    with threadpool_limits(1):  # small matrices: threads only get in their own way
-        return _best_fit(train, test, everything, random_seed)
+    if (distinct := len(np.unique(train, axis=0))) < n + 2:  # chains that stand still, or copies of a likely draw
+        raise InputError(
+            f"Only {distinct} of {len(train)} draws are distinct, too few for {n} parameters: sample more draws, and "
+            "with inference='nuts' if they are of an approximation."
+        )
+    try:
+        with threadpool_limits(1):  # small matrices: threads only get in their own way
+            return _best_fit(train, test, everything, random_seed)
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"The draws spread from {everything.std(axis=0).min():.2g} to {everything.std(axis=0).max():.2g} in the "
+            "sampler's coordinates, so that their covariance is singular in floating-point numbers: fit with "
+            "inference='nuts', or state narrower priors."
+        ) from error
 
 
 def _best_fit(train: Array, test: Array, everything: Array, random_seed: int) -> Proposal:
     n = train.shape[1]
     best, best_score = (1, math.inf), -math.inf
     for n_parts in range(1, max(1, min(_MAX_PARTS, len(train) // (_DRAWS_PER_PART * n))) + 1):
-        fitted = {df: _fit(train, n_parts, df, random_seed) for df in (math.inf, 7.0)}
+        try:
+            fitted = {df: _fit(train, n_parts, df, random_seed) for df in (math.inf, 7.0)}
+        except np.linalg.LinAlgError:
+            if n_parts == 1:
+                raise
+            break
         scores = {df: float(q.log_density(test).mean()) for df, q in fitted.items()}
         df = max(scores, key=lambda key: scores[key])
         if scores[df] < best_score + _LEAST_GAIN:
@@ -131,6 +148,9 @@ def _fit(draws: Array, n_parts: int, df: float, random_seed: int) -> Proposal:
         em = GaussianMixture(n_parts, random_state=random_seed, init_params="k-means++", max_iter=200, tol=1e-2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do, a good one has less error
-            em.fit(draws)
+            try:
+                em.fit(draws)
+            except ValueError as error:  # a part that collapsed, or spreads beyond what floating-point numbers hold
+                raise np.linalg.LinAlgError(str(error)) from error
         covariances, means, weights = em.covariances_, em.means_, em.weights_
     return Proposal(weights / weights.sum(), means, np.linalg.cholesky(spread * covariances), df)

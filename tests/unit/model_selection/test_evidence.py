@@ -297,3 +297,20 @@ def test_latent_factors_are_those_of_the_tree() -> None:
     floor = np.array([0.3, 0.0]) ** 2 / 12.0
     again = latent_cholesky(covariances.reshape(-1, 2, 2), floor).reshape(latent.shape)
     np.testing.assert_allclose(again, latent, atol=1e-6)
+
+
+def test_draws_that_are_copies_of_a_few_fit_no_proposal() -> None:
+    """As importance resampling leaves them where a few draws of an approximation have all the weight."""
+    draws = np.repeat(np.random.default_rng(0).normal(size=(1, 3, 4)), 100, axis=1)
+    with pytest.raises(InputError, match="Only 2 of 200 draws are distinct, too few for 4 parameters"):
+        fit_proposal(draws)
+
+
+def test_draws_of_very_different_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where parts of a mixture are singular it is one Gaussian; where that is singular too there is no proposal."""
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(1, 300, 1)) * np.array([1e20, 1e20, 0.0, 0.0]) + rng.normal(size=(1, 300, 4))
+    assert fit_proposal(draws).describe() in ("Gaussian", "t7")
+    monkeypatch.setattr("sklearn.covariance.ledoit_wolf", lambda rows: (np.ones((4, 4)), 0.0))
+    with pytest.raises(InputError, match="their covariance is singular in floating-point numbers"):
+        fit_proposal(draws)
