@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.data.visible import visible
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 
@@ -26,18 +27,23 @@ _SHOWN = {
 
 
 def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
-    """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
+    """The table, the maximum-likelihood fit, the summary, the verdict, the modes.
+
+    Names are shown with their control characters written out, so that a file cannot command the terminal.
+    """
     import pandas as pd
 
     table = fit.table_
-    lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
+    names = ", ".join(map(visible, table.feature_names))
+    lines = [f"{visible(source)}: {table.n_rows} rows, {table.n_features} columns ({names})"]
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
-        lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
+        lines.append("Recorded in steps: " + ", ".join(f"{visible(name)} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     with pd.option_context("display.width", 160, "display.max_rows", 200, "display.max_columns", 20):
-        lines.append(fit.summary().drop(columns=["mcse_mean"]).to_string(float_format=lambda v: f"{v:.4g}"))
+        summary = fit.summary().drop(columns=["mcse_mean"]).rename(index=visible)
+        lines.append(summary.to_string(float_format=lambda v: f"{v:.4g}"))
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
@@ -47,7 +53,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, float] | None) -> str:
             f"\nAgreement with the known classes: adjusted Rand index {agreement['adjusted_rand_index']:.3f} "
             f"over {agreement['rows']} rows"
         )
-    return "\n".join(lines)
+    return _visible_lines(lines)
 
 
 def fit_record(fit: Fit, source: str, agreement: dict[str, float] | None) -> dict[str, Any]:
@@ -81,13 +87,18 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, float] | None) -> dic
 
 
 def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) -> str:
-    """The answer, then the table turned on its side."""
+    """The answer, then the table turned on its side; names as in `fit_text`."""
     table = comparison.table
     shown = table[[name for name in _SHOWN if name in table]].rename(columns=_SHOWN)
     turned = shown.map(_cell).T
     turned.columns = [str(label) for label in table.index]
-    head = f"{source}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(str, frame.columns))})"
-    return f"{head}\n\n{comparison}\n\n{turned.to_string()}"
+    head = f"{visible(source)}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(visible, frame.columns))})"
+    return _visible_lines([head, "", str(comparison), "", turned.to_string()])
+
+
+def _visible_lines(lines: list[str]) -> str:
+    """The text, in which nothing but line breaks is left of control characters."""
+    return visible("\n".join(lines), keep="\n")
 
 
 def _cell(value: Any) -> str:
