@@ -60,8 +60,8 @@ def check_bounded(problem: Problem, n_components: int) -> None:
         distinct = distinct_rows(rows, _FEW)
         few = f"only {distinct} of {len(rows)} rows are distinct; " if distinct < min(_FEW, len(rows) / 2) else ""
         raise InputError(
-            f"{few}{'; '.join(found.values())}, at full precision: one of K = {n_components} components can shrink onto "
-            f"them without limit, so {fault} to summarise. State the step in which they were recorded "
+            f"{few}{'; '.join(found.values())}, at full precision: one of K = {n_components} components can shrink "
+            f"onto them without limit, so {fault} to summarise. State the step in which they were recorded "
             f"(MixturePrior(resolution={{{column!r}: 0.01}}), or --resolution '{column}=0.01'), let components share a "
             "covariance (covariance_type='tied', or --covariance tied), keep variances from zero "
             "(MixturePrior(sd=priors.InverseGamma(3, 1))), or model these rows apart."

@@ -414,7 +414,9 @@ def test_offsets_beside_which_the_spread_is_lost() -> None:
     """At 1e15 float64 goes in steps of an eighth: a mean that is known to a tenth cannot be written down."""
     column = np.random.default_rng(0).normal(size=50)
     prepare_table(pd.DataFrame({"a": column + 1e12}))
-    refused(lambda: prepare_table(pd.DataFrame({"a": column + 1e15})), "'a'", "steps of 0.125", "subtract their common part")
+    refused(
+        lambda: prepare_table(pd.DataFrame({"a": column + 1e15})), "'a'", "steps of 0.125", "subtract their common part"
+    )
     prepare_table(pd.DataFrame({"a": 1e3 * column + 1e15}))
     refused(lambda: prepare_table(pd.DataFrame({"a": 1e3 * column - 1e18})), "'a'", "subtract their common part")
 
