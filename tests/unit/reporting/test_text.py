@@ -24,11 +24,11 @@ def shown(text: str) -> None:
 
 
 def test_names_cannot_command_the_terminal() -> None:
-    options = {"inference": "laplace", "draws": 150, "random_seed": 1, "progressbar": False}
+    options = {"inference": "laplace", "draws": 400, "random_seed": 1, "progressbar": False}
     fit = bg.BayesianGMM(1, **options).fit(table())  # type: ignore[arg-type]
     shown(fit_text(fit, "file\x07.csv", {"adjusted_rand_index": 1.0, "rows": 60}))
 
 
 def test_names_in_a_comparison_cannot_either() -> None:
-    compared = bg.compare_components(table(), [1], inference="laplace", draws=150, random_seed=1, progressbar=False)
+    compared = bg.compare_components(table(), [1], inference="laplace", draws=400, random_seed=1, progressbar=False)
     shown(comparison_text(compared, "file\x07.csv", table()))
