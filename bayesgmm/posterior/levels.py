@@ -53,7 +53,7 @@ def levels(tree: xarray.DataTree) -> list[str]:
     for j, name in enumerate(posterior["feature"].values):
         held = np.flatnonzero(on_floor[:, j])
         if len(held):
-            values = np.unique(steps[j] * np.rint(means[held, j] / steps[j]))
+            values = np.unique(steps[j] * np.rint(means[held, j] / steps[j]) + 0.0)  # no minus zero
             rounding = steps[j] / np.sqrt(12.0)
             sentences.append(
                 f"In column {name!s} {_components(held)} {'has' if len(held) == 1 else 'have'} hardly more spread than "
