@@ -20,6 +20,7 @@ from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import MISSING, Table, prepare_table
+from bayesgmm.data.visible import visible
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
@@ -198,7 +199,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)
         if not self.diagnose().ok:
-            warn(self.diagnose().verdict, NotConvergedWarning)
+            warn(visible(self.diagnose().verdict), NotConvergedWarning)
         return self
 
     def _fit(self, table: Table, structure: Structure, prior: ResolvedPrior) -> None:

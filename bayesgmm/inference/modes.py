@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
 
 from bayesgmm.errors import InputError
+from bayesgmm.inference.level_starts import level_starts
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.hessian import hessian
@@ -49,7 +50,7 @@ class Mode:
 
 
 def find_modes(problem: Problem, candidates: Sequence[MixtureParams], *, max_rounds: int = 8) -> list[Mode]:
-    """Distinct posterior modes reached from the candidates (model's scale), best first.
+    """Distinct posterior modes reached from the candidates (model's scale) and from `level_starts`, best first.
 
     Candidates that start too far below the best mode to end near it are left out. So are those from which the search
     runs into singular covariances: the density of a component has no upper bound where it closes in on a plane through
@@ -66,6 +67,7 @@ def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_round
     _, structure, prior = problem
     n_numbers = candidates[0].n_components * candidates[0].n_features ** 2
     candidates = candidates[: max(_LEAST_CANDIDATES, int(_CANDIDATE_NUMBERS // n_numbers))]
+    candidates = [*level_starts(problem, candidates[0].n_components), *candidates]
     found: list[tuple[MixtureParams, Density, bool, int]] = []
     singular = list[MixtureParams]()
     best = -math.inf

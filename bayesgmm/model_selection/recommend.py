@@ -47,7 +47,8 @@ class Recommendation:
     n_components : int
         Its number of components.
     n_clusters : int
-        Most probable number of clusters of that fit.
+        Most probable number of clusters of that fit; where its components are levels of a column, as the headline
+        then says, a number of groups of levels.
     cluster_probability : float
         Posterior probability of that number.
     most_probable : int, str or None
@@ -96,15 +97,17 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     bic = min(names, key=lambda name: candidates[name].bic)
     agree = len({name for name in (density, likely, bic) if name is not None}) == 1
     all_failed = not any(c.converged or c.rough for c in candidates.values())
-    headline = f"{_counted(k, 'Gaussian component')} ({chosen.covariance_type}) that " + (
-        f"describe{'s' if k == 1 else ''} {_counted(m, 'cluster')}."
-    )
+    headline = f"{_counted(k, 'Gaussian component')} ({chosen.covariance_type})"
     if chosen.levels:
-        headline += " Some components are levels of a column, so neither number is one of groups of rows."
+        headline += ", some of which are levels of a column: the number of clusters is not known from them."
+        said_clusters = f"Clusters: not to be counted, since some components are levels. Merged by overlap, {merged}"
+    else:
+        headline += f" that describe{'s' if k == 1 else ''} {_counted(m, 'cluster')}."
+        said_clusters = f"Clusters: {merged}"
     sentences = [
         said_density,
         said_components,
-        f"Clusters: {merged}",
+        said_clusters,
         *(f"{_name(candidates, label)}: {said}" for said in chosen.levels),
         *_disagreement(candidates, names, label, likely, bic, agree),
         *unfinished,
@@ -202,7 +205,7 @@ def _disagreement(
                 votes.setdefault(name, []).append(criterion)
         parts = [f"{_listed(v)} for {_name(candidates, name)}" for name, v in votes.items()]
         out.append(f"The criteria disagree: {'; '.join(parts)}.")
-    if chosen.merging.best < chosen.n_components:
+    if chosen.merging.best < chosen.n_components and not chosen.levels:
         out.append(
             "There are fewer clusters than components: some cluster is not Gaussian, or components overlap too much to "
             "be told apart; criteria of density count components, not clusters."

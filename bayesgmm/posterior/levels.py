@@ -1,7 +1,9 @@
 """Components that stand for one recorded value of a column: a level, not a cluster.
 
 Where a column is recorded in coarse steps (answers from 1 to 5, counts, codes) a component can sit on a single value.
-Its variance there is then that of rounding and hardly more, and nothing is known of its spread in that column.
+Its variance there is then that of rounding and hardly more, and nothing is known of its spread in that column. Where
+its rows are few, or components share a covariance, its variance is larger all the same; then its rows tell, nearly all
+of which have the one value.
 """
 
 from __future__ import annotations
@@ -11,13 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.checks import row_blocks
+from bayesgmm.posterior.tree import observed_rows
+
 if TYPE_CHECKING:
     import xarray
 
 __all__ = ["levels", "rounding_steps"]
 
+Array = NDArray[np.float64]
+
 _ON_FLOOR = 1.32  # times the sd that rounding adds: 95 % of the rows about a value have it
 _SURE = 0.5
+_NEARLY_ALL, _FEWEST_ROWS = 0.95, 8
 
 
 def rounding_steps(tree: xarray.DataTree) -> NDArray[np.float64]:
@@ -28,29 +36,87 @@ def rounding_steps(tree: xarray.DataTree) -> NDArray[np.float64]:
 
 
 def levels(tree: xarray.DataTree) -> list[str]:
-    """A sentence for each column in which components sit on the rounding floor.
+    """A sentence for each column in which components stand for a value.
 
-    A component counts where most draws have its sd below 1.32 times that of rounding, step / sqrt(12).
+    A component counts where most draws have its sd below 1.32 times that of rounding, step / sqrt(12), or where 95 % of
+    its rows, eight at least, have one value.
     """
     steps, posterior = rounding_steps(tree), tree["posterior"].to_dataset()
-    if not steps.any() or posterior.sizes["component"] == 1:
+    if posterior.sizes["component"] == 1:
         return []
     variance = np.diagonal(posterior["covariances"].values, axis1=-2, axis2=-1)  # (C, S, K, D)
     on_floor = (variance < _ON_FLOOR**2 * steps**2 / 12.0).mean(axis=(0, 1)) > _SURE  # (K, D)
     means = posterior["means"].values.mean(axis=(0, 1))
     sd = np.sqrt(np.median(variance, axis=(0, 1)))
+    agreed, share = _agreed_values(tree)
     sentences = []
-    for j in np.flatnonzero(on_floor.any(axis=0)):
+    for j, name in enumerate(posterior["feature"].values):
         held = np.flatnonzero(on_floor[:, j])
-        values = np.unique(steps[j] * np.rint(means[held, j] / steps[j]))
-        floor = steps[j] / np.sqrt(12.0)
-        sentences.append(
-            f"In column {posterior['feature'].values[j]!s} component{'s' * (len(held) > 1)} {_listed(held)} "
-            f"{'has' if len(held) == 1 else 'have'} hardly more spread than rounding gives (sd {_listed(sd[held, j])}; "
-            f"rounding alone {floor:.3g}): {'it stands' if len(held) == 1 else 'they stand'} for the recorded "
-            f"value{'s' * (len(values) > 1)} {_listed(values)}, and a level of a column is no cluster."
-        )
+        if len(held):
+            values = np.unique(steps[j] * np.rint(means[held, j] / steps[j]) + 0.0)  # no minus zero
+            rounding = steps[j] / np.sqrt(12.0)
+            sentences.append(
+                f"In column {name!s} {_components(held)} {'has' if len(held) == 1 else 'have'} hardly more spread than "
+                f"rounding gives (sd {_listed(sd[held, j])}; rounding alone {rounding:.3g}): {_stand_for(held, values)}"
+            )
+        held = np.flatnonzero(~np.isnan(agreed[:, j]) & ~on_floor[:, j])
+        if len(held):
+            least = int(100.0 * share[held, j].min())
+            sentences.append(
+                f"In column {name!s} {'at least ' if least < 100 else ''}{least} % of the rows of {_components(held)} "
+                f"agree, so that {'its' if len(held) == 1 else 'their'} spread there (sd {_listed(sd[held, j])}) is "
+                f"hardly from the rows: {_stand_for(held, np.unique(agreed[held, j]))}"
+            )
     return sentences
+
+
+def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
+    """The value (K, D) that nearly all rows of a component have, NaN where there is none, and the share that has it.
+
+    A row counts for the component that is likeliest to be its own under the mixture of the posterior means.
+    """
+    mixture = tree["posterior"].to_dataset()[["weights", "means", "covariances"]].mean(("chain", "draw"))
+    means = mixture["means"].values
+    agreed, share = np.full(means.shape, np.nan), np.zeros(means.shape)
+    rows, row_weights, _ = observed_rows(tree)
+    columns = [j for j in range(rows.shape[1]) if np.unique(rows[:, j], return_counts=True)[1].max() >= _FEWEST_ROWS]
+    if not columns:
+        return agreed, share
+    owner = _likeliest(rows, mixture["weights"].values, means, mixture["covariances"].values)
+    weights = np.ones(len(rows)) if row_weights is None else row_weights
+    for k in range(len(means)):
+        own = owner == k
+        if weights[own].sum() < _FEWEST_ROWS:
+            continue
+        for j in columns:
+            values, where = np.unique(rows[own, j], return_inverse=True)
+            found = np.bincount(where, weights[own]) / weights[own].sum()
+            if found.max() >= _NEARLY_ALL:
+                agreed[k, j], share[k, j] = values[found.argmax()], found.max()
+    return agreed, share
+
+
+def _likeliest(rows: Array, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
+    """(N,) component of the largest share of each row."""
+    owner = np.empty(len(rows), dtype=np.int64)
+    factors = np.linalg.cholesky(covariances)
+    constant = np.log(weights) - np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    inverse = np.linalg.inv(factors)
+    for s in row_blocks(len(rows)):
+        squares = [(((rows[s] - m) @ b.T) ** 2).sum(axis=1) for m, b in zip(means, inverse, strict=True)]
+        owner[s] = (constant - 0.5 * np.column_stack(squares)).argmax(axis=1)
+    return owner
+
+
+def _components(held: NDArray[Any]) -> str:
+    return f"component{'s' * (len(held) > 1)} {_listed(held)}"
+
+
+def _stand_for(held: NDArray[Any], values: Array) -> str:
+    return (
+        f"{'it stands' if len(held) == 1 else 'they stand'} for the recorded value{'s' * (len(values) > 1)} "
+        f"{_listed(values)}, and a level of a column is no cluster."
+    )
 
 
 def _listed(numbers: NDArray[Any]) -> str:

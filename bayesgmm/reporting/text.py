@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.gaps import missing_cells_in_words
+from bayesgmm.data.visible import visible
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.reporting.agreement import agreement_text
@@ -29,16 +30,20 @@ _SHOWN = {
 
 
 def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
-    """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
+    """The table, the maximum-likelihood fit, the summary, the verdict, the modes.
+
+    Names are shown with their control characters written out, so that a file cannot command the terminal.
+    """
     table = fit.table_
-    lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
+    names = ", ".join(map(visible, table.feature_names))
+    lines = [f"{visible(source)}: {table.n_rows} rows, {table.n_features} columns ({names})"]
     lines += missing_cells_in_words(table)
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
-        lines.append("Recorded in steps: " + ", ".join(f"{name} {steps[name]:g}" for name in rounded))
+        lines.append("Recorded in steps: " + ", ".join(f"{visible(name)} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
-    lines.append(parameter_text(fit.summary()))
+    lines.append(parameter_text(fit.summary().rename(index=visible)))
     if (fit.em_.starts["method"] == "regularised").any():
         lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")
@@ -47,7 +52,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         lines.append(fit.modes_.to_string(index=False))
     if agreement is not None:
         lines.append(f"\n{agreement_text(agreement)}")
-    return "\n".join(lines)
+    return _visible_lines(lines)
 
 
 def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[str, Any]:
@@ -81,13 +86,18 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
 
 
 def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) -> str:
-    """The answer, then the table turned on its side."""
+    """The answer, then the table turned on its side; names as in `fit_text`."""
     table = comparison.table
     shown = table[[name for name in _SHOWN if name in table]].rename(columns=_SHOWN)
     turned = shown.map(_cell).T
     turned.columns = [str(label) for label in table.index]
-    head = f"{source}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(str, frame.columns))})"
-    return f"{head}\n\n{comparison}\n\n{turned.to_string()}"
+    head = f"{visible(source)}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(visible, frame.columns))})"
+    return _visible_lines([head, "", str(comparison), "", turned.to_string()])
+
+
+def _visible_lines(lines: list[str]) -> str:
+    """The text, in which nothing but line breaks is left of control characters."""
+    return visible("\n".join(lines), keep="\n")
 
 
 def _cell(value: Any) -> str:

@@ -178,3 +178,76 @@ def test_many_columns(columns: int) -> None:
     fit, _ = fitted(rows, 3, covariance_type="diag", draws=100, tune=200)
     assert "modes" not in fit.diagnose().verdict, fit.diagnose()
     assert right(fit, (labels, centres, np.ones((3, columns))))
+
+
+@pytest.mark.parametrize(("rows", "structure"), [(61, "full"), (61, "diag"), (200, "full")])
+def test_laplace_in_sixty_columns(rows: int, structure: str) -> None:
+    """Noise in many columns: 3,781 parameters cannot be approximated, which is said, or refused without a maximum."""
+    table = np.random.default_rng(0).normal(size=(rows, 60))
+    truth = np.zeros(rows, dtype=int), np.zeros((1, 60)), np.ones((1, 60))
+    ended = right_or_said(table, truth, 2, covariance_type=structure, inference="laplace")
+    assert ended == ("refused" if (rows, structure) == (61, "full") else "said")
+
+
+def test_half_zeros_in_three_columns() -> None:
+    """Each column is zero in half the rows, in cents: the components that stand for zeros are levels, and named."""
+    rng = np.random.default_rng(4)
+    rows = np.round(np.where(rng.random((3000, 3)) < 0.5, 0.0, rng.lognormal(6.5, 1.3, (3000, 3))), 2)
+    fit, _ = fitted(rows, 3)
+    found = fit.diagnose()
+    assert not found.ok or any("level of a column is no cluster" in line for line in found.advice), found
+    if found.ok:  # the weights are those of the patterns of zeros that components stand for
+        shares = np.bincount(fit.labels_, minlength=3) / 3000
+        draws = fit.posterior_["posterior"]["weights"].values.reshape(-1, 3)
+        assert (np.abs(draws.mean(axis=0) - shares) < 0.02).all()
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_one_row_more_than_columns(k: int) -> None:
+    """A posterior that the prior makes proper: means within the prior's reach of the rows' mean, and no warning."""
+    rows = np.random.default_rng(0).normal(size=(6, 5))
+    fit, _ = fitted(rows, k)
+    found = fit.diagnose()
+    assert found.ok or found.verdict.startswith(("Not ", "The density has converged"))
+    mixed = np.einsum("csk,cskd->csd", *(fit.posterior_["posterior"][n].values for n in ("weights", "means")))
+    sd = mixed.std(axis=(0, 1))
+    assert (np.abs(mixed.mean(axis=(0, 1)) - rows.mean(axis=0)) < 2.0 * sd).all()
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4])
+def test_columns_that_nearly_agree(width: float) -> None:
+    """Two columns whose difference is of one hundredth, one ten-thousandth of their size: its mean and sd are right."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 150)
+    x = rng.normal(6.0 * labels, 1.0)
+    rows = np.column_stack([x, x + width * rng.normal(labels, 1.0)])
+    fit, _ = fitted(rows, 2)
+    assert fit.diagnose().ok and adjusted_rand_score(labels, fit.labels_) > 0.9
+    posterior = fit.posterior_["posterior"].to_dataset()
+    means, c = posterior["means"].values, posterior["covariances"].values
+    first = int(np.argmin(fit.means_[:, 0]))
+    for component, true in ((first, 0.0), (1 - first, 1.0)):
+        gap = (means[:, :, component, 1] - means[:, :, component, 0]) / width
+        sd = np.sqrt(c[:, :, component, 0, 0] + c[:, :, component, 1, 1] - 2.0 * c[:, :, component, 0, 1]) / width
+        assert abs(gap.mean() - true) < 4.7 * gap.std() and abs(sd.mean() - 1.0) < 4.7 * sd.std()
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e12, 1e14, 1e15, -1e17])
+def test_offsets(offset: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 100)
+    rows = rng.normal(6.0 * labels[:, None], 1.0, size=(200, 2)) + offset
+    truth = labels, np.array([[0.0, 0.0], [6.0, 6.0]]) + offset, np.ones((2, 2))
+    assert right_or_said(rows, truth, 2) == ("right" if abs(offset) < 1e15 else "refused")
+
+
+@pytest.mark.parametrize("n", [10, 80])
+def test_as_many_components_as_rows(n: int) -> None:
+    """Ten are fitted, and no more is said of them than their posterior says; eighty are refused in one line."""
+    rows = np.random.default_rng(0).normal(size=(n, 2))
+    if n == 80:
+        with pytest.raises(bg.InputError, match="fewer than 2 rows a component"):
+            fitted(rows, n)
+        return
+    fit, _ = fitted(rows, n)
+    assert fit.merging().best <= 3

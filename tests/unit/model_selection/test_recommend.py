@@ -107,6 +107,20 @@ def test_components_that_describe_fewer_clusters_and_criteria_that_disagree() ->
     assert "largest K that was ranked" in str(said) and "fewer clusters than components" in str(said)
 
 
+def test_levels_leave_the_number_of_clusters_unknown() -> None:
+    """Components that are levels of an item: neither a number of clusters nor an inference from it is stated."""
+    level = "In column q3 components 1, 2 have hardly more spread than rounding gives: they are levels."
+    fits = {1: candidate(1, -3.0, -310.0, bic=5.0), 4: candidate(4, -2.0, -300.0, clusters={1: 0.9}, levels=(level,))}
+    answer = recommend(fits)
+    assert answer.headline == (
+        "4 Gaussian components (full), some of which are levels of a column: the number of clusters is not known from "
+        "them."
+    )
+    said = str(answer)
+    assert "Clusters: not to be counted, since some components are levels." in said and f"K = 4: {level}" in said
+    assert "fewer clusters than components" not in said
+
+
 def test_probability_and_its_stability() -> None:
     found = {1: candidate(1, -2.0, 0.0, half=1.0, double=0.0), 2: candidate(2, -2.0, np.log(3.0), half=0.0)}
     np.testing.assert_allclose(probabilities(found), [0.25, 0.75])

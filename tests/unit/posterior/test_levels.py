@@ -15,7 +15,8 @@ FLOOR = 1.0 / np.sqrt(12.0)
 def tree_of(means: list[float], sds: list[float], step: float = 1.0):
     k = len(means)
     rng = np.random.default_rng(0)
-    rows = np.rint(np.repeat(means, 20))[:, None]
+    rows = (np.repeat(means, 20) + np.repeat(sds, 20) * rng.normal(size=20 * k))[:, None]
+    rows = step * np.rint(rows / step) if step else rows
     weights = np.full((4, 100, k), 1.0 / k)
     m = np.broadcast_to(np.array(means)[:, None], (4, 100, k, 1)) + 0.01 * rng.normal(size=(4, 100, k, 1))
     c = np.broadcast_to(np.square(sds)[:, None, None], (4, 100, k, 1, 1)).copy()
@@ -31,6 +32,32 @@ def test_levels_are_named_with_their_values() -> None:
     assert said.startswith("In column x0 components 0, 2 have hardly more spread than rounding gives (sd 0.303, 0.346;")
     assert "recorded values 3, 5" in said
     assert said in diagnose(tree).advice
+
+
+def twenty_rows_of_a_code(others: float):
+    """Twenty rows at -200 among a hundred; the component's sd is the prior's."""
+    rng = np.random.default_rng(3)
+    rows = np.round(np.concatenate([rng.normal(20.0, 5.0, 100), np.full(20, -200.0)]), 1)[:, None]
+    rows[100, 0] = others
+    draws = (np.full((4, 50, 2), 0.5), np.zeros((4, 50, 2, 1)), np.zeros((4, 50, 2, 1, 1)))
+    draws[1][:] = [[20.0], [-200.0]]
+    draws[2][:] = [[[25.0]], [[4.0]]]
+    return make_tree(rows, draws)
+
+
+def test_rows_that_agree_make_a_level_whatever_the_sd() -> None:
+    tree = twenty_rows_of_a_code(-200.0)
+    (said,) = levels(tree)
+    assert said == (
+        "In column x0 100 % of the rows of component 1 agree, so that its spread there (sd 2) is hardly from the rows: "
+        "it stands for the recorded value -200, and a level of a column is no cluster."
+    )
+    assert said in diagnose(tree).advice
+    assert "at least 95 % of the rows" in levels(twenty_rows_of_a_code(-199.0))[0]
+    tree["constant_data"]["row_weight"][100:112] = 0.0  # eight rows are left
+    assert levels(tree)
+    tree["constant_data"]["row_weight"][112] = 0.0
+    assert not levels(tree)
 
 
 def test_a_spread_of_half_a_step_is_a_spread_and_no_step_has_no_levels() -> None:
