@@ -131,11 +131,11 @@ def _note(name: str, values: Array, distinct: Array, counts: NDArray[np.int_]) -
         return None
     if counts[top] < _RARER * others.max():
         return None
-    share = 100 * counts[top] / len(values)
+    share, without = 100 * counts[top] / len(values), lacking_value(name, distinct[top])
     return (
         f"holds {distinct[top]:g} in {share:.0f} % of the rows, beside {len(others):,} other values: no normal "
-        f"component describes such a spike; fit the other rows alone ({lacking_value(name, distinct[top])} --drop-missing), or "
-        f"leave the column out with {leave_out}"
+        f"component describes such a spike; fit the other rows alone ({without} --drop-missing), or leave the column "
+        f"out with {leave_out}"
     )
 
 
