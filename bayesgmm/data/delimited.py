@@ -113,7 +113,7 @@ def from_text(
         notes.append(
             f"each line is one number with a decimal comma ({first_line!r}); for two columns say --delimiter ,"
         )
-    if comment is not None and header is None:
+    if comment is not None and header is None and numbered:
         names = next(iter(records_of(comment, found, path)), (0, [""]))[1]
         if len(names) == len(numbered[0][1]) and not find_header([r for _, r in numbered])[0] and any(
             not is_numeral(name) for name in names

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bayesgmm.errors import InputError
 
-__all__ = ["choosing", "excluding", "split_names"]
+__all__ = ["choosing", "excluding", "lacking_value", "split_names"]
 
 
 def choosing(names: Sequence[str]) -> str:
@@ -29,6 +29,15 @@ def excluding(names: Sequence[str]) -> str:
     "--exclude id --exclude 'CO(GT)'"
     """
     return " ".join(f"--exclude {shlex.quote(name)}" for name in names)
+
+
+def lacking_value(name: str, code: float) -> str:
+    """The option by which a value of a column stands for none.
+
+    >>> lacking_value("T", -200.0), lacking_value("CO(GT)", -200.0)
+    ('--missing T=-200', "--missing 'CO(GT)=-200'")
+    """
+    return f"--missing {shlex.quote(f'{name}={code:.10g}')}"
 
 
 def split_names(given: Sequence[str], known: Sequence[str]) -> list[str]:

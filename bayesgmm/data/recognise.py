@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.data.quoted import excluding
+from bayesgmm.data.quoted import excluding, lacking_value
 
 __all__ = ["coded", "column_notes", "date_like", "not_measured", "one_hot", "total_row"]
 
@@ -32,6 +32,7 @@ _TOTAL = re.compile(
     r"(grand |sub)?totals?|sums?|summe|gesamt|totale?s?|somme|suma|∑|averages?|means?|mittelwert|moyenne", re.IGNORECASE
 )
 _LEAST_ROWS = 10
+_REPEATED = 3  # rows with a value, and other values, from which it may be a code
 _LEVELS = 11  # whole values up to which a column is one of levels
 _SPIKE, _OTHERS, _RARER = 0.1, 10, 5  # share of one value, other values, and how much rarer each of them is
 
@@ -79,45 +80,70 @@ def column_notes(data: pd.DataFrame) -> Iterator[str]:
 
     >>> table = pd.DataFrame({"q": [1, 2, 3, 2, 4, 5, 1, 2, 3, 4, 5, 3], "t": range(12)})
     >>> [note.split(":")[0] for note in column_notes(table)]
-    ["column 'q' takes 5 whole values (1 to 5)", "column 't' counts up by one from row to row"]
+    ["column 't' counts up by one from row to row", "column 'q' takes 5 whole values (1 to 5)"]
     """
+    levels: dict[str, str] = {}
     for name, column in data.items():
         values = column.dropna().to_numpy(np.float64)
-        said = _note(values) if len(values) >= _LEAST_ROWS else None
+        if len(values) < _LEAST_ROWS:
+            continue
+        distinct, counts = np.unique(values, return_counts=True)
+        said = _note(str(name), values, distinct, counts)
         if said is not None:
-            yield f"column {name!r} {said.format(option=excluding([str(name)]), name=name)}"
+            yield f"column {name!r} {said}"
+        elif 2 < len(distinct) <= min(_LEVELS, len(values) - 1) and _whole(values):
+            levels[str(name)] = f"{len(distinct)} whole values ({distinct[0]:g} to {distinct[-1]:g})"
+    if levels:
+        first = next(iter(levels))
+        more = f" (and {len(levels) - 1} more like it)" if len(levels) > 1 else ""
+        yield (
+            f"column {first!r}{more} takes {levels[first]}: modelled as measurements rounded to the recording step; a "
+            "component on one value is a level, not a cluster"
+        )
 
 
-def _note(values: Array) -> str | None:
-    distinct, counts = np.unique(values, return_counts=True)
+def _note(name: str, values: Array, distinct: Array, counts: NDArray[np.int_]) -> str | None:
+    """What is said of a column (N,) of these distinct values."""
     if len(distinct) < 2:
         return None
+    leave_out = excluding([name])
+    code = _code(distinct, counts)
+    if code is not None:
+        share = 100 * counts[distinct == code][0] / len(values)
+        others = distinct[distinct != code]
+        return (
+            f"holds {code:g} in {share:.2g} % of the rows, far from all others ({others.min():g} to {others.max():g}): "
+            f"if it stands for no value, say {lacking_value(name, code)}"
+        )
     whole = _whole(values)
     if whole and len(distinct) == len(values) and (np.diff(values) == 1).all():
-        return "counts up by one from row to row: such numbers have no clusters; leave them out with {option}"
+        return f"counts up by one from row to row: such numbers have no clusters; leave them out with {leave_out}"
     if whole and (when := _moment(values)):
-        return f"looks like {when}: if its clusters mean nothing, leave it out with {{option}}"
+        return f"looks like {when}: if its clusters mean nothing, leave it out with {leave_out}"
     if len(distinct) == 2:
         return (
             f"takes two values ({distinct[0]:g} and {distinct[1]:g}): a category rather than a measurement, which "
-            "splits every cluster in two; leave it out with {option}, or compare with it by --label"
-        )
-    if whole and len(distinct) <= _LEVELS and len(values) > len(distinct):
-        return (
-            f"takes {len(distinct)} whole values ({distinct[0]:g} to {distinct[-1]:g}): modelled as measurements "
-            "rounded to its recording step; a component on one value is a level, not a cluster"
+            f"splits every cluster in two; leave it out with {leave_out}, or compare with it by --label"
         )
     top = int(counts.argmax())
     others = np.delete(counts, top)
-    if counts[top] >= max(_SPIKE * len(values), _LEAST_ROWS) and len(others) >= _OTHERS and (
-        counts[top] >= _RARER * others.max()
-    ):  # fmt: skip
-        share = 100 * counts[top] / len(values)
-        return (
-            f"holds {distinct[top]:g} in {share:.0f} % of the rows, beside {len(others):,} other values: no normal "
-            f"component describes such a spike; fit the other rows alone (--missing '{{name}}={distinct[top]:g}' "
-            "--drop-missing), or leave the column out with {option}"
-        )
+    if counts[top] < max(_SPIKE * len(values), _LEAST_ROWS) or len(others) < _OTHERS:
+        return None
+    if counts[top] < _RARER * others.max():
+        return None
+    share, without = 100 * counts[top] / len(values), lacking_value(name, distinct[top])
+    return (
+        f"holds {distinct[top]:g} in {share:.0f} % of the rows, beside {len(others):,} other values: no normal "
+        f"component describes such a spike; fit the other rows alone ({without} --drop-missing), or leave the column "
+        f"out with {leave_out}"
+    )
+
+
+def _code(distinct: Array, counts: NDArray[np.int_]) -> float | None:
+    """The smallest or largest value if it repeats and is further from the others than these are from one another."""
+    for code, count, others in ((distinct[0], counts[0], distinct[1:]), (distinct[-1], counts[-1], distinct[:-1])):
+        if count >= _REPEATED and len(others) >= _REPEATED and np.abs(others - code).min() > np.ptp(others):
+            return float(code)
     return None
 
 

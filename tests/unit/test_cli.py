@@ -192,7 +192,7 @@ def test_what_is_said_of_a_table_comes_before_the_fit(
         f"numbers with signs, units or thousands were read: {lines[1].split(';')[1]!r} in 'income' as "
         f"{float(lines[1].split(';')[1].replace('.', '').replace(',', '.')):.10g}",
         "2 of 80 rows have cells without a value: 'income' 1, 'q' 1 (written '?' 1, '-200' 1); these rows were dropped",
-        "column 'q' takes 5 whole values (1 to 5): modelled as measurements rounded to its recording step; a component "
+        "column 'q' takes 5 whole values (1 to 5): modelled as measurements rounded to the recording step; a component "
         "on one value is a level, not a cluster",
     ]
     assert all(f"bayesgmm: {note}" in err for note in result["notes"])

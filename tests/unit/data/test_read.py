@@ -192,7 +192,7 @@ def test_files_that_are_no_text(write: Write, content: bytes) -> None:
     refused(write(content), "not a text file", "UTF-8")
 
 
-@pytest.mark.parametrize("content", ["", "\n\n", " \n", "\ufeff"])
+@pytest.mark.parametrize("content", ["", "\n\n", " \n", "\ufeff", "# a\n\n", "# a\n,,\n"])
 def test_empty_files(write: Write, content: str) -> None:
     refused(write(content), "empty")
 

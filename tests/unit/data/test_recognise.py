@@ -37,6 +37,8 @@ def test_dates() -> None:
 
 NOTES: dict[str, tuple[np.ndarray, str]] = {
     "Likert": (RNG.integers(1, 6, N), "takes 5 whole values (1 to 5): modelled as measurements rounded"),
+    "code": (np.where(RNG.random(N) < 0.05, -200.0, X), "if it stands for no value, say --missing 'a b=-200'"),
+    "code of levels": (np.where(RNG.random(N) < 0.1, 99, RNG.integers(1, 6, N)), "say --missing 'a b=99'"),
     "binary": (RNG.integers(0, 2, N), "takes two values (0 and 1): a category"),
     "spike": (np.where(RNG.random(N) < 0.4, 0.0, X), "no normal component describes such a spike"),
     "counter": (np.arange(N) + 17, "counts up by one from row to row"),
@@ -50,7 +52,7 @@ def test_what_may_be_meant_otherwise_is_said(kind: str) -> None:
     values, words = NOTES[kind]
     (note,) = column_notes(pd.DataFrame({"a b": values, "x": X}))
     assert note.startswith("column 'a b' ") and words in note
-    assert "--exclude 'a b'" in note or kind == "Likert"
+    assert "--exclude 'a b'" in note or kind == "Likert" or "code" in kind
 
 
 @pytest.mark.parametrize("values", [X, X.round(1), RNG.poisson(30, N), RNG.exponential(size=N)], ids=range(4))
