@@ -148,6 +148,10 @@ def compare_components(
         resolution=(prior or MixturePrior()).stated_steps, missing=missing,
     )  # fmt: skip
     check_enough_rows(table.used_rows, max(numbers))
+    if table.known is not None:
+        raise InputError(
+            "A table with known labels has its number of components: fit it, with BayesianGMM(...).fit(X, y)."
+        )
     resolved = (prior or MixturePrior()).resolve(table)
     for name in structures:
         check_reach(Problem(table, get_structure(name), resolved), max(numbers))

@@ -19,6 +19,7 @@ from bayesgmm.arguments import check_choice, check_count, check_flag, check_inst
 from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
+from bayesgmm.data.known_labels import check_known
 from bayesgmm.data.table import MISSING, Table, prepare_table
 from bayesgmm.data.visible import visible
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
@@ -162,7 +163,11 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.progressbar = progressbar
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the posterior to a table (N, D): array, frame of any library or `Table`; `y` is ignored.
+        """Fit the posterior to a table (N, D): array, frame of any library or `Table`.
+
+        Where `y` tells the class of a row (-1 or NaN where it does not), the row belongs to the component of that
+        class: numbers from 0 to K - 1 are components, other classes get theirs in sorted order
+        (``table_.classes``). With `y` known throughout this is discriminant analysis.
 
         Raises
         ------
@@ -178,14 +183,17 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         structure = get_structure(self.covariance_type)
         if isinstance(X, Table) and sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
+        if isinstance(X, Table) and y is not None:
+            raise InputError("y: the table has its own known labels; give them to prepare_table.")
         if isinstance(X, Table):
             table = X
             check_enough_rows(table.used_rows, self.n_components)
+            check_known(table.known, self.n_components)
         else:
             X = as_pandas(X)
             table = prepare_table(
                 X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components,
-                resolution=(self.prior or MixturePrior()).stated_steps, missing=self.missing,
+                resolution=(self.prior or MixturePrior()).stated_steps, missing=self.missing, y=y,
             )  # fmt: skip
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)

@@ -35,7 +35,7 @@ from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
 from bayesgmm.posterior.summary import summary
-from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, posterior_arrays
+from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, model_rows, posterior_arrays
 from bayesgmm.progress import stage
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class FittedMixture:
     @property
     def labels_(self) -> NDArray[np.int64]:
         """(N,) most probable component of each row."""
-        return self._once("labels", lambda: self._responsibilities(self.table_.values).argmax(axis=1))
+        return self._once("labels", lambda: self._responsibilities(None).argmax(axis=1))
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""
@@ -292,9 +292,11 @@ class FittedMixture:
             warn(f"X has feature names, but {what}: columns go by order.")
         return check_new_rows(X, self.table_)
 
-    def _responsibilities(self, rows: Array) -> Array:
+    def _responsibilities(self, rows: Array | None) -> Array:
         a = self._arrays
-        return mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
+        return mean_responsibilities(
+            model_rows(self.posterior_, a, rows), a.weights, a.means, a.scaling, row_model=a.row_model
+        )
 
     def predict_proba(self, X: Any) -> Array:
         """(N, K) probability of each component for each row, averaged over the draws."""

@@ -217,6 +217,8 @@ def _read_table(tree: Any) -> Table:
         center=constant["center"].values,
         scale=constant["scale"].values,
         resolution=constant["resolution"].values,
+        known=constant["known_component"].values if "known_component" in constant else None,
+        classes=tuple(json.loads(tree.attrs.get("classes", "[]"))),
     )
 
 

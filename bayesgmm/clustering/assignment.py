@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.arguments import check_probability, check_seed
 from bayesgmm.clustering.label_draws import categorical
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
-from bayesgmm.posterior.tree import named_rows, posterior_arrays
+from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -158,7 +158,12 @@ def assignment(
     tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     rng = np.random.default_rng(random_seed)
     for where, r, _ in blocks_of_rows(
-        a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters
+        model_rows(tree, a, None if rows is None else values),
+        a.weights,
+        a.means,
+        a.scaling,
+        row_model=a.row_model,
+        merge=clusters,
     ):
         mean[where] = r.mean(axis=0)
         overlap[where] = _entropy(r).mean(axis=0)

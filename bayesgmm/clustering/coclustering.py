@@ -20,7 +20,8 @@ from scipy.linalg import qr, solve_triangular
 from bayesgmm.arguments import as_numbers, check_count, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_draws
-from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
+from bayesgmm.kernels.rows import Rows, as_rows, count_rows
+from bayesgmm.posterior.tree import PosteriorArrays, known_of, model_rows, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -70,7 +71,9 @@ def coclustering(
            [0., 1., 0.],
            [1., 0., 1.]])
     """
-    values = _chosen_rows(observed_rows(tree)[0] if X is None else X, rows)
+    values, known = observed_rows(tree)[0] if X is None else X, known_of(tree) if X is None else None
+    index = _chosen_rows(len(values), rows)
+    values, known = values[index], None if known is None else known[index]
     if len(values) > MAX_MATRIX_ROWS:
         raise InputError(
             f"the co-clustering matrix of {len(values):,} rows is too large: name at most {MAX_MATRIX_ROWS:,} rows "
@@ -79,7 +82,7 @@ def coclustering(
     a = posterior_arrays(tree)
     precision: Any = np.float64 if len(values) <= _DOUBLE_ROWS else np.float32
     total = np.zeros((len(values), len(values)), dtype=precision)
-    for _, r in _blocks(values, a, merge):
+    for _, r in _blocks(as_rows(a.to_model(values), known), a, merge):
         flat = r.transpose(1, 0, 2).reshape(len(values), -1).astype(precision)  # (n, s K)
         total += flat @ flat.T
     out = total.astype(np.float64)
@@ -143,8 +146,8 @@ def coclustering_factor(
     ((272, 20), True)
     """
     a = posterior_arrays(tree)
-    values = observed_rows(tree)[0] if X is None else X
-    n, n_draws = len(values), len(a.weights)
+    values = model_rows(tree, a, X)
+    n, n_draws = count_rows(values), len(a.weights)
     size = 10 * a.weights.shape[1] if rank is None else rank
     check_count(size, "rank")
     size = min(size, n)
@@ -189,30 +192,31 @@ def display_order(similarity: Array) -> IntArray:
     return leaves_list(tree).astype(np.int64)
 
 
-def _chosen_rows(values: Array, rows: ArrayLike | None) -> Array:
+def _chosen_rows(n_rows: int, rows: ArrayLike | None) -> IntArray:
     if rows is None:
-        return values
+        return np.arange(n_rows)
     what = "positions of rows: whole numbers from 0"
     given = as_numbers(rows, "rows", f"be {what}")
     index = np.asarray(rows)
     if given.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
         raise InputError(f"rows={shown(rows)} must be {what}.")
-    outside = index[(index < 0) | (index >= len(values))]
+    outside = index[(index < 0) | (index >= n_rows)]
     if len(outside):
-        raise InputError(f"rows: there is no row {outside[0]}; the positions go from 0 to {len(values) - 1}.")
-    return values[index]
+        raise InputError(f"rows: there is no row {outside[0]}; the positions go from 0 to {n_rows - 1}.")
+    return index.astype(np.int64)
 
 
-def _blocks(values: Array, a: PosteriorArrays, merge: ArrayLike | None) -> Any:
+def _blocks(values: Rows, a: PosteriorArrays, merge: ArrayLike | None) -> Any:
     clusters = as_merge(merge, a.weights.shape[1])
-    return blocks_of_draws(a.to_model(values), a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters)
+    return blocks_of_draws(values, a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters)
 
 
-def _product(values: Array, a: PosteriorArrays, merge: ArrayLike | None, right: Array) -> tuple[Array, Array]:
+def _product(values: Rows, a: PosteriorArrays, merge: ArrayLike | None, right: Array) -> tuple[Array, Array]:
     """Sum over draws of R R' right (N, rank), and of the diagonal of R R' (N,)."""
-    out, diagonal = np.zeros((len(values), right.shape[1])), np.zeros(len(values))
+    n = count_rows(values)
+    out, diagonal = np.zeros((n, right.shape[1])), np.zeros(n)
     for _, r in _blocks(values, a, merge):
-        flat = r.transpose(1, 0, 2).reshape(len(values), -1)
+        flat = r.transpose(1, 0, 2).reshape(n, -1)
         out += flat @ (flat.T @ right)
         diagonal += np.square(flat).sum(axis=1)
     return out, diagonal

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.posterior.tree import PosteriorArrays
 
 __all__ = ["MAX_LABELS", "categorical", "draw_labels"]
@@ -41,7 +42,12 @@ def categorical(r, u, out):
 
 
 def draw_labels(
-    rows: Array, posterior: PosteriorArrays, *, step: int = 1, random_seed: int | None = 0
+    rows: Array,
+    posterior: PosteriorArrays,
+    *,
+    known: NDArray[np.int64] | None = None,
+    step: int = 1,
+    random_seed: int | None = 0,
 ) -> NDArray[np.integer[Any]]:
     """Labels of rows, a set for every draw.
 
@@ -51,6 +57,8 @@ def draw_labels(
         Original units.
     posterior : PosteriorArrays
         From `posterior_arrays(tree)`.
+    known : int array (N,), optional
+        Component of each row where it is known, else -1.
     step : int
         Take every `step`-th draw.
     random_seed : int or None
@@ -86,6 +94,7 @@ def draw_labels(
         )
     out = np.empty((n_draws, len(rows)), dtype=np.int8 if n_components <= 128 else np.int16)
     rng = np.random.default_rng(random_seed)
-    for where, r in blocks_of_draws(posterior.to_model(rows), weights, means, scaling, row_model=posterior.row_model):
+    packed = as_rows(posterior.to_model(rows), known)
+    for where, r in blocks_of_draws(packed, weights, means, scaling, row_model=posterior.row_model):
         categorical(r, rng.random(r.shape[:2]), out[where])
     return out

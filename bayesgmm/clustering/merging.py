@@ -38,11 +38,10 @@ from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.posterior.levels import rounding_steps
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -150,7 +149,7 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
     used = evenly_spaced(len(rows), _MAX_ROWS)
-    some = as_rows(a.to_model(rows[used]))
+    some = model_rows(tree, a, some=used)
     counts = np.empty_like(a.weights)
     over_threads(
         lambda s: _counts(some, weight[used], a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),

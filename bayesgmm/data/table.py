@@ -19,6 +19,7 @@ from bayesgmm.arguments import check_choice, check_count, check_flag, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import check_columns, check_enough_rows, mean_and_sd, row_weights
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
+from bayesgmm.data.known_labels import known_components
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
@@ -57,6 +58,10 @@ class Table:
         Recording step of each column in original units, 0 for a continuous column.
     missing : {"allow", "error"}
         Whether new rows may lack cells.
+    known : ndarray of int, shape (N,), or None
+        Component of each row, -1 where it is unknown; None where none is known.
+    classes : tuple
+        The class of each of the first components, as the labels have it.
     """
 
     values: NDArray[np.float64]
@@ -67,6 +72,8 @@ class Table:
     scale: NDArray[np.float64]
     resolution: NDArray[np.float64]
     missing: str = "allow"
+    known: NDArray[np.int64] | None = None
+    classes: tuple[Any, ...] = ()
 
     @property
     def used_rows(self) -> NDArray[np.float64]:
@@ -130,6 +137,7 @@ def prepare_table(
     row_names: Sequence[Any] | pd.Index[Any] | None = None,
     resolution: Resolution = "auto",
     missing: str = "allow",
+    y: Any = None,
 ) -> Table:
     """Check a table and find its scaling and recording resolution.
 
@@ -152,6 +160,8 @@ def prepare_table(
         Recording step of the columns, see `data.resolution.column_resolution`.
     missing : {"allow", "error"}
         "allow" takes NaN for a cell that is missing, whose row counts by its other cells; "error" refuses such tables.
+    y : array_like of shape (N,), optional
+        Known classes, -1 or NaN where unknown: such a row belongs to the component of its class.
 
     Returns
     -------
@@ -178,6 +188,7 @@ def prepare_table(
     values = finite_values(frame, gaps=missing == "allow")
     names = tuple(frame.columns)
     weights = row_weights(sample_weight, len(values))
+    known, classes = known_components(y, len(values), n_components)
     used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
     check_enough_rows(used, n_components)
     check_columns(used, used_weights, names)
@@ -191,6 +202,8 @@ def prepare_table(
         scale=scale,
         resolution=column_resolution(resolution, used, used_weights, names),
         missing=missing,
+        known=known,
+        classes=classes,
     )
 
 

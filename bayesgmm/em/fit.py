@@ -5,6 +5,7 @@ A thin shell: the maths is in `em.steps`, the starts in `em.search`, the coordin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.arguments import check_count, check_flag, check_number, check_seed
 from bayesgmm.data.checks import check_enough_rows
+from bayesgmm.data.known_labels import check_known
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.fill import fill
@@ -158,8 +160,10 @@ def fit_em_candidates(
     if not used.all():
         values, weights = values[used], weights[used]
     check_enough_rows(values, n_components)
+    check_known(table.known, n_components)
     with one_blas_thread():
         coordinates = Coordinates.of(values, weights, structure, table.scale)
+        coordinates = replace(coordinates, ordered=table.known is not None)
 
         @cache
         def steps() -> Array:
@@ -170,6 +174,8 @@ def fit_em_candidates(
 
         rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
         rows = rows_of(coordinates.features)
+        if table.known is not None:
+            rows = rows._replace(known=table.known[used])
         problem = EMProblem(
             rows, fill(rows, weights), weights, structure, int(n_components), rule,
             tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),

@@ -18,7 +18,7 @@ from bayesgmm.data.checks import mean_and_sd, row_blocks
 from bayesgmm.em.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, em
-from bayesgmm.kernels.rows import Rows, rows_of
+from bayesgmm.kernels.rows import Rows, take_rows
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import Structure
 
@@ -51,6 +51,8 @@ class Coordinates:
         With divisor sum of weights.
     dependent : bool
         The columns are linearly dependent, and their covariance was raised to be invertible.
+    ordered : bool
+        Components have numbers that mean something, and keep them.
     """
 
     features: Array
@@ -60,6 +62,7 @@ class Coordinates:
     to_columns: Array
     column_sd: Array  # (D,)
     dependent: bool
+    ordered: bool = False
 
     @classmethod
     def of(cls, values: Array, weights: Array, structure: Structure, scale: Array) -> Coordinates:
@@ -107,8 +110,8 @@ class Coordinates:
         return float(sd.min() * np.sqrt(max(total_weight - 1.0, 1.0) / max(total_weight, 2.0)))
 
     def params(self, run: Run, structure: Structure) -> MixtureParams:
-        """In the units of the table, largest weight first."""
-        order = np.argsort(-run.state.weights, kind="stable")
+        """In the units of the table, largest weight first, unless the components of some rows are known."""
+        order = np.arange(len(run.state.weights)) if self.ordered else np.argsort(-run.state.weights, kind="stable")
         cholesky = self.matrix @ run.state.cholesky[order]
         means = self.center + run.state.means[order] @ self.matrix.T
         covariances = cholesky @ np.swapaxes(cholesky, 1, 2)
@@ -161,7 +164,7 @@ class EMProblem:
         weights = self.row_weights[rows]
         scale = self.is_spike.rows_per_weight * self.row_weights.sum() / weights.sum()
         return replace(
-            self, rows=rows_of(np.ascontiguousarray(self.rows.features[:, rows])),
+            self, rows=take_rows(self.rows, rows),
             features=np.ascontiguousarray(self.features[:, rows]), row_weights=weights,
             is_spike=replace(self.is_spike, rows_per_weight=scale), tol=_ROUGH_TOL,
             max_iter=min(self.max_iter, _ROUGH_ITERATIONS), patience=_ROUGH_PATIENCE,

@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesgmm.em.problem import EMProblem
 from bayesgmm.em.spikes import WIDE_ENOUGH
-from bayesgmm.em.starts import CUTS, from_labels, split_and_merge
+from bayesgmm.em.starts import CUTS, from_labels, like_known, split_and_merge
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, is_hopeless
 
@@ -171,6 +171,7 @@ def _all_collapsed(starts: list[Start]) -> bool:
 def _cut(problem: EMProblem, method: str, rng: np.random.Generator) -> State:
     points = problem.points[int(rng.random() < 0.3)]
     labels = CUTS[method](points, problem.row_weights, problem.n_components, rng)
+    labels = like_known(labels, problem.rows.known, problem.row_weights, problem.n_components)
     return from_labels(
         problem.features, problem.row_weights, labels, problem.n_components, problem.structure, problem.floor
     )

@@ -16,12 +16,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.structure import Structure
 
-__all__ = ["CUTS", "from_labels", "split_and_merge"]
+__all__ = ["CUTS", "from_labels", "like_known", "split_and_merge"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -120,6 +121,19 @@ CUTS: dict[str, Callable[[Array, Array, int, np.random.Generator], Labels]] = {
     "k-means++": _k_means_plus_plus,
     "random points": _random_points,
 }
+
+
+def like_known(labels: Labels, known: Labels, row_weights: Array, n_components: int) -> Labels:
+    """Groups under the numbers of the components that most of their known rows have, and known rows in their own.
+
+    `known` (N,) is the component of a row, -1 where that is unknown, or empty.
+    """
+    if not len(known):
+        return labels
+    told, shared = known >= 0, np.zeros((n_components, n_components))
+    np.add.at(shared, (labels[told], known[told]), row_weights[told])
+    number = linear_sum_assignment(-shared)[1]
+    return np.where(told, known, number[labels])
 
 
 def from_labels(

@@ -27,7 +27,7 @@ from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import Rows, rows_of
+from bayesgmm.kernels.rows import Rows, take_rows
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]
@@ -193,7 +193,7 @@ def largest_responsibility(rows: Rows, state: State, structure: Structure) -> Ar
     """(N,) probability of the most probable component of each row, a block of rows at a time."""
     out = np.empty(rows.features.shape[1])
     for some in row_blocks(len(out)):
-        block = rows_of(np.ascontiguousarray(rows.features[:, some]))
+        block = take_rows(rows, some)
         out[some] = responsibilities(block, state, structure).max(axis=1)
     return out
 

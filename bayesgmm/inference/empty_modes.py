@@ -51,7 +51,8 @@ def empty_modes(problem: Problem, n_components: int, *, random_seed: int | None 
     """The best few for each number of empty components, 1 to K - 1, the best first; of many, for some numbers."""
     table, _, prior = problem
     found = []
-    for occupied in _looked_at(n_components):
+    told = 0 if table.known is None else int(table.known.max()) + 1  # components with known rows are not empty
+    for occupied in (number for number in _looked_at(n_components) if number >= told):
         m = n_components - occupied
         chance = log_probability_empty(float(table.weights.sum()), n_components, m, prior.concentration)
         chance += math.log(math.comb(n_components, m))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.em.fill import filled
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 
@@ -30,7 +31,11 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     """One mixture on the model's scale, or none where no division by a common value is worth while."""
     table, structure, prior = problem
     used = table.weights > 0.0
-    rows, weights, floor = table.standardized[used], table.weights[used], prior.rounding(structure)
+    rows, weights, floor = (
+        filled(table.standardized[used], table.weights[used]),
+        table.weights[used],
+        prior.rounding(structure),
+    )
     sd = np.sqrt(np.average((rows - np.average(rows, axis=0, weights=weights)) ** 2, axis=0, weights=weights))
     commonest = {
         int(j): value
@@ -38,7 +43,7 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
         for value, share in [_commonest(rows[:, j], weights)]
         if share >= _SHARE
     }
-    if n_components == 1 or structure.shared or not commonest:
+    if n_components == 1 or structure.shared or not commonest or table.known is not None:
         return []
     groups, on_values = [np.ones(len(rows), dtype=bool)], 0
     while len(groups) < n_components:

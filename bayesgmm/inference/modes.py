@@ -64,7 +64,8 @@ def find_modes(problem: Problem, candidates: Sequence[MixtureParams], *, max_rou
 
 def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_rounds: int) -> list[Mode]:
     # Candidates come the best first; in many dimensions each takes a second.
-    _, structure, prior = problem
+    table, structure, prior = problem
+    numbered = table.known is not None  # the numbers of the components mean something
     n_numbers = candidates[0].n_components * candidates[0].n_features ** 2
     candidates = candidates[: max(_LEAST_CANDIDATES, int(_CANDIDATE_NUMBERS // n_numbers))]
     candidates = [*level_starts(problem, candidates[0].n_components), *candidates]
@@ -85,9 +86,9 @@ def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_round
         if not converged and _nearly_singular(params):  # on the way there
             singular.append(start)
             continue
-        params = params.permute(np.argsort(-params.weights, kind="stable"))
+        params = params if numbered else params.permute(np.argsort(-params.weights, kind="stable"))
         for index, (other, density, was_converged, count) in enumerate(found):
-            if _same(params, other):
+            if _same(params, other, numbered):
                 found[index] = (other, density, was_converged or converged, count + 1)
                 break
         else:
@@ -95,7 +96,7 @@ def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_round
             common = found[0][1]
             best = max(best, common.value_and_gradient(common.pack(params))[0])
     if not found:
-        start = singular[0].permute(np.argsort(-singular[0].weights, kind="stable"))
+        start = singular[0] if numbered else singular[0].permute(np.argsort(-singular[0].weights, kind="stable"))
         density = Density.build(problem, start)
         value = density.value_and_gradient(np.zeros(density.n_dim))[0]
         return [Mode(start, density, value, math.nan, len(singular), False)]
@@ -186,13 +187,12 @@ def _nearly_singular(params: MixtureParams) -> bool:
     return bool(np.linalg.eigvalsh(correlations).min() < _SINGULAR)
 
 
-def _same(a: MixtureParams, b: MixtureParams) -> bool:
-    """Equal up to a permutation: weights within 0.01, means within 0.05 sd, sds within 5 %."""
+def _same(a: MixtureParams, b: MixtureParams, numbered: bool) -> bool:
+    """Equal up to a permutation, unless `numbered`: weights within 0.01, means within 0.05 sd, sds within 5 %."""
     sd = b.standard_deviations  # (K, D)
     distance = np.abs(a.means[:, None, :] - b.means[None, :, :]).max(axis=2) / sd.mean(axis=1)
     distance = distance + np.abs(a.weights[:, None] - b.weights[None, :])
-    rows, columns = linear_sum_assignment(distance)
-    p, q = a.permute(rows), b.permute(columns)
+    p, q = a, b if numbered else b.permute(linear_sum_assignment(distance)[1])
     return bool(
         np.abs(p.weights - q.weights).max() < 0.01
         and (np.abs(p.means - q.means) / q.standard_deviations).max() < 0.05

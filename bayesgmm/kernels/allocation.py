@@ -225,14 +225,14 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
     allocation : Allocation; filled
     """
     counts, sums, outers, component, log_r = allocation
-    features, order, first, observed = rows
+    features, order, first, observed, known = rows
     n_components, d = means.shape
     counts[:] = 0.0
     sums[:] = 0.0
     outers[:] = 0.0
     if order.shape[0] == 0:
         return _allocate_pattern(
-            rng, features, row_weights, log_norm, means, scaling, np.empty((n_components, 0, d)),
+            rng, features, known, row_weights, log_norm, means, scaling, np.empty((n_components, 0, d)),
             np.zeros(n_components), row_model, want_likelihood, watched, allocation,
         )  # fmt: skip
     ratio, log_likelihood, place = 0.0, 0.0, -1
@@ -248,8 +248,9 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
             fractional = component.shape[0] > 0
             places, logs = (component[index], log_r[index]) if fractional else (component, log_r)
             gain, value, found = _allocate_pattern(
-                rng, gather(features, index, missing), row_weights[index], constants, centres, scaling, basis,
-                log_norm - constants, row_model, want_likelihood, here, Allocation(counts, sums, outers, places, logs),
+                rng, gather(features, index, missing), known[index] if len(known) else known, row_weights[index],
+                constants, centres, scaling, basis, log_norm - constants, row_model, want_likelihood, here,
+                Allocation(counts, sums, outers, places, logs),
             )  # fmt: skip
             ratio += gain
             log_likelihood += value
@@ -262,7 +263,19 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
 
 @compiled(fastmath=FAST)
 def _allocate_pattern(
-    rng, features, row_weights, log_norm, means, scaling, basis, shift, row_model, want_likelihood, watched, allocation
+    rng,
+    features,
+    known,
+    row_weights,
+    log_norm,
+    means,
+    scaling,
+    basis,
+    shift,
+    row_model,
+    want_likelihood,
+    watched,
+    allocation,
 ):
     """`allocation_pass` of rows of one pattern, features (D, N), added to what `allocation` holds; `basis` (K, M, D) is
     that of `free_span`, `shift` (K,) as in `_draw_fractions`."""
@@ -279,7 +292,7 @@ def _allocate_pattern(
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work)
+        weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work)
         _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)

@@ -16,7 +16,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = ["BLOCK_BYTES", "RowBlock", "as_merge", "blocks_of_draws", "blocks_of_rows", "responsibilities_of_draws"]
@@ -42,13 +42,19 @@ def _fill(rows, weights, means, scaling, row_model, out, log_density):
 
 
 def responsibilities_of_draws(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, log_density: Array | None = None
-) -> Array:
+    rows: Array | Rows,
+    weights: Array,
+    means: Array,
+    scaling: Array,
+    *,
+    row_model: RowModel,
+    log_density: Array | None = None,
+) -> Array:  # fmt: skip
     """Responsibilities of each row under each draw.
 
     Parameters
     ----------
-    rows : array (N, D)
+    rows : array (N, D) or Rows
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; `scaling` holds inverse Cholesky factors.
     row_model : RowModel
@@ -71,7 +77,7 @@ def responsibilities_of_draws(
     """
     packed = as_rows(rows)
     n_draws = len(weights)
-    out = np.empty((n_draws, len(rows), weights.shape[1]))
+    out = np.empty((n_draws, count_rows(rows), weights.shape[1]))
     density = np.empty((0, 0)) if log_density is None else log_density
 
     def work(s: slice) -> None:
@@ -104,8 +110,8 @@ def _merged(r: Array, merge: IntArray | None) -> Array:
 
 
 def blocks_of_rows(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, merge: IntArray | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel,
+    merge: IntArray | None = None, block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[RowBlock]:  # fmt: skip
     """Walk over blocks of rows, with all draws of each.
 
@@ -124,16 +130,18 @@ def blocks_of_rows(
         Rows of the block, their responsibilities and log densities under every draw.
     """
     n_block = max(1, block_bytes // (8 * weights.size))
-    for start in range(0, len(rows), n_block):
-        where = slice(start, min(start + n_block, len(rows)))
+    for start in range(0, count_rows(rows), n_block):
+        where = slice(start, min(start + n_block, count_rows(rows)))
         density = np.empty((len(weights), where.stop - where.start))
-        r = responsibilities_of_draws(rows[where], weights, means, scaling, row_model=row_model, log_density=density)
+        r = responsibilities_of_draws(
+            take_rows(rows, where), weights, means, scaling, row_model=row_model, log_density=density
+        )
         yield where, _merged(r, merge), density
 
 
 def blocks_of_draws(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel, merge: IntArray | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel,
+    merge: IntArray | None = None, block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[slice, Array]]:  # fmt: skip
     """Walk over blocks of draws, with all rows of each; arguments as in `blocks_of_rows`.
 
@@ -142,7 +150,7 @@ def blocks_of_draws(
     slice, array (s, N, K)
         Draws of the block, and their responsibilities.
     """
-    n_block = max(1, block_bytes // (8 * weights.shape[1] * max(1, len(rows))))
+    n_block = max(1, block_bytes // (8 * weights.shape[1] * max(1, count_rows(rows))))
     for start in range(0, len(weights), n_block):
         where = slice(start, min(start + n_block, len(weights)))
         r = responsibilities_of_draws(rows, weights[where], means[where], scaling[where], row_model=row_model)

@@ -30,11 +30,11 @@ Array = NDArray[np.float64]
 
 
 @compiled(fastmath=FAST)
-def weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work):
+def weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work):
     """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
 
-    `basis` (K, M, D) is that of `free_span` for M missing cells. ``r[k, b] = exp(log density - highest[b])``; `work`
-    (3, block) gets the highest, and the sum of r over components.
+    `known` is that of `Rows`, `basis` (K, M, D) that of `free_span` for M missing cells. ``r[k, b] = exp(log density -
+    highest[b])``; `work` (3, block) gets the highest, and the sum of r over components.
     """
     highest, total, buffer = work[0], work[1], work[2]
     bits = buffer.view(np.int64)
@@ -55,6 +55,14 @@ def weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, 
                 v = log_density(row_model, c, rk[b])
                 rk[b] = v
                 highest[b] = v if v > highest[b] else highest[b]
+    if known.shape[0] > 0:
+        for b in range(n):
+            of_row = known[start + b]
+            if of_row >= 0:
+                highest[b] = r[of_row, b]
+                for k in range(n_components):
+                    if k != of_row:
+                        r[k, b] = -np.inf
     for b in range(n):
         total[b] = 0.0
     for k in range(n_components):
@@ -87,7 +95,7 @@ def mixture_pass(
 
     Of rows with missing cells the statistics are expectations given the observed ones, see `kernels.rows`.
     """
-    features, order, first, observed = rows
+    features, order, first, observed, known = rows
     (n_components, d), wanted = means.shape, counts.shape[0] > 0
     if wanted:
         counts[:] = 0.0
@@ -95,7 +103,7 @@ def mixture_pass(
         outers[:] = 0.0
     if order.shape[0] == 0:
         none = np.empty((n_components, 0, d))
-        return _pass(features, row_weights, log_norm, means, scaling, none, row_model, counts, sums, outers,
+        return _pass(features, known, row_weights, log_norm, means, scaling, none, row_model, counts, sums, outers,
                      log_density, responsibilities)  # fmt: skip
     log_likelihood = 0.0
     for p in range(observed.shape[0]):
@@ -108,8 +116,8 @@ def mixture_pass(
             density = np.empty(m if log_density.shape[0] > 0 else 0)
             shares = np.empty((m if responsibilities.shape[0] > 0 else 0, n_components))
             log_likelihood += _pass(
-                gather(features, index, missing), row_weights[index], constants, centres, scaling, basis, row_model,
-                counts, sums, outers, density, shares,
+                gather(features, index, missing), known[index] if len(known) else known, row_weights[index], constants,
+                centres, scaling, basis, row_model, counts, sums, outers, density, shares,
             )  # fmt: skip
             for i in range(density.shape[0]):
                 log_density[index[i]] = density[i]
@@ -124,7 +132,7 @@ def mixture_pass(
 
 @compiled(fastmath=FAST)
 def _pass(
-    features, row_weights, log_norm, means, scaling, basis, row_model,
+    features, known, row_weights, log_norm, means, scaling, basis, row_model,
     counts, sums, outers, log_density, responsibilities,
 ):  # fmt: skip
     """`mixture_pass` of rows of one pattern, features (D, N); statistics are added to."""
@@ -140,7 +148,7 @@ def _pass(
     log_likelihood = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(row_model, features, start, n, log_norm, means, scaling, basis, centred, y, r, work)
+        weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work)
         log_block(total, log_total, buffer, bits, n)
         for b in range(n):
             v = highest[b] + log_total[b]

@@ -12,6 +12,9 @@ So a pass makes the basis once for each pattern, takes from its residuals what l
 number of rows to the sum of r u u'. The sums of r, r u and r u u' then mean what they mean without missing cells: EM
 (Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach"), gradients and predictions
 need not know of any.
+
+Where the component of a row is known, its density is that of its cells and its component together; the other components
+have no say.
 """
 
 from __future__ import annotations
@@ -24,7 +27,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["PIECE", "Rows", "add_free", "as_rows", "free_span", "gather", "is_complete", "rows_of"]
+__all__ = [
+    "PIECE",
+    "Rows",
+    "add_free",
+    "as_rows",
+    "count_rows",
+    "free_span",
+    "gather",
+    "is_complete",
+    "rows_of",
+    "take_rows",
+]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +53,7 @@ class Rows(NamedTuple):
     order: NDArray[np.int64]  # (N,) the rows, those of one pattern side by side; length 0 if no cell is missing
     first: NDArray[np.int64]  # (P + 1,) where each pattern begins in `order`
     observed: NDArray[np.int64]  # (P, D), 1 or 0
+    known: NDArray[np.int64]  # (N,) component of a row where that is known, else -1; length 0 if none is
 
 
 @compiled
@@ -56,7 +71,7 @@ def rows_of(features):
         any_gap |= gaps[j]
     if not any_gap:
         none = np.empty(0, dtype=np.int64)
-        return Rows(features, none, np.zeros(1, dtype=np.int64), none.reshape(0, d))
+        return Rows(features, none, np.zeros(1, dtype=np.int64), none.reshape(0, d), none)
     order, spare = np.arange(n), np.empty(n, dtype=np.int64)
     for j in range(d - 1, -1, -1):
         if not gaps[j]:
@@ -83,17 +98,31 @@ def rows_of(features):
     for p in range(n_patterns):
         for j in range(d):
             observed[p, j] = 0 if math.isnan(features[j, order[first[p]]]) else 1
-    return Rows(features, order, first[: n_patterns + 1].copy(), observed)
+    return Rows(features, order, first[: n_patterns + 1].copy(), observed, np.empty(0, dtype=np.int64))
 
 
-def as_rows(table: ArrayLike) -> Rows:
-    """`Rows` of a row-major table (N, D), NaN where a cell is missing.
+def as_rows(table: ArrayLike | Rows, known: NDArray[np.int64] | None = None) -> Rows:
+    """`Rows` of a row-major table (N, D), NaN where a cell is missing; `Rows` are given back.
 
     >>> as_rows([[1.0, 2.0], [np.nan, 3.0], [4.0, 5.0]]).order
     array([0, 2, 1])
     """
+    if isinstance(table, Rows):
+        return table
     rows: Rows = rows_of(np.ascontiguousarray(np.asarray(table, dtype=np.float64).T))
-    return rows
+    return rows if known is None else rows._replace(known=np.ascontiguousarray(known, dtype=np.int64))
+
+
+def take_rows(table: NDArray[np.float64] | Rows, index: NDArray[np.int64] | slice) -> Rows:
+    """Some of the rows of a table (N, D) or of `Rows`."""
+    if not isinstance(table, Rows):
+        return as_rows(table[index])
+    return as_rows(table.features[:, index].T, table.known[index] if len(table.known) else None)
+
+
+def count_rows(table: NDArray[np.float64] | Rows) -> int:
+    """Number of rows N of a table (N, D) or of `Rows`."""
+    return int(table.features.shape[1]) if isinstance(table, Rows) else len(table)
 
 
 @compiled

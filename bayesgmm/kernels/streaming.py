@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import Rows, as_rows
+from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = [
@@ -86,21 +86,22 @@ def _predictive(packed, weights, means, scaling, row_model, highest, total):
                 highest[n] = v
 
 
-def _blocks(rows: Array) -> Iterator[tuple[slice, Rows]]:
+def _blocks(rows: Array | Rows) -> Iterator[tuple[slice, Rows]]:
     """Slices of the rows, and each as `Rows`."""
-    for start in range(0, len(rows), _ROWS):
-        where = slice(start, min(start + _ROWS, len(rows)))
-        yield where, as_rows(rows[where])
+    n_rows = count_rows(rows)
+    for start in range(0, n_rows, _ROWS):
+        where = slice(start, min(start + _ROWS, n_rows))
+        yield where, take_rows(rows, where)
 
 
 def pointwise_log_density(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
+    rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """Log density of each row under each draw.
 
     Parameters
     ----------
-    rows : array (N, D)
+    rows : array (N, D) or Rows
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; `scaling` holds inverse Cholesky factors.
     row_model : RowModel
@@ -117,10 +118,10 @@ def pointwise_log_density(
 
 
 def mean_responsibilities(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
+    rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
-    out = np.empty((len(rows), weights.shape[1]))
+    out = np.empty((count_rows(rows), weights.shape[1]))
     for where, packed in _blocks(rows):
 
         def work(s: slice, packed: Rows = packed) -> Array:
@@ -134,10 +135,10 @@ def mean_responsibilities(
 
 
 def predictive_log_density(
-    rows: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
+    rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
-    out = np.empty(len(rows))
+    out = np.empty(count_rows(rows))
     for where, packed in _blocks(rows):
         out[where] = _predictive_of_block(packed, weights, means, scaling, row_model)
     return out
@@ -153,7 +154,13 @@ def _predictive_of_block(packed: Rows, weights: Array, means: Array, scaling: Ar
 
 
 def total_log_likelihood(
-    rows: Array, row_weights: Array, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
+    rows: Array | Rows,
+    row_weights: Array,
+    weights: Array,
+    means: Array,
+    scaling: Array,
+    *,
+    row_model: RowModel = NORMAL,
 ) -> Array:
     """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
     log_weights, out = np.log(weights), np.zeros(len(weights))

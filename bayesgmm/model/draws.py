@@ -14,6 +14,7 @@ from bayesgmm.data.table import Table
 from bayesgmm.kernels.streaming import total_log_likelihood
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.structure import Structure
+from bayesgmm.model.table_rows import table_rows
 
 __all__ = ["Draws", "Sample"]
 
@@ -120,6 +121,6 @@ class Draws:
 
     def log_likelihood(self, table: Table, structure: Structure) -> Array:
         """(C, S) weighted log-likelihood of each draw, in original units."""
-        out = total_log_likelihood(table.standardized, table.weights, *self.flat(), row_model=structure.row_model)
+        out = total_log_likelihood(table_rows(table), table.weights, *self.flat(), row_model=structure.row_model)
         out -= float(table.log_jacobian @ table.weights)
         return out.reshape(self.shape[:2])

@@ -33,7 +33,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.rows import Rows, as_rows, take_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.draws import Sample
@@ -88,7 +88,7 @@ class Relabelling:
 
 
 def relabel(
-    rows: Array,
+    rows: Array | Rows,
     weights: Array,
     means: Array,
     scaling: Array,
@@ -104,7 +104,7 @@ def relabel(
 
     Parameters
     ----------
-    rows : array (N, D), in the units of the draws
+    rows : array (N, D), in the units of the draws, or Rows
     weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
         The draws of all chains; `scaling` holds inverse lower Cholesky factors of the covariances.
     row_model : RowModel
@@ -135,12 +135,13 @@ def relabel(
     array([[0, 1],
            [1, 0]])
     """
-    rows, weights, means, scaling = (np.ascontiguousarray(a, dtype=np.float64) for a in (rows, weights, means, scaling))
-    n_rows, n_features = rows.shape
+    weights, means, scaling = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, scaling))
+    rows = as_rows(rows)
+    n_features, n_rows = rows.features.shape
     n_draws, n_components = weights.shape
     if means.shape != (n_draws, n_components, n_features) or scaling.shape != (*means.shape, n_features):
         raise InputError(
-            f"shapes disagree: rows {rows.shape}, weights {weights.shape}, means {means.shape}, "
+            f"shapes disagree: rows {(n_rows, n_features)}, weights {weights.shape}, means {means.shape}, "
             f"scaling {scaling.shape}; expected (N, D), (S, K), (S, K, D), (S, K, D, D)."
         )
     index = np.arange(n_rows)
@@ -151,7 +152,7 @@ def relabel(
         same = np.zeros((n_draws, 1), dtype=np.int64)
         return Relabelling(same, np.zeros(n_draws), 0, True, "one component", np.ones((len(index), 1)), index)
 
-    packed = as_rows(rows[index])
+    packed = take_rows(rows, index) if len(index) < n_rows else rows
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
 
     def draws(s: slice) -> Inputs:
@@ -187,7 +188,7 @@ def relabel(
     ambiguity = np.empty(n_draws)
     _ambiguities(costs, order, _alternatives(n_components), ambiguity)
     posterior_means = np.take_along_axis(means, order[:, :, None], axis=1).mean(axis=0)  # (K, D)
-    final = np.lexsort(posterior_means.T[::-1])
+    final = np.arange(n_components) if len(rows.known) else np.lexsort(posterior_means.T[::-1])
     return Relabelling(order[:, final], ambiguity, n_iter, converged, method, reference[:, final], index)
 
 
@@ -310,7 +311,7 @@ def _ambiguities(costs, order, alternatives, out):
         out[s] = others / (1.0 + others)
 
 
-def in_one_order(sample: Sample, rows: Array, row_weights: Array, row_model: RowModel, *, most: int) -> Sample:
+def in_one_order(sample: Sample, rows: Array | Rows, row_weights: Array, row_model: RowModel, *, most: int) -> Sample:
     """At most so many of the draws, their components in one order by `relabel`."""
     sample = sample.take(evenly_spaced(len(sample.weights), most))
     order = relabel(rows, sample.weights, sample.means, sample.scaling, row_model=row_model, row_weights=row_weights)

@@ -16,6 +16,7 @@ from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.relabel import relabel
+from bayesgmm.model.table_rows import table_rows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,12 +58,12 @@ def build_tree(
     n_values = len(weights) * table.n_rows
     stored = log_likelihood and n_values <= MAX_LOG_LIKELIHOOD
     if stored:
-        pointwise = pointwise_log_density(table.standardized, weights, means, scaling, row_model=structure.row_model)
+        pointwise = pointwise_log_density(table_rows(table), weights, means, scaling, row_model=structure.row_model)
         pointwise -= jacobian
         pointwise *= table.weights  # as in `build_model`: LOO and WAIC see each row with its weight
     total = (draws.log_likelihood(table, structure) if total is None else total).ravel()
     relabelling = relabel(
-        table.standardized, weights, means, scaling, row_model=structure.row_model, row_weights=table.weights,
+        table_rows(table), weights, means, scaling, row_model=structure.row_model, row_weights=table.weights,
         start=int(np.argmax(total)),
     )  # fmt: skip
 
@@ -112,6 +113,8 @@ def build_tree(
             coords={"obs_id": _row_coordinate(table), "feature": names},
         ),
     }  # fmt: skip
+    if table.known is not None:
+        groups["constant_data"] = groups["constant_data"].assign(known_component=("obs_id", table.known))
     groups["sample_stats"] = groups["sample_stats"].assign(mode=("chain", draws.chain_mode))
     if stored:
         groups["log_likelihood"] = xr.Dataset(
@@ -145,6 +148,8 @@ def build_tree(
         ),
         **{name: value for name, value in draws.extra.items() if name not in arrays},
     }  # fmt: skip
+    if table.known is not None:
+        tree.attrs["classes"] = json.dumps([getattr(name, "item", lambda name=name: name)() for name in table.classes])
     return tree
 
 

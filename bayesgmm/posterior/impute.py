@@ -153,7 +153,7 @@ def expected_rows(tree: xarray.DataTree) -> Array:
 
 def _patterns(rows: Array) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
     """Rows of each pattern with missing cells, and which cells they have."""
-    _, order, first, patterns = as_rows(rows)
+    _, order, first, patterns, _ = as_rows(rows)
     for p, observed in enumerate(patterns.astype(bool)):
         if not observed.all():
             yield order[first[p] : first[p + 1]], observed

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.checks import row_blocks
-from bayesgmm.posterior.tree import observed_rows
+from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.structure import get_structure
+from bayesgmm.posterior.tree import known_of, observed_rows
 
 if TYPE_CHECKING:
     import xarray
@@ -79,33 +82,40 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     means = mixture["means"].values
     agreed, share = np.full(means.shape, np.nan), np.zeros(means.shape)
     rows, row_weights, _ = observed_rows(tree)
-    columns = [j for j in range(rows.shape[1]) if np.unique(rows[:, j], return_counts=True)[1].max() >= _FEWEST_ROWS]
+    columns = [j for j in range(rows.shape[1]) if _most_copies(rows[:, j]) >= _FEWEST_ROWS]
     if not columns:
         return agreed, share
-    owner = _likeliest(rows, mixture["weights"].values, means, mixture["covariances"].values)
+    owner = _likeliest(tree, mixture["weights"].values, means, mixture["covariances"].values)
     weights = np.ones(len(rows)) if row_weights is None else row_weights
     for k in range(len(means)):
         own = owner == k
         if weights[own].sum() < _FEWEST_ROWS:
             continue
         for j in columns:
-            values, where = np.unique(rows[own, j], return_inverse=True)
-            found = np.bincount(where, weights[own]) / weights[own].sum()
+            seen = own & ~np.isnan(rows[:, j])
+            values, where = np.unique(rows[seen, j], return_inverse=True)
+            found = np.bincount(where, weights[seen]) / max(weights[seen].sum(), _FEWEST_ROWS)
             if found.max() >= _NEARLY_ALL:
                 agreed[k, j], share[k, j] = values[found.argmax()], found.max()
     return agreed, share
 
 
-def _likeliest(rows: Array, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
+def _likeliest(tree: xarray.DataTree, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
     """(N,) component of the largest share of each row."""
-    owner = np.empty(len(rows), dtype=np.int64)
-    factors = np.linalg.cholesky(covariances)
-    constant = np.log(weights) - np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    inverse = np.linalg.inv(factors)
-    for s in row_blocks(len(rows)):
-        squares = [(((rows[s] - m) @ b.T) ** 2).sum(axis=1) for m, b in zip(means, inverse, strict=True)]
-        owner[s] = (constant - 0.5 * np.column_stack(squares)).argmax(axis=1)
-    return owner
+    rows, scaling = as_rows(observed_rows(tree)[0], known_of(tree)), inverse_cholesky(np.linalg.cholesky(covariances))
+    r = mean_responsibilities(
+        rows,
+        weights[None],
+        means[None],
+        scaling[None],
+        row_model=get_structure(str(tree.attrs["covariance_type"])).row_model,
+    )
+    return np.asarray(r.argmax(axis=1))
+
+
+def _most_copies(column: Array) -> int:
+    counts = np.unique(column[~np.isnan(column)], return_counts=True)[1]
+    return int(counts.max(initial=0))
 
 
 def _components(held: NDArray[Any]) -> str:

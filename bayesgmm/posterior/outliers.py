@@ -118,7 +118,7 @@ def outlier_score(
 
 def _tail_probability(values: Array, log_density: Array, simulated: Array, a: PosteriorArrays) -> Array:
     """(N,) how often a simulated row, in the cells that the row has, is at least as unusual."""
-    _, order, first, patterns = as_rows(values)
+    _, order, first, patterns, _ = as_rows(values)
     parts = [(order[first[p] : first[p + 1]], seen.astype(bool)) for p, seen in enumerate(patterns)]
     out = np.empty(len(values))
     for where, seen in parts or [(np.arange(len(values)), np.ones(values.shape[1], dtype=bool))]:

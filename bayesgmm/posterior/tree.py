@@ -18,6 +18,7 @@ from bayesgmm.data.frames import row_index
 from bayesgmm.data.table import log_jacobian
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
+from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import in_order, inverse_cholesky
 from bayesgmm.model.structure import get_structure
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "check_reach", "equal_draws", "named_rows",
-    "observed_rows", "posterior_arrays", "reach", "read_draws", "read_sample_stats", "tree_of",
+    "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "check_reach", "equal_draws", "known_of",
+    "model_rows", "named_rows", "observed_rows", "posterior_arrays", "reach", "read_draws", "read_sample_stats",
+    "tree_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -97,6 +99,12 @@ def observed_rows(tree: xarray.DataTree) -> tuple[Array, Array | None, NDArray[A
     return observed.values, weight, observed["obs_id"].values
 
 
+def known_of(tree: xarray.DataTree) -> NDArray[np.int64] | None:
+    """Component of each fitted row where it is known, else -1; None where none is."""
+    constant = tree["constant_data"].to_dataset() if "constant_data" in tree.children else {}
+    return constant["known_component"].values if "known_component" in constant else None
+
+
 @dataclass(frozen=True, eq=False)
 class PosteriorArrays:
     """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
@@ -123,6 +131,13 @@ class PosteriorArrays:
             out = np.ascontiguousarray((rows - self.center) / self.scale)
         check_reach(out, self._reach, rows)
         return out
+
+
+def model_rows(tree: xarray.DataTree, a: PosteriorArrays, rows: Any = None, some: Any = slice(None)) -> Rows:
+    """Some of the fitted rows (N, D), their known components included, or of new ones, on the model's scale."""
+    values = observed_rows(tree)[0] if rows is None else rows
+    known = known_of(tree) if rows is None else None
+    return as_rows(a.to_model(values[some]), None if known is None else known[some])
 
 
 def reach(scaling: Array) -> float:

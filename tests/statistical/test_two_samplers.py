@@ -33,9 +33,11 @@ CASES = {
         FAITHFUL[::6], 2, "spherical", bg.MixturePrior(sd=PR.InverseGamma(2.0, 0.3), mean_loc=0.5, mean_scale=1.0),
     ),
     "few rows, one diagonal": (FAITHFUL[::6], 2, "EEI", None),
+    "known labels": (IRIS[50:], 2, "full", None),
     "iris full K=2": (IRIS, 2, "full", bg.MixturePrior(lkj_eta=4.0)),
     "iris one component": (IRIS[::4], 1, "full", None),
 }  # fmt: skip
+KNOWN = np.where(np.arange(100) % 3 == 0, np.repeat([1, 0], 50), -1)
 GAPS = np.random.default_rng(8)
 for _name, _rows in (("faithful", FAITHFUL[::3]), ("iris", IRIS)):
     _gapped = _rows.mask(GAPS.random(_rows.shape) < 0.2)
@@ -87,7 +89,7 @@ def test_nuts_and_gibbs_agree(name: str) -> None:
             target_accept=0.95,
             escalate=False,
             **OPTIONS,
-        ).fit(rows)
+        ).fit(rows, KNOWN if name == "known labels" else None)
         for inference in ("nuts", "gibbs")
     ]
     assert all(fit.diagnose().ok for fit in fits)

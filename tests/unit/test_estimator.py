@@ -28,6 +28,7 @@ def faithful() -> bg.BayesianGMM:
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.NotConvergedWarning")
+@pytest.mark.filterwarnings("ignore:y has 3 classes:UserWarning")
 def test_scikit_learn_checks() -> None:
     estimator = bg.BayesianGMM(
         2, draws=40, tune=60, chains=2, n_init=3, escalate=False, random_seed=0, progressbar=False

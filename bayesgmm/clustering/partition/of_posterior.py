@@ -17,7 +17,7 @@ from bayesgmm.clustering.label_draws import draw_labels
 from bayesgmm.clustering.partition.estimate import Partition, partition_from_labels
 from bayesgmm.clustering.partition.loss import LOSSES
 from bayesgmm.kernels.draw_blocks import as_merge
-from bayesgmm.posterior.tree import named_rows, posterior_arrays
+from bayesgmm.posterior.tree import known_of, named_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -76,7 +76,9 @@ def partition(
     posterior = posterior_arrays(tree)
     clusters = as_merge(merge, posterior.weights.shape[1])
     step = max(1, -(-len(posterior.weights) * len(values) // _MAX_LABELS))
-    labels: NDArray[Any] = draw_labels(values, posterior, step=step, random_seed=random_seed)
+    labels: NDArray[Any] = draw_labels(
+        values, posterior, known=known_of(tree) if rows is None else None, step=step, random_seed=random_seed
+    )
     if clusters is not None:
         labels = clusters[labels.astype(np.int64)]
     found = partition_from_labels(
@@ -87,7 +89,7 @@ def partition(
         found,
         labels=pd.Series(list(_like_components(found.labels.to_numpy(), labels)), index=names, name="cluster"),
         method=found.method + (f"; every {step}th draw" if step > 1 else ""),
-        similarity_from=lambda: coclustering(tree, X=values, merge=merge),
+        similarity_from=lambda: coclustering(tree, X=None if rows is None else values, merge=merge),
     )
 
 

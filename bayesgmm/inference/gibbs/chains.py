@@ -17,7 +17,6 @@ from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES
 from bayesgmm.inference.gibbs.sweeps import TALLY, WALKS, sweep_many
 from bayesgmm.kernels.allocation import Allocation, new_allocation
-from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.model.density.natural import CompletePrior, complete_prior
 from bayesgmm.model.draws import Sample
@@ -26,6 +25,7 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.conjugate import no_proposals
 from bayesgmm.model.structure import Structure
+from bayesgmm.model.table_rows import table_rows
 from bayesgmm.progress import out_of_time
 
 __all__ = [
@@ -66,7 +66,7 @@ class GibbsProblem:
     def build(cls, problem: Problem) -> GibbsProblem:
         table, structure, prior = problem
         fractional = bool((table.weights != np.floor(table.weights)).any())
-        target = Target(as_rows(table.standardized), table.weights, complete_prior(prior, structure))
+        target = Target(table_rows(table), table.weights, complete_prior(prior, structure))
         return cls(problem, target, fractional)
 
     @property

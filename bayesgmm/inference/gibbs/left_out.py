@@ -32,6 +32,7 @@ from bayesgmm.inference.gibbs.chains import GibbsProblem, no_library, start_stat
 from bayesgmm.inference.gibbs.rounds import choose_refresh
 from bayesgmm.inference.gibbs.sweeps import TALLY, sweep_many
 from bayesgmm.kernels.allocation import new_allocation
+from bayesgmm.kernels.rows import take_rows
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.kernels.threads import available_cores
@@ -40,6 +41,7 @@ from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_choles
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import bridge
 from bayesgmm.model.structure import Structure
+from bayesgmm.model.table_rows import table_rows
 from bayesgmm.progress import out_of_time
 
 __all__ = ["SWEEPS_A_ROW", "bridge_repair", "sweeps_of"]
@@ -88,7 +90,9 @@ def bridge_repair(
     root = np.random.SeedSequence(random_seed)
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
-        log_density = pointwise_log_density(table.standardized[rows], *posterior.flat(), row_model=structure.row_model)
+        log_density = pointwise_log_density(
+            take_rows(table_rows(table), rows), *posterior.flat(), row_model=structure.row_model
+        )
         log_density = (log_density - table.log_jacobian[rows]) * table.weights[rows]
         finish()
         starts = _Starts.of(problem, posterior)
@@ -203,7 +207,7 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
         w, mean, _, cholesky = (a.reshape(-1, *a.shape[2:]) for a in kept)
         scaling = np.broadcast_to(inverse_cholesky(cholesky), (len(w), k, d, d)).copy()
         density = pointwise_log_density(
-            table.standardized[row : row + 1], w, mean, scaling, row_model=problem.structure.row_model
+            take_rows(problem.target.rows, slice(row, row + 1)), w, mean, scaling, row_model=problem.structure.row_model
         )
         out[part] = density.reshape(-1, n_sweeps)
     return (out - table.log_jacobian[row]) * table.weights[row]

@@ -18,6 +18,7 @@ from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES
 from bayesgmm.inference.gibbs.scouts import SORTING_ROWS, in_order_by_rows, log_densities
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY
+from bayesgmm.kernels.rows import take_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.proposals.conjugate import Proposals
@@ -78,7 +79,7 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
     """
     pooled = Sample.pooled([c.sample for c in chains])
     index, rows = evenly_spaced(len(pooled.weights), _POOL), evenly_spaced(problem.table.n_rows, SORTING_ROWS)
-    table = log_densities(problem, pooled.take(index), problem.table.standardized[rows])
+    table = log_densities(problem, pooled.take(index), take_rows(problem.target.rows, rows))
     n_modes = min(n_modes, len(index) // _LEAST)
     with threadpool_limits(1):
         label = KMeans(n_modes, n_init=1, random_state=0, max_iter=50).fit_predict(table)
@@ -93,7 +94,7 @@ def proposals_of(problem: GibbsProblem, samples: Sequence[Sample]) -> Proposals:
     log_density = np.zeros(table.n_rows)
     for sample in samples:
         some = evenly_spaced(len(sample.weights), each)
-        log_density += log_densities(problem, sample.take(some), table.standardized).mean(axis=0)
+        log_density += log_densities(problem, sample.take(some), problem.target.rows).mean(axis=0)
     log_density /= len(samples)
     odds = np.minimum(0.5 * (np.median(log_density) - log_density), _MOST_MOVED)
     return fit_proposals(samples, problem.packed, np.cumsum(softmax(odds)))
@@ -107,7 +108,9 @@ def _every(problem: GibbsProblem, number: int) -> int:
 
 
 def _walks(problem: GibbsProblem, number: int) -> bool:
-    return number > 1 and problem.table.n_rows >= MANY_ROWS and problem.table.is_complete
+    return (
+        number > 1 and problem.table.n_rows >= MANY_ROWS and problem.table.is_complete and problem.table.known is None
+    )
 
 
 def _walk_steps(n_bins: int) -> int:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.fill import filled
-from bayesgmm.em.starts import CUTS, from_labels
+from bayesgmm.em.starts import CUTS, from_labels, like_known
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem
 from bayesgmm.inference.modes import Mode
+from bayesgmm.kernels.rows import Rows, take_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import pointwise_log_density, total_log_likelihood
 from bayesgmm.model.density.natural import draw_prior_component
@@ -61,7 +62,7 @@ def _cut(problem: GibbsProblem, method: str, k: int, rng: np.random.Generator) -
     """The mixture that a random cut of the rows suggests."""
     table, structure = problem.table, problem.structure
     rows = filled(table.standardized, table.weights)
-    labels = CUTS[method](rows, table.weights, k, rng)
+    labels = like_known(CUTS[method](rows, table.weights, k, rng), problem.target.rows.known, table.weights, k)
     state = from_labels(np.ascontiguousarray(rows.T), table.weights, labels, k, structure, 1e-6)
     covariances = state.covariances + np.diag(problem.prior.rounding(structure))
     return MixtureParams(state.weights, state.means, covariances, structure.name)
@@ -88,7 +89,7 @@ def in_order_by_rows(problem: GibbsProblem, sample: Sample) -> Sample:
     """At most `_SAMPLE` draws of a sample, their components in one order, by some of the rows."""
     table, rows = problem.table, evenly_spaced(problem.table.n_rows, _ORDERING_ROWS)
     return in_one_order(
-        sample, table.standardized[rows], table.weights[rows], problem.structure.row_model, most=_SAMPLE
+        sample, take_rows(problem.target.rows, rows), table.weights[rows], problem.structure.row_model, most=_SAMPLE
     )
 
 
@@ -105,7 +106,7 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
         for i, cut in enumerate(cuts.tolist()):
             some = samples[cut].take(evenly_spaced(len(samples[cut].weights), _COMPARED))
             value[i] = total_log_likelihood(
-                table.standardized, table.weights, some.weights, some.means, some.scaling,
+                problem.target.rows, table.weights, some.weights, some.means, some.scaling,
                 row_model=problem.structure.row_model,
             ).mean()  # fmt: skip
         cuts = np.sort(cuts[np.argsort(-value, kind="stable")[:most]])
@@ -114,7 +115,7 @@ def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array)
 
 def unlike(problem: GibbsProblem, samples: Sequence[Sample], places: Sequence[int] | None = None) -> list[int]:
     """The first sample of each mode: places of samples that give some row another density than those before them."""
-    rows = problem.table.standardized[evenly_spaced(problem.table.n_rows, SORTING_ROWS)]
+    rows = take_rows(problem.target.rows, evenly_spaced(problem.table.n_rows, SORTING_ROWS))
     kept, values = list[int](), list[Array]()
     for i in range(len(samples)) if places is None else places:
         sample = samples[i]
@@ -126,7 +127,7 @@ def unlike(problem: GibbsProblem, samples: Sequence[Sample], places: Sequence[in
     return kept
 
 
-def log_densities(problem: GibbsProblem, sample: Sample, rows: Array) -> Array:
+def log_densities(problem: GibbsProblem, sample: Sample, rows: Rows) -> Array:
     """Of each draw, at each row: (S, N)."""
     return pointwise_log_density(
         rows, sample.weights, sample.means, sample.scaling, row_model=problem.structure.row_model

@@ -77,12 +77,12 @@ class Density:
         table, structure, prior = problem
         k, d = reference.n_components, reference.n_features
         g, c = structure.n_matrices(k), structure.n_cells(d)
-        rows = float(table.weights.sum())
+        total = float(table.weights.sum())
         cells = structure.cells(d)
         sd_parameters, floor = prior.cells(structure), prior.rounding(structure)
         latent_ref = latent_cholesky(reference.covariances[:g], floor)
         chol_ref = np.linalg.cholesky(latent_ref @ latent_ref.mT + np.diag(floor)) if floor.any() else latent_ref
-        n_k = rows * reference.weights  # (K,)
+        n_k = total * reference.weights  # (K,)
         # Prior information about m and T, so that a component without rows keeps a finite step.
         spread = np.sqrt(np.diagonal(reference.covariances, axis1=1, axis2=2))  # (K, D)
         mean_step = 1.0 / np.sqrt(n_k[:, None] + (spread / prior.mean_scale) ** 2)
@@ -118,7 +118,8 @@ class Density:
             if n_rows:
                 features = floats[: n_rows * d].reshape(d, n_rows)
                 table.write_features(features)
-                ints = with_rows(ints, rows_of(features))
+                rows = rows_of(features)
+                ints = with_rows(ints, rows if table.known is None else rows._replace(known=table.known))
                 floats[n_rows * d : size] = table.weights
         else:
             floats, ints = memory.floats, with_rows(ints, memory.packed.rows)

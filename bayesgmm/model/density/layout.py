@@ -18,8 +18,8 @@ __all__ = ["D", "N", "Packed", "header", "split", "with_rows"]
 
 Array = NDArray[np.float64]
 
-# Positions in the integer header; the (D, D) cell table follows, then what `Rows` knows of patterns of missing cells.
-N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, PATTERNS, HEADER = range(10)
+# Positions in the integer header; the (D, D) cell table follows, then patterns of missing cells and known components.
+N, D, K, G, CELLS, N_SD, CORRELATED, FAMILY, PATTERNS, KNOWN, HEADER = range(11)
 
 
 class Packed(NamedTuple):
@@ -52,7 +52,7 @@ def header(
     cells: NDArray[np.int64],
 ) -> NDArray[np.int64]:  # fmt: skip
     """The integers of a packed problem whose rows, if any, are complete."""
-    sizes = [n_rows, len(cells), n_components, n_matrices, n_cells, n_sd, int(correlated), family, 0]
+    sizes = [n_rows, len(cells), n_components, n_matrices, n_cells, n_sd, int(correlated), family, 0, 0]
     return np.array([*sizes, *cells.ravel()], dtype=np.int64)
 
 
@@ -61,14 +61,13 @@ def with_rows(ints, rows):
     """The integers of the same problem with other rows (a `Rows`)."""
     d, n_patterns = ints[D], rows.observed.shape[0]
     fixed = HEADER + d * d
-    out = np.empty(fixed + (n_patterns + 1 + n_patterns * d if n_patterns else 0) + rows.order.shape[0], dtype=np.int64)
+    out = np.empty(fixed + n_patterns + 1 + n_patterns * d + len(rows.order) + len(rows.known), dtype=np.int64)
     out[:fixed] = ints[:fixed]
-    out[N], out[PATTERNS] = rows.features.shape[1], n_patterns
-    if n_patterns:
-        o = fixed + n_patterns + 1
-        out[fixed:o] = rows.first
-        out[o : o + n_patterns * d] = rows.observed.ravel()
-        out[o + n_patterns * d :] = rows.order
+    out[N], out[PATTERNS], out[KNOWN] = rows.features.shape[1], n_patterns, len(rows.known)
+    o = fixed
+    for part in (rows.first, rows.observed.ravel(), rows.order, rows.known):
+        out[o : o + len(part)] = part
+        o += len(part)
     return out
 
 
@@ -111,8 +110,11 @@ def split(ints, floats):
     first = ints[begin : begin + p + 1]
     begin += p + 1
     observed = ints[begin : begin + p * d].reshape(p, d)
-    order = ints[begin + p * d : begin + p * d + (n if p else 0)]
-    rows = Rows(features, order, first, observed)
+    begin += p * d
+    order = ints[begin : begin + (n if p else 0)]
+    begin += len(order)
+    known = ints[begin : begin + ints[KNOWN]]
+    rows = Rows(features, order, first, observed, known)
     return Packed(
         rows, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step, stick_ref, stick_step, mean_loc,
         mean_scale, sd_prior, floor, latent_ref, cells, floats[o], floats[o + 1], floats[o + 2],

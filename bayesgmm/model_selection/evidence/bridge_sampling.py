@@ -158,6 +158,11 @@ def log_evidence(
     >>> e.ok, e.omega
     (True, 0.0)
     """
+    if problem.table.known is not None:
+        raise InputError(
+            "Evidence counts all ways to number the components, of which known labels leave only some: it is not to be "
+            "had of a fit with known labels; compare such fits by LOO."
+        )
     table, structure, _ = problem
     arrays, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
     pooled = (arrays.weights, arrays.means, arrays.cholesky)

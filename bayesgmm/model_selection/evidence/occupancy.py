@@ -29,7 +29,7 @@ from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.model.proposals.bridge import effective_sample_size
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
+from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
     import xarray
@@ -93,10 +93,11 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
     a, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    x = a.to_model(rows[weight > 0.0])
+    used = np.flatnonzero(weight > 0.0)
+    x, packed = a.to_model(rows[used]), model_rows(tree, a, some=used)
     counts, sums = np.zeros(a.weights.shape, dtype=np.int64), np.zeros(a.means.shape)
     rng = np.random.default_rng(random_seed)
-    for where, r in blocks_of_draws(x, a.weights, a.means, a.scaling, row_model=a.row_model):
+    for where, r in blocks_of_draws(packed, a.weights, a.means, a.scaling, row_model=a.row_model):
         labels = np.empty(r.shape[:2], dtype=np.int16)
         categorical(r, rng.random(r.shape[:2]), labels)
         for k in range(counts.shape[1]):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import check_count
 from bayesgmm.data.table import Table, log_jacobian
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure
@@ -131,7 +132,8 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
 def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:
     """Log predictive density of some rows, with the weights of `table`, from draws that have not seen them."""
     standardized = (table.values[rows] - table.center) / table.scale
-    density = pointwise_log_density(standardized, *draws.flat(), row_model=structure.row_model)
+    known = None if table.known is None else table.known[rows]
+    density = pointwise_log_density(as_rows(standardized, known), *draws.flat(), row_model=structure.row_model)
     values = (density - log_jacobian(table.values[rows], table.scale)) * table.weights[rows]
     by_row = {str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)}
     return RowScores(*RowScores.columns([log_mean(v) for v in by_row.values()]), by_row)

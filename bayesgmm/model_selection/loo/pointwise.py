@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.posterior.diagnostics.convergence import r_hat
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -73,7 +73,9 @@ def log_likelihood_blocks(tree: xarray.DataTree) -> Iterator[tuple[slice, Array]
     shape = (sizes["chain"], sizes["draw"])
     weight = np.ones(len(rows)) if row_weights is None else row_weights
     for where in _blocks(len(rows), len(a.weights)):
-        density = pointwise_log_density(a.to_model(rows[where]), a.weights, a.means, a.scaling, row_model=a.row_model)
+        density = pointwise_log_density(
+            model_rows(tree, a, some=where), a.weights, a.means, a.scaling, row_model=a.row_model
+        )
         yield where, ((density - a.log_jacobian(rows[where])) * weight[where]).reshape(*shape, -1)
 
 

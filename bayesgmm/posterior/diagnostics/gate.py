@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
 from bayesgmm.data.visible import visible
+from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, convergence_table
 from bayesgmm.posterior.diagnostics.invariants import DECIDED, NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
-from bayesgmm.posterior.tree import observed_rows, read_draws, read_sample_stats
+from bayesgmm.posterior.tree import known_of, observed_rows, read_draws, read_sample_stats
 
 if TYPE_CHECKING:
     import xarray
@@ -106,7 +107,8 @@ class Judge:
         log_likelihood = draws.log_likelihood(table, self._structure)
         cholesky = draws.cholesky * table.scale[:, None]
         invariants = label_invariants(
-            table.values, *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
+            as_rows(table.values, table.known),
+            *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
             row_model=self._structure.row_model, row_weights=table.weights, feature_names=table.feature_names,
             row_names=[visible(name) for name in table.row_names],
         )  # fmt: skip
@@ -119,7 +121,7 @@ def gate_of_tree(tree: xarray.DataTree) -> Gate:
     log_posterior = draws.log_likelihood + stats["log_prior"] if "log_prior" in stats else stats.get("logp")
     rows, row_weights, row_names = observed_rows(tree)
     invariants = label_invariants(
-        rows, *_pooled(draws.weights, draws.means, draws.covariances),
+        as_rows(rows, known_of(tree)), *_pooled(draws.weights, draws.means, draws.covariances),
         row_model=get_structure(draws.covariance_type).row_model, row_weights=row_weights,
         feature_names=draws.feature_names, row_names=row_names,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.rows import Rows, count_rows, take_rows
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.triangular import cholesky_and_inverse, log_determinant
 from bayesgmm.model.params import in_order
@@ -34,7 +34,7 @@ _PILOT_DRAWS = 60
 
 
 def label_invariants(
-    rows: Array,
+    rows: Array | Rows,
     weights: Array,
     means: Array,
     covariances: Array,
@@ -51,7 +51,7 @@ def label_invariants(
 
     Parameters
     ----------
-    rows : array (N, D)
+    rows : array (N, D) or Rows
         The data, in the units of the draws; above `max_rows`, evenly spaced rows are used.
     weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
         Draws; their labels do not matter, not to the last digit.
@@ -85,7 +85,7 @@ def label_invariants(
     """
     weights, means, covariances = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
     weights, means, covariances = _largest_first(weights, means, covariances)
-    n_rows, n_features = rows.shape
+    n_rows, n_features = count_rows(rows), means.shape[2]
     n_draws, n_components = weights.shape
     features_called = range(n_features) if feature_names is None else feature_names
     rows_called = range(n_rows) if row_names is None else row_names
@@ -102,7 +102,7 @@ def label_invariants(
         out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
     index = evenly_spaced(n_rows, max_rows)
-    some = as_rows(rows[index])
+    some = take_rows(rows, index)
     used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
     pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))

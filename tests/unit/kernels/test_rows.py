@@ -116,6 +116,31 @@ def test_sums_of_completed_rows_have_the_expectation_of_the_pass(weights_are: st
         assert (np.abs(np.bincount(places, minlength=K) / 1500 - p) < 4.5 * np.sqrt(p * (1.0 - p) / 1500)).all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_known_component_alone_has_a_say(share: float) -> None:
+    d, rng = 3, np.random.default_rng(5)
+    rows, (weights, means, covariances, scaling) = gapped(d, share, 3), mixture(d, False, 3)
+    rows[7] = 0.0
+    known = np.where(rng.random(N) < 0.5, rng.integers(0, K, N), -1)
+    log_norm, packed = np.empty(K), as_rows(rows, known)
+    log_normalizers(np.log(weights), scaling, log_norm)
+    counts, sums, outers = np.empty(K), np.empty((K, d)), np.empty((K, d, d))
+    density, r = np.empty(N), np.empty((N, K))
+    value = mixture_pass(packed, np.ones(N), log_norm, means, scaling, RowModel(), counts, sums, outers, density, r)
+    free, shares, u, _ = dense(rows, weights, means, covariances, scaling)
+    told = known >= 0
+    expected = np.where(told, free + np.log(shares[np.arange(N), known]), free)
+    shares[told] = np.eye(K)[known[told]]
+    np.testing.assert_allclose(density, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(r, shares, rtol=1e-11, atol=1e-14)
+    assert value == pytest.approx(expected.sum(), rel=1e-12)
+    np.testing.assert_allclose(sums, np.einsum("nk,nkd->kd", shares, u), rtol=1e-10, atol=1e-11)
+    allocation = new_allocation(K, d, N, False)
+    allocation_pass(rng, as_rows(rows[told], known[told]), np.ones(told.sum()), log_norm, means, scaling, RowModel(),
+                    False, -1, allocation)  # fmt: skip
+    np.testing.assert_array_equal(allocation.counts, np.bincount(known[told], minlength=K))
+
+
 def test_patterns_are_sorted_and_rows_stay_in_place() -> None:
     rows = np.array([[1.0, np.nan], [1.0, 2.0], [np.nan, 3.0], [4.0, 5.0], [6.0, np.nan]])
     packed = as_rows(rows)

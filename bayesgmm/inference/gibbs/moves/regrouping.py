@@ -242,7 +242,7 @@ def _propose(rng, target, library, own, near, state, work):
 def _fit(problem: Any, samples: Sequence[Sample], proposals: Proposals) -> Groupings:
     """How the draws of each mode group the rows, for few rows, each complete and counted once."""
     table, k = problem.table, samples[0].means.shape[1]
-    if table.n_rows >= MANY_ROWS or np.any(table.weights != 1.0) or not table.is_complete:
+    if table.n_rows >= MANY_ROWS or np.any(table.weights != 1.0) or not table.is_complete or table.known is not None:
         return no_groupings(k)
     r = np.empty((len(samples), table.n_rows, k))
     for m, sample in enumerate(samples):

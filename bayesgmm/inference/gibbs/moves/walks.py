@@ -89,11 +89,11 @@ def _rest(features, row_weights, log_norm, means, scaling, row_model, a, b, refe
     y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
     centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
     highest, total, buffer, out = work[0], work[1], work[2], work[3]
-    bits, complete = buffer.view(np.int64), np.empty((n_components, 0, n_features))
+    bits, complete, none = buffer.view(np.int64), np.empty((n_components, 0, n_features)), np.empty(0, dtype=np.int64)
     value = 0.0
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
-        weigh_block(row_model, features, start, n, log_norm, means, scaling, complete, centred, y, r, work)
+        weigh_block(row_model, features, none, start, n, log_norm, means, scaling, complete, centred, y, r, work)
         put(reference[start : start + n], highest[:n])
         log_block(total, out, buffer, bits, n)
         for i in range(n):

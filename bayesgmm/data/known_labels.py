@@ -1,0 +1,74 @@
+"""Known labels: which component a row belongs to, where somebody has told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.arguments import shown
+from bayesgmm.errors import InputError, warn
+
+__all__ = ["check_known", "known_components"]
+
+
+def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDArray[np.int64] | None, tuple[Any, ...]]:
+    """Component of each row, -1 where unknown, and the class of each component that has a known row.
+
+    Labels from 0 to K - 1 are numbers of components; other classes get numbers in sorted order. Unknown are -1, NaN and
+    None. No labels at all, or none known, give None; so do, with a warning, labels known throughout of more classes than
+    there are components: scikit-learn's pipelines hand on whatever labels there are.
+
+    >>> known_components(["b", None, "a", "b"], 4, 3)
+    (array([ 1, -1,  0,  1]), ('a', 'b'))
+    >>> known_components([2, -1, 0], 3, 3)[0]
+    array([ 2, -1,  0])
+    """
+    if y is None:
+        return None, ()
+    try:
+        labels = pd.Series(list(y) if not isinstance(y, pd.Series) else y.to_numpy(), dtype=object)
+    except TypeError:
+        raise InputError(f"y={shown(y)} must be None or a label for each row, -1 or NaN where it is unknown.") from None
+    if len(labels) != n_rows:
+        raise InputError(
+            f"y has {len(labels)} labels for {n_rows} rows: give one a row, -1 or NaN where it is unknown."
+        )
+    if not all(pd.api.types.is_hashable(label) for label in labels):
+        raise InputError("y must hold one label a row: numbers or text, -1 or NaN where it is unknown.")
+    known = ~(labels.isna() | labels.map(lambda label: _is_number(label) and label == -1)).to_numpy()
+    if not known.any():
+        return None, ()
+    found = labels[known].unique().tolist()
+    whole = all(_is_number(label) and float(label).is_integer() for label in found)
+    if not whole and any(isinstance(label, (float, np.floating)) for label in found):
+        raise InputError(
+            "y holds fractions: it must hold classes, a whole number or a text for each row whose class is known."
+        )
+    classes = sorted(found, key=lambda label: (str(type(label)), label) if not whole else ("", label))
+    if whole and n_components is not None and min(classes) >= 0 and max(classes) < n_components:
+        classes = list(range(int(max(classes)) + 1))
+    if n_components is not None and len(classes) > n_components and known.all():
+        warn(f"y has {len(classes)} classes, more than n_components={n_components}, and so is not used.", UserWarning)
+        return None, ()
+    number = {label: k for k, label in enumerate(classes)}
+    out = np.full(n_rows, -1, dtype=np.int64)
+    out[known] = [number[label] for label in labels[known]]
+    if n_components is not None:
+        check_known(out, n_components)
+    return out, tuple(classes)
+
+
+def check_known(known: NDArray[np.int64] | None, n_components: int) -> None:
+    """Refuse known components (N,) that are more than there are."""
+    if known is not None and known.max() >= n_components:
+        raise InputError(
+            f"y knows {int(known.max()) + 1} classes, and n_components={n_components}: every class is a component of "
+            f"its own, so give at least {int(known.max()) + 1} components, or no y."
+        )
+
+
+def _is_number(label: Any) -> bool:
+    return isinstance(label, (int, float, np.integer, np.floating)) and not isinstance(label, (bool, np.bool_))

@@ -1,0 +1,120 @@
+"""Rows whose class is known: as labels are read, in EM against the moments of the classes, in fits and predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+
+import bayesgmm as bg
+from bayesgmm.data.known_labels import known_components
+from bayesgmm.em.fit import fit_em_candidates
+
+IRIS, SPECIES = bg.datasets.load_iris()
+OPTIONS = {"random_seed": 1, "progressbar": False, "draws": 500}
+
+
+@pytest.mark.parametrize(
+    ("y", "k", "expected", "classes"),
+    [
+        ([0, -1, 2, 1], 3, [0, -1, 2, 1], (0, 1, 2)),
+        ([2, -1, -1], 3, [2, -1, -1], (0, 1, 2)),  # the third component, whatever the others are
+        ([np.nan, 1.0, 0.0], 2, [-1, 1, 0], (0, 1)),
+        ([7, 9, -1, 7], 2, [0, 1, -1, 0], (7, 9)),
+        (["b", None, "a", np.nan], 2, [1, -1, 0, -1], ("a", "b")),
+        (pd.Series(["u", pd.NA, "v"], dtype="string"), 4, [0, -1, 1], ("u", "v")),
+        (pd.Categorical(["x", "y", None]), 2, [0, 1, -1], ("x", "y")),
+    ],
+)
+def test_labels_as_they_are_given(y, k, expected, classes) -> None:
+    known, found = known_components(y, len(y), k)
+    assert known is not None
+    assert known.tolist() == expected
+    assert found == classes
+
+
+def test_no_labels() -> None:
+    assert known_components(None, 3, 2) == (None, ())
+    assert known_components([-1, None, np.nan], 3, 2) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [([0, 1], "2 labels for 3 rows"), ([0, 1, 2, -1], "3 classes, and n_components=2"), ([0.5, 1.0, 0.0], "fractions"),
+     (5, "a label for each row"), ([[0], [1], [0]], "one label a row")],
+)  # fmt: skip
+def test_labels_that_cannot_be_used(y, match: str) -> None:
+    with pytest.raises(bg.InputError, match=match):
+        known_components(y, 4 if isinstance(y, list) and len(y) == 4 else 3, 2)
+
+
+def test_labels_known_throughout_are_the_moments_of_the_classes() -> None:
+    table = bg.prepare_table(IRIS, y=SPECIES, n_components=3)
+    em, _ = fit_em_candidates(table, 3, structure="full", n_init=3, random_seed=1)
+    for k, name in enumerate(sorted(set(SPECIES))):
+        rows = IRIS[np.asarray(SPECIES) == name].to_numpy()
+        np.testing.assert_allclose(em.params.means[k], rows.mean(axis=0), rtol=1e-8)
+        np.testing.assert_allclose(em.params.covariances[k], np.cov(rows.T, bias=True), rtol=1e-6)
+        assert em.params.weights[k] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("structure", "other"), [("tied", LinearDiscriminantAnalysis()), ("full", QuadraticDiscriminantAnalysis())]
+)
+def test_discriminant_analysis(structure: str, other) -> None:
+    train = np.arange(150) % 3 > 0
+    fit = bg.BayesianGMM(3, covariance_type=structure, **OPTIONS).fit(IRIS[train], np.asarray(SPECIES)[train])
+    assert fit.diagnose().ok
+    assert fit.table_.classes == ("setosa", "versicolor", "virginica")
+    ours = np.array(fit.table_.classes)[fit.predict(IRIS[~train])]
+    theirs = other.fit(IRIS[train].to_numpy(), np.asarray(SPECIES)[train]).predict(IRIS[~train].to_numpy())
+    assert (ours == theirs).mean() >= 0.96
+
+
+def test_known_rows_keep_their_component_everywhere(tmp_path: Path) -> None:
+    rows = IRIS[50:].reset_index(drop=True)
+    truth = np.repeat([1, 0], 50)
+    y = np.where(np.arange(100) % 4 == 0, truth, -1)
+    fit = bg.BayesianGMM(2, **OPTIONS).fit(rows, y)
+    told = y >= 0
+    assert (fit.labels_[told] == y[told]).all()
+    found = fit.assignment()
+    assert (found.probabilities.to_numpy()[told, y[told]] == 1.0).all()
+    together = fit.coclustering()
+    assert together[np.ix_(told, told)] == pytest.approx((y[told, None] == y[told]).astype(float), abs=1e-12)
+    assert (fit.labels_ == truth).mean() > 0.9
+    fit.save(tmp_path / "known.nc")
+    again = bg.load(tmp_path / "known.nc")
+    np.testing.assert_array_equal(again.table_.known, y)
+    np.testing.assert_array_equal(again.labels_, fit.labels_)
+    assert again.table_.classes == (0, 1)
+    with pytest.raises(bg.InputError, match="Evidence counts all ways"):
+        fit.log_evidence()
+    # The density of a known row is that of the row and its class: predictions of new rows know no class.
+    assert (
+        fit.loo(force=True, repair=False).elpd
+        < bg.BayesianGMM(2, **OPTIONS).fit(rows).loo(force=True, repair=False).elpd
+    )
+
+
+def test_a_class_may_have_more_components_beside_it() -> None:
+    y = np.where(np.asarray(SPECIES) == "setosa", "setosa", None)
+    em, _ = fit_em_candidates(bg.prepare_table(IRIS, y=y, n_components=3), 3, structure="full", random_seed=1)
+    assert em.params.means[0, 2] < 2.0  # setosa is the first component, by its petals
+    assert (em.params.means[1:, 2] > 3.0).all()
+    assert (np.diff(em.log_likelihood_trace) >= 0.0).all()
+
+
+def test_more_classes_than_components() -> None:
+    some = np.where(np.arange(150) % 2 == 0, np.asarray(SPECIES, dtype=object), None)
+    with pytest.raises(bg.InputError, match="3 classes, and n_components=2"):
+        bg.BayesianGMM(2).fit(IRIS, some)
+    with pytest.warns(UserWarning, match="3 classes, more than n_components=2, and so is not used"):
+        assert bg.prepare_table(IRIS, y=SPECIES, n_components=2).known is None
+    table = bg.prepare_table(IRIS, y=SPECIES)
+    for call in (lambda: bg.BayesianGMM(2).fit(table), lambda: bg.fit_em(table, 2)):
+        with pytest.raises(bg.InputError, match="3 classes, and n_components=2"):
+            call()
