@@ -18,8 +18,8 @@ def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDA
     """Component of each row, -1 where unknown, and the class of each component that has a known row.
 
     Labels from 0 to K - 1 are numbers of components; other classes get numbers in sorted order. Unknown are -1, NaN and
-    None. No labels at all, or none known, give None; so do, with a warning, labels known throughout of more classes than
-    there are components: scikit-learn's pipelines hand on whatever labels there are.
+    None. No labels at all, or none known, give None; so do, with a warning, labels known throughout of more classes
+    than there are components: the pipelines of scikit-learn hand on whatever labels there are.
 
     >>> known_components(["b", None, "a", "b"], 4, 3)
     (array([ 1, -1,  0,  1]), ('a', 'b'))
@@ -29,8 +29,9 @@ def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDA
     if y is None:
         return None, ()
     try:
-        labels = pd.Series(list(y) if not isinstance(y, pd.Series) else y.to_numpy(), dtype=object)
-    except TypeError:
+        cells = np.asarray(y, dtype=object) if hasattr(y, "__array__") else list(y)
+        labels = pd.Series(list(cells), dtype=object)
+    except (TypeError, ValueError):
         raise InputError(f"y={shown(y)} must be None or a label for each row, -1 or NaN where it is unknown.") from None
     if len(labels) != n_rows:
         raise InputError(

@@ -25,7 +25,7 @@ def fill(rows: Rows, row_weights: Array) -> Array:
     """(D, N) features without a gap, columns of mean 0 and sd 1; those given where no cell is missing."""
     if not len(rows.order):
         return rows.features
-    d = len(rows.features)
+    d, rows = len(rows.features), rows._replace(known=np.empty(0, dtype=np.int64))
     start = State(np.ones(1), np.zeros((1, d)), np.eye(d)[None].copy(), np.eye(d)[None].copy())
     run = em(rows, row_weights, start, get_structure("full"), tol=1e-3, max_iter=_ITERATIONS, floor=_FLOOR)
     mean, covariance = run.state.means[0], run.state.covariances[0]

@@ -118,3 +118,12 @@ def test_more_classes_than_components() -> None:
     for call in (lambda: bg.BayesianGMM(2).fit(table), lambda: bg.fit_em(table, 2)):
         with pytest.raises(bg.InputError, match="3 classes, and n_components=2"):
             call()
+
+
+def test_cells_may_be_missing_beside_known_labels() -> None:
+    rows = IRIS.mask(np.random.default_rng(0).random(IRIS.shape) < 0.1)
+    em, _ = fit_em_candidates(bg.prepare_table(rows, y=SPECIES, n_components=3), 3, structure="full", random_seed=1)
+    for k, name in enumerate(sorted(set(SPECIES))):
+        one = bg.fit_em(rows[np.asarray(SPECIES) == name], 1)
+        np.testing.assert_allclose(em.params.means[k], one.params.means[0], rtol=1e-4)
+        np.testing.assert_allclose(em.params.covariances[k], one.params.covariances[0], rtol=1e-2, atol=1e-4)
