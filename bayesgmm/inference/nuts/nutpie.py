@@ -227,7 +227,9 @@ def _extract(sampler: Any) -> ChainResult:
     (drawn,), (stats,) = sampler.take_results().get_arrow_trace()
     kept = ~pyarrow.array(stats.column("tuning")).to_numpy(zero_copy_only=False).astype(bool)
     column = pyarrow.array(drawn.column("x"))
-    values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)[kept]
+    n_made = len(column)  # 0 where a chain was ended before its first step
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    values = flat.reshape(n_made, flat.size // max(n_made, 1))[kept]
     columns = {name: pyarrow.array(stats.column(name)) for name in stats.column_names if name != "tuning"}
     numbers = {
         name: array.to_numpy(zero_copy_only=False)[kept]

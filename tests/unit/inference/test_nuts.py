@@ -21,6 +21,7 @@ from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
+from bayesgmm.progress import working
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +192,14 @@ def test_a_limit_of_work_ends_the_run_with_the_draws_there_are(problem) -> None:
     assert draws.partial and 4 <= draws.shape[1] < 2_000_000
     with pytest.raises(InputError, match=r"NUTS made no draw after tuning .* use inference='laplace'"):
         run(draws=10, tune=50_000, max_steps=1.0)
+
+
+def test_a_chain_ended_before_its_first_step_has_no_result(problem) -> None:
+    found = modes.find_modes(Problem(*problem[:3]), [problem[3]])
+    density = found[0].density
+    chains = [_nutpie.Chain(density, np.zeros(density.n_dim), 1)]
+    with working(max_seconds=0.0):
+        results, interrupted = _nutpie.run_chains(
+            chains, draws=100_000, tune=100_000, cores=1, target_accept=0.8, adaptation="diag"
+        )
+    assert results == [None] and interrupted
