@@ -30,28 +30,21 @@ _SHARE = 0.02  # of all rows, that have the value
 def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     """One mixture on the model's scale, or none where no division by a common value is worth while."""
     table, structure, prior = problem
-    used = table.weights > 0.0
-    rows, weights, floor = (
-        filled(table.standardized[used], table.weights[used]),
-        table.weights[used],
-        prior.rounding(structure),
-    )
-    sd = np.sqrt(np.average((rows - np.average(rows, axis=0, weights=weights)) ** 2, axis=0, weights=weights))
-    commonest = {
-        int(j): value
-        for j in np.flatnonzero((floor > 0.0) & (floor < (_FINE * sd) ** 2))
-        for value, share in [_commonest(rows[:, j], weights)]
-        if share >= _SHARE
-    }
-    if n_components == 1 or structure.shared or not commonest or table.known is not None:
+    if n_components == 1 or structure.shared or table.known is not None:
         return []
+    floor, common = prior.rounding(structure), _common_values(problem)
+    if not common:
+        return []
+    used = table.weights > 0.0
+    rows, weights = filled(table.standardized[used], table.weights[used]), table.weights[used]
+    common = [shared[used] for shared in common]
     groups, on_values = [np.ones(len(rows), dtype=bool)], 0
     while len(groups) < n_components:
         tries = [
             (_log_likelihood(rows, weights, part, floor) + _log_likelihood(rows, weights, group & ~part, floor)
              - _log_likelihood(rows, weights, group, floor), i, part, at_value)
             for i, group in enumerate(groups)
-            for part, at_value in _divisions(rows, group, commonest)
+            for part, at_value in _divisions(rows, group, common)
         ]  # fmt: skip
         if not tries:
             return []
@@ -66,21 +59,29 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     return [MixtureParams(counts / counts.sum(), np.array(means), covariances, structure.name)]
 
 
-def _commonest(values: Array, weights: Array) -> tuple[float, float]:
-    """The value that most rows have, and the share of them."""
-    known, where = np.unique(values, return_inverse=True)
-    mass = np.bincount(where, weights)
-    return float(known[mass.argmax()]), float(mass.max() / mass.sum())
+def _common_values(problem: Problem) -> list[Chosen]:
+    """For each finely recorded column, which rows (N,) have its commonest value; a column at a time in memory."""
+    table, structure, prior = problem
+    found = []
+    for j in np.flatnonzero(prior.rounding(structure)):
+        column = table.values[:, j]
+        seen = ~np.isnan(column)
+        if prior.rounding(structure)[j] < (_FINE * column[seen].std() / table.scale[j]) ** 2:
+            known, where = np.unique(column[seen], return_inverse=True)
+            mass = np.bincount(where, table.weights[seen])
+            if mass.max() >= _SHARE * mass.sum():
+                found.append(column == known[mass.argmax()])
+    return found
 
 
-def _divisions(rows: Array, group: Chosen, commonest: dict[int, float]) -> Iterator[tuple[Chosen, bool]]:
+def _divisions(rows: Array, group: Chosen, common: list[Chosen]) -> Iterator[tuple[Chosen, bool]]:
     """Parts of a group: the rows at a common value (True), and those on one side of its middle along its longest
     axis."""
     least = rows.shape[1] + 1
-    parts = [(group & (rows[:, j] == value), True) for j, value in commonest.items()]
-    centred = rows - rows[group].mean(axis=0)
-    axis = np.linalg.svd(centred[group], full_matrices=False)[2][0]
-    parts.append((group & (centred @ axis > 0.0), False))
+    mean, covariance = _moments(rows[group], np.ones(group.sum()))
+    axis = np.linalg.eigh(covariance)[1][:, -1]
+    parts = [(group & shared, True) for shared in common]
+    parts.append((group & (rows @ axis > mean @ axis), False))
     return ((part, at_value) for part, at_value in parts if part.sum() >= least and (group & ~part).sum() >= least)
 
 
