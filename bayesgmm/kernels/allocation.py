@@ -35,7 +35,7 @@ __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 Array = NDArray[np.float64]
 
 _LARGEST = (1 << 63) - 1
-_MANY_COPIES = 50  # of a row, from which binomial numbers are drawn instead of each copy
+_MANY_COPIES = 50  # of a row, beyond which numbers of copies and sums of noise are drawn instead of each copy
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
@@ -163,28 +163,58 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
 
 
 @compiled
-def _add_completed(rng, y, copies, n, turn, total, outer):
-    """As `_add_rows` for rows of which only y (O, block) is known; the rest is drawn, for each copy on its own."""
+def _complete(known, noise, turn, u):
+    """u = M' known + (I - M' M) noise, M = turn (O, D): the residual of a whole row; `known` (O,) is overwritten."""
     o, d = turn.shape
-    count, noise, u = 0.0, np.empty(d), np.empty(d)
+    for j in range(d):
+        u[j] = noise[j]
+    for i in range(o):
+        for j in range(d):
+            known[i] -= turn[i, j] * noise[j]
+        for j in range(d):
+            u[j] += known[i] * turn[i, j]
+
+
+@compiled
+def _add_row(u, weight, to_sum, total, outer):
+    """Add a row (D,) of some weight to the lower triangle of products, and to the sum."""
+    for i in range(u.shape[0]):
+        if to_sum:
+            total[i] += weight * u[i]
+        for j in range(i + 1):
+            outer[i, j] += weight * u[i] * u[j]
+
+
+@compiled
+def _add_completed(rng, y, copies, n, turn, total, outer):
+    """As `_add_rows` for rows of which only y (O, block) is known; the rest is drawn, for each copy on its own.
+
+    The noise of many copies is drawn by its sums: their mean is that of one row as heavy as they are, and the scatter
+    around it is Wishart with one degree of freedom less (Bartlett's lower triangle L, the scatter being L L').
+    """
+    o, d = turn.shape
+    count, noise, u, known = 0.0, np.empty(d), np.empty(d), np.zeros(o)
     for b in range(n):
         left = copies[b]
         count += left
-        while left > 0.0:
-            weight = min(left, 1.0)
-            left -= weight
+        whole = math.floor(left)
+        together = whole if whole > max(_MANY_COPIES, d) else 0.0
+        for column in range(d if together > 0.0 else 0):
             for j in range(d):
-                u[j] = noise[j] = rng.standard_normal() / math.sqrt(weight)
+                noise[j] = rng.standard_normal() if j > column else 0.0
+            noise[column] = math.sqrt(2.0 * rng.standard_gamma(0.5 * (together - 1.0 - column)))
+            known[:] = 0.0
+            _complete(known, noise, turn, u)
+            _add_row(u, 1.0, False, total, outer)
+        while left > 0.0:
+            weight = together if together > 0.0 else min(left, 1.0)
+            left, together = left - weight, 0.0
+            for j in range(d):
+                noise[j] = rng.standard_normal() / math.sqrt(weight)
             for i in range(o):
-                known = y[i, b]
-                for j in range(d):
-                    known -= turn[i, j] * noise[j]
-                for j in range(d):
-                    u[j] += known * turn[i, j]
-            for i in range(d):
-                total[i] += weight * u[i]
-                for j in range(i + 1):
-                    outer[i, j] += weight * u[i] * u[j]
+                known[i] = y[i, b]
+            _complete(known, noise, turn, u)
+            _add_row(u, weight, True, total, outer)
     return count
 
 

@@ -183,7 +183,7 @@ def _score(
 
 
 def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rng: np.random.Generator) -> Array:
-    """(M, T) log-likelihood of a copy of the row after each of T sweeps without it, in chains from the draws `index` (M,)."""
+    """(M, T) log-likelihood of a copy of the row after each of T sweeps without it, from the draws `index` (M,)."""
     problem, table, (k, d) = starts.problem, starts.problem.table, starts.means.shape[1:]
     weights = table.weights.copy()
     weights[row] -= datum(weights[row])

@@ -135,8 +135,7 @@ def kfold_elpd(
 
 
 def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:
-    """Log predictive density of some rows, of all copies by the weights of `table`, from draws that have not seen what is
-    to be scored."""
+    """Log predictive density of some rows, all copies by the weights of `table`, from draws that have not seen them."""
     standardized = (table.values[rows] - table.center) / table.scale
     density = pointwise_log_density(standardized, *draws.flat(), row_model=structure.row_model)
     values = (density - log_jacobian(table.values[rows], table.scale)) * datum(table.weights[rows])

@@ -206,10 +206,11 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
     ok_i = pareto_k <= pareto_k_threshold(n_samples)
     names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
     result = LooResult(
-        *_sums(elpd_i, lppd_i - elpd_i, np.where(ok_i, mcse_i, math.nan), weight_i), good_k=pareto_k_threshold(n_samples),
-        n_samples=n_samples, elpd_i=elpd_i, mcse_i=np.where(ok_i, mcse_i, math.nan), p_i=lppd_i - elpd_i,
-        pareto_k=pareto_k, method_i=np.full(len(elpd_i), "PSIS"), ok_i=ok_i, psis_elpd_i=elpd_i.copy(),
-        row_names=names["obs_id"].values, weight_i=weight_i,
+        *_sums(elpd_i, lppd_i - elpd_i, np.where(ok_i, mcse_i, math.nan), weight_i),
+        good_k=pareto_k_threshold(n_samples), n_samples=n_samples, elpd_i=elpd_i,
+        mcse_i=np.where(ok_i, mcse_i, math.nan), p_i=lppd_i - elpd_i, pareto_k=pareto_k,
+        method_i=np.full(len(elpd_i), "PSIS"), ok_i=ok_i, psis_elpd_i=elpd_i.copy(), row_names=names["obs_id"].values,
+        weight_i=weight_i,
     )  # fmt: skip
     return repaired(result, repairs) if repairs else result
 

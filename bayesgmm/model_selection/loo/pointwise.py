@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "SCORE_MCSE", "RowScores", "Score", "log_likelihood_blocks", "log_mean", "log_ratio", "scored_weights", "sum_and_se",
+    "SCORE_MCSE", "RowScores", "Score", "log_likelihood_blocks", "log_mean", "log_ratio", "scored_weights",
+    "sum_and_se",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]

@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.arguments import check_count
 from bayesgmm.clustering.coclustering import coclustering, display_order
 from bayesgmm.clustering.partition.estimate import Partition
-from bayesgmm.clustering.partition.loss import partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition as partition_of
+from bayesgmm.clustering.partition.result import distances_from_estimate
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
@@ -153,7 +153,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
     with mpl.rc_context(STYLE):
         axes = figure.subplots(2 if len(panels) > 2 else 1, 2, sharex=True, sharey=True, squeeze=False)
         for ax, (name, labels) in zip(axes.flat, panels, strict=False):
-            distance = float(partition_distances(estimate, labels[None], found.loss)[0])
+            distance = distances_from_estimate(found, labels, found.loss)[1]
             clusters = _matched(labels, estimate)
             _scatter(ax, values, clusters, clusters != estimate)
             n = len(np.unique(labels))
