@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
 
 from bayesgmm.arguments import check_choice, check_count, check_instance, check_probability, check_seed, shown
 from bayesgmm.clustering.partition.estimate import Partition
@@ -294,26 +295,27 @@ def _methods(methods: Any) -> list[str]:
 
 
 def _given_to_methods(weights: Array) -> tuple[IntArray, list[str]]:
-    """Numbers of the rows that methods are given, each as often as it counts, and what there is to say of it.
-
-    Rows of weight 0 come last, once: they need a label too.
-    """
+    """Numbers of the rows that methods are given, each as often as it counts, and what there is to say of it."""
     copies = copied_rows(weights, max(_MOST_COPIES, len(weights)))
     if copies is None:
         return np.arange(len(weights)), ["rows counted once each: the method was not given their weights"]
-    return np.concatenate([copies, np.flatnonzero(weights == 0.0)]), []
+    return copies, []
 
 
 def _run(method: Clustering, z: Array, copies: IntArray, k: int, seed: int | None) -> tuple[IntArray | None, str]:
-    """Labels of a method, -1 for noise, those of the first copy, and what there is to say of the run."""
-    n_rows, z = len(z), z[copies]
+    """Labels of a method, -1 for noise, those of the first copy, and what there is to say of the run.
+
+    A row that the method was not given, for its weight of 0, has the label of the nearest one.
+    """
+    every, z = z, z[copies]
     if len(z) > method.max_rows:
         return None, f"not run: its cost grows with N squared, and {len(z):,} rows are more than {method.max_rows:,}"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         of_copies = np.asarray(method.run(z, k, seed), dtype=np.int64)
-    found = np.empty(n_rows, dtype=np.int64)
+    found, without = np.empty(len(every), dtype=np.int64), np.isin(np.arange(len(every)), copies, invert=True)
     found[copies[::-1]] = of_copies[::-1]
+    found[without] = of_copies[KDTree(z).query(every[without])[1]]
     note = "; ".join(dict.fromkeys(str(w.message).split("\n")[0] for w in said))
     if (found < 0).all():
         note = "; ".join([*([note] if note else []), "every row is noise"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["are_whole", "copied_rows", "datum", "multiplicity", "weighted_spread"]
+__all__ = ["are_whole", "copied_rows", "datum", "multiplicity", "quantiles", "weighted_spread"]
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,22 @@ def copied_rows(weights: Array, most: float) -> NDArray[np.int64] | None:
     if not are_whole(weights) or weights.sum() > most:
         return None
     return np.repeat(np.arange(len(weights)), weights.astype(np.int64))
+
+
+def quantiles(values: Array, weights: Array, at: Array) -> Array:
+    """Quantiles of all copies of the rows, linear between them as NumPy's; a fraction of a copy counts as much.
+
+    >>> quantiles(np.array([3.0, 1.0]), np.array([1.0, 2.0]), np.array([0.5, 0.75]))  # of 1, 1, 3
+    array([1., 2.])
+    """
+    order = np.argsort(values, kind="stable")
+    ordered, up_to = values[order], np.cumsum(weights[order])
+    place = np.asarray(at) * max(float(up_to[-1]) - 1.0, 0.0)
+    low = np.floor(place)
+    below, above = (
+        ordered[np.minimum(np.searchsorted(up_to, p, side="right"), len(values) - 1)] for p in (low, np.ceil(place))
+    )
+    return below + (place - low) * (above - below)
 
 
 def weighted_spread(totals: Array, weights: Array) -> float:

@@ -22,9 +22,19 @@ from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
-__all__ = ["MISSING", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
+__all__ = [
+    "MISSING",
+    "WEIGHT_TYPES",
+    "Table",
+    "check_new_rows",
+    "log_jacobian",
+    "prepare_table",
+    "survey_in_words",
+    "weights_in_words",
+]
 
 MISSING = ("allow", "error")
+WEIGHT_TYPES = ("frequency", "survey")
 
 
 def log_jacobian(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,6 +67,8 @@ class Table:
         Recording step of each column in original units, 0 for a continuous column.
     missing : {"allow", "error"}
         Whether new rows may lack cells.
+    weight_type : {"frequency", "survey"}
+        What the weights were given as; those of a survey are divided, so that they sum to the effective sample size.
     """
 
     values: NDArray[np.float64]
@@ -67,6 +79,7 @@ class Table:
     scale: NDArray[np.float64]
     resolution: NDArray[np.float64]
     missing: str = "allow"
+    weight_type: str = "frequency"
 
     @property
     def used_rows(self) -> NDArray[np.float64]:
@@ -130,6 +143,7 @@ def prepare_table(
     row_names: Sequence[Any] | pd.Index[Any] | None = None,
     resolution: Resolution = "auto",
     missing: str = "allow",
+    weight_type: str = "frequency",
 ) -> Table:
     """Check a table and find its scaling and recording resolution.
 
@@ -152,6 +166,14 @@ def prepare_table(
         Recording step of the columns, see `data.resolution.column_resolution`.
     missing : {"allow", "error"}
         "allow" takes NaN for a cell that is missing, whose row counts by its other cells; "error" refuses such tables.
+    weight_type : {"frequency", "survey"}
+        What `sample_weight` is. A frequency weight is a number of copies. Survey weights, such as inverse probabilities
+        of selection, are rescaled to sum to Kish's effective sample size (Σw)² / Σw², and the posterior is then a
+        pseudo-posterior: estimates are weighted, intervals approximate.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, Wiley; Savitsky, Toth (2016), Electronic Journal of Statistics 10, 1677-1708.
 
     Returns
     -------
@@ -177,7 +199,10 @@ def prepare_table(
     check_choice(missing, "missing", MISSING)
     values = finite_values(frame, gaps=missing == "allow")
     names = tuple(frame.columns)
+    check_choice(weight_type, "weight_type", WEIGHT_TYPES)
     weights = row_weights(sample_weight, len(values))
+    if weight_type == "survey":
+        weights *= weights.sum() / (weights @ weights)
     used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
     check_enough_rows(used, n_components)
     check_columns(used, used_weights, names)
@@ -191,6 +216,32 @@ def prepare_table(
         scale=scale,
         resolution=column_resolution(resolution, used, used_weights, names),
         missing=missing,
+        weight_type=weight_type,
+    )
+
+
+def weights_in_words(table: Table) -> list[str]:
+    """What the weights of rows are, where they are not all one."""
+    used = table.weights[table.weights > 0.0]
+    if len(used) == table.n_rows and (used == 1.0).all():
+        return []
+    ignored = table.n_rows - len(used)
+    words = (
+        f"Rows are weighted: weights from {used.min():.4g} to {used.max():.4g}, {used.sum():.6g} in all"
+        + (f"; {ignored:,} rows of weight 0 are ignored." if ignored else ".")
+    )  # fmt: skip
+    survey = survey_in_words(table)
+    return [words, survey] if survey else [words]
+
+
+def survey_in_words(table: Table) -> str:
+    """What survey weights do to the results, in a sentence; empty for other tables."""
+    if table.weight_type != "survey":
+        return ""
+    used = int((table.weights > 0.0).sum())
+    return (
+        f"Survey weights: the {used:,} observations count as {table.weights.sum():,.1f} (Kish's effective sample "
+        "size), and the intervals are approximate: they do not know the design of the survey beyond its weights."
     )
 
 

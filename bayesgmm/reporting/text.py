@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.gaps import missing_cells_in_words
+from bayesgmm.data.table import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.reporting.agreement import agreement_text
@@ -32,7 +33,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     """The table, the maximum-likelihood fit, the summary, the verdict, the modes."""
     table = fit.table_
     lines = [f"{source}: {table.n_rows} rows, {table.n_features} columns ({', '.join(table.feature_names)})"]
-    lines += missing_cells_in_words(table)
+    lines += [*missing_cells_in_words(table), *weights_in_words(table)]
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
@@ -87,6 +88,7 @@ def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) 
     turned = shown.map(_cell).T
     turned.columns = [str(label) for label in table.index]
     head = f"{source}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(str, frame.columns))})"
+    head = "\n".join([head, *weights_in_words(comparison.best.table_)[:1]])  # the recommendation says the rest
     return f"{head}\n\n{comparison}\n\n{turned.to_string()}"
 
 
