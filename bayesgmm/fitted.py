@@ -25,7 +25,8 @@ from bayesgmm.arguments import (
 )
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, default_names, text_names
-from bayesgmm.data.table import Table, check_new_rows, survey_in_words
+from bayesgmm.data.table import Table, check_new_rows
+from bayesgmm.data.weighting import survey_in_words
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density

@@ -22,16 +22,7 @@ from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
-__all__ = [
-    "MISSING",
-    "WEIGHT_TYPES",
-    "Table",
-    "check_new_rows",
-    "log_jacobian",
-    "prepare_table",
-    "survey_in_words",
-    "weights_in_words",
-]
+__all__ = ["MISSING", "WEIGHT_TYPES", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
 
 MISSING = ("allow", "error")
 WEIGHT_TYPES = ("frequency", "survey")
@@ -217,31 +208,6 @@ def prepare_table(
         resolution=column_resolution(resolution, used, used_weights, names),
         missing=missing,
         weight_type=weight_type,
-    )
-
-
-def weights_in_words(table: Table) -> list[str]:
-    """What the weights of rows are, where they are not all one."""
-    used = table.weights[table.weights > 0.0]
-    if len(used) == table.n_rows and (used == 1.0).all():
-        return []
-    ignored = table.n_rows - len(used)
-    words = (
-        f"Rows are weighted: weights from {used.min():.4g} to {used.max():.4g}, {used.sum():.6g} in all"
-        + (f"; {ignored:,} rows of weight 0 are ignored." if ignored else ".")
-    )  # fmt: skip
-    survey = survey_in_words(table)
-    return [words, survey] if survey else [words]
-
-
-def survey_in_words(table: Table) -> str:
-    """What survey weights do to the results, in a sentence; empty for other tables."""
-    if table.weight_type != "survey":
-        return ""
-    used = int((table.weights > 0.0).sum())
-    return (
-        f"Survey weights: the {used:,} observations count as {table.weights.sum():,.1f} (Kish's effective sample "
-        "size), and the intervals are approximate: they do not know the design of the survey beyond its weights."
     )
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.completed import MANY_COPIES, add_completed
 from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.rows import PIECE, gather, restrict
@@ -35,7 +36,6 @@ __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 Array = NDArray[np.float64]
 
 _LARGEST = (1 << 63) - 1
-_MANY_COPIES = 50  # of a row, beyond which numbers of copies and sums of noise are drawn instead of each copy
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
@@ -81,7 +81,7 @@ def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits
     if several:
         for b in range(n):
             others = int(row_weights[start + b]) - 1
-            if others > _MANY_COPIES:
+            if others > MANY_COPIES:
                 _draw_copies(rng, others, r[:, b], allocated[:, b])
                 continue
             for _ in range(others):
@@ -159,62 +159,6 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
             chosen[d, i] = y[d, int(places[i])]
     if m > 0:
         add_block(row_model, chosen[:n_features], weight, m, centred, total, outer)
-    return count
-
-
-@compiled
-def _complete(known, noise, turn, u):
-    """u = M' known + (I - M' M) noise, M = turn (O, D): the residual of a whole row; `known` (O,) is overwritten."""
-    o, d = turn.shape
-    for j in range(d):
-        u[j] = noise[j]
-    for i in range(o):
-        for j in range(d):
-            known[i] -= turn[i, j] * noise[j]
-        for j in range(d):
-            u[j] += known[i] * turn[i, j]
-
-
-@compiled
-def _add_row(u, weight, to_sum, total, outer):
-    """Add a row (D,) of some weight to the lower triangle of products, and to the sum."""
-    for i in range(u.shape[0]):
-        if to_sum:
-            total[i] += weight * u[i]
-        for j in range(i + 1):
-            outer[i, j] += weight * u[i] * u[j]
-
-
-@compiled
-def _add_completed(rng, y, copies, n, turn, total, outer):
-    """As `_add_rows` for rows of which only y (O, block) is known; the rest is drawn, for each copy on its own.
-
-    The noise of many copies is drawn by its sums: their mean is that of one row as heavy as they are, and the scatter
-    around it is Wishart with one degree of freedom less (Bartlett's lower triangle L, the scatter being L L').
-    """
-    o, d = turn.shape
-    count, noise, u, known = 0.0, np.empty(d), np.empty(d), np.zeros(o)
-    for b in range(n):
-        left = copies[b]
-        count += left
-        whole = math.floor(left)
-        together = whole if whole > max(_MANY_COPIES, d) else 0.0
-        for column in range(d if together > 0.0 else 0):
-            for j in range(d):
-                noise[j] = rng.standard_normal() if j > column else 0.0
-            noise[column] = math.sqrt(2.0 * rng.standard_gamma(0.5 * (together - 1.0 - column)))
-            known[:] = 0.0
-            _complete(known, noise, turn, u)
-            _add_row(u, 1.0, False, total, outer)
-        while left > 0.0:
-            weight = together if together > 0.0 else min(left, 1.0)
-            left, together = left - weight, 0.0
-            for j in range(d):
-                noise[j] = rng.standard_normal() / math.sqrt(weight)
-            for i in range(o):
-                known[i] = y[i, b]
-            _complete(known, noise, turn, u)
-            _add_row(u, weight, True, total, outer)
     return count
 
 
@@ -303,7 +247,7 @@ def _allocate_pattern(
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
             if turn.shape[0] > 0:
-                counts[k] += _add_completed(rng, y[k], allocated[k], n, turn[k], sums[k], outers[k])
+                counts[k] += add_completed(rng, y[k], allocated[k], n, turn[k], sums[k], outers[k])
             else:
                 counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayesgmm.data.table import survey_in_words
+from bayesgmm.data.weighting import survey_in_words
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.gaps import missing_cells_in_words
-from bayesgmm.data.table import weights_in_words
+from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
 

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.gaps import missing_cells_in_words
-from bayesgmm.data.table import weights_in_words
+from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.reporting.agreement import agreement_text

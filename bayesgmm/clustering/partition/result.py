@@ -81,7 +81,7 @@ class Partition:
         """Rows of each cluster, by their weights."""
         found = pd.Series(self.weights, index=self.labels.index).groupby(self.labels.to_numpy()).sum()
         found = found[found > 0.0].rename("rows").rename_axis("cluster")
-        return found.astype(np.int64) if are_whole(found.to_numpy(dtype=np.float64)) else found
+        return found.astype(np.int64) if are_whole(np.asarray(found, dtype=np.float64)) else found
 
     @cached_property
     def similarity(self) -> Array:

@@ -191,7 +191,8 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
     parts = []
     n_samples = 0
     log_ratio = approximation_log_ratio(tree)
-    for _, values in log_likelihood_blocks(tree):
+    weight_i = scored_weights(tree)
+    for where, values in log_likelihood_blocks(tree):
         n_samples = values.shape[0] * values.shape[1]
         if n_samples < _MIN_DRAWS:
             raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
@@ -199,9 +200,11 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         known = np.full(len(by_row), reff or 1.0)
         if reff is None and log_ratio is None:
             known = _relative_efficiency(by_row)
-        parts += [_psis(row, float(r), log_ratio) for row, r in zip(by_row, known, strict=True)]
+        parts += [
+            _psis(row, float(r), log_ratio) if weight > 0.0 else (0.0, 0.0, 0.0, 0.0)
+            for row, r, weight in zip(by_row, known, weight_i[where], strict=True)
+        ]
     elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
-    weight_i = scored_weights(tree)
     elpd_i, lppd_i, mcse_i = (a * multiplicity(weight_i) for a in (elpd_i, lppd_i, mcse_i))
     ok_i = pareto_k <= pareto_k_threshold(n_samples)
     names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()

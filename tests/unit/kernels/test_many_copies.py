@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayesgmm.kernels.allocation import _add_completed
+from bayesgmm.kernels.completed import add_completed
 
 Array = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ KNOWN = np.array([[1.5], [-0.5]])
 def sums(copies: Array, known: Array, seed: int) -> Array:
     """Count, sums and products of completed rows, in one vector."""
     total, outer = np.zeros(4), np.zeros((4, 4))
-    count = _add_completed(np.random.default_rng(seed), known, copies, len(copies), TURN, total, outer)
+    count = add_completed(np.random.default_rng(seed), known, copies, len(copies), TURN, total, outer)
     return np.concatenate([[count], total, outer[np.tril_indices(4)]])
 
 
