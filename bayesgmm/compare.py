@@ -59,6 +59,7 @@ def compare_components(
     standardize: bool = True,
     missing: str = "allow",
     sample_weight: ArrayLike | None = None,
+    weight_type: str = "frequency",
     inference: str = "nuts",
     n_init: int = 20,
     draws: int = 1000,
@@ -85,7 +86,7 @@ def compare_components(
     covariance_type : str or sequence of str
         One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
         fitted once.
-    prior, standardize, missing, sample_weight, inference, n_init, draws, tune, chains
+    prior, standardize, missing, sample_weight, weight_type, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
         Add cross-validated likelihood of the EM fit, k-means' within-cluster sum of squares and the silhouette.
@@ -131,7 +132,7 @@ def compare_components(
     numbers, structures = _numbers(n_components), _structures(covariance_type)
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "missing": missing, "inference": inference, "n_init": n_init,
-        "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed,
+        "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed, "weight_type": weight_type,
     }  # fmt: skip
     # Everything is checked before any work, and the table for the largest K.
     BayesianGMM(max(numbers), cores=cores, progressbar=progressbar, **options)._check_options()
@@ -145,7 +146,7 @@ def compare_components(
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers),
-        resolution=(prior or MixturePrior()).stated_steps, missing=missing,
+        resolution=(prior or MixturePrior()).stated_steps, missing=missing, weight_type=weight_type,
     )  # fmt: skip
     check_enough_rows(table.used_rows, max(numbers))
     if table.known is not None:

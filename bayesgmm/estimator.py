@@ -20,7 +20,7 @@ from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.known_labels import check_known
-from bayesgmm.data.table import MISSING, Table, prepare_table
+from bayesgmm.data.table import MISSING, WEIGHT_TYPES, Table, prepare_table
 from bayesgmm.data.visible import visible
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
@@ -64,6 +64,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     missing : {"allow", "error"}
         "allow" takes NaN for a cell without a value, in the table and in new rows: a row counts by the density of the
         cells it has, which is right where cells are missing at random. "error" refuses NaN.
+    weight_type : {"frequency", "survey"}
+        What `sample_weight` is: numbers of copies of a row, or weights of a survey, which are rescaled to the effective
+        sample size; intervals are then approximate (`prepare_table`).
     inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
         How the posterior is found: Hamiltonian Monte Carlo; Gibbs sweeps with jumps between modes, which suits more
         components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
@@ -129,6 +132,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         prior: MixturePrior | None = None,
         standardize: bool = True,
         missing: str = "allow",
+        weight_type: str = "frequency",
         inference: str = "nuts",
         sampler: str = "nutpie",
         n_init: int = 20,
@@ -148,6 +152,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.prior = prior
         self.standardize = standardize
         self.missing = missing
+        self.weight_type = weight_type
         self.inference = inference
         self.sampler = sampler
         self.n_init = n_init
@@ -168,6 +173,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Where `y` tells the class of a row (-1 or NaN where it does not), the row belongs to the component of that
         class: numbers from 0 to K - 1 are components, other classes get theirs in sorted order
         (``table_.classes``). With `y` known throughout this is discriminant analysis.
+
+        A row of `sample_weight` (N,) 3 is the row three times, in everything that the fit answers; of a weight that is
+        not whole the fraction counts for so much of a row. LOO leaves out one copy, or a row of less than one.
 
         Raises
         ------
@@ -194,6 +202,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             table = prepare_table(
                 X, standardize=self.standardize, sample_weight=sample_weight, n_components=self.n_components,
                 resolution=(self.prior or MixturePrior()).stated_steps, missing=self.missing, y=y,
+                weight_type=self.weight_type,
             )  # fmt: skip
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
@@ -272,6 +281,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         for name in ("standardize", "escalate", "log_likelihood", "progressbar"):
             check_flag(getattr(self, name), name)
         check_choice(self.missing, "missing", MISSING)
+        check_choice(self.weight_type, "weight_type", WEIGHT_TYPES)
         check_seed(self.random_seed)
         check_probability(self.target_accept, "target_accept", usual=0.8)
         if self.prior is not None:
@@ -315,7 +325,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
 
     tree, em, table, options, modes, named = read_fit(path, BayesianGMM().get_params(deep=False))
     fit = BayesianGMM(**options)
-    table = replace(table, missing=fit.missing)
+    table = replace(table, missing=fit.missing, weight_type=str(tree.attrs.get("weight_type", "frequency")))
     prior = (fit.prior or MixturePrior()).resolve(table)
     fit._set_results(tree, em, table, prior, modes)
     fit._name_features(table.feature_names if named else None)

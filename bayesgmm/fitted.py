@@ -26,6 +26,7 @@ from bayesgmm.arguments import (
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, default_names, text_names
 from bayesgmm.data.table import Table, check_new_rows
+from bayesgmm.data.weighting import survey_in_words
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
@@ -96,7 +97,9 @@ class FittedMixture:
         far = far_values(self.table_)
         named = [f"{x.sentence[0].upper()}{x.sentence[1:]}" for x in far if not x.lost]
         found = replace(found, advice=(*found.advice, *named))
-        return with_reservation(found, [x.sentence for x in far if x.lost])
+        found = with_reservation(found, [x.sentence for x in far if x.lost])
+        survey = survey_in_words(self.table_)
+        return replace(found, verdict=f"{found.verdict} {survey}") if survey else found
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Maximum-likelihood estimate, posterior mean, sd, interval, ESS and R-hat of every parameter."""

@@ -26,6 +26,8 @@ def fit(
     columns: o.Columns = None,
     exclude: o.Exclude = None,
     label: o.Label = None,
+    weights: o.Weights = None,
+    survey_weights: o.SurveyWeights = None,
     missing: o.Missing = None,
     drop_missing: o.DropMissing = False,
     header: o.Header = None,
@@ -51,12 +53,13 @@ def fit(
 
     table = read_table(
         data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
-        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet,
+        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet, weights=weights,
+        survey_weights=survey_weights,
     )  # fmt: skip
     run_fit(
         table, components, source=data, steps=resolution or [], out=out, save=save, assignments=assignments,
         as_json=as_json, covariance_type=covariance, inference=inference, random_seed=seed, draws=draws, tune=tune,
-        chains=chains,
+        chains=chains, weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 
 
@@ -69,6 +72,8 @@ def compare(
     columns: o.Columns = None,
     exclude: o.Exclude = None,
     label: o.Label = None,
+    weights: o.Weights = None,
+    survey_weights: o.SurveyWeights = None,
     missing: o.Missing = None,
     drop_missing: o.DropMissing = False,
     header: o.Header = None,
@@ -105,12 +110,14 @@ def compare(
 
     table = read_table(
         data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
-        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet,
+        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet, weights=weights,
+        survey_weights=survey_weights,
     )  # fmt: skip
     run_compare(
         table, components, covariance, source=data, steps=resolution or [], out=out, assignments=assignments,
         as_json=as_json, inference=inference, random_seed=seed, draws=draws, tune=tune, chains=chains, n_jobs=jobs,
         secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
+        weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 
 

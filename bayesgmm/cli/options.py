@@ -10,7 +10,7 @@ import typer
 __all__ = [
     "Assignments", "ChainCount", "Columns", "Decimal", "Delimiter", "DrawCount", "DropMissing", "Exclude", "File",
     "Header", "Inference", "Json", "Label", "Missing", "Out", "Save", "Seed", "Sheet", "Steps", "Structure",
-    "Thousands", "TuneCount",
+    "SurveyWeights", "Thousands", "TuneCount", "Weights",
 ]  # fmt: skip
 
 # The table
@@ -24,6 +24,17 @@ Columns = Annotated[
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="A column to leave out; may be repeated.")]
 Label = Annotated[
     str | None, typer.Option("--label", help="Column of known classes: not fitted, compared with the clusters.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Column of row weights, not fitted: a row of weight 3 counts as three such rows."),
+]
+SurveyWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--survey-weights",
+        help="Column of survey weights, not fitted: rescaled to the effective sample size; intervals are approximate.",
+    ),
 ]
 Missing = Annotated[
     list[str] | None,

@@ -17,7 +17,8 @@ _MOST_NOTES = 8
 
 
 def read_table(path: str, *, columns: Sequence[str] | None, exclude: Sequence[str] | None, label: str | None,
-               missing: Sequence[str] | None, drop_missing: bool, **options: Any) -> FileTable:  # fmt: skip
+               missing: Sequence[str] | None, drop_missing: bool, weights: str | None = None,
+               survey_weights: str | None = None, **options: Any) -> FileTable:  # fmt: skip
     """The table of a file, after what is said of it: what was left out or may be meant otherwise.
 
     Raises
@@ -25,6 +26,8 @@ def read_table(path: str, *, columns: Sequence[str] | None, exclude: Sequence[st
     InputError
         All faults in one line.
     """
+    if weights is not None and survey_weights is not None:
+        raise InputError("--weights and --survey-weights are both given: a row has one weight, leave one out.")
     from bayesgmm.data.faults import column_faults
     from bayesgmm.data.file_table import raise_faults
     from bayesgmm.data.read_csv import read_file
@@ -32,7 +35,7 @@ def read_table(path: str, *, columns: Sequence[str] | None, exclude: Sequence[st
 
     table = read_file(
         path, columns=columns, exclude=exclude or (), label=label, missing=missing or (), drop_missing=drop_missing,
-        split=True, **options,
+        split=True, weights=weights if survey_weights is None else survey_weights, **options,
     )  # fmt: skip
     raise_faults([*table.faults, *column_faults(table.data)], path)
     if table.labels is not None and table.labels.isna().all():

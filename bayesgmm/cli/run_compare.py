@@ -46,16 +46,21 @@ def run_compare(
         say_cost(table.data.shape, numbers * len(names), BayesianGMM(covariance_type=names[0], **cost), _SCORED)
     watch.busy = True
     comparison = compare_components(
-        table.data, numbers, covariance_type=names, prior=MixturePrior(resolution=given) if given else None, **options
+        table.data,
+        numbers,
+        covariance_type=names,
+        prior=MixturePrior(resolution=given) if given else None,
+        sample_weight=table.weights,
+        **options,
     )
     with watch:
         known = []
         if table.labels is not None:
             best = comparison.best
-            known.append(agreement(table.labels, best.labels_, "component"))
+            known.append(agreement(table.labels, best.labels_, "component", table.weights))
             merge = comparison.candidates[comparison.recommendation.label].merging.merge
             if len(set(merge.tolist())) < len(merge):
-                known.append(agreement(table.labels, merge[best.labels_], "cluster"))
+                known.append(agreement(table.labels, merge[best.labels_], "cluster", table.weights))
         if as_json:
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))

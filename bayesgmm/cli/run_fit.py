@@ -44,9 +44,9 @@ def run_fit(
     watch.busy = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConvergedWarning)  # the verdict is printed below
-        estimator.fit(table.data)
+        estimator.fit(table.data, sample_weight=table.weights)
     with watch:
-        known = None if table.labels is None else agreement(table.labels, estimator.labels_, "component")
+        known = None if table.labels is None else agreement(table.labels, estimator.labels_, "component", table.weights)
         if as_json:
             record = fit_record(estimator, source, known) | {"notes": table.notes}
             print(json.dumps(record, indent=2))

@@ -20,7 +20,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.arguments import check_probability, check_seed
-from bayesgmm.clustering.label_draws import categorical
+from bayesgmm.clustering.label_counts import copies_of, count_labels
+from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
 
@@ -47,8 +48,11 @@ class Assignment:
     probabilities, lower, upper : DataFrames (N, K)
         Mean responsibility of each component, and its equal-tailed interval.
     components : DataFrame (K rows)
-        ``size`` (mean number of rows, weighted), with ``size_lower`` and ``size_upper``; ``n_rows`` that have the
-        label; ``average``, ``smallest`` and ``largest`` probability of the label among them; ``n_ambiguous``.
+        ``size`` (mean number of rows), with ``size_lower`` and ``size_upper``; ``n_rows`` that have the label;
+        ``average``, ``smallest`` and ``largest`` probability of the label among them; ``n_ambiguous``. A row of weight
+        a counts a times, one of weight 0 not at all.
+    weights : Series (N,)
+        Copies of each row, 1 for new rows.
     ci_prob : float
     level : {"component", "cluster"}
         What a column stands for: a cluster, when components were merged.
@@ -59,32 +63,38 @@ class Assignment:
     lower: pd.DataFrame
     upper: pd.DataFrame
     components: pd.DataFrame
+    weights: pd.Series[float]
     ci_prob: float
     level: str = "component"
 
     @property
-    def n_ambiguous(self) -> int:
-        """Number of ambiguous rows."""
-        return int(self.table["ambiguous"].sum())
+    def n_rows(self) -> float:
+        """Number of rows, by their weights."""
+        return _as_count(self.weights.sum())
+
+    @property
+    def n_ambiguous(self) -> float:
+        """Number of ambiguous rows, by their weights."""
+        return _as_count(self.weights.to_numpy() @ self.table["ambiguous"].to_numpy(dtype=np.float64))
 
     @property
     def parameter_share(self) -> float:
         """Share of the rows' total entropy that more data would lessen; 0 where there is none."""
-        total = float(self.table["entropy"].sum())
-        return float(self.table["parameter"].sum()) / total if total > 0.0 else 0.0
+        entropy, parameter = (float(self.weights.to_numpy() @ self.table[name]) for name in ("entropy", "parameter"))
+        return parameter / entropy if entropy > 0.0 else 0.0
 
     def __str__(self) -> str:
-        n, parts = len(self.table), []
+        n, parts = self.n_rows, []
         for k, row in self.components.iterrows():
             parts.append(f"{k}: {row['size']:.0f} [{row['size_lower']:.0f}, {row['size_upper']:.0f}]")
         sentence = (
-            f"{n:,} row{'s' * (n > 1)} in {len(parts)} {self.level}{'s' * (len(parts) > 1)} (sizes with "
+            f"{n:,.15g} row{'s' * (n > 1)} in {len(parts)} {self.level}{'s' * (len(parts) > 1)} (sizes with "
             f"{100 * self.ci_prob:g} % intervals: {'; '.join(parts)}); "
         )
         if len(parts) == 1:
             return sentence + "there is nothing to assign."
         return sentence + (
-            f"{self.n_ambiguous:,} {'is' if self.n_ambiguous == 1 else 'are'} ambiguous; of the uncertainty, "
+            f"{self.n_ambiguous:,.15g} {'is' if self.n_ambiguous == 1 else 'are'} ambiguous; of the uncertainty, "
             f"{100 * (1.0 - self.parameter_share):.0f} % is overlap and {100 * self.parameter_share:.0f} % would "
             "shrink with more data."
         )
@@ -115,7 +125,7 @@ def assignment(
     merge : int array_like (K,), optional
         Cluster 0..M-1 of each component: responsibilities of one cluster are summed in every draw.
     random_seed : int or None
-        Of the label draws that the intervals of the sizes come from.
+        Of the label draws that the intervals of the sizes come from; each copy of a row has a label of its own.
 
     Returns
     -------
@@ -155,6 +165,7 @@ def assignment(
     k = a.weights.shape[1] if clusters is None else int(clusters.max()) + 1
     mean, bounds, overlap = np.empty((n, k)), np.empty((2, n, k)), np.empty(n)
     sizes = np.zeros((n_draws, k))
+    copies, fraction = copies_of(weight)
     tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     rng = np.random.default_rng(random_seed)
     for where, r, _ in blocks_of_rows(
@@ -167,10 +178,7 @@ def assignment(
     ):
         mean[where] = r.mean(axis=0)
         overlap[where] = _entropy(r).mean(axis=0)
-        z = np.empty(r.shape[:2], dtype=np.int16)
-        categorical(r, rng.random(r.shape[:2]), z)
-        for c in range(k):
-            sizes[:, c] += (z == c) @ weight[where]
+        sizes += count_labels(r, copies[where], fraction[where], rng).sum(axis=1)
         bounds[:, where] = np.quantile(r, tails, axis=0, overwrite_input=True)
     mean /= mean.sum(axis=1, keepdims=True)
     labels = pd.RangeIndex(k, name="component" if clusters is None else "cluster")
@@ -181,7 +189,8 @@ def assignment(
         probabilities=pd.DataFrame(mean, index=names, columns=labels),
         lower=lower,
         upper=upper,
-        components=_component_table(table, sizes, tails, labels),
+        components=_component_table(table, weight, sizes, tails, labels),
+        weights=pd.Series(weight, index=names, name="weight"),
         ci_prob=ci_prob,
         level=str(labels.name),
     )
@@ -216,12 +225,30 @@ def _row_table(mean: Array, bounds: Array, overlap: Array, ci_prob: float) -> pd
     return table
 
 
-def _component_table(table: pd.DataFrame, sizes: Array, tails: list[float], labels: pd.Index[Any]) -> pd.DataFrame:
+def _as_count(number: float) -> float:
+    """A whole number where it is one."""
+    return int(number) if number == np.floor(number) else float(number)
+
+
+def _component_table(
+    table: pd.DataFrame, weight: Array, sizes: Array, tails: list[float], labels: pd.Index[Any]
+) -> pd.DataFrame:
     lower, upper = np.quantile(sizes, tails, axis=0)
+    used = weight > 0.0
+    table, weight = table[used], weight[used]
+    label = table["label"].to_numpy()
+
+    def count(weights: Array) -> NDArray[Any]:
+        total = np.bincount(label, weights, len(labels))
+        return total.astype(np.int64) if are_whole(total) else total
+
+    n_rows = count(weight)
+    average = np.bincount(label, weight * table["probability"].to_numpy(), len(labels))
     grouped = table.groupby("label")
     out = pd.DataFrame({"size": sizes.mean(axis=0), "size_lower": lower, "size_upper": upper}, index=labels)
-    out["n_rows"] = grouped.size().reindex(labels, fill_value=0).to_numpy()
-    for name, how in (("average", "mean"), ("smallest", "min"), ("largest", "max")):
+    out["n_rows"] = n_rows
+    out["average"] = np.divide(average, n_rows, out=np.full(len(labels), np.nan), where=n_rows > 0)
+    for name, how in (("smallest", "min"), ("largest", "max")):
         out[name] = grouped["probability"].agg(how).reindex(labels).to_numpy()
-    out["n_ambiguous"] = grouped["ambiguous"].sum().reindex(labels, fill_value=0).astype(int).to_numpy()
+    out["n_ambiguous"] = count(weight * table["ambiguous"].to_numpy(dtype=np.float64))
     return out

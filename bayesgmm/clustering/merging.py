@@ -38,7 +38,7 @@ from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.spacing import some_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.posterior.levels import rounding_steps
 from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
@@ -148,14 +148,14 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     a = posterior_arrays(tree)
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    used = evenly_spaced(len(rows), _MAX_ROWS)
+    used, some_weight = some_rows(weight, _MAX_ROWS)
     some = model_rows(tree, a, some=used)
     counts = np.empty_like(a.weights)
     over_threads(
-        lambda s: _counts(some, weight[used], a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
+        lambda s: _counts(some, some_weight, a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
         len(counts),
     )
-    share = counts / weight[used].sum()
+    share = counts / some_weight.sum()
     occupied = share >= max(min_share, 1.0 / weight.sum())
     occupied[np.arange(len(share)), share.argmax(axis=1)] = True
     covariances = _no_finer_than(a.cholesky @ a.cholesky.mT, rounding_steps(tree) / a.scale)

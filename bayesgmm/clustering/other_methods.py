@@ -1,6 +1,7 @@
 """The fit beside the clusterings that people use: how far they agree, and on which rows they do not.
 
 Every method is scikit-learn's, on standardised columns, with defaults that are stated in `CLUSTERINGS`; none is tuned.
+Rows that count several times are given to it as often, up to 10,000 in all, and else once, which the table says.
 Those that ask for a number of clusters get that of the fit's estimated partition. Agreement is given with the
 estimate and, over draws of the labels, with the posterior: a method can be further from the estimate than the
 posterior is from itself, or lie well within it.
@@ -17,11 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
 
 from bayesgmm.arguments import check_choice, check_count, check_instance, check_probability, check_seed, shown
 from bayesgmm.clustering.partition.estimate import Partition
-from bayesgmm.clustering.partition.loss import adjusted_rand, as_labels, partition_distances
+from bayesgmm.clustering.partition.loss import as_labels, cell_distances
 from bayesgmm.clustering.partition.of_posterior import partition
+from bayesgmm.clustering.partition.result import distances_from_estimate
+from bayesgmm.clustering.silhouette import mean_silhouette
+from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.copies import are_whole, copied_rows
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.posterior.impute import expected_rows
@@ -32,7 +38,7 @@ __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
 Array = NDArray[np.float64]
 IntArray = NDArray[Any]
 
-_SILHOUETTE_ROWS = 5000
+_MOST_COPIES = 10_000  # that methods are given
 
 
 def _k_means(z: Array, k: int, seed: int | None) -> IntArray:
@@ -155,7 +161,7 @@ class ClusteringComparison:
         a, b = others.loc[nearest], others.loc[furthest]
         return (
             f"In variation of information, nearest to the mixture is {nearest} ({a['vi']:.2f} nats, "
-            f"ARI {a['ari']:.2f}, {a['n_disagree']} rows elsewhere), furthest {furthest} ({b['vi']:.2f}, "
+            f"ARI {a['ari']:.2f}, {a['n_disagree']:g} rows elsewhere), furthest {furthest} ({b['vi']:.2f}, "
             f"ARI {b['ari']:.2f}); within the {100 * self.partition.ball.ci_prob:g} % credible ball: {which}."
         )
 
@@ -220,7 +226,8 @@ def compare_clusterings(
     chosen = _methods(methods)
     check_probability(ci_prob)
     check_seed(random_seed)
-    rows = observed_rows(tree)[0]
+    rows, weights, _ = observed_rows(tree)
+    weights = np.ones(len(rows)) if weights is None else weights
     if n_clusters is not None:
         check_count(n_clusters, "n_clusters")
         if n_clusters > len(rows):
@@ -233,33 +240,37 @@ def compare_clusterings(
         raise InputError(f"result has {len(own)} rows, the fit {len(rows)}: give a partition of the fit's rows.")
     k = estimate.n_clusters if n_clusters is None else n_clusters
     known = expected_rows(tree)
-    z = (known - known.mean(axis=0)) / known.std(axis=0)
+    center, sd = mean_and_sd(known, weights)
+    z = (known - center) / sd
+    copies, weighed = _given_to_methods(weights)
     bounds = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     table: dict[str, dict[str, Any]] = {}
     labels = {"mixture": own}
     for name in ["mixture", *chosen]:
-        found, note = (own, "") if name == "mixture" else _run(CLUSTERINGS[name], z, k, random_seed)
+        found, note = (own, "") if name == "mixture" else _run(CLUSTERINGS[name], z, copies, k, random_seed)
         settings = "partition of least expected VI" if name == "mixture" else CLUSTERINGS[name].settings
         if found is None:
             table[name] = {"settings": settings, "note": note}
             continue
         if name != "mixture":
-            labels[name] = _matched(found, own)
-        vi = partition_distances(found, estimate.draws)
+            labels[name] = _matched(found, own, weights)
+            note = "; ".join([*([note] if note else []), *weighed])
+        vi = cell_distances(as_labels(found)[weights > 0.0], estimate.copies)
+        ari, vi_estimate = distances_from_estimate(estimate, found)
         table[name] = {
-            "n_clusters": len(np.unique(found[found >= 0])),
-            "n_noise": int((found < 0).sum()),
-            "ari": adjusted_rand(found, as_labels(own)[None])[0],
-            "vi": partition_distances(found, as_labels(own)[None])[0],
+            "n_clusters": len(np.unique(found[(found >= 0) & (weights > 0.0)])),
+            "n_noise": float(weights[found < 0].sum()),
+            "ari": ari,
+            "vi": vi_estimate,
             "vi_mean": vi.mean(),
             **{f"vi_{100 * b:g}%": np.quantile(vi, b) for b in bounds},
-            "silhouette": _silhouette(z, found, random_seed),
-            "n_disagree": int((labels[name] != own).sum()),
+            "silhouette": mean_silhouette(z, found, weights, random_seed=random_seed),
+            "n_disagree": float(weights[labels[name] != own].sum()),
             "settings": settings,
             "note": note,
         }
     frame = pd.DataFrame.from_dict(table, orient="index")
-    for name in ("n_clusters", "n_noise", "n_disagree"):
+    for name in ("n_clusters", *(("n_noise", "n_disagree") if are_whole(weights) else ())):
         frame[name] = frame[name].astype("Int64")
     a = posterior_arrays(tree)
     p = mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
@@ -283,42 +294,42 @@ def _methods(methods: Any) -> list[str]:
     return chosen
 
 
-def _run(method: Clustering, z: Array, k: int, seed: int | None) -> tuple[IntArray | None, str]:
-    """Labels of a method, -1 for noise, and what there is to say of the run."""
+def _given_to_methods(weights: Array) -> tuple[IntArray, list[str]]:
+    """Numbers of the rows that methods are given, each as often as it counts, and what there is to say of it."""
+    copies = copied_rows(weights, max(_MOST_COPIES, len(weights)))
+    if copies is None:
+        return np.arange(len(weights)), ["rows counted once each: the method was not given their weights"]
+    return copies, []
+
+
+def _run(method: Clustering, z: Array, copies: IntArray, k: int, seed: int | None) -> tuple[IntArray | None, str]:
+    """Labels of a method, -1 for noise, those of the first copy, and what there is to say of the run.
+
+    A row that the method was not given, for its weight of 0, has the label of the nearest one.
+    """
+    every, z = z, z[copies]
     if len(z) > method.max_rows:
         return None, f"not run: its cost grows with N squared, and {len(z):,} rows are more than {method.max_rows:,}"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        found = np.asarray(method.run(z, k, seed), dtype=np.int64)
+        of_copies = np.asarray(method.run(z, k, seed), dtype=np.int64)
+    found, without = np.empty(len(every), dtype=np.int64), np.isin(np.arange(len(every)), copies, invert=True)
+    found[copies[::-1]] = of_copies[::-1]
+    found[without] = of_copies[KDTree(z).query(every[without])[1]]
     note = "; ".join(dict.fromkeys(str(w.message).split("\n")[0] for w in said))
     if (found < 0).all():
         note = "; ".join([*([note] if note else []), "every row is noise"])
     return found, note
 
 
-def _silhouette(z: Array, labels: IntArray, seed: int | None) -> float:
-    """Mean silhouette of the rows that are not noise; NaN where it is not defined. A sample of 5,000 rows above."""
-    from sklearn.metrics import silhouette_score
-
-    kept = labels >= 0
-    n, n_clusters = int(kept.sum()), len(np.unique(labels[kept]))
-    if not 2 <= n_clusters < n:
-        return float("nan")
-    index = np.flatnonzero(kept)
-    if n > _SILHOUETTE_ROWS:
-        index = np.random.default_rng(seed).choice(index, _SILHOUETTE_ROWS, replace=False)
-        if len(np.unique(labels[index])) < 2:
-            return float("nan")
-    return float(silhouette_score(z[index], labels[index]))
-
-
-def _matched(labels: IntArray, reference: IntArray) -> IntArray:
+def _matched(labels: IntArray, reference: IntArray, weights: Array) -> IntArray:
     """Labels under the numbers of the reference's clusters that they share most rows with; noise stays -1."""
     names = np.unique(labels[labels >= 0])
     out = np.full(len(labels), -1)
     if not len(names):
         return out
-    shared = np.array([np.bincount(reference[labels == name], minlength=reference.max() + 1) for name in names])
+    n = reference.max() + 1
+    shared = np.array([np.bincount(reference[labels == m], weights[labels == m], minlength=n) for m in names])
     rows, columns = linear_sum_assignment(-shared)
     number = np.full(len(names), -1)
     number[rows] = columns

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.data.copies import quantiles
 from bayesgmm.data.table import Table
 
 __all__ = ["FarValues", "far_values"]
@@ -38,20 +39,21 @@ def far_values(table: Table) -> list[FarValues]:
     used = np.flatnonzero(table.weights > 0)
     found = []
     for j, (name, column) in enumerate(zip(table.feature_names, table.used_rows.T, strict=True)):
-        low, median, high = np.nanquantile(column, [0.25, 0.5, 0.75])
+        known = ~np.isnan(column)
+        low, median, high = quantiles(column[known], table.weights[used][known], np.array([0.25, 0.5, 0.75]))
         spread = high - low
         distance = np.abs(column - median)
         place = int(np.nanargmax(distance))
         if not 0.0 < _FAR * spread < distance[place]:
             continue
         unlike_prior = 0.5 * (np.log(spread / table.scale[j] / _EXPECTED) / _LOG_SPREAD) ** 2
-        many = int((distance > _FAR * spread).sum())
+        many = int(table.weights[used][distance > _FAR * spread].sum())
         more = f" and {many - 1} more such value{'s' * (many > 2)}" if many > 1 else ""
         found.append(FarValues(
             f"column {name!r} holds {column[place]:g} (row {table.row_names[used[place]]}){more}, "
             f"{distance[place] / spread:.0g} interquartile ranges from its median: check whether it is an error or a "
             "code for a missing value. It rules the scale of the column, and clusters that differ by no more than the "
             "other values do may not be found.",
-            bool(unlike_prior > _NATS_A_ROW * np.isfinite(column).sum()),
+            bool(unlike_prior > _NATS_A_ROW * table.weights[used][known].sum()),
         ))  # fmt: skip
     return found

@@ -19,6 +19,7 @@ from bayesgmm.data.quoted import excluding
 from bayesgmm.data.recognise import total_row
 from bayesgmm.data.said import grouped, lacking, unlike, unsure
 from bayesgmm.data.sources import Cells, Source
+from bayesgmm.data.weight_column import weight_column
 from bayesgmm.errors import InputError
 
 __all__ = ["FileTable", "drop_missing_rows", "raise_faults", "table_of"]
@@ -36,6 +37,8 @@ class FileTable:
         Floating-point numbers, NaN where there is no value.
     labels : Series of length N or None
         Known classes.
+    weights : ndarray of shape (N,) or None
+        Weights of the rows.
     lines : list of int, length N
         Lines of the file.
     notes : list of str
@@ -51,6 +54,7 @@ class FileTable:
     notes: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     lacking: str | None = None
+    weights: np.ndarray[Any, np.dtype[np.float64]] | None = None
 
 
 def table_of(
@@ -62,6 +66,7 @@ def table_of(
     label: str | None = None,
     missing: Sequence[str] = (),
     decimal: Mark | None = None,
+    weights: str | None = None,
 ) -> FileTable:
     """The numbers of a file.
 
@@ -79,13 +84,16 @@ def table_of(
     missing : sequence of str
         Further cells that stand for no value: a token, or COLUMN=TOKEN.
     decimal : {".", ","}, optional
+    weights : str, optional
+        A column of row weights.
 
     Raises
     ------
     InputError
         Unknown columns, none left, or marks that can be read in two ways.
     """
-    wanted = _selected(source.names, columns, exclude, label, path)
+    aside = [name for name in (label, weights) if name is not None]
+    wanted = _selected(source.names, columns, exclude, aside, path)
     tokens = _by_column(missing, source.names)
     mark = decimal or _decimal(source, wanted, path)
     numbers = {name: _numbers(source.columns[name], mark, tokens[name]) for name in wanted}
@@ -93,7 +101,7 @@ def table_of(
     if not found.kept and not found.faults:
         refuse_no_numbers(numbers, source, path)
     notes = list(source.notes)
-    names_rows = naming_column(source, {*exclude, *found.kept, *([] if label is None else [label])})
+    names_rows = naming_column(source, {*exclude, *found.kept, *aside})
     if names_rows in found.left_out:
         found.left_out[names_rows] = "names of the rows"
     if found.left_out:
@@ -108,6 +116,9 @@ def table_of(
     if label is not None:
         labels = pd.Series([_class(cell) for cell in source.columns[label]], index=index, name=label, dtype=object)
     out = FileTable(data, labels, list(source.lines), notes, found.faults)
+    if weights is not None:
+        out.weights = weight_column(weights, _numbers(source.columns[weights], mark, tokens[weights]), source, path)
+        out.notes.append(f"column {weights!r} holds the weights of the rows and is not fitted")
     _leave_out_totals(out, source)
     out.lacking = lacking(out.data, kept)
     return out
@@ -139,21 +150,22 @@ def drop_missing_rows(table: FileTable, path: str | PathLike[str]) -> None:
 def _keep_rows(table: FileTable, kept: Any) -> None:
     table.data = table.data[kept]
     table.labels = None if table.labels is None else table.labels[kept]
+    table.weights = None if table.weights is None else table.weights[kept]
     table.lines = [line for line, keep in zip(table.lines, kept, strict=True) if keep]
 
 
 def _selected(
-    names: Sequence[str], columns: Sequence[str] | None, exclude: Sequence[str], label: str | None, path: Any
+    names: Sequence[str], columns: Sequence[str] | None, exclude: Sequence[str], aside: Sequence[str], path: Any
 ) -> list[str]:
-    asked = [*(columns or []), *exclude, *([] if label is None else [label])]
+    asked = [*(columns or []), *exclude, *aside]
     unknown = [name for name in asked if name not in names]
     if unknown:
         words = ", ".join(map(shown, unknown))
         raise InputError(f"{path}: there is no column {words}; the columns are {', '.join(names)}.")
     chosen = names if columns is None else columns
-    wanted = [name for name in dict.fromkeys(chosen) if name != label and name not in exclude]
+    wanted = [name for name in dict.fromkeys(chosen) if name not in aside and name not in exclude]
     if not wanted:
-        besides = f" besides the label {label!r}" if label is not None else ""
+        besides = f" besides {' and '.join(map(repr, aside))}" if aside else ""
         raise InputError(f"{path}: no column is left for the data; select at least one{besides}.")
     return wanted
 

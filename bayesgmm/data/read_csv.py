@@ -129,8 +129,10 @@ def read_file(
     thousands: str | None = None,
     sheet: str | None = None,
     split: bool = False,
+    weights: str | None = None,
 ) -> FileTable:
-    """As `read_csv`, with notes and faults as data; `split` cuts names of columns at commas, as of options."""
+    """As `read_csv`, with notes and faults as data; `split` cuts names of columns at commas, as of options, and
+    `weights` names the column of row weights."""
     as_path(path)
     for value, name, what in (
         (label, "label", "the name of a column"),
@@ -151,7 +153,8 @@ def read_file(
     if split:
         columns = split_names(columns, source.names) if columns else None
     table = table_of(
-        source, path, columns=columns, exclude=exclude, label=label, missing=missing, decimal=mark
+        source, path, columns=columns, exclude=exclude, label=label, missing=missing, decimal=mark,
+        weights=weights,
     )  # fmt: skip
     if drop_missing:
         drop_missing_rows(table, path)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.arguments import check_number, shown
+from bayesgmm.data.copies import quantiles
 from bayesgmm.errors import InputError
 
 __all__ = ["Resolution", "column_resolution", "recording_step"]
@@ -59,10 +60,11 @@ def recording_step(values: ArrayLike, weights: ArrayLike | None = None) -> float
     """
     column = np.asarray(values, dtype=np.float64)
     row_weights = np.ones(column.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    ordered = np.sort(column[(row_weights > 0) & ~np.isnan(column)])
+    used = (row_weights > 0) & ~np.isnan(column)
+    ordered = np.sort(column[used])
     if ordered.size < 2:
         return 0.0
-    low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75])
+    low, middle, high = quantiles(column[used], row_weights[used], np.array([0.25, 0.5, 0.75]))
     if high > low:  # values far outside are known less well than the others differ
         ordered = ordered[np.abs(ordered - middle) <= _FAR * (high - low)]
     copies = bool((row_weights > 1).any())

@@ -23,9 +23,10 @@ from bayesgmm.data.known_labels import known_components
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
 
-__all__ = ["MISSING", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
+__all__ = ["MISSING", "WEIGHT_TYPES", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
 
 MISSING = ("allow", "error")
+WEIGHT_TYPES = ("frequency", "survey")
 
 
 def log_jacobian(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,6 +63,8 @@ class Table:
         Component of each row, -1 where it is unknown; None where none is known.
     classes : tuple
         The class of each of the first components, as the labels have it.
+    weight_type : {"frequency", "survey"}
+        What the weights were given as; those of a survey are divided, so that they sum to the effective sample size.
     """
 
     values: NDArray[np.float64]
@@ -74,6 +77,7 @@ class Table:
     missing: str = "allow"
     known: NDArray[np.int64] | None = None
     classes: tuple[Any, ...] = ()
+    weight_type: str = "frequency"
 
     @property
     def used_rows(self) -> NDArray[np.float64]:
@@ -138,6 +142,7 @@ def prepare_table(
     resolution: Resolution = "auto",
     missing: str = "allow",
     y: Any = None,
+    weight_type: str = "frequency",
 ) -> Table:
     """Check a table and find its scaling and recording resolution.
 
@@ -162,6 +167,14 @@ def prepare_table(
         "allow" takes NaN for a cell that is missing, whose row counts by its other cells; "error" refuses such tables.
     y : array_like of shape (N,), optional
         Known classes, -1 or NaN where unknown: such a row belongs to the component of its class.
+    weight_type : {"frequency", "survey"}
+        What `sample_weight` is. A frequency weight is a number of copies. Survey weights, such as inverse probabilities
+        of selection, are rescaled to sum to Kish's effective sample size (Σw)² / Σw², and the posterior is then a
+        pseudo-posterior: estimates are weighted, intervals approximate.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, Wiley; Savitsky, Toth (2016), Electronic Journal of Statistics 10, 1677-1708.
 
     Returns
     -------
@@ -187,8 +200,11 @@ def prepare_table(
     check_choice(missing, "missing", MISSING)
     values = finite_values(frame, gaps=missing == "allow")
     names = tuple(frame.columns)
+    check_choice(weight_type, "weight_type", WEIGHT_TYPES)
     weights = row_weights(sample_weight, len(values))
     known, classes = known_components(y, len(values), n_components)
+    if weight_type == "survey":
+        weights *= weights.sum() / (weights @ weights)
     used, used_weights = (values, weights) if (weights > 0).all() else (values[weights > 0], weights[weights > 0])
     check_enough_rows(used, n_components)
     check_columns(used, used_weights, names)
@@ -204,6 +220,7 @@ def prepare_table(
         missing=missing,
         known=known,
         classes=classes,
+        weight_type=weight_type,
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.data.copies import copied_rows
 from bayesgmm.em.state import State, state_of
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.structure import Structure
@@ -106,10 +107,15 @@ def _k_means(points: Array, weights: Array, n_components: int, rng: np.random.Ge
 
 def _hierarchical(points: Array, weights: Array, n_components: int, rng: np.random.Generator) -> Labels:
     """Ward's clustering of some rows; when there are others, each goes to the nearest group mean."""
-    if len(points) <= _WARD_ROWS:
-        groups = fcluster(linkage(points, "ward"), n_components, "maxclust")
-        return (groups - 1).astype(np.int64)
-    chosen = rng.choice(len(points), _WARD_ROWS, replace=False, p=weights / weights.sum())
+    equal = np.ptp(weights) == 0.0 and len(points) <= _WARD_ROWS
+    copies = np.arange(len(points)) if equal else copied_rows(weights, _WARD_ROWS)
+    if copies is not None:
+        groups = fcluster(linkage(points[copies], "ward"), n_components, "maxclust")
+        labels = np.empty(len(points), dtype=np.int64)
+        labels[copies[::-1]] = groups[::-1] - 1  # of the first copy
+        return labels
+    few = len(points) <= _WARD_ROWS  # then copies of rows are drawn
+    chosen = rng.choice(len(points), _WARD_ROWS, replace=few, p=weights / weights.sum())
     sample = points[chosen]
     groups = fcluster(linkage(sample, "ward"), n_components, "maxclust").astype(np.int64) - 1
     return _nearest(points, _group_means(sample, np.ones(_WARD_ROWS), groups, sample[:n_components]))[0]
@@ -141,9 +147,10 @@ def from_labels(
 ) -> State:
     """The mixture that a cut suggests; features (D, N) with identity covariance, labels (N,) in 0..K-1."""
     n_features = len(features)
-    prior_rows = (n_features + 1.0) * row_weights.mean()
+    a_row = min(1.0, float(row_weights.mean()))  # a copy, or what rows of smaller weights count
+    prior_rows = (n_features + 1.0) * a_row
     # A group without rows gets a trace of weight and the covariance of all rows around their mean.
-    counts = np.bincount(labels, row_weights, n_components) + _LEAST_WEIGHT * row_weights.mean()
+    counts = np.bincount(labels, row_weights, n_components) + _LEAST_WEIGHT * a_row
     means = np.empty((n_components, n_features))
     scatter = np.empty((n_components, n_features, n_features))
     for k in range(n_components):

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.completed import MANY_COPIES, add_completed
 from bayesgmm.kernels.row_model import add_block
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.rows import PIECE, free_span, gather
@@ -35,7 +36,6 @@ __all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
 Array = NDArray[np.float64]
 
 _LARGEST = (1 << 63) - 1
-_MANY_COPIES = 50  # of a row, from which binomial numbers are drawn instead of each copy
 _FEW = 14  # columns below which adding rows of no copies, too, is less work than leaving them out
 
 
@@ -81,7 +81,7 @@ def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits
     if several:
         for b in range(n):
             others = int(row_weights[start + b]) - 1
-            if others > _MANY_COPIES:
+            if others > MANY_COPIES:
                 _draw_copies(rng, others, r[:, b], allocated[:, b])
                 continue
             for _ in range(others):
@@ -160,51 +160,6 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
     if m > 0:
         add_block(row_model, chosen[:n_features], weight, m, centred, total, outer)
     return count
-
-
-@compiled
-def _add_completed(rng, y, copies, n, basis, total, outer):
-    """As `_add_rows` for rows of which only the residual u^ in y (D, block) is known; the rest is drawn for each copy,
-    or for many copies the sum of Q z, and that of its squares, which about the mean is Wishart."""
-    m, d = basis.shape
-    count, u = 0.0, np.empty(d)
-    for b in range(n):
-        left = copies[b]
-        count += left
-        while left > 0.0:
-            many = math.floor(left) > max(_MANY_COPIES, m + 1)
-            weight = math.floor(left) if many else min(left, 1.0)
-            left -= weight
-            u[:] = 0.0  # the sum of the rest of these copies
-            for a in range(m):
-                z = rng.standard_normal() * math.sqrt(weight)
-                for i in range(d):
-                    u[i] += z * basis[a, i]
-            for i in range(d):
-                total[i] += weight * y[i, b] + u[i]
-                for j in range(i + 1):
-                    outer[i, j] += weight * y[i, b] * y[j, b] + y[i, b] * u[j] + u[i] * y[j, b] + u[i] * u[j] / weight
-            if many:
-                _add_wishart(rng, weight - 1.0, basis, outer)
-    return count
-
-
-@compiled
-def _add_wishart(rng, degrees, basis, outer):
-    """Add Q W Q' (D, D; lower), W standard Wishart: by columns of Bartlett's factor."""
-    m, d = basis.shape
-    column = np.empty(d)
-    for a in range(m):
-        size = math.sqrt(2.0 * rng.standard_gamma(0.5 * (degrees - a)))
-        for i in range(d):
-            column[i] = size * basis[a, i]
-        for c in range(a + 1, m):
-            z = rng.standard_normal()
-            for i in range(d):
-                column[i] += z * basis[c, i]
-        for i in range(d):
-            for j in range(i + 1):
-                outer[i, j] += column[i] * column[j]
 
 
 @compiled
@@ -302,7 +257,7 @@ def _allocate_pattern(
             ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
             if basis.shape[1] > 0:
-                counts[k] += _add_completed(rng, y[k], allocated[k], n, basis[k], sums[k], outers[k])
+                counts[k] += add_completed(rng, y[k], allocated[k], n, basis[k], sums[k], outers[k])
             else:
                 counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:

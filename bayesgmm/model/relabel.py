@@ -34,7 +34,7 @@ from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, take_rows
-from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.spacing import evenly_spaced, some_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import in_order
@@ -144,16 +144,18 @@ def relabel(
             f"shapes disagree: rows {(n_rows, n_features)}, weights {weights.shape}, means {means.shape}, "
             f"scaling {scaling.shape}; expected (N, D), (S, K), (S, K, D), (S, K, D, D)."
         )
-    index = np.arange(n_rows)
-    if n_rows > max_rows:
+    index, used = np.arange(n_rows), np.ones(n_rows) if row_weights is None else np.asarray(row_weights, dtype=float)
+    if n_rows > max_rows and np.ptp(used) > 0.0:
+        index, used = some_rows(used, max_rows)
+    elif n_rows > max_rows:
         index = np.sort(np.random.default_rng(random_seed).choice(n_rows, max_rows, replace=False))
+        used = np.ascontiguousarray(used[index])
     method = f"Stephens (2000) Kullback-Leibler, all chains pooled, {len(index)} of {n_rows} rows"
     if n_components == 1:
         same = np.zeros((n_draws, 1), dtype=np.int64)
         return Relabelling(same, np.zeros(n_draws), 0, True, "one component", np.ones((len(index), 1)), index)
 
     packed = take_rows(rows, index) if len(index) < n_rows else rows
-    used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
 
     def draws(s: slice) -> Inputs:
         return packed, used, weights[s], means[s], scaling[s], row_model

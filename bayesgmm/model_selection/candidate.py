@@ -19,12 +19,13 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesgmm.clustering.merging import Merging
+from bayesgmm.data.copies import multiplicity
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio, empty_component_ratio
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
 from bayesgmm.model_selection.loo.loo import LooResult
-from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks
+from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights
 from bayesgmm.model_selection.loo.waic import WaicResult
 from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
@@ -198,7 +199,8 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
 
 def _between_chains(tree: xarray.DataTree) -> float:
     """Standard error of elpd by the differences between chains in the log predictive density of the rows."""
-    blocks = (logsumexp(values, axis=1).sum(axis=-1) for _, values in log_likelihood_blocks(tree))
+    times = multiplicity(scored_weights(tree))
+    blocks = (logsumexp(values, axis=1) @ times[where] for where, values in log_likelihood_blocks(tree))
     alone = np.sum(list(blocks), axis=0)
     return float(np.std(alone, ddof=1) / math.sqrt(len(alone))) if len(alone) > 1 else math.inf
 

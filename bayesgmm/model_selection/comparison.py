@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayesgmm.data.weighting import survey_in_words
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
@@ -54,7 +55,9 @@ class ComparedFits:
     @cached_property
     def recommendation(self) -> Recommendation:
         """The three answers; ``str()`` reads as sentences."""
-        return recommend(self.candidates, self.unfinished)
+        found = recommend(self.candidates, self.unfinished)
+        survey = next((words for fit in self.fits.values() if (words := survey_in_words(fit.table_))), "")
+        return replace(found, sentences=(*found.sentences, survey)) if survey else found
 
     @property
     def trees(self) -> dict[Label, xr.DataTree]:

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from bayesgmm.data.copies import weighted_spread
 from bayesgmm.model_selection.candidate import SCALES, Candidate
 from bayesgmm.model_selection.loo.loo import LooResult
 
@@ -47,9 +48,10 @@ def ranked(candidates: Mapping[Label, Candidate]) -> list[Label]:
 
 
 def elpd_difference(best: LooResult, other: LooResult) -> tuple[float, float]:
-    """elpd of `other` less that of `best`, and the standard error of the paired difference over rows."""
-    difference = other.elpd_i - best.elpd_i
-    return float(difference.sum()), float(math.sqrt(len(difference) * difference.var()))
+    """elpd of `other` less that of `best`, and the standard error of the paired difference over rows, or copies."""
+    difference, n = other.elpd_i - best.elpd_i, float(best.weight_i.sum())
+    spread = weighted_spread(difference, best.weight_i) * math.sqrt((n - 1.0) / n) if n > 1.0 else 0.0
+    return float(difference.sum()), spread
 
 
 def elpd_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:

@@ -6,10 +6,13 @@ maximum-likelihood fit; `elpd_loo` is its Bayesian counterpart.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bayesgmm.clustering.silhouette import mean_silhouette
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.em.fill import filled
 from bayesgmm.em.fit import fit_em
@@ -18,13 +21,13 @@ from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model_selection.loo.kfold import random_folds
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from bayesgmm.data.table import Table
 
 __all__ = ["cross_validated_log_likelihood", "secondary_scores"]
 
-_SILHOUETTE_ROWS = 5000
+Array = NDArray[np.float64]
+
+_MOST_DEALT = 1_000_000
 
 
 def cross_validated_log_likelihood(
@@ -32,6 +35,8 @@ def cross_validated_log_likelihood(
     random_seed: int | None = 0,
 ) -> float:  # fmt: skip
     """Sum over rows of the log density under the EM fit without the fold of the row, in nats, original units.
+
+    Copies of a row are dealt to the folds one by one, as rows are.
 
     Raises
     ------
@@ -47,18 +52,31 @@ def cross_validated_log_likelihood(
     >>> two > one
     True
     """
-    rows = np.flatnonzero(table.weights > 0.0)
-    folds = random_folds(len(rows), min(n_folds, len(rows)), random_seed)
     total = 0.0
-    for fold in range(int(folds.max()) + 1):
-        out, kept = rows[folds == fold], rows[folds != fold]
+    for held_out in _folds(table.weights, n_folds, random_seed):
+        out, left = held_out > 0.0, table.weights - held_out
+        kept = left > 0.0
         em = fit_em(
             table.values[kept], n_components, covariance_type=covariance_type, n_init=n_init, random_seed=random_seed,
-            sample_weight=table.weights[kept],
+            sample_weight=left[kept],
         ).params  # fmt: skip
         density = pointwise_log_density(table.values[out], em.weights[None], em.means[None], em.scaling[None])
-        total += float(density[0] @ table.weights[out])
+        total += float(density[0] @ held_out[out])
     return total
+
+
+def _folds(weights: Array, n_folds: int, random_seed: int | None) -> Iterator[Array]:
+    """What is held out of each row (N,), a fold after the other: copies are dealt at random, and what is left of a
+    weight that is not whole is one more of them. Beyond a million, parcels of several are."""
+    unit = max(1.0, weights.sum() / _MOST_DEALT)
+    parcels = np.ceil(weights / unit).astype(np.int64)
+    row = np.repeat(np.arange(len(weights)), parcels)
+    share = np.full(len(row), unit)
+    share[(np.cumsum(parcels) - 1)[parcels > 0]] = (weights - unit * (parcels - 1))[parcels > 0]
+    folds = random_folds(len(row), min(n_folds, len(row)), random_seed)
+    for fold in range(int(folds.max()) + 1):
+        mine = folds == fold
+        yield np.minimum(np.bincount(row[mine], share[mine], len(weights)), weights)
 
 
 def secondary_scores(
@@ -71,7 +89,6 @@ def secondary_scores(
     NaN where not defined.
     """
     from sklearn.cluster import KMeans
-    from sklearn.metrics import silhouette_score
 
     seed = 0 if random_seed is None else int(random_seed) % 2**32
     center, sd = mean_and_sd(table.values, table.weights)
@@ -80,13 +97,10 @@ def secondary_scores(
         cv = cross_validated_log_likelihood(table, n_components, covariance_type, random_seed=random_seed)
     except InputError:
         cv = np.nan
-    n_labels = len(np.unique(labels))
-    sample = _SILHOUETTE_ROWS if len(z) > _SILHOUETTE_ROWS else None
-    defined = 2 <= n_labels < len(z)
     return {
         "cv_log_likelihood": cv,
         "within_ss": float(
             KMeans(n_components, n_init=10, random_state=seed).fit(z, sample_weight=table.weights).inertia_
         ),
-        "silhouette": float(silhouette_score(z, labels, sample_size=sample, random_state=seed)) if defined else np.nan,
+        "silhouette": mean_silhouette(z, labels, table.weights, random_seed=seed),
     }

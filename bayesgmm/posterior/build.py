@@ -137,6 +137,7 @@ def build_tree(
         "method": draws.method,
         "notes": " ".join(draws.notes),
         "standardize": int(standardize),
+        "weight_type": table.weight_type,
         "relabelling": relabelling.method,
         "relabelling_converged": int(relabelling.converged),
         "sampling_time": draws.seconds,

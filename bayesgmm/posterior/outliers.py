@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayesgmm.arguments import MOST_SAMPLES, check_count, check_probability, check_seed
+from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.streaming import pointwise_log_density, predictive_log_density
@@ -59,12 +60,12 @@ def outlier_score(
     -------
     DataFrame (N rows)
         ``score``, minus the log posterior predictive density per original unit; ``rank`` among the fitted rows, 1
-        the most unusual (a new row's rank is the one it would have among them); ``tail_probability``, the
-        probability that a row of the posterior predictive distribution is at least as unusual; ``log_density`` =
-        -score, with ``lower`` and ``upper``, the interval over draws; where few draws make up the predictive density,
-        as for rows far from all others, it is widened to hold that too. A row with missing cells has the density of
-        those that it has, its tail probability is that of rows with the same cells, and ranks then go by tail
-        probability.
+        the most unusual (a new row's rank is the one it would have among them; a row of weight a is a of them);
+        ``tail_probability``, the probability that a row of the posterior predictive distribution is at least as
+        unusual; ``log_density`` = -score, with ``lower`` and ``upper``, the interval over draws; where few draws make
+        up the predictive density, as for rows far from all others, it is widened to hold that too. A row with missing
+        cells has the density of those that it has, its tail probability is that of rows with the same cells, and ranks
+        then go by tail probability.
 
     Notes
     -----
@@ -96,7 +97,7 @@ def outlier_score(
         bounds[:, where] = np.quantile(each, ends, axis=0, overwrite_input=True)
     log_density -= a.log_jacobian(values)
     bounds -= a.log_jacobian(values)
-    fitted = observed_rows(tree)[0]
+    fitted, weight, _ = observed_rows(tree)
     simulated = marginal(tree).sample(n_samples, random_seed=random_seed).to_numpy()
     tails = _tail_probability(values, log_density, simulated, a)
     if np.isnan(values).any() or np.isnan(fitted).any():  # densities of different cells are not to be compared
@@ -106,7 +107,7 @@ def outlier_score(
     return pd.DataFrame(
         {
             "score": -log_density,
-            "rank": 1 + np.searchsorted(np.sort(others), own - _TIE, side="left"),
+            "rank": _ranks(own, others, np.ones(len(fitted)) if weight is None else weight),
             "tail_probability": tails,
             "log_density": log_density,
             "lower": np.minimum(bounds[0], log_density),
@@ -114,6 +115,14 @@ def outlier_score(
         },
         index=names,
     )
+
+
+def _ranks(own: Array, others: Array, weights: Array) -> NDArray[Any]:
+    """1 + the weight of the rows that are more unusual; whole where weights are."""
+    order = np.argsort(others, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(weights[order])])
+    ranks = 1.0 + before[np.searchsorted(others[order], own - _TIE, side="left")]
+    return ranks.astype(np.int64) if are_whole(weights) else ranks
 
 
 def _tail_probability(values: Array, log_density: Array, simulated: Array, a: PosteriorArrays) -> Array:

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["agreement", "agreement_text"]
 
 _SHOWN = 40  # classes
 
 
-def agreement(labels: pd.Series[str], assigned: ArrayLike, what: str) -> dict[str, Any]:
-    """Known classes against assigned numbers (N,); rows without a class do not count.
+def agreement(
+    labels: pd.Series[str], assigned: ArrayLike, what: str, weights: ArrayLike | None = None
+) -> dict[str, Any]:
+    """Known classes against assigned numbers (N,); rows without a class do not count, others as `weights` say.
 
     >>> agreement(pd.Series(["a", "a", "b", None], name="kind"), [1, 1, 0, 0], "cluster")["table"]
     {'a': {'0': 0, '1': 2}, 'b': {'0': 1, '1': 0}}
     """
-    from sklearn.metrics import adjusted_rand_score
-
     known = labels.notna().to_numpy()
     classes = labels[known].astype(str).to_numpy()
     found = pd.Series(assigned).to_numpy()[known]
-    table = pd.crosstab(classes, found)
+    copies = np.ones(len(found)) if weights is None else np.asarray(weights, dtype=np.float64)[known]
+    table = pd.crosstab(classes, found, values=copies, aggfunc="sum").fillna(0.0)
     return {
         "label": str(labels.name),
         "of": what,
-        "adjusted_rand_index": float(adjusted_rand_score(classes, found)),
-        "rows": int(known.sum()),
-        "table": {str(c): {str(k): int(n) for k, n in row.items()} for c, row in table.iterrows()},
+        "adjusted_rand_index": _adjusted_rand(table.to_numpy()),
+        "rows": _as_count(copies.sum()),
+        "table": {str(c): {str(k): _as_count(n) for k, n in row.items()} for c, row in table.iterrows()},
     }
+
+
+def _as_count(n: float) -> float:
+    return int(n) if n == int(n) else float(n)
+
+
+def _adjusted_rand(counts: NDArray[np.float64]) -> float:
+    """Adjusted Rand index (Hubert and Arabie 1985) of a table of counts."""
+    together, own, theirs, every = (
+        float((n * (n - 1.0) / 2.0).sum()) for n in (counts, counts.sum(axis=0), counts.sum(axis=1), counts.sum())
+    )
+    chance = own * theirs / every if every > 0.0 else 0.0
+    room = 0.5 * (own + theirs) - chance
+    return 1.0 if abs(room) < 1e-12 * max(every, 1.0) else (together - chance) / room
 
 
 def agreement_text(found: dict[str, Any]) -> str:
@@ -41,5 +57,5 @@ def agreement_text(found: dict[str, Any]) -> str:
     return (
         f"{shown}\n"
         f"Agreement with the known classes ({found['label']}), by {found['of']}: adjusted Rand index "
-        f"{found['adjusted_rand_index']:.3f} over {found['rows']} rows"
+        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} rows"
     )

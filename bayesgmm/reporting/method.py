@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.gaps import missing_cells_in_words
+from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
 
@@ -42,13 +43,7 @@ def data(fit: Fit) -> dict[str, Any]:
         *missing_cells_in_words(table),
         _rounding(fit),
     ]
-    if np.ptp(table.weights) > 0 or weights[0] != 1.0:
-        ignored = int((~used).sum())
-        sentences.append(
-            f"Rows are weighted: weights from {significant(weights.min())} to {significant(weights.max())}, "
-            f"{significant(weights.sum(), 6)} in all"
-            + (f"; {count(ignored)} rows of weight 0 are ignored." if ignored else ".")
-        )
+    sentences += weights_in_words(table)
     header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "missing", "recording step"]
     return {"sentences": sentences, "columns": Grid.of(header, rows)}
 

@@ -90,6 +90,15 @@ def count(x: float) -> str:
     return f"{x:,.0f}" if math.isfinite(x) else MISSING
 
 
+def tally(total: float) -> str:
+    """A number of rows by their weights: with a decimal where it is not whole.
+
+    >>> tally(12345.0), tally(2.25)
+    ('12,345', '2.2')
+    """
+    return count(total) if total == round(total) else f"{total:,.1f}"
+
+
 def percent(share: float) -> str:
     """A share in per cent, with a decimal near 0 and 1, and never 0 or 100 unless exactly so.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.posterior.tree import read_draws
-from bayesgmm.reporting.numbers import Grid, count, fixed, join, percent, significant, to_sd
+from bayesgmm.reporting.numbers import Grid, count, fixed, join, percent, significant, tally, to_sd
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -29,7 +29,8 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     weights = read_draws(fit.posterior_).weights.reshape(-1, k)
     low, high = np.quantile(weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
     used = table.weights > 0
-    n_used = int(used.sum())
+    copies = table.weights[used]
+    n_used, total = int(used.sum()), float(copies.sum())
     components = []
     for c in range(k) if k > 1 else ():
         line = (
@@ -42,16 +43,17 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
                 f"{name} = {to_sd(m, sd)}" for name, m, sd in zip(table.feature_names, fit.means_[c], sds, strict=True)
             ]
             line += f", centred at {join(centre)}"
-        if low[c] * n_used < 1.0:
+        if low[c] * total < 1.0:
             line += "; it may hold no rows at all"
         components.append(f"{line}.")
     summary = [
         f"A mixture of {k} Gaussian component{'s' * (k > 1)} ({fit.covariance_type} covariance) was fitted to "
-        f"{count(n_used)} rows of {table.n_features} column{'s' * (table.n_features > 1)}. The number of "
+        f"{count(n_used)} rows{'' if total == n_used else f' that count as {tally(total)}'} of {table.n_features} "
+        f"column{'s' * (table.n_features > 1)}. The number of "
         "components was given, not estimated."
     ]
     if k > 1:
-        certain = float((probabilities[used].max(axis=1) > CERTAIN).mean())
+        certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
         summary.append(f"{percent(certain)} of the rows belong to one component with probability above {CERTAIN:g}.")
     return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
 
@@ -105,24 +107,26 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     if k == 1:
         return None
     used = np.flatnonzero(table.weights > 0)
-    p = probabilities[used]
+    p, copies = probabilities[used], table.weights[used]
+    total = float(copies.sum())
     label, certainty = p.argmax(axis=1), p.max(axis=1)
     rows = []
     for c in range(k):
-        mine = certainty[label == c]
+        mine, of_mine = certainty[label == c], copies[label == c]
+        n_mine = float(of_mine.sum())
         sure = [
-            f"{count((mine > t).sum())} ({percent(float((mine > t).mean()))})" if len(mine) else "0"
-            for t in (0.9, 0.99)
+            f"{tally(n_sure)} ({percent(n_sure / n_mine)})" if n_mine > 0.0 else "0"
+            for n_sure in (float(of_mine[mine > t].sum()) for t in (0.9, 0.99))
         ]
-        rows.append([f"component {c}", count(len(mine)), f"{p[:, c].sum():,.1f}", *sure])
+        rows.append([f"component {c}", tally(n_mine), f"{copies @ p[:, c]:,.1f}", *sure])
     header = ["", "rows assigned", "rows expected", "p > 0.9", "p > 0.99"]
-    n_sure = int((certainty > CERTAIN).sum())
+    n_sure = float(copies[certainty > CERTAIN].sum())
     sentence = (
-        f"{count(n_sure)} of {count(len(used))} rows ({percent(n_sure / len(used))}) belong to one component with "
+        f"{tally(n_sure)} of {tally(total)} rows ({percent(n_sure / total)}) belong to one component with "
         f"posterior probability above {CERTAIN:g}"
     )
-    undecided = int((certainty < 0.6).sum())
-    sentence += f"; {count(undecided)} belong to none with probability above 0.6." if undecided else "."
+    undecided = float(copies[certainty < 0.6].sum())
+    sentence += f"; {tally(undecided)} belong to none with probability above 0.6." if undecided else "."
     order = np.argsort(certainty, kind="stable")[:_UNCERTAIN_ROWS]
     order = order[certainty[order] < 0.99]
     ranked = np.argsort(-p[order], axis=1, kind="stable")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.visible import visible
+from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.reporting.agreement import agreement_text
@@ -37,7 +38,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     table = fit.table_
     names = ", ".join(map(visible, table.feature_names))
     lines = [f"{visible(source)}: {table.n_rows} rows, {table.n_features} columns ({names})"]
-    lines += missing_cells_in_words(table)
+    lines += [*missing_cells_in_words(table), *weights_in_words(table)]
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))
@@ -91,8 +92,10 @@ def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) 
     shown = table[[name for name in _SHOWN if name in table]].rename(columns=_SHOWN)
     turned = shown.map(_cell).T
     turned.columns = [str(label) for label in table.index]
-    head = f"{visible(source)}: {len(frame)} rows, {frame.shape[1]} columns ({', '.join(map(visible, frame.columns))})"
-    return _visible_lines([head, "", str(comparison), "", turned.to_string()])
+    names = ", ".join(visible(name) for name in frame.columns)
+    head = f"{visible(source)}: {len(frame)} rows, {frame.shape[1]} columns ({names})"
+    weighted = weights_in_words(comparison.best.table_)[:1]  # the recommendation says the rest
+    return _visible_lines([head, *weighted, "", str(comparison), "", turned.to_string()])
 
 
 def _visible_lines(lines: list[str]) -> str:

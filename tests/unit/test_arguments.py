@@ -120,7 +120,8 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
 
 # The kind of an argument by its name, or by that of the function and its own where a name has several meanings.
 KINDS = {
-    "X": "table", "sample_weight": "weights", "n_components": "number of components", "covariance_type": "choice",
+    "X": "table", "sample_weight": "weights", "weight_type": "choice",
+    "n_components": "number of components", "covariance_type": "choice",
     "prior": "prior", "standardize": "flag", "missing": "choice", "inference": "choice", "sampler": "choice",
     "n_init": "count of at most",
     "draws": "count of at most", "tune": "count of at most", "chains": "count of at most", "cores": "count or none",

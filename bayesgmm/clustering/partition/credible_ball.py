@@ -39,6 +39,8 @@ class CredibleBall:
         Share of the draws inside: at least `ci_prob`.
     horizontal, upper, lower : int arrays (M, N)
         Partitions of the bounds, M of them, usually one: furthest; fewest clusters; most clusters.
+    n_clusters : tuple of int
+        Fewest and most clusters of a draw inside.
     """
 
     ci_prob: float
@@ -47,9 +49,12 @@ class CredibleBall:
     horizontal: IntArray
     upper: IntArray
     lower: IntArray
+    n_clusters: tuple[int, int]
 
 
-def credible_ball(draws: NDArray[np.integer[Any]], distances: Array, ci_prob: float = 0.95) -> CredibleBall:
+def credible_ball(
+    draws: NDArray[np.integer[Any]], distances: Array, ci_prob: float = 0.95, n_clusters: NDArray[Any] | None = None
+) -> CredibleBall:
     """Credible ball from draws of labels and their distances from the estimate.
 
     Parameters
@@ -57,6 +62,8 @@ def credible_ball(draws: NDArray[np.integer[Any]], distances: Array, ci_prob: fl
     draws : int array (S, N)
     distances : array (S,)
     ci_prob : float
+    n_clusters : int array (S,), optional
+        Number of clusters of each draw, where it is not that of its labels.
 
     Examples
     --------
@@ -70,7 +77,7 @@ def credible_ball(draws: NDArray[np.integer[Any]], distances: Array, ci_prob: fl
     inside = np.flatnonzero(distances <= radius + _TIE)
     labels, _ = canonical_labels(draws[inside])
     far = distances[inside]
-    n_clusters = labels.max(axis=1) + 1
+    n_clusters = labels.max(axis=1) + 1 if n_clusters is None else n_clusters[inside]
 
     def furthest(among: NDArray[np.bool_]) -> IntArray:
         return np.unique(labels[among & (far >= far[among].max() - _TIE)], axis=0)
@@ -82,4 +89,5 @@ def credible_ball(draws: NDArray[np.integer[Any]], distances: Array, ci_prob: fl
         horizontal=furthest(np.ones(len(inside), dtype=bool)),
         upper=furthest(n_clusters == n_clusters.min()),
         lower=furthest(n_clusters == n_clusters.max()),
+        n_clusters=(int(n_clusters.min()), int(n_clusters.max())),
     )

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.arguments import check_choice, shown
+from bayesgmm.clustering.partition.cells import LabelCells, single_cells
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
 
@@ -30,6 +31,9 @@ __all__ = [
     "as_label_draws",
     "as_labels",
     "canonical_labels",
+    "cell_adjusted_rand",
+    "cell_distances",
+    "label_cells",
     "loss_table",
     "partition_distances",
 ]
@@ -76,19 +80,25 @@ def _first_appearance(draws, out):
 
 
 @compiled
-def _distances(labels, n_clusters, draws, most, f, out):
-    """out[s] = distance of labels (N,) from draws[s] (N,)."""
+def _distances(labels, n_clusters, draws, cells, most, f, out):
+    """out[s] = distance of labels (N,) from draws[s] (A,)."""
+    first, copies, size_of = cells
+    single = copies.shape[0] == 0
     counts = np.empty((n_clusters, most), np.int64)
     sizes = np.zeros(n_clusters, np.int64)
     for i in range(labels.shape[0]):
-        sizes[labels[i]] += 1
+        sizes[labels[i]] += size_of[i]
     own = 0.0
     for c in range(n_clusters):
         own += f[sizes[c]]
     for s in range(draws.shape[0]):
         counts[:] = 0
         for i in range(labels.shape[0]):
-            counts[labels[i], draws[s, i]] += 1
+            if single:
+                counts[labels[i], draws[s, i]] += 1
+            else:
+                for a in range(first[i], first[i + 1]):
+                    counts[labels[i], draws[s, a]] += copies[a, s]
         total = own
         for z in range(most):
             size = 0
@@ -176,10 +186,20 @@ def partition_distances(labels: ArrayLike, draws: ArrayLike, loss: str = "vi") -
     >>> partition_distances([0, 0, 1, 1], [[1, 1, 0, 0], [0, 0, 0, 0]]).round(3)
     array([0.   , 0.693])
     """
+    return cell_distances(labels, label_cells(draws), loss)
+
+
+def label_cells(draws: ArrayLike) -> LabelCells:
+    """Checked draws of labels (S, N) of rows that count once."""
     canonical, most = as_label_draws(draws)
-    own = as_labels(labels, canonical.shape[1])
-    out = np.empty(len(canonical))
-    _distances(own, int(own.max()) + 1, canonical, most, loss_table(loss, len(own)), out)
+    return LabelCells(canonical, most, single_cells(canonical.shape[1]))
+
+
+def cell_distances(labels: ArrayLike, draws: LabelCells, loss: str = "vi") -> Array:
+    """`partition_distances` of rows that count as often as their cells say."""
+    own = as_labels(labels, len(draws.cells.size))
+    out = np.empty(len(draws.draws))
+    _distances(own, int(own.max()) + 1, draws.draws, draws.cells, draws.most, loss_table(loss, draws.total), out)
     return out
 
 
@@ -201,12 +221,17 @@ def adjusted_rand(labels: ArrayLike, draws: ArrayLike) -> Array:
     >>> adjusted_rand([0, 0, 1, 1], [[1, 1, 0, 0], [0, 1, 0, 1]])
     array([ 1. , -0.5])
     """
-    canonical, most = as_label_draws(draws)
-    n = canonical.shape[1]
-    sizes = np.stack([(canonical == z).sum(axis=1) for z in range(most)], axis=1).astype(np.float64)
-    own = float((np.bincount(as_labels(labels, n)).astype(np.float64) ** 2).sum())
+    return cell_adjusted_rand(labels, label_cells(draws))
+
+
+def cell_adjusted_rand(labels: ArrayLike, draws: LabelCells) -> Array:
+    """`adjusted_rand` of rows that count as often as their cells say."""
+    cells, n = draws.cells, draws.total * draws.unit
+    copies = cells.counts.T if len(cells.counts) else np.ones((1, 1))
+    sizes = np.stack([((draws.draws == z) * copies).sum(axis=1) for z in range(draws.most)], axis=1) * draws.unit
+    own = float(((np.bincount(as_labels(labels, len(cells.size)), cells.size) * draws.unit) ** 2).sum())
     theirs = (sizes**2).sum(axis=1)
-    joint = 0.5 * (own + theirs - n * n * partition_distances(labels, canonical, "binder"))
+    joint = 0.5 * (own + theirs - n * n * cell_distances(labels, draws, "binder"))
     pairs, together = 0.5 * n * (n - 1), 0.5 * (joint - n)
     a, b = 0.5 * (own - n), 0.5 * (theirs - n)
     chance = a * b / pairs if pairs else 0.0 * b

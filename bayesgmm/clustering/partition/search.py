@@ -7,7 +7,9 @@ partitions that are given, and descend from them, so the result is never worse t
 
 With counts n_cz of the intersections with every draw, placing row i costs f(n_c + 1) - f(n_c) minus twice the mean over
 draws of the same step at n_cz, z the cluster of row i in the draw: O(S) a cluster, whatever N (see
-`clustering.partition.loss` for f). Memory is S x (clusters of a draw) x (clusters of the estimate) integers a thread.
+`clustering.partition.loss` for f). A row that counts several times moves as one: placing it costs f(n_c + size) -
+f(n_c) less twice the mean of the sum of such steps over the clusters z that its copies are in, each by their number
+there. Memory is S x (clusters of a draw) x (clusters of the estimate) integers a thread.
 
 Dahl, Johnson, Müller (2022), Journal of Computational and Graphical Statistics 31, 1189-1201.
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.clustering.partition.cells import Cells, single_cells
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.threads import available_cores
 
@@ -63,28 +66,61 @@ def _shuffle(order, n, rng):
 
 
 @compiled
-def _shift(z, c, counts, sizes, by):
-    """Add (or take away) one row, whose draws of the label are z (S,), to cluster c."""
-    for s in range(z.shape[0]):
-        counts[s, z[s], c] += by
-    sizes[c] += by
+def _shift(i, c, zt, cells, counts, sizes, by):
+    """Add (or take away) row i to cluster c."""
+    first, mt, size = cells
+    if mt.shape[0] == 0:
+        z = zt[i]
+        for s in range(z.shape[0]):
+            counts[s, z[s], c] += by
+    else:
+        for a in range(first[i], first[i + 1]):
+            z, m = zt[a], mt[a]
+            for s in range(z.shape[0]):
+                counts[s, z[s], c] += by * m[s]
+    sizes[c] += by * size[i]
 
 
 @compiled
-def _cheapest(z, share, counts, sizes, n_open, step, cost):
-    """The cluster among 0..n_open-1 in which one more row costs least, and that cost."""
+def _cheapest(i, zt, cells, share, counts, sizes, n_open, f, cost):
+    """The cluster among 0..n_open-1 in which row i, too, costs least, and that cost."""
+    first, mt, size = cells
     cost[:n_open] = 0.0
-    for s in range(z.shape[0]):
-        row = counts[s, z[s]]
-        w = share[s]
-        for c in range(n_open):
-            cost[c] += w * step[row[c]]
+    if mt.shape[0] == 0:
+        z = zt[i]
+        for s in range(z.shape[0]):
+            row = counts[s, z[s]]
+            w = share[s]
+            for c in range(n_open):
+                cost[c] += w * (f[row[c] + 1] - f[row[c]])
+    else:
+        for a in range(first[i], first[i + 1]):
+            z, m = zt[a], mt[a]
+            for s in range(z.shape[0]):
+                if m[s] > 0:
+                    row = counts[s, z[s]]
+                    w = share[s]
+                    for c in range(n_open):
+                        cost[c] += w * (f[row[c] + m[s]] - f[row[c]])
     best, least = 0, np.inf
     for c in range(n_open):
-        cost[c] = step[sizes[c]] - 2.0 * cost[c]
+        cost[c] = f[sizes[c] + size[i]] - f[sizes[c]] - 2.0 * cost[c]
         if cost[c] < least:
             best, least = c, cost[c]
     return best, least
+
+
+@compiled
+def _alone(i, zt, cells, share, f):
+    """Cost of row i in a cluster of its own."""
+    first, mt, size = cells
+    if mt.shape[0] == 0:
+        return -f[1]
+    total = 0.0
+    for a in range(first[i], first[i + 1]):
+        for s in range(share.shape[0]):
+            total += share[s] * f[mt[a, s]]
+    return f[size[i]] - 2.0 * total
 
 
 @compiled
@@ -103,13 +139,13 @@ def _close(c, labels, counts, sizes, n_clusters):
 
 
 @compiled
-def _rebuild(labels, zt, counts, sizes):
+def _rebuild(labels, zt, cells, counts, sizes):
     counts[:] = 0
     sizes[:] = 0
     n_clusters = 0
     for i in range(labels.shape[0]):
         if labels[i] >= 0:
-            _shift(zt[i], labels[i], counts, sizes, 1)
+            _shift(i, labels[i], zt, cells, counts, sizes, 1)
             n_clusters = max(n_clusters, labels[i] + 1)
     return n_clusters
 
@@ -130,68 +166,67 @@ def _loss(share, counts, sizes, n_clusters, f):
 
 
 @compiled
-def _allocate(items, n_items, labels, zt, share, counts, sizes, n_clusters, step, cost):
+def _allocate(items, n_items, labels, zt, cells, share, counts, sizes, n_clusters, f, cost):
     """Place rows that have no cluster, in the order of `items`; returns clusters, and whether the limit was felt."""
     limit = sizes.shape[0]
     felt = False
     for j in range(n_items):
         i = items[j]
-        best, least = _cheapest(zt[i], share, counts, sizes, min(n_clusters + 1, limit), step, cost)
-        felt = felt or (n_clusters == limit and least > -step[0])
+        best, least = _cheapest(i, zt, cells, share, counts, sizes, min(n_clusters + 1, limit), f, cost)
+        felt = felt or (n_clusters == limit and least > _alone(i, zt, cells, share, f))
         n_clusters = max(n_clusters, best + 1)
         labels[i] = best
-        _shift(zt[i], best, counts, sizes, 1)
+        _shift(i, best, zt, cells, counts, sizes, 1)
     return n_clusters, felt
 
 
 @compiled
-def _sweep(order, labels, zt, share, counts, sizes, n_clusters, step, cost):
+def _sweep(order, labels, zt, cells, share, counts, sizes, n_clusters, f, cost):
     """Move every row to its cheapest cluster; returns clusters, rows moved, and whether the limit was felt."""
     limit = sizes.shape[0]
     moved, felt = 0, False
     for j in range(order.shape[0]):
         i = order[j]
         old = labels[i]
-        _shift(zt[i], old, counts, sizes, -1)
+        _shift(i, old, zt, cells, counts, sizes, -1)
         labels[i] = -1
         if sizes[old] == 0:
             n_clusters = _close(old, labels, counts, sizes, n_clusters)
             old = n_clusters
-        best, least = _cheapest(zt[i], share, counts, sizes, min(n_clusters + 1, limit), step, cost)
-        felt = felt or (n_clusters == limit and least > -step[0])
+        best, least = _cheapest(i, zt, cells, share, counts, sizes, min(n_clusters + 1, limit), f, cost)
+        felt = felt or (n_clusters == limit and least > _alone(i, zt, cells, share, f))
         if best != old and cost[old] - least > 1e-13:
             moved += 1
         else:
             best = old
         n_clusters = max(n_clusters, best + 1)
         labels[i] = best
-        _shift(zt[i], best, counts, sizes, 1)
+        _shift(i, best, zt, cells, counts, sizes, 1)
     return n_clusters, moved, felt
 
 
 @compiled
-def _run(labels, zt, share, most, limit, f, rng, max_sweeps, zealous):
+def _run(labels, zt, cells, share, most, limit, f, rng, max_sweeps, zealous):
     """Descend from `labels` (N,), changed in place, -1 where a row has none yet; returns loss and limit felt."""
-    n_rows, n_draws = zt.shape
+    n_rows, n_draws = labels.shape[0], zt.shape[1]
     counts = np.empty((n_draws, most, limit), np.int32)
     sizes = np.empty(limit, np.int64)
     cost = np.empty(limit)
-    step = f[1:] - f[:-1]
     order = np.arange(n_rows)
     felt = False
-    n_clusters = _rebuild(labels, zt, counts, sizes)
+    n_clusters = _rebuild(labels, zt, cells, counts, sizes)
     _shuffle(order, n_rows, rng)
     without = order[labels[order] < 0]
     if without.shape[0]:
         n_clusters, felt = _allocate(
-            without, without.shape[0], labels, zt, share, counts, sizes, n_clusters, step, cost
+            without, without.shape[0], labels, zt, cells, share, counts, sizes, n_clusters, f, cost
         )
     saved = np.empty_like(labels)
     tried = 0
     while True:
         for _ in range(max_sweeps):
             _shuffle(order, n_rows, rng)
-            n_clusters, moved, hit = _sweep(order, labels, zt, share, counts, sizes, n_clusters, step, cost)
+            n_clusters, moved, hit = _sweep(order, labels, zt, cells, share, counts, sizes, n_clusters, f, cost)
             felt = felt or hit
             if moved == 0:
                 break
@@ -206,17 +241,19 @@ def _run(labels, zt, share, most, limit, f, rng, max_sweeps, zealous):
             saved[:] = labels
             items = np.flatnonzero(labels == victims[v])
             for i in items:
-                _shift(zt[i], victims[v], counts, sizes, -1)
+                _shift(i, victims[v], zt, cells, counts, sizes, -1)
                 labels[i] = -1
             n_clusters = _close(victims[v], labels, counts, sizes, n_clusters)
             _shuffle(items, items.shape[0], rng)
-            n_clusters, hit = _allocate(items, items.shape[0], labels, zt, share, counts, sizes, n_clusters, step, cost)
+            n_clusters, hit = _allocate(
+                items, items.shape[0], labels, zt, cells, share, counts, sizes, n_clusters, f, cost
+            )
             felt = felt or hit
             if _loss(share, counts, sizes, n_clusters, f) < best - 1e-12:
                 improved = True
                 break
             labels[:] = saved
-            n_clusters = _rebuild(labels, zt, counts, sizes)
+            n_clusters = _rebuild(labels, zt, cells, counts, sizes)
         if not improved:
             return best, felt
 
@@ -232,19 +269,20 @@ def search_partition(
     max_clusters: int,
     random_seed: int | np.random.SeedSequence | None,
     zealous: int = _ZEALOUS,
+    cells: Cells | None = None,
 ) -> SearchResult:
     """The partition of least expected loss among all runs.
 
     Parameters
     ----------
     zt : int array (N, S)
-        Draws of labels, row by row, values 0..most-1.
+        Draws of labels, row by row, values 0..most-1; of cells (A, S), where there are any.
     share : array (S,)
         Probability of each draw, summing to one.
     most : int
         Largest number of clusters of a draw.
     f : array (N + 1,)
-        From `loss_table`.
+        From `loss_table`; N is the size of all rows.
     starts : sequence of int arrays (N,)
         Partitions to descend from, besides `n_runs` runs: sequential allocation and random labels in turn.
     max_clusters : int
@@ -252,6 +290,8 @@ def search_partition(
     random_seed : int, SeedSequence or None
     zealous : int
         Clusters dissolved at most in a run.
+    cells : Cells, optional
+        Of rows that count several times; by default each counts once.
 
     Examples
     --------
@@ -263,7 +303,8 @@ def search_partition(
     >>> found.labels, round(found.expected_loss, 4)
     (array([0, 0, 1], dtype=int32), 0.3081)
     """
-    n_rows, n_draws = zt.shape
+    cells = single_cells(len(zt)) if cells is None else cells
+    n_rows = len(cells.size)
     seeds = np.random.SeedSequence(random_seed) if not isinstance(random_seed, np.random.SeedSequence) else random_seed
     begin: list[IntArray] = [np.array(s, dtype=np.int32) for s in starts if s.max() < max_clusters]
     generators = [np.random.default_rng(s) for s in seeds.spawn(len(begin) + n_runs)]
@@ -275,7 +316,7 @@ def search_partition(
         begin.append(guess)
 
     def work(k: int) -> tuple[float, bool]:
-        return _run(begin[k], zt, share, most, max_clusters, f, generators[k], MAX_SWEEPS, zealous)
+        return _run(begin[k], zt, cells, share, most, max_clusters, f, generators[k], MAX_SWEEPS, zealous)
 
     with ThreadPoolExecutor(min(available_cores(), len(begin))) as pool:
         ends = list(pool.map(work, range(len(begin))))
@@ -283,16 +324,16 @@ def search_partition(
     best = int(np.flatnonzero(losses <= losses.min() + _TIE)[0])
     return SearchResult(
         labels=begin[best],
-        expected_loss=float(losses[best] + _of_draws(zt, share, most, f)),
+        expected_loss=float(losses[best] + _of_draws(zt, cells, share, most, f)),
         n_runs=len(begin),
         n_best=int((losses <= losses.min() + _TIE).sum()),
         at_limit=ends[best][1] and max_clusters < n_rows,
     )
 
 
-def _of_draws(zt: IntArray, share: Array, most: int, f: Array) -> float:
+def _of_draws(zt: IntArray, cells: Cells, share: Array, most: int, f: Array) -> float:
     """Mean over draws of sum_z f(n_z)."""
     sizes = np.zeros((zt.shape[1], most), dtype=np.int64)
     for z in range(most):
-        sizes[:, z] = (zt == z).sum(axis=0)
+        sizes[:, z] = ((zt == z) * cells.counts if len(cells.counts) else zt == z).sum(axis=0)
     return float(share @ f[sizes].sum(axis=1))

@@ -5,7 +5,7 @@ normalising constants by the score that is sought, p(y_i | y_-i). Draws of the p
 weights 1 / p(y_i | theta) (Ionides 2008), are therefore nearly draws of the posterior without the row, and a few Gibbs
 sweeps without it bring them there (as the sequential samplers of Bornn, Doucet and Gottardo 2010, Canadian Journal of
 Statistics 38, 47-64). Bridge sampling between the two sets of draws (`model.proposals.bridge`) then gives the score,
-with a standard error that exists whatever the Pareto k.
+with a standard error that exists whatever the Pareto k. Of a row that counts several times one copy is left out.
 
 Sweeps that have not yet forgotten the row show as a drift of the score from the second quarter of the sweeps to the
 second half. A row that drifts, or whose error is large, is done again with twice as many chains, twice as long; what
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from bayesgmm.data.copies import datum, multiplicity
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.first_use import finish
@@ -73,7 +74,7 @@ def bridge_repair(
     posterior : Draws
         Of the posterior of all rows (`posterior.tree.equal_draws`).
     max_error : float
-        Standard error of a score above which it is computed again.
+        Standard error of the score of one copy above which it is computed again.
     max_sweeps : float
         Sweeps of all chains and rows together; the rows whose weights are most uneven come first, and one is always
         done.
@@ -93,10 +94,11 @@ def bridge_repair(
         log_density = pointwise_log_density(
             take_rows(table_rows(table), rows), *posterior.flat(), row_model=structure.row_model
         )
-        log_density = (log_density - table.log_jacobian[rows]) * table.weights[rows]
+        log_density = (log_density - table.log_jacobian[rows]) * datum(table.weights[rows])
         finish()
         starts = _Starts.of(problem, posterior)
-        scores, errors, drifts = elpd_i.copy(), np.full(len(rows), math.nan), np.full(len(rows), math.nan)
+        times_i = multiplicity(table.weights[rows])
+        scores, errors, drifts = elpd_i / times_i, np.full(len(rows), math.nan), np.full(len(rows), math.nan)
         weights = softmax(-log_density, axis=0)
         open_ = np.argsort((1.0 / np.square(weights).sum(axis=0)), kind="stable")
         left = max_sweeps
@@ -113,7 +115,7 @@ def bridge_repair(
             for i, (score, error, drift) in zip(open_, found, strict=True):
                 scores[i], errors[i], drifts[i] = score, error, drift
             open_ = open_[~(np.hypot(errors, drifts)[open_] <= max_error) | ~(drifts[open_] <= 0.0)]
-        return scores, np.hypot(errors, drifts)
+        return times_i * scores, times_i * np.hypot(errors, drifts)
 
     return repair
 
@@ -162,7 +164,7 @@ class _Starts:
 def _score(
     starts: _Starts, row: int, log_density: Array, weights: Array, times: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Score of a row, its standard error, and the drift beyond it: 0 where there is none to be seen."""
+    """Score of one copy of a row, its standard error, and the drift beyond it: 0 where there is none to be seen."""
     n_chains, n_sweeps = _CHAINS * times, _SWEEPS * times
     w = np.minimum(weights, len(weights) ** -0.5)
     places = (np.arange(n_chains) + rng.random()) / n_chains
@@ -185,10 +187,10 @@ def _score(
 
 
 def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rng: np.random.Generator) -> Array:
-    """(M, T) log-likelihood of the row after each of T sweeps without it, in chains from the draws `index` (M,)."""
+    """(M, T) log-likelihood of a copy of the row after each of T sweeps without it, from the draws `index` (M,)."""
     problem, table, (k, d) = starts.problem, starts.problem.table, starts.means.shape[1:]
     weights = table.weights.copy()
-    weights[row] = 0.0
+    weights[row] -= datum(weights[row])
     target, library = problem.target._replace(row_weights=weights), no_library(k, d)
     allocation = new_allocation(k, d, table.n_rows, problem.fractional)
     tally, used, out = np.zeros(TALLY), np.zeros(0, dtype=np.int64), np.empty((len(index), n_sweeps))
@@ -210,7 +212,7 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
             take_rows(problem.target.rows, slice(row, row + 1)), w, mean, scaling, row_model=problem.structure.row_model
         )
         out[part] = density.reshape(-1, n_sweeps)
-    return (out - table.log_jacobian[row]) * table.weights[row]
+    return (out - table.log_jacobian[row]) * datum(table.weights[row])
 
 
 def _generator(root: np.random.SeedSequence, row: int, attempt: int) -> np.random.Generator:

@@ -23,7 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayesgmm.clustering.label_draws import categorical
+from bayesgmm.clustering.label_counts import count_labels
+from bayesgmm.data.copies import are_whole
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.model.proposals.bridge import effective_sample_size
@@ -46,7 +47,7 @@ _DRAWS_PER_GAIN = 50
 
 @dataclass(frozen=True, eq=False)
 class Occupancy:
-    """Rows of every component for labels drawn given every draw.
+    """Rows of every component for labels drawn given every draw, each copy of a row with its own.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Occupancy:
     row_means : array (C, S, K, D)
         Mean of the rows of a component, on the model's scale; 0 where it has none.
     plain : bool
-        Every row has weight 1 (or 0, and is left out): else the labels are those of single rows, without weights.
+        Every weight is a number of copies: else the labels are those of single rows, without weights.
     """
 
     counts: NDArray[np.int64] = field(repr=False)
@@ -93,19 +94,16 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
     a, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    used = np.flatnonzero(weight > 0.0)
+    plain, used = are_whole(weight), np.flatnonzero(weight > 0.0)
     x, packed = a.to_model(rows[used]), model_rows(tree, a, some=used)
+    copies = weight[used].astype(np.int64) if plain else np.ones(len(used), np.int64)
     counts, sums = np.zeros(a.weights.shape, dtype=np.int64), np.zeros(a.means.shape)
     rng = np.random.default_rng(random_seed)
     for where, r in blocks_of_draws(packed, a.weights, a.means, a.scaling, row_model=a.row_model):
-        labels = np.empty(r.shape[:2], dtype=np.int16)
-        categorical(r, rng.random(r.shape[:2]), labels)
-        for k in range(counts.shape[1]):
-            mine = labels == k
-            counts[where, k] = mine.sum(axis=1)
-            sums[where, k] = mine @ x
+        labelled = count_labels(r, copies, np.zeros(len(x)), rng)
+        counts[where] = labelled.sum(axis=1)
+        sums[where] = labelled.transpose(0, 2, 1) @ x
     row_means = sums / np.maximum(counts, 1)[..., None]
-    plain = bool(np.isin(weight, (0.0, 1.0)).all())
     return Occupancy(counts.reshape(*shape, -1), row_means.reshape(*shape, *row_means.shape[1:]), plain)
 
 
@@ -132,8 +130,8 @@ def scale_sensitivity(
     -------
     DataFrame
         Index ``mean_scale_factor``, columns ``log_evidence, mcse, note``; no number where the evidence is not known or
-        the change has a Monte Carlo error above 0.1. With row weights other than 0 and 1, where labels have no
-        meaning, and where a gain of c^D could hide between so many draws, it is `evidence_sensitivity`.
+        the change has a Monte Carlo error above 0.1. With row weights that are not whole, where labels have
+        no meaning, and where a gain of c^D could hide between so many draws, it is `evidence_sensitivity`.
 
     Examples
     --------

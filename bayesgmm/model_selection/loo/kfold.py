@@ -1,7 +1,8 @@
 """Exact refits without some rows: the last repair of LOO, and K-fold cross-validation of all rows.
 
 A row is held out by giving it weight 0, so that the prior and the scaling stay those of the whole table: the same
-model, and the predictive density of what it has not seen.
+model, and the predictive density of what it has not seen. A row of weight a is held out with all its copies, and scores
+a times what one copy does. As a repair of LOO one copy is left out, as there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.arguments import check_count
+from bayesgmm.data.copies import datum, multiplicity
 from bayesgmm.data.table import Table, log_jacobian
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.rows import as_rows
@@ -39,11 +41,11 @@ class KFoldResult:
     Attributes
     ----------
     elpd, se : float
-        Sum of the scores, and its standard error over rows.
+        Sum of the scores, and its standard error over rows; with weights, over copies.
     rows : int array (M,)
         The rows scored.
     elpd_i, mcse_i : arrays (M,)
-        By row: log predictive density times the weight of the row, and its Monte Carlo error.
+        By row: log predictive density, of all its copies, and its Monte Carlo error.
     folds : int array (M,)
         Fold of each row; rows of one fold were held out together.
     ok_i : bool array (M,)
@@ -88,7 +90,9 @@ def random_folds(n_rows: int, n_folds: int, random_seed: int | None = 0) -> IntA
     return np.random.default_rng(random_seed).permutation(np.arange(n_rows) % n_folds)
 
 
-def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray, folds: IntArray) -> KFoldResult:
+def kfold_elpd(
+    refit: Refit, table: Table, structure: Structure, rows: IntArray, folds: IntArray, *, one_copy: bool = False
+) -> KFoldResult:
     """Scores of some rows, those of one fold held out together.
 
     Parameters
@@ -100,6 +104,8 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
         What the fit was made with.
     rows, folds : int arrays (M,)
         Rows to score, and the fold 0, 1, ... of each.
+    one_copy : bool
+        Hold out one copy of each row, in place of all.
 
     Returns
     -------
@@ -119,24 +125,26 @@ def kfold_elpd(refit: Refit, table: Table, structure: Structure, rows: IntArray,
     for fold in range(int(folds.max()) + 1):
         held_out = np.flatnonzero(folds == fold)
         weights = table.weights.copy()
-        weights[rows[held_out]] = 0.0
+        weights[rows[held_out]] -= datum(weights[rows[held_out]]) if one_copy else weights[rows[held_out]]
         draws = refit(replace(table, weights=weights))
         for start in range(0, len(held_out), _BLOCK_ROWS):
             block = held_out[start : start + _BLOCK_ROWS]
             found = held_out_scores(table, structure, draws, rows[block])
             elpd_i[block], mcse_i[block], ok_i[block] = found.elpd_i, found.mcse_i, found.converged_i
-    elpd, se = sum_and_se(elpd_i)
+    elpd, se = sum_and_se(elpd_i, table.weights[rows])
     return KFoldResult(elpd, se, rows, elpd_i, mcse_i, folds, ok_i)
 
 
 def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:
-    """Log predictive density of some rows, with the weights of `table`, from draws that have not seen them."""
+    """Log predictive density of some rows, all copies by the weights of `table`, from draws that have not seen them."""
     standardized = (table.values[rows] - table.center) / table.scale
     known = None if table.known is None else table.known[rows]
     density = pointwise_log_density(as_rows(standardized, known), *draws.flat(), row_model=structure.row_model)
-    values = (density - log_jacobian(table.values[rows], table.scale)) * table.weights[rows]
+    values = (density - log_jacobian(table.values[rows], table.scale)) * datum(table.weights[rows])
     by_row = {str(row): np.ascontiguousarray(v.reshape(draws.shape[:2])) for row, v in zip(rows, values.T, strict=True)}
-    return RowScores(*RowScores.columns([log_mean(v) for v in by_row.values()]), by_row)
+    elpd_i, mcse_i, converged_i = RowScores.columns([log_mean(v) for v in by_row.values()])
+    times = multiplicity(table.weights[rows])
+    return RowScores(times * elpd_i, times * mcse_i, converged_i, by_row)
 
 
 def kfold(
@@ -162,7 +170,7 @@ def refit_repair(
         folds = np.arange(m) if m <= max_refits else (
             np.random.default_rng(random_seed).permutation(np.arange(m) % max_refits)
         )  # fmt: skip
-        result = kfold_elpd(refit, table, structure, rows, folds)
+        result = kfold_elpd(refit, table, structure, rows, folds, one_copy=True)
         return result.elpd_i, np.where(result.ok_i, result.mcse_i, math.nan)
 
     return repair

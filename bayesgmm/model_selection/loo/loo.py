@@ -7,7 +7,9 @@ trusted. It is repaired: bridge sampling between the posterior and that without 
 no variance, go with it: on eleven galaxies and K = 3 all k are below 0.7 and PSIS is 0.6 nats above the exact answer
 all the same. Every row says what its number came from; the numbers before repair are kept.
 
-With row weights a row's score is that of all its copies, log E p(y_i | theta)^{a_i} without them.
+A row of weight a is a copies of it. One copy is left out, and a times its score is that of the row: a log E p(y_i |
+theta), over the posterior of all else, the other copies included. Of a row with a weight below one all is left out, and
+its score is log E p(y_i | theta)^a. Pareto k, and whether a score is good enough, are those of one copy.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.copies import copied_rows, multiplicity
 from bayesgmm.errors import InputError
 from bayesgmm.model.proposals.pareto import pareto_smoothed
-from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, sum_and_se
+from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, scored_weights, sum_and_se
 from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio
 
@@ -36,6 +39,7 @@ IntArray = NDArray[np.int64]
 Repair = Callable[[IntArray, Array], tuple[Array, Array]]
 
 REPAIR_K = 0.5  # Pareto k from which the weights have no variance
+_MOST_COPIES = 1_000_000  # that ArviZ gets
 _MIN_DRAWS = 25  # PSIS fits the tail to a fifth of the draws, five at least
 
 
@@ -46,7 +50,7 @@ class LooResult:
     Attributes
     ----------
     elpd, se : float
-        Expected log pointwise predictive density, and its standard error over rows.
+        Expected log pointwise predictive density, and its standard error over rows; with weights, over copies.
     p : float
         Effective number of parameters, the sum of `p_i`.
     mcse : float
@@ -56,7 +60,10 @@ class LooResult:
     n_samples : int
         Draws, chains pooled.
     elpd_i, mcse_i, p_i : arrays (N,)
-        By row: the score, its Monte Carlo error, and log posterior predictive density less the score.
+        By row: the score, of all copies together, its Monte Carlo error, and log posterior predictive density less the
+        score.
+    weight_i : array (N,)
+        Copies of each row.
     pareto_k : array (N,)
         Before repair.
     method_i : array of str (N,)
@@ -82,6 +89,7 @@ class LooResult:
     ok_i: NDArray[np.bool_] = field(repr=False)
     psis_elpd_i: Array = field(repr=False)
     row_names: NDArray[Any] = field(repr=False)
+    weight_i: Array = field(repr=False)
 
     @property
     def ok(self) -> bool:
@@ -109,20 +117,25 @@ class LooResult:
         """ArviZ's record of these numbers, repaired, for ``az.compare({k: result.to_elpd_data(), ...})``.
 
         As in ``az.reloo``, the Pareto k of a row whose repair succeeded is 0; the k before repair are in
-        ``influence_pareto_k``.
+        ``influence_pareto_k``. Rows of whole weights are there as often as they count, up to 1,000,000 in all: ArviZ
+        knows no weights.
         """
         import xarray as xr
         from arviz_stats.utils import ELPDDataLOO
 
+        copies = copied_rows(self.weight_i, _MOST_COPIES)
+        index = np.arange(len(self.elpd_i)) if copies is None else copies
+        share = np.ones(len(self.elpd_i)) if copies is None else multiplicity(self.weight_i)
+
         def by_row(values: Array) -> xr.DataArray:
-            return xr.DataArray(values, dims=["obs_id"], coords={"obs_id": self.row_names})
+            return xr.DataArray(values[index], dims=["obs_id"], coords={"obs_id": self.row_names[index]})
 
         repaired = self.ok_i & (self.method_i != "PSIS")
         return ELPDDataLOO(
-            elpd=self.elpd, se=self.se, p=self.p, n_samples=self.n_samples, n_data_points=len(self.elpd_i),
-            scale="log", warning=not self.ok, good_k=self.good_k, elpd_i=by_row(self.elpd_i),
+            elpd=self.elpd, se=self.se, p=self.p, n_samples=self.n_samples, n_data_points=len(index),
+            scale="log", warning=not self.ok, good_k=self.good_k, elpd_i=by_row(self.elpd_i / share),
             pareto_k=by_row(np.where(repaired, 0.0, self.pareto_k)), influence_pareto_k=by_row(self.pareto_k),
-            p_loo_i=by_row(self.p_i),
+            p_loo_i=by_row(self.p_i / share),
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -178,7 +191,8 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
     parts = []
     n_samples = 0
     log_ratio = approximation_log_ratio(tree)
-    for _, values in log_likelihood_blocks(tree):
+    weight_i = scored_weights(tree)
+    for where, values in log_likelihood_blocks(tree):
         n_samples = values.shape[0] * values.shape[1]
         if n_samples < _MIN_DRAWS:
             raise InputError(f"LOO needs at least {_MIN_DRAWS} draws, got {n_samples}: sample more.")
@@ -186,15 +200,20 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         known = np.full(len(by_row), reff or 1.0)
         if reff is None and log_ratio is None:
             known = _relative_efficiency(by_row)
-        parts += [_psis(row, float(r), log_ratio) for row, r in zip(by_row, known, strict=True)]
+        parts += [
+            _psis(row, float(r), log_ratio) if weight > 0.0 else (0.0, 0.0, 0.0, 0.0)
+            for row, r, weight in zip(by_row, known, weight_i[where], strict=True)
+        ]
     elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
+    elpd_i, lppd_i, mcse_i = (a * multiplicity(weight_i) for a in (elpd_i, lppd_i, mcse_i))
     ok_i = pareto_k <= pareto_k_threshold(n_samples)
     names = tree["log_likelihood" if "log_likelihood" in tree.children else "observed_data"].to_dataset()
     result = LooResult(
-        *_sums(elpd_i, lppd_i - elpd_i, np.where(ok_i, mcse_i, math.nan)), good_k=pareto_k_threshold(n_samples),
-        n_samples=n_samples, elpd_i=elpd_i, mcse_i=np.where(ok_i, mcse_i, math.nan), p_i=lppd_i - elpd_i,
-        pareto_k=pareto_k, method_i=np.full(len(elpd_i), "PSIS"), ok_i=ok_i, psis_elpd_i=elpd_i.copy(),
-        row_names=names["obs_id"].values,
+        *_sums(elpd_i, lppd_i - elpd_i, np.where(ok_i, mcse_i, math.nan), weight_i),
+        good_k=pareto_k_threshold(n_samples), n_samples=n_samples, elpd_i=elpd_i,
+        mcse_i=np.where(ok_i, mcse_i, math.nan), p_i=lppd_i - elpd_i, pareto_k=pareto_k,
+        method_i=np.full(len(elpd_i), "PSIS"), ok_i=ok_i, psis_elpd_i=elpd_i.copy(), row_names=names["obs_id"].values,
+        weight_i=weight_i,
     )  # fmt: skip
     return repaired(result, repairs) if repairs else result
 
@@ -209,12 +228,13 @@ def repaired(result: LooResult, repairs: Mapping[str, Repair]) -> LooResult:
     repairs : mapping of str to callable
         By name, in the order to try: ``repair(rows, elpd_i) -> (elpd_i, mcse_i)`` gets the numbers of the rows still
         open, with their scores so far, and gives scores and Monte Carlo errors, NaN where it failed. Rows with a
-        Pareto k above 0.5 are open at first; a row stays open while its error is NaN or above 0.1. Where no repair
-        succeeds a row keeps PSIS if its k can be trusted, with an error of at least 0.1, else the best finite number,
-        as a rough one.
+        Pareto k above 0.5 are open at first; a row stays open while the error of a copy is NaN or above 0.1. Where no
+        repair succeeds a row keeps PSIS if its k can be trusted, with an error of at least 0.1 a copy, else the best
+        finite number, as a rough one.
     """
     open_i, ok_i = result.pareto_k > min(REPAIR_K, result.good_k), result.ok_i.copy()
     elpd_i, mcse_i, method_i = result.elpd_i.copy(), result.mcse_i.copy(), result.method_i.astype(object)
+    largest = SCORE_MCSE * multiplicity(result.weight_i)
     for name, repair in repairs.items():
         rows = np.flatnonzero(open_i)
         if len(rows) == 0:
@@ -222,23 +242,23 @@ def repaired(result: LooResult, repairs: Mapping[str, Repair]) -> LooResult:
         scores, errors = (np.asarray(a, dtype=np.float64) for a in repair(rows, elpd_i[rows]))
         if scores.shape != rows.shape or errors.shape != rows.shape:
             raise InputError(f"the repair {name!r} must give one score and one error for each of {len(rows)} rows.")
-        done = np.isfinite(scores) & (errors <= SCORE_MCSE)
+        done = np.isfinite(scores) & (errors <= largest[rows])
         better = (method_i[rows] == "PSIS") | (errors < np.nan_to_num(mcse_i[rows], nan=math.inf))
         kept = done | (~ok_i[rows] & np.isfinite(scores) & np.isfinite(errors) & better)
         elpd_i[rows[kept]], mcse_i[rows[kept]], method_i[rows[kept]] = scores[kept], errors[kept], name
         ok_i[rows[done]], open_i[rows[done]] = True, False
     # What PSIS says of a row that none could repair is worth no more than what they were to reach.
-    mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, SCORE_MCSE), mcse_i)
+    mcse_i = np.where(ok_i & open_i, np.maximum(mcse_i, largest), mcse_i)
     p_i = result.p_i + result.elpd_i - elpd_i
-    elpd, se, p, mcse = _sums(elpd_i, p_i, mcse_i)
+    elpd, se, p, mcse = _sums(elpd_i, p_i, mcse_i, result.weight_i)
     return replace(
         result, elpd=elpd, se=se, p=p, mcse=mcse, elpd_i=elpd_i, mcse_i=mcse_i, p_i=p_i,
         method_i=method_i.astype(str), ok_i=ok_i,
     )  # fmt: skip
 
 
-def _sums(elpd_i: Array, p_i: Array, mcse_i: Array) -> tuple[float, float, float, float]:
-    return *sum_and_se(elpd_i), float(p_i.sum()), float(np.sqrt((mcse_i**2).sum()))
+def _sums(elpd_i: Array, p_i: Array, mcse_i: Array, weight_i: Array) -> tuple[float, float, float, float]:
+    return *sum_and_se(elpd_i, weight_i), float(p_i.sum()), float(np.sqrt((mcse_i**2).sum()))
 
 
 def pareto_k_threshold(n_samples: int) -> float:

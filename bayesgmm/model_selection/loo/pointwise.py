@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayesgmm.data.copies import datum, multiplicity, weighted_spread
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.posterior.diagnostics.convergence import r_hat
@@ -23,7 +24,10 @@ from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["SCORE_MCSE", "RowScores", "Score", "log_likelihood_blocks", "log_mean", "log_ratio", "sum_and_se"]
+__all__ = [
+    "SCORE_MCSE", "RowScores", "Score", "log_likelihood_blocks", "log_mean", "log_ratio", "scored_weights",
+    "sum_and_se",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -43,8 +47,8 @@ def log_likelihood_blocks(tree: xarray.DataTree) -> Iterator[tuple[slice, Array]
     Yields
     ------
     slice, array (C, S, n)
-        Rows of the block, and their log-likelihood under every draw: log density per original unit times the weight
-        of the row.
+        Rows of the block, and the log-likelihood under every draw of one observation of each, a copy of the row: log
+        density per original unit, times the weight of a row that weighs less than one.
 
     Raises
     ------
@@ -59,24 +63,32 @@ def log_likelihood_blocks(tree: xarray.DataTree) -> Iterator[tuple[slice, Array]
     >>> [(rows, x.shape) for rows, x in log_likelihood_blocks(xr.DataTree.from_dict({"log_likelihood": values}))]
     [(slice(0, 3, None), (4, 9, 3))]
     """
+    weight = scored_weights(tree)
     if "log_likelihood" in tree.children:
         values = tree["log_likelihood"].to_dataset()["obs"].transpose("chain", "draw", "obs_id").values
         n_chains, n_draws, n_rows = values.shape
         for where in _blocks(n_rows, n_chains * n_draws):
-            yield where, np.asarray(values[..., where], dtype=np.float64)
+            yield where, np.asarray(values[..., where], dtype=np.float64) / multiplicity(weight[where])
         return
     if "observed_data" not in tree.children:
         raise InputError("this tree holds neither a pointwise log-likelihood nor the data; fit again.")
-    rows, row_weights, _ = observed_rows(tree)
+    rows = observed_rows(tree)[0]
     a = posterior_arrays(tree)
     sizes = tree["posterior"].sizes
     shape = (sizes["chain"], sizes["draw"])
-    weight = np.ones(len(rows)) if row_weights is None else row_weights
     for where in _blocks(len(rows), len(a.weights)):
         density = pointwise_log_density(
             model_rows(tree, a, some=where), a.weights, a.means, a.scaling, row_model=a.row_model
         )
-        yield where, ((density - a.log_jacobian(rows[where])) * weight[where]).reshape(*shape, -1)
+        yield where, ((density - a.log_jacobian(rows[where])) * datum(weight[where])).reshape(*shape, -1)
+
+
+def scored_weights(tree: xarray.DataTree) -> Array:
+    """(N,) weights of the rows that have scores; ones where none are recorded."""
+    if "constant_data" in tree.children and "row_weight" in tree["constant_data"].data_vars:
+        return np.asarray(tree["constant_data"].to_dataset()["row_weight"].values, dtype=np.float64)
+    of_rows = next((name for name in ("log_likelihood", "observed_data") if name in tree.children), None)
+    return np.ones(0 if of_rows is None else tree[of_rows].sizes["obs_id"])
 
 
 def _blocks(n_rows: int, n_draws: int) -> Iterator[slice]:
@@ -85,14 +97,15 @@ def _blocks(n_rows: int, n_draws: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def sum_and_se(elpd_i: Array) -> tuple[float, float]:
-    """Sum of pointwise scores (N,), and its standard error sqrt(N var), as R loo has it (divisor N - 1).
+def sum_and_se(elpd_i: Array, weights: Array | None = None) -> tuple[float, float]:
+    """Sum of the scores of rows (N,), those of all copies of a row together, and its standard error over copies.
+
+    It is sqrt(n var) with the number n of copies, as R loo has it (divisor n - 1).
 
     >>> sum_and_se(np.array([-1.0, -2.0, -3.0]))
     (-6.0, 1.7320508075688772)
     """
-    n = len(elpd_i)
-    return float(elpd_i.sum()), float(math.sqrt(n * elpd_i.var(ddof=1))) if n > 1 else math.nan
+    return float(elpd_i.sum()), weighted_spread(elpd_i, np.ones(len(elpd_i)) if weights is None else weights)
 
 
 class Score(NamedTuple):
@@ -120,7 +133,7 @@ class RowScores:
     Attributes
     ----------
     elpd_i, mcse_i : arrays (M,)
-        By row: log predictive density times the weight of the row, and its Monte Carlo error.
+        By row: score of all its copies, and its Monte Carlo error.
     converged_i : bool array (M,)
         Whether chains agree on the row's score, so that its error can be believed (`Score`).
     values : dict of arrays (C, S)

@@ -2,7 +2,8 @@
 
 elpd_waic_i = log E p(y_i | theta) - Var log p(y_i | theta), both over the posterior (Gelman, Hwang, Vehtari 2014,
 Statistics and Computing 24, 997-1016). Where a variance exceeds 0.4 it cannot be trusted (Vehtari, Gelman, Gabry 2017);
-mixtures with few rows a component meet this often, so `model_selection.loo.loo` is what to compare fits by.
+mixtures with few rows a component meet this often, so `model_selection.loo.loo` is what to compare fits by. A row of
+weight a has a times the score of one copy.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayesgmm.data.copies import multiplicity
 from bayesgmm.errors import InputError
-from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, sum_and_se
+from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights, sum_and_se
 
 if TYPE_CHECKING:
     import xarray
@@ -39,8 +41,9 @@ class WaicResult:
     p : float
         Effective number of parameters, the sum of `p_i`.
     n_unstable : int
-        Rows whose `p_i` exceeds 0.4.
+        Rows of which the `p_i` of a copy exceeds 0.4.
     elpd_i, p_i : arrays (N,)
+        Of all copies of a row.
     """
 
     elpd: float
@@ -98,6 +101,8 @@ def waic(tree: xarray.DataTree) -> WaicResult:
         p = flat.var(axis=0, ddof=1)
         penalties.append(p)
         scores.append(logsumexp(flat, axis=0) - math.log(len(flat)) - p)
-    elpd_i, p_i = np.concatenate(scores), np.concatenate(penalties)
-    elpd, se = sum_and_se(elpd_i)
-    return WaicResult(elpd, se, float(p_i.sum()), int((p_i > P_UNSTABLE).sum()), elpd_i, p_i)
+    weights = scored_weights(tree)
+    p_copy, times = np.concatenate(penalties), multiplicity(weights)
+    elpd_i, p_i = times * np.concatenate(scores), times * p_copy
+    elpd, se = sum_and_se(elpd_i, weights)
+    return WaicResult(elpd, se, float(p_i.sum()), int((p_copy > P_UNSTABLE).sum()), elpd_i, p_i)

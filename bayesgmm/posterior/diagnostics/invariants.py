@@ -18,7 +18,7 @@ from bayesgmm.kernels.compiled import add, compiled
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, count_rows, take_rows
-from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.kernels.spacing import evenly_among_copies, evenly_spaced, some_rows
 from bayesgmm.kernels.triangular import cholesky_and_inverse, log_determinant
 from bayesgmm.model.params import in_order
 
@@ -58,7 +58,7 @@ def label_invariants(
     row_model : RowModel
         The density of a row given its component.
     row_weights : array (N,), optional
-        Weight of each row in the entropy.
+        Weight of each row in the entropy, and in which rows are used; none of weight 0 is.
     feature_names, row_names : sequences of length D and N, optional
         For the names of the quantities; numbers by default.
     n_points : int
@@ -101,13 +101,12 @@ def label_invariants(
     with np.errstate(invalid="ignore"):
         out["mixture_log_det_covariance"] = np.linalg.slogdet(covariance)[1]
 
-    index = evenly_spaced(n_rows, max_rows)
+    index, used = some_rows(np.ones(n_rows) if row_weights is None else np.asarray(row_weights, float), max_rows)
     some = take_rows(rows, index)
-    used = np.ones(len(index)) if row_weights is None else np.ascontiguousarray(row_weights[index], float)
     pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
     _pilot(some, used, weights[pilot], means[pilot], covariances[pilot], row_model, density, together)
-    points = _spread_points(density, n_points)
+    points = _spread_points(density, used, n_points)
     pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
     log_density, log_det = np.empty((n_draws, len(points))), np.empty((n_draws, len(points)))
@@ -132,10 +131,11 @@ def _largest_first(weights: Array, means: Array, covariances: Array) -> tuple[Ar
     return in_order(weights, order), in_order(means, order), in_order(covariances, order)
 
 
-def _spread_points(density: Array, n_points: int) -> IntArray:
-    """Positions evenly spaced in the ranking of the rows by density."""
+def _spread_points(density: Array, row_weights: Array, n_points: int) -> IntArray:
+    """Distinct positions, evenly spaced in the ranking of the rows, or their copies, by density."""
     ranked = np.argsort(density, kind="stable")
-    return ranked[evenly_spaced(len(ranked), n_points)]
+    among = evenly_among_copies(row_weights[ranked], n_points)
+    return ranked[among[np.r_[True, np.diff(among) > 0]]]
 
 
 def _undecided_pairs(together: Array, n_pairs: int) -> IntArray:

@@ -72,14 +72,16 @@ def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int =
 def _stacked(ax: Axes, result: Assignment) -> None:
     """A column a row; the row's own component at the bottom, so that its probability can be read."""
     p, label = result.probabilities.to_numpy(), result.table["label"].to_numpy()
-    n, k = p.shape
+    k = p.shape[1]
     order = np.lexsort((-result.table["probability"].to_numpy(), label))
-    p, label = p[order], label[order]
+    p, label, copies = p[order], label[order], result.weights.to_numpy()[order]
+    p, label, copies = (x[copies > 0.0] for x in (p, label, copies))
+    ends, total = np.concatenate([[0.0], np.cumsum(copies)]), float(copies.sum())
     for own in range(k):
         mine = np.flatnonzero(label == own)
         if not len(mine):
             continue
-        edges = np.arange(mine[0], mine[-1] + 2, dtype=np.float64)
+        edges = ends[mine[0] : mine[-1] + 2]
         base = np.zeros(len(mine))
         for component in [own, *(c for c in range(k) if c != own)]:
             top = base + p[mine, component]
@@ -87,15 +89,15 @@ def _stacked(ax: Axes, result: Assignment) -> None:
                 top, edges, baseline=base, fill=True, color=component_style(component)[0], alpha=0.85, linewidth=0
             )
             base = top
-        if mine[-1] + 1 < n:
-            ax.axvline(mine[-1] + 1, color="white", linewidth=1.2)
-    ax.set_xlim(0, n)
+        if edges[-1] < total:
+            ax.axvline(edges[-1], color="white", linewidth=1.2)
+    ax.set_xlim(0, total)
     ax.set_ylim(0, 1)
-    ax.set_xlabel(f"{n:,} rows by {result.level}, from sure to uncertain")
+    ax.set_xlabel(f"{result.n_rows:,.10g} rows by {result.level}, from sure to uncertain")
     ax.set_ylabel("probability")
     quiet_axes(ax)
     ambiguous = result.n_ambiguous
-    title(ax, f"{ambiguous:,} of {n:,} rows are ambiguous ({100 * ambiguous / n:.0f} %)")
+    title(ax, f"{ambiguous:,.10g} of {result.n_rows:,.10g} rows are ambiguous ({100 * ambiguous / total:.0f} %)")
 
 
 def _uncertain(ax: Axes, result: Assignment, n_rows: int) -> None:

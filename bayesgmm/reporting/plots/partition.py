@@ -12,8 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.arguments import check_count
 from bayesgmm.clustering.coclustering import coclustering, display_order
 from bayesgmm.clustering.partition.estimate import Partition
-from bayesgmm.clustering.partition.loss import partition_distances
 from bayesgmm.clustering.partition.of_posterior import partition as partition_of
+from bayesgmm.clustering.partition.result import distances_from_estimate
+from bayesgmm.data.copies import copied_rows
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
@@ -75,9 +76,13 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
     check_count(max_rows, "max_rows", least=2)
     check_axes(ax)
     scene = Scene.of(fit)
-    shown = np.arange(len(scene.rows))
-    if len(shown) > max_rows:
-        shown = np.sort(np.random.default_rng(0).choice(shown, max_rows, replace=False))
+    shown, total = copied_rows(scene.copies, max_rows), float(scene.copies.sum()) * scene.n_rows / len(scene.rows)
+    if shown is None:  # some of the copies, by the weights of their rows
+        rng, share = np.random.default_rng(0), scene.copies / scene.copies.sum()
+        again = bool((scene.copies > 1.0).any())
+        shown = np.sort(
+            rng.choice(len(share), max_rows if again else min(max_rows, len(share)), replace=again, p=share)
+        )
     similarity = coclustering(fit.posterior_, X=scene.rows[shown])
     order = display_order(similarity)
     own = ax is None
@@ -96,7 +101,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         target.set_yticks([])
         target.set_xticks([])
         n = len(shown)
-        text = f"{n:,} rows" if n == scene.n_rows else f"{n:,} of {scene.n_rows:,} rows, drawn at random"
+        text = f"{n:,} rows" if n == total else f"{n:,} of {total:,.0f} rows, drawn at random"
         target.set_xlabel(f"{text}; strips: most probable component")
         off = similarity[np.triu_indices(n, 1)]
         title(target, f"{100 * float(np.mean((off > 0.05) & (off < 0.95))):.0f} % of the pairs are uncertain")
@@ -153,7 +158,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
     with mpl.rc_context(STYLE):
         axes = figure.subplots(2 if len(panels) > 2 else 1, 2, sharex=True, sharey=True, squeeze=False)
         for ax, (name, labels) in zip(axes.flat, panels, strict=False):
-            distance = float(partition_distances(estimate, labels[None], found.loss)[0])
+            distance = distances_from_estimate(found, labels, found.loss)[1]
             clusters = _matched(labels, estimate)
             _scatter(ax, values, clusters, clusters != estimate)
             n = len(np.unique(labels))

@@ -53,6 +53,7 @@ class Scene:
 
     rows: Array
     sizes: Array
+    copies: Array
     labels: IntArray
     certainty: Array
     n_rows: int
@@ -81,6 +82,7 @@ class Scene:
         return cls(
             rows=values[shown],
             sizes=weight[shown] / weight[used].mean(),
+            copies=weight[shown],
             labels=p.argmax(axis=1),
             certainty=p.max(axis=1),
             n_rows=len(used),

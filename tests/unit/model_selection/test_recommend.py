@@ -42,7 +42,7 @@ def candidate(
     loo: Any = None
     if elpd_i is not None:
         by_row = np.broadcast_to(np.asarray(elpd_i, dtype=float), N)
-        loo = SimpleNamespace(elpd=float(by_row.sum()), elpd_i=by_row, ok=True)
+        loo = SimpleNamespace(elpd=float(by_row.sum()), elpd_i=by_row, weight_i=np.ones(N), ok=True)
     record = None if evidence is None else Evidence(
         evidence, 0.01, 0.0, 0.9, k, 1, 0.0, "by hand", np.zeros((1, 1)), k
     )  # fmt: skip
