@@ -4,7 +4,8 @@ A column of amounts of which half are zero, or with a code for a missing value, 
 spread. A component on that one value has a density hundreds of times that of any other, so the best mode of the
 posterior mostly has one; EM sets such components aside (`em.spikes`), because without the recording step they would
 shrink for ever. So the rows are divided by what they share, as by a tree: each time the group, and the column in which
-it has a common value or the axis along which it is longest, whose division raises the likelihood most.
+it has a common value or the axis along which it is longest, whose division raises the likelihood most. Missing cells
+are filled in for it (`em.fill`), and so have no common value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.em.fill import filled
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 
@@ -31,7 +34,7 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     table, structure, prior = problem
     used = table.weights > 0.0
     rows, weights, floor = table.standardized[used], table.weights[used], prior.rounding(structure)
-    sd = np.sqrt(np.average((rows - np.average(rows, axis=0, weights=weights)) ** 2, axis=0, weights=weights))
+    _, sd = mean_and_sd(rows, weights)
     commonest = {
         int(j): value
         for j in np.flatnonzero((floor > 0.0) & (floor < (_FINE * sd) ** 2))
@@ -40,6 +43,7 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     }
     if n_components == 1 or structure.shared or not commonest:
         return []
+    rows = filled(rows, weights)
     groups, on_values = [np.ones(len(rows), dtype=bool)], 0
     while len(groups) < n_components:
         tries = [
@@ -62,10 +66,11 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
 
 
 def _commonest(values: Array, weights: Array) -> tuple[float, float]:
-    """The value that most rows have, and the share of them."""
-    known, where = np.unique(values, return_inverse=True)
-    mass = np.bincount(where, weights)
-    return float(known[mass.argmax()]), float(mass.max() / mass.sum())
+    """The value that most rows have, and the share of all rows."""
+    seen = ~np.isnan(values)
+    known, where = np.unique(values[seen], return_inverse=True)
+    mass = np.bincount(where, weights[seen])
+    return float(known[mass.argmax()]), float(mass.max() / weights.sum())
 
 
 def _divisions(rows: Array, group: Chosen, commonest: dict[int, float]) -> Iterator[tuple[Chosen, bool]]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.checks import row_blocks
+from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.posterior.tree import observed_rows
 
 if TYPE_CHECKING:
@@ -73,24 +74,28 @@ def levels(tree: xarray.DataTree) -> list[str]:
 def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     """The value (K, D) that nearly all rows of a component have, NaN where there is none, and the share that has it.
 
-    A row counts for the component that is likeliest to be its own under the mixture of the posterior means.
+    A row counts for the component that is likeliest to be its own under the mixture of the posterior means, in the
+    columns of which it has a cell.
     """
     mixture = tree["posterior"].to_dataset()[["weights", "means", "covariances"]].mean(("chain", "draw"))
     means = mixture["means"].values
     agreed, share = np.full(means.shape, np.nan), np.zeros(means.shape)
     rows, row_weights, _ = observed_rows(tree)
-    columns = [j for j in range(rows.shape[1]) if np.unique(rows[:, j], return_counts=True)[1].max() >= _FEWEST_ROWS]
-    if not columns:
+    seen = ~np.isnan(rows)
+    most = [np.unique(x[s], return_counts=True)[1].max(initial=0) for x, s in zip(rows.T, seen.T, strict=True)]
+    columns = np.flatnonzero(np.array(most) >= _FEWEST_ROWS)
+    if not len(columns):
         return agreed, share
     owner = _likeliest(rows, mixture["weights"].values, means, mixture["covariances"].values)
     weights = np.ones(len(rows)) if row_weights is None else row_weights
     for k in range(len(means)):
-        own = owner == k
-        if weights[own].sum() < _FEWEST_ROWS:
-            continue
         for j in columns:
+            own = (owner == k) & seen[:, j]
+            total = weights[own].sum()
+            if total < _FEWEST_ROWS:
+                continue
             values, where = np.unique(rows[own, j], return_inverse=True)
-            found = np.bincount(where, weights[own]) / weights[own].sum()
+            found = np.bincount(where, weights[own]) / total
             if found.max() >= _NEARLY_ALL:
                 agreed[k, j], share[k, j] = values[found.argmax()], found.max()
     return agreed, share
@@ -98,14 +103,9 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
 
 def _likeliest(rows: Array, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
     """(N,) component of the largest share of each row."""
-    owner = np.empty(len(rows), dtype=np.int64)
-    factors = np.linalg.cholesky(covariances)
-    constant = np.log(weights) - np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    inverse = np.linalg.inv(factors)
-    for s in row_blocks(len(rows)):
-        squares = [(((rows[s] - m) @ b.T) ** 2).sum(axis=1) for m, b in zip(means, inverse, strict=True)]
-        owner[s] = (constant - 0.5 * np.column_stack(squares)).argmax(axis=1)
-    return owner
+    scaling = inverse_cholesky(np.linalg.cholesky(covariances))
+    shares = mean_responsibilities(np.ascontiguousarray(rows), weights[None], means[None], scaling[None])
+    return np.asarray(shares.argmax(axis=1))
 
 
 def _components(held: NDArray[Any]) -> str:
