@@ -4,7 +4,8 @@ A column of amounts of which half are zero, or with a code for a missing value, 
 spread. A component on that one value has a density hundreds of times that of any other, so the best mode of the
 posterior mostly has one; EM sets such components aside (`em.spikes`), because without the recording step they would
 shrink for ever. So the rows are divided by what they share, as by a tree: each time the group, and the column in which
-it has a common value or the axis along which it is longest, whose division raises the likelihood most.
+it has a common value or the axis along which it is longest, whose division raises the likelihood most. Missing cells
+are filled in for it (`em.fill`), and so have no common value.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ row model so far, the normal density: with the whitened residual y = scaling (x 
 
     log p(x) = log det scaling - D/2 log(2 pi) - |y|^2 / 2,
 
-and a row adds itself, with its responsibility, to the sums of y and y y'. Another one (t, missing cells, noise) is a
+and a row adds itself, with its responsibility, to the sums of y and y y'. Another one (t, noise) is a
 field of `RowModel` and its case in these functions; no pass changes.
 """
 

@@ -76,25 +76,28 @@ def levels(tree: xarray.DataTree) -> list[str]:
 def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     """The value (K, D) that nearly all rows of a component have, NaN where there is none, and the share that has it.
 
-    A row counts for the component that is likeliest to be its own under the mixture of the posterior means.
+    A row counts for the component that is likeliest to be its own under the mixture of the posterior means, in the
+    columns of which it has a cell.
     """
     mixture = tree["posterior"].to_dataset()[["weights", "means", "covariances"]].mean(("chain", "draw"))
     means = mixture["means"].values
     agreed, share = np.full(means.shape, np.nan), np.zeros(means.shape)
     rows, row_weights, _ = observed_rows(tree)
-    columns = [j for j in range(rows.shape[1]) if _most_copies(rows[:, j]) >= _FEWEST_ROWS]
-    if not columns:
+    seen = ~np.isnan(rows)
+    most = [np.unique(x[s], return_counts=True)[1].max(initial=0) for x, s in zip(rows.T, seen.T, strict=True)]
+    columns = np.flatnonzero(np.array(most) >= _FEWEST_ROWS)
+    if not len(columns):
         return agreed, share
     owner = _likeliest(tree, mixture["weights"].values, means, mixture["covariances"].values)
     weights = np.ones(len(rows)) if row_weights is None else row_weights
     for k in range(len(means)):
-        own = owner == k
-        if weights[own].sum() < _FEWEST_ROWS:
-            continue
         for j in columns:
-            seen = own & ~np.isnan(rows[:, j])
-            values, where = np.unique(rows[seen, j], return_inverse=True)
-            found = np.bincount(where, weights[seen]) / max(weights[seen].sum(), _FEWEST_ROWS)
+            own = (owner == k) & seen[:, j]
+            total = weights[own].sum()
+            if total < _FEWEST_ROWS:
+                continue
+            values, where = np.unique(rows[own, j], return_inverse=True)
+            found = np.bincount(where, weights[own]) / total
             if found.max() >= _NEARLY_ALL:
                 agreed[k, j], share[k, j] = values[found.argmax()], found.max()
     return agreed, share
@@ -102,20 +105,11 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
 
 def _likeliest(tree: xarray.DataTree, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
     """(N,) component of the largest share of each row."""
-    rows, scaling = as_rows(observed_rows(tree)[0], known_of(tree)), inverse_cholesky(np.linalg.cholesky(covariances))
-    r = mean_responsibilities(
-        rows,
-        weights[None],
-        means[None],
-        scaling[None],
-        row_model=get_structure(str(tree.attrs["covariance_type"])).row_model,
-    )
-    return np.asarray(r.argmax(axis=1))
-
-
-def _most_copies(column: Array) -> int:
-    counts = np.unique(column[~np.isnan(column)], return_counts=True)[1]
-    return int(counts.max(initial=0))
+    scaling = inverse_cholesky(np.linalg.cholesky(covariances))
+    row_model = get_structure(str(tree.attrs.get("covariance_type", "full"))).row_model
+    rows = as_rows(observed_rows(tree)[0], known_of(tree))
+    shares = mean_responsibilities(rows, weights[None], means[None], scaling[None], row_model=row_model)
+    return np.asarray(shares.argmax(axis=1))
 
 
 def _components(held: NDArray[Any]) -> str:

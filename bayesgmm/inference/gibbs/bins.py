@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 _WIDTH = 0.35  # in the mean sd of a component, of a first try
 _TOLERATED = 0.4  # nats, standard deviation between draws of a mode; it goes with the square of the width
+_MISSING = -(2.0**62)  # where the cell of a bin would be
 _FEW = 4  # rows a bin, in the mean, below which bins are of no use
 _DRAWS, _MODES = 40, 5  # whose likelihoods are compared, of each mode
 
@@ -80,9 +81,11 @@ def _log_likelihoods(rows: Array, row_weights: Array, row_model: RowModel, sampl
 
 
 def _gathered(rows: Array, row_weights: Array, width: Array) -> tuple[Array, Array]:
-    """Mean of the rows in each bin of a grid, and their weight; bins of no weight are left out."""
+    """Mean of the rows in each bin of a grid, and their weight; bins of no weight are left out. Rows of a bin lack the
+    same cells."""
     rows, row_weights = rows[row_weights > 0.0], row_weights[row_weights > 0.0]
-    _, place = np.unique(np.floor(rows / width).astype(np.int64), axis=0, return_inverse=True)
+    cells = np.nan_to_num(np.floor(rows / width), nan=_MISSING)
+    _, place = np.unique(cells.astype(np.int64), axis=0, return_inverse=True)
     sums = np.bincount(place, row_weights)
     means = np.column_stack([np.bincount(place, row_weights * column) for column in rows.T]) / sums[:, None]
     return means, sums

@@ -47,6 +47,18 @@ def test_the_start_divides_rows_by_what_they_share() -> None:
     assert weighted.weights.min() == pytest.approx(np.average(gap, weights=weights))
 
 
+def test_missing_cells_are_no_common_value() -> None:
+    rng = np.random.default_rng(0)
+    code = rng.random(400) < 0.1
+    rows = np.round(rng.normal([20.0, 50.0, 5.0], [5.0, 10.0, 1.0], (400, 3)), 1)
+    rows[code, 0] = -200.0
+    rows[~code & (rng.random(400) < 0.3), 0] = np.nan
+    rows[rng.random(400) < 0.2, 2] = np.nan
+    rows[7] = np.nan
+    (start,) = level_starts(problem_of(rows), 2)
+    assert start.weights.min() == pytest.approx((rows[:, 0] == -200.0).mean())
+
+
 def test_tables_that_need_no_such_start_get_none() -> None:
     assert level_starts(problem_of(np.random.default_rng(0).normal(size=(50, 2))), 2) == []
     assert level_starts(problem_of(bg.datasets.load_faithful()), 2) == []  # no time of an eruption is worth a component

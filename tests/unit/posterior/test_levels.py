@@ -60,6 +60,22 @@ def test_rows_that_agree_make_a_level_whatever_the_sd() -> None:
     assert not levels(tree)
 
 
+def test_rows_without_the_cell_say_nothing_of_a_level() -> None:
+    tree = twenty_rows_of_a_code(-200.0)
+    tree["observed_data"]["obs"][:] = np.where(np.arange(120) % 2, np.nan, tree["observed_data"]["obs"].values[:, 0])[
+        :, None
+    ]
+    assert "100 % of the rows of component 1 agree" in levels(tree)[0]  # ten rows are left
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 2)) + np.where(np.arange(60) < 30, 0.0, 9.0)[:, None]
+    rows[:30, 0] = 1.0  # a level of component 0; rows of component 1 lack the cell
+    rows[30:, 0] = np.nan
+    draws = (np.full((4, 50, 2), 0.5), np.zeros((4, 50, 2, 2)), np.broadcast_to(np.eye(2), (4, 50, 2, 2, 2)).copy())
+    draws[1][:] = [[1.0, 0.0], [9.0, 9.0]]
+    (said,) = levels(make_tree(rows, draws))
+    assert "100 % of the rows of component 0 agree" in said
+
+
 def test_a_spread_of_half_a_step_is_a_spread_and_no_step_has_no_levels() -> None:
     assert levels(tree_of([3.0, 1.0], [np.hypot(FLOOR, 0.5), 2.0])) == []
     assert levels(tree_of([3.0, 1.0], [FLOOR, FLOOR], step=0.0)) == []
