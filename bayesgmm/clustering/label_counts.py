@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _MANY_COPIES = 50
+_NUMBERS = 5_000_000  # uniform numbers held at once
 
 
 @compiled
@@ -80,7 +81,10 @@ def count_labels(r: Array, copies: IntArray, fraction: Array, rng: np.random.Gen
     row = np.repeat(np.arange(len(copies)), number)
     share = np.full(len(row), unit)
     share[(np.cumsum(number) - 1)[fraction > 0.0]] = fraction[fraction > 0.0]
-    _count(r, rng.random((len(r), len(row))), row, share, out)
+    step = max(1, _NUMBERS // max(1, len(row)))
+    for start in range(0, len(r), step):
+        some = slice(start, start + step)
+        _count(r[some], rng.random((len(r[some]), len(row))), row, share, out[some])
     if many.any():
         p = r[:, many] / r[:, many].sum(axis=2, keepdims=True)
         out[:, many] += unit * rng.multinomial(np.broadcast_to(copies[many], p.shape[:2]), p)

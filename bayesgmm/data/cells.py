@@ -90,10 +90,7 @@ def _text_fault(column: pd.Series[Any]) -> str | None:
 
 
 def _column_to_numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
-    objects = is_object_dtype(column.dtype)
-    if is_complex_dtype(column.dtype) or (
-        objects and any(isinstance(cell, (complex, np.complex64)) for cell in column)
-    ):
+    if is_complex_dtype(column.dtype) or _holds_complex(column):
         raise InputError(f"Complex data not supported: column {name!r} is complex; give real numbers.")
     if is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -123,7 +120,8 @@ def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame, gaps: bool) 
     faulty = fault(values)
     row, column = np.argwhere(faulty)[0]
     what = "NaN (a missing value)" if np.isnan(values[row, column]) else "inf (an infinite value)"
+    way_out = "leave these rows out or mend them" if gaps else "take missing='allow', or leave these rows out"
     raise InputError(
         f"Column {frame.columns[column]!r} holds {what} in row {frame.index[row]!r}, and "
-        f"{int(faulty.any(axis=1).sum())} of {len(values)} rows are affected: drop these rows or fill in their values."
+        f"{int(faulty.any(axis=1).sum())} of {len(values)} rows are affected: {way_out}."
     )

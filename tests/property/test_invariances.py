@@ -179,7 +179,7 @@ def test_posterior_ignores_the_order_of_rows_columns_and_components(
             g = get_structure(covariance_type).n_matrices(k)
             if get_structure(covariance_type).pattern(d).correlated:
                 log_prior -= (powers * np.log(np.diagonal(factor[:g], axis1=1, axis2=2))).sum()
-            pair.append(kernel(density.packed.features.T.copy(), x)[0] + log_prior)
+            pair.append(kernel(density.packed.rows.features.T.copy(), x)[0] + log_prior)
         found.append(pair)
     np.testing.assert_allclose(*np.array(found).T, rtol=1e-9, atol=1e-8)
 

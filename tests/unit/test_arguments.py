@@ -144,6 +144,7 @@ KINDS = {
     "a": "positive a column", "b": "positive a column", "n_features": "count of at most", "values": "array",
     "table": "record", "out": "array", "weights": "array", "means": "array", "covariances": "array", "order": "array",
     "center": "array", "labels": "labels", "feature": "one column", "q": "probabilities", "method": "choice",
+    "prepare_table.y": "weights", "BayesianGMM.fit.y": "weights", "BayesianGMM.fit_predict.y": "weights",
     "compare_components.n_components": "numbers of components",
     "prepare_table.n_components": "number of components or none",
     "partition_from_labels.draws": "labels",

@@ -21,8 +21,12 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.compare import gather
+from bayesgmm.inference.gibbs.left_out import bridge_repair
+from bayesgmm.model.problem import Problem
+from bayesgmm.model.structure import get_structure
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.secondary import secondary_scores
+from bayesgmm.posterior.tree import equal_draws
 from bayesgmm.reporting import method, results
 
 pytestmark = [
@@ -312,6 +316,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     # its data and maximum likelihood
     "Table.values": by_row, "Table.feature_names": equal, "Table.row_names": INPUT, "Table.weights": INPUT,
     "Table.center": equal, "Table.scale": equal, "Table.resolution": equal, "Table.missing": INPUT,
+    "Table.known": INPUT, "Table.classes": INPUT,
     "Table.weight_type": INPUT, "Table.used_rows": called(lambda x: np.nan_to_num(x), lambda p: close(
         np.unique(p.weighted, axis=0), np.unique(p.copied, axis=0))),
     "Table.n_rows": ROWS, "Table.n_features": equal, "Table.standardized": by_row, "Table.is_complete": equal,
@@ -442,6 +447,23 @@ def test_a_weight_is_so_many_copies(pairs: dict[str, Pair], name: str) -> None:
     kind, member = name.split(".")
     value = pairs[kind].map(lambda x: x if inspect.isfunction(getattr(type(x), member, None)) else getattr(x, member))
     RULES[name](value)
+
+
+def test_bridge_sampling_leaves_one_copy_out(pairs: dict[str, Pair]) -> None:
+    """Scores of the rows of weight 3, and of one copy of each: within 4 standard errors, which are small."""
+    rows = np.flatnonzero(WEIGHTS == 3.0)
+
+    def repaired(fit: bg.BayesianGMM, index: Any) -> Any:
+        repair = bridge_repair(Problem(fit.table_, get_structure("full"), fit.prior_), equal_draws(fit.posterior_),
+                               random_seed=1, cores=1)  # fmt: skip
+        return repair(index, np.zeros(len(index)))
+
+    (ours, error), (theirs, of_copies) = (
+        repaired(pairs["BayesianGMM"].weighted, rows),
+        repaired(pairs["BayesianGMM"].copied, np.searchsorted(COPIES, rows)),
+    )
+    assert (np.abs(ours / 3.0 - theirs) < 4.0 * np.hypot(error / 3.0, of_copies)).all()
+    assert (of_copies < 0.1).all() and (error / 3.0 < 0.1).all()
 
 
 def test_repaired_scores(pairs: dict[str, Pair]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,14 +11,15 @@ from bayesgmm.kernels.completed import add_completed
 
 Array = NDArray[np.float64]
 
-TURN = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 2)))[0].T.copy()  # two known directions of four columns
+AXES = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0].T.copy()
+SEEN, FREE = AXES[:2], AXES[2:].copy()  # two known directions of four columns, and two that are not
 KNOWN = np.array([[1.5], [-0.5]])
 
 
 def sums(copies: Array, known: Array, seed: int) -> Array:
     """Count, sums and products of completed rows, in one vector."""
     total, outer = np.zeros(4), np.zeros((4, 4))
-    count = add_completed(np.random.default_rng(seed), known, copies, len(copies), TURN, total, outer)
+    count = add_completed(np.random.default_rng(seed), SEEN.T @ known, copies, len(copies), FREE, total, outer)
     return np.concatenate([[count], total, outer[np.tril_indices(4)]])
 
 
@@ -40,11 +39,9 @@ def test_sums_of_many_copies_have_the_distribution_of_single_ones(weight: float)
     squares, expected = one[:, [5, 7, 10, 14]].sum(axis=1), weight * (KNOWN**2).sum() + 2.0 * len(alone[alone > 0.0])
     assert abs(squares.mean() - expected) < 4.5 * np.sqrt(2.0 * 2.0 * len(alone) / 2000)
     # What is known of each copy is known of the sum.
-    np.testing.assert_allclose(one[:, 1:5] @ TURN.T, np.tile(weight * KNOWN[:, 0], (2000, 1)), rtol=1e-9)
+    np.testing.assert_allclose(one[:, 1:5] @ SEEN.T, np.tile(weight * KNOWN[:, 0], (2000, 1)), rtol=1e-9)
 
 
-def test_time_does_not_grow_with_the_weight() -> None:
-    sums(np.array([60.0]), KNOWN, 0)
-    began = time.perf_counter()
-    sums(np.array([1e12]), KNOWN, 0)
-    assert time.perf_counter() - began < 0.1
+def test_work_does_not_grow_with_the_weight() -> None:
+    """A copy at a time would take a day."""
+    assert sums(np.array([1e12]), KNOWN, 0)[0] == 1e12

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 import bayesgmm as bg
+from bayesgmm.reporting.agreement import agreement
 from bayesgmm.reporting.text import comparison_text, fit_text
 
 ESCAPE = "\x1b[2J\u202ered"  # clears the screen, then writes from right to left
@@ -26,7 +27,8 @@ def shown(text: str) -> None:
 def test_names_cannot_command_the_terminal() -> None:
     options = {"inference": "laplace", "draws": 400, "random_seed": 1, "progressbar": False}
     fit = bg.BayesianGMM(1, **options).fit(table())  # type: ignore[arg-type]
-    shown(fit_text(fit, "file\x07.csv", {"adjusted_rand_index": 1.0, "rows": 60}))
+    classes = pd.Series(["a\x1b[2J", "b"] * 30, name="kind\x07")
+    shown(fit_text(fit, "file\x07.csv", agreement(classes, fit.labels_, "component")))
 
 
 def test_names_in_a_comparison_cannot_either() -> None:
