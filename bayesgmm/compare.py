@@ -8,10 +8,7 @@ the answer is that of the fits there are.
 from __future__ import annotations
 
 import math
-import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -21,33 +18,24 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.arguments import check_choice, check_flag, check_number, shown
 from bayesgmm.checkpoint import Checkpoint, fingerprint
+from bayesgmm.compare_fits import REFINING_WORK, SHORT_WORK, Pair, Scored, check_parallel, run_fits, share_of_cores
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.errors import InputError, NotConvergedWarning, warn
+from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM
-from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.reach import check_reach
 from bayesgmm.model.structure import get_structure
-from bayesgmm.model_selection.candidate import Candidate, score_candidate
 from bayesgmm.model_selection.ranking import Label, predict_as_well
-from bayesgmm.model_selection.secondary import secondary_scores
-from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
+from bayesgmm.progress import out_of_time, working
 
 __all__ = ["compare_components", "gather"]
 
-Pair = tuple[int, str]
-Finished = tuple["BayesianGMM", float, dict[str, float]]
-Scored = tuple["BayesianGMM", Candidate]
-
 EFFORTS = ("default", "full")
-MOST_JOBS = 10_000
-# Multiply-adds of the longest round of a fit at first, some five seconds on two cores; of one that is sampled again.
-_SHORT_WORK, _REFINING_WORK = 2.2e10, 1e11
 
 
 def compare_components(
@@ -140,7 +128,7 @@ def compare_components(
     check_choice(effort, "effort", EFFORTS)
     if max_seconds is not None:
         check_number(max_seconds, "max_seconds", "be None or a number of seconds above 0", above=0.0)
-    _check_parallel(n_jobs, backend)
+    check_parallel(n_jobs, backend)
     if isinstance(X, Table) and sample_weight is not None:
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
     X = X if isinstance(X, Table) else as_pandas(X)
@@ -169,14 +157,14 @@ def compare_components(
         }
     if saved is not None and None in ready.values():
         saved.check_writable()
-    options |= {"cores": _share(cores, n_jobs, len(pairs)), "progressbar": progressbar}
-    most = _SHORT_WORK if effort == "default" else math.inf
+    options |= {"cores": share_of_cores(cores, n_jobs, len(pairs)), "progressbar": progressbar}
+    most = SHORT_WORK if effort == "default" else math.inf
     found: dict[Pair, Scored] = {}
     ended = ""
     with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
         jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in pairs]
         try:
-            for pair, fit, candidate in _run(jobs, n_jobs=n_jobs, backend=backend):
+            for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend):
                 found[pair] = fit, candidate
                 partial = bool(fit.posterior_.attrs["partial"])
                 if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
@@ -189,8 +177,8 @@ def compare_components(
                 wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
             if wanted is not None:
                 again = wanted
-                before, rest = found[again][1].seconds, (table, names, options, secondary, None, _REFINING_WORK)
-                for pair, fit, unfinished in _run([(again, rest)], finish_first=False):
+                before, rest = found[again][1].seconds, (table, names, options, secondary, None, REFINING_WORK)
+                for pair, fit, unfinished in run_fits([(again, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate
                     if saved is not None and not fit.posterior_.attrs["partial"]:
@@ -224,120 +212,6 @@ def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comp
         candidates={label: candidate for label, (_, candidate) in zip(labels, pairs, strict=True)},
         unfinished=unfinished,
     )
-
-
-def _fit_and_score(
-    pair: Pair,
-    table: Table,
-    names: tuple[str, ...] | None,
-    options: dict[str, Any],
-    secondary: bool,
-    ready: Finished | None,
-    most: float,
-) -> tuple[Pair, BayesianGMM, Candidate, list[tuple[str, type[Warning]]]]:
-    """One fit with its scores, in whatever process joblib chose; warnings come back as text."""
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        working(f"K = {pair[0]} ({pair[1]})", max_work=most, rough=most == _SHORT_WORK) as work,
-    ):
-        warnings.simplefilter("always")
-        if ready is None:
-            began = time.perf_counter()
-            fit = BayesianGMM(pair[0], covariance_type=pair[1], **options)
-            fit.fit(table)
-            more = {}
-            if secondary:
-                with stage("secondary scores"):
-                    more = secondary_scores(fit.table_, *pair, fit.labels_, random_seed=options["random_seed"])
-            unfinished = score_candidate(fit, seconds=0.0, secondary=more)
-            candidate = replace(unfinished, seconds=time.perf_counter() - began, stages=dict(work.seconds))
-        else:
-            fit, seconds, more = ready
-            candidate = score_candidate(fit, seconds=seconds, secondary=more)
-        fit._name_features(names)
-    told: list[tuple[str, type[Warning]]] = [
-        (str(w.message), w.category)
-        for w in caught
-        if issubclass(w.category, UserWarning) and not issubclass(w.category, NotConvergedWarning)
-    ]
-    return pair, fit, candidate, told
-
-
-def _fit_by(deadline: float, pair: Pair, *rest: Any) -> Any:
-    """`_fit_and_score` in another process, until a moment of the clock; None if it was not done by then."""
-    table, names, options, *others = rest
-    try:
-        with working(max_seconds=deadline - time.time()):
-            return _fit_and_score(pair, table, names, options | {"progressbar": False}, *others)
-    except KeyboardInterrupt:
-        return None
-
-
-def _run(
-    jobs: list[tuple[Pair, tuple[Any, ...]]],
-    *,
-    n_jobs: int | None = 1,
-    backend: str | None = None,
-    finish_first: bool = True,
-) -> Iterator[tuple[Pair, BayesianGMM, Candidate]]:
-    """Results of the jobs as they come. Ends when the time is up, but for the first job, if that is to be finished."""
-    from joblib import Parallel, delayed, effective_n_jobs
-
-    told: dict[tuple[str, type[Warning]], None] = {}
-    try:
-        if effective_n_jobs(n_jobs) == 1:
-            for number, (pair, rest) in enumerate(jobs):
-                try:
-                    with patient() if number == 0 and finish_first else nullcontext():
-                        _, fit, candidate, messages = _fit_and_score(pair, *rest)
-                except KeyboardInterrupt:
-                    if out_of_time():
-                        return
-                    raise
-                told |= dict.fromkeys(messages)
-                yield pair, fit, candidate
-                if out_of_time():
-                    return
-            return
-        # The largest first: nothing waits for it in the end.
-        ordered = sorted(jobs, key=lambda job: -job[0][0])
-        deadline = time.time() + time_left()
-        parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)
-        if getattr(parallel._backend, "supports_return_generator", False):
-            parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1, return_as="generator_unordered")
-        with sampling_progress(False, 1, len(jobs), "fits at once", "fits") as report:
-            outcomes = parallel(delayed(_fit_by)(deadline, pair, *rest) for pair, rest in ordered)
-            for number, outcome in enumerate(outcomes):
-                report(0, number + 1, 0)
-                if outcome is not None:
-                    pair, fit, candidate, messages = outcome
-                    told |= dict.fromkeys(messages)
-                    yield pair, fit, candidate
-    finally:
-        for message, category in told:
-            warn(message, category)
-
-
-def _check_parallel(n_jobs: Any, backend: Any) -> None:
-    """Refuse a number of jobs or a backend that joblib does not know."""
-    from joblib.parallel import BACKENDS, EXTERNAL_BACKENDS
-
-    if n_jobs is not None:
-        whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
-        if not whole or not 1 <= abs(n_jobs) <= MOST_JOBS:
-            raise InputError(
-                f"n_jobs={shown(n_jobs)} must be None, a number of fits at once, or -1 for one a processor."
-            )
-    if backend is not None:
-        check_choice(backend, "backend", {**BACKENDS, **EXTERNAL_BACKENDS})
-
-
-def _share(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:
-    """Processors of each fit: all, or an equal share where several fits run at once."""
-    from joblib import effective_n_jobs
-
-    at_once = min(effective_n_jobs(n_jobs), n_fits)
-    return cores if cores is not None or at_once <= 1 else max(1, available_cores() // at_once)
 
 
 def _numbers(n_components: Any) -> list[int]:

@@ -326,7 +326,7 @@ def _no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, calls: dict[str, C
         raise WorkBeginsError
 
     for where in (
-        "bayesgmm.estimator.fit_em_candidates", "bayesgmm.em.fit.search", "bayesgmm.compare._run",
+        "bayesgmm.estimator.fit_em_candidates", "bayesgmm.em.fit.search", "bayesgmm.compare.run_fits",
         "bayesgmm.model.pymc_face.build_model.model_from_numbers",
         "bayesgmm.clustering.partition.estimate._search", "bayesgmm.clustering.partition.of_posterior.draw_labels",
         "bayesgmm.clustering.other_methods.partition", "bayesgmm.reporting.report._render",

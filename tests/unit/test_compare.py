@@ -141,7 +141,7 @@ def test_a_killed_run_continues(comparison: Comparison, rows: pd.DataFrame, tmp_
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     first, second = target / "full-1.nc", target / "full-2.nc"
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 300.0
     while not first.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -332,7 +332,8 @@ def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     asked: list[list[str]] = []
     monkeypatch.setattr("bayesgmm.compare.predict_as_well", lambda found: asked.append(list(found)) or ["2 full"])
     monkeypatch.setattr(
-        "bayesgmm.compare.score_candidate", lambda fit, **options: replace(score_candidate(fit, **options), rough=True)
+        "bayesgmm.compare_fits.score_candidate",
+        lambda fit, **options: replace(score_candidate(fit, **options), rough=True),
     )
     found = bg.compare_components(rows, [1, 2], checkpoint=tmp_path, **options)
     assert asked == [["1 full", "2 full"]] and [limit / 2.2e10 for limit in limits] == pytest.approx(
