@@ -204,3 +204,11 @@ def test_silhouettes_are_those_of_copies() -> None:
     alone = np.r_[np.zeros(29, dtype=int), 1]  # a cluster of one row has silhouette 0
     assert mean_silhouette(X, alone, np.ones(30)) == pytest.approx(silhouette_score(X, alone))
     assert np.isnan(mean_silhouette(X, np.zeros(30), np.ones(30)))
+
+
+def test_weights_without_a_copy_are_shares_however_small() -> None:
+    for scale in (1e-300, 1e-12, 0.1):
+        units = Units.of(scale * np.array([1.0, 3.0]))
+        assert units.fraction[1] == pytest.approx(3 * units.fraction[0], rel=1e-5)
+        assert (units.copies == 0).all()
+        np.testing.assert_allclose(units.fraction * units.unit, scale * np.array([1.0, 3.0]), rtol=1e-5)

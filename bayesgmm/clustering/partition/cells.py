@@ -63,10 +63,11 @@ class Units(NamedTuple):
             return cls(np.maximum(1, np.rint(weights * (most / total))).astype(np.int64), 1, nothing, total / most)
         if not fraction.any():
             return cls(copies, 1, nothing, 1.0)
-        each = max(1, int(most // total))
-        parts = np.rint(fraction * each).astype(np.int64)
+        each = max(1, int(most // total)) if copies.any() else 1  # without copies weights may be as small as they like
+        units = float(each) if copies.any() else most / total
+        parts = np.rint(fraction * units).astype(np.int64)
         parts[(copies == 0) & (parts == 0)] = 1
-        return cls(copies, each, parts, 1.0 / each)
+        return cls(copies, each, parts, 1.0 / units)
 
 
 @compiled
