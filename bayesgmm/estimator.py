@@ -63,26 +63,29 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Model columns of mean 0 and sd 1. Results are in original units either way.
     missing : {"allow", "error"}
         "allow" takes NaN for a cell without a value, in the table and in new rows: a row counts by the density of the
-        cells it has, which is right where cells are missing at random. "error" refuses NaN.
+        cells it has, which is valid if the model holds and cells are missing at random (whether one is missing depends
+        on the cells observed beside it, and, these given, not on its value or the component). "error" refuses NaN.
     weight_type : {"frequency", "survey"}
-        What `sample_weight` is: numbers of copies of a row, or weights of a survey, which are rescaled to the effective
-        sample size; intervals are then approximate (`prepare_table`).
+        What `sample_weight` is: numbers of copies of a row, or weights of a survey, which are rescaled to Kish's
+        effective sample size; intervals are then approximate (`prepare_table`).
     inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
         How the posterior is found: Hamiltonian Monte Carlo; Gibbs sweeps with jumps between modes, which suits more
         components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
         independent or full-rank. "auto" keeps Laplace's where it is as good as exact and else takes NUTS.
     sampler : {"nutpie", "pymc"}
-        "nutpie" samples the compiled density; "pymc" samples the `build_model` face with PyMC's NUTS (slow).
+        "nutpie" samples the compiled density; "pymc" samples the PyMC model of `build_model` with PyMC's NUTS (slow;
+        not for known labels).
     n_init : int
         Number of EM starts.
     draws, tune, chains : int
-        Draws kept and draws of adaptation of each chain, and number of chains.
+        Draws kept and warm-up (tuning) iterations of each chain, and number of chains.
     cores : int or None
         Chains run at once; None is every processor. Results do not depend on it.
     target_accept : float
         Acceptance statistic that NUTS aims at.
     escalate : bool
-        Where NUTS cannot pass the convergence gate, run longer and then by Gibbs; what was done is recorded and said.
+        Where NUTS does not meet the convergence criteria, run longer and then by Gibbs; what was done is recorded and
+        said.
     batch_size : int or None
         Rows in each mini-batch of ADVI; None is all.
     random_seed : int or None
@@ -101,7 +104,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     em_ : EMResult
         The maximum-likelihood fit it started from.
     labels_ : int array (N,)
-        Most probable component of each row.
+        Most probable component of each row; of a row of known class, that of its class.
     modes_ : DataFrame
         Distinct posterior modes that were found.
     table_, prior_ : Table, ResolvedPrior
@@ -170,12 +173,14 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the posterior to a table (N, D): array, frame of any library or `Table`.
 
-        Where `y` tells the class of a row (-1 or NaN where it does not), the row belongs to the component of that
-        class: numbers from 0 to K - 1 are components, other classes get theirs in sorted order
-        (``table_.classes``). With `y` known throughout this is discriminant analysis.
+        Where `y` (N,) tells the class of a row (-1, NaN or None where it does not), the row belongs to the component of
+        that class: if all classes are whole numbers from 0 to K - 1, they are components, else classes get theirs in
+        sorted order (``table_.classes``). With the class of every row this is discriminant analysis; more classes than
+        components are then not used, with a warning, and otherwise refused. Which rows have a class may depend on
+        their cells, but, these given, not on the class.
 
-        A row of `sample_weight` (N,) 3 is the row three times, in everything that the fit answers; of a weight that is
-        not whole the fraction counts for so much of a row. LOO leaves out one copy, or a row of less than one.
+        A row of `sample_weight` (N,) 3 is the row three times; of a weight that is not whole the fraction counts for so
+        much of a row. LOO leaves out one copy, or a row of less than one. (``docs/weights.md`` has the rules.)
 
         Raises
         ------
@@ -185,7 +190,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Warns
         -----
         NotConvergedWarning
-            If the convergence gate fails; `diagnose` says how.
+            If the convergence criteria are not met; `diagnose` says how.
         """
         self._check_options()
         structure = get_structure(self.covariance_type)

@@ -17,9 +17,10 @@ __all__ = ["check_known", "known_components"]
 def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDArray[np.int64] | None, tuple[Any, ...]]:
     """Component of each row, -1 where unknown, and the class of each component that has a known row.
 
-    Labels from 0 to K - 1 are numbers of components; other classes get numbers in sorted order. Unknown are -1, NaN and
-    None. No labels at all, or none known, give None; so do, with a warning, labels known throughout of more classes
-    than there are components: the pipelines of scikit-learn hand on whatever labels there are.
+    If all labels are whole numbers from 0 to K - 1, they are numbers of components; other classes, and all where
+    `n_components` is None, get numbers in sorted order. Unknown are -1, NaN and None. No labels at all, or none known,
+    give None; so do, with a warning, labels known throughout of more classes than there are components: the pipelines
+    of scikit-learn hand on whatever labels there are.
 
     >>> known_components(["b", None, "a", "b"], 4, 3)
     (array([ 1, -1,  0,  1]), ('a', 'b'))

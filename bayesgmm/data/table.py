@@ -166,11 +166,13 @@ def prepare_table(
     missing : {"allow", "error"}
         "allow" takes NaN for a cell that is missing, whose row counts by its other cells; "error" refuses such tables.
     y : array_like of shape (N,), optional
-        Known classes, -1 or NaN where unknown: such a row belongs to the component of its class.
+        Known classes, -1, NaN or None where unknown: a row of known class belongs to the component of its class. Whole
+        numbers are those of components only if `n_components` is given; else classes are numbered in sorted order.
     weight_type : {"frequency", "survey"}
         What `sample_weight` is. A frequency weight is a number of copies. Survey weights, such as inverse probabilities
         of selection, are rescaled to sum to Kish's effective sample size (Σw)² / Σw², and the posterior is then a
-        pseudo-posterior: estimates are weighted, intervals approximate.
+        pseudo-posterior: estimates are weighted, and intervals approximate, as they allow for unequal weights but not
+        for strata or clusters of the design.
 
     References
     ----------

@@ -6,15 +6,15 @@ with an orthonormal basis Q of it, R the triangular factor, and x = mean in the 
 
     u^ = (I - Q Q') u    is the expectation of u given the observed cells, Q Q' its covariance,
     |u^|^2               is their squared Mahalanobis distance, and
-    log det scaling - log det R    takes the place of log det scaling.
+    log det scaling - log det R    takes the place of log det scaling, and the number of observed cells that of D.
 
 So a pass makes the basis once for each pattern, takes from its residuals what lies in the span, and adds Q Q' times the
-number of rows to the sum of r u u'. The sums of r, r u and r u u' then mean what they mean without missing cells: EM
-(Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach"), gradients and predictions
-need not know of any.
+sum of r over the rows to the sum of r u u'. The sums of r, r u and r u u' then mean what they mean without missing
+cells: EM (Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach"), gradients and
+predictions need not know of any.
 
-Where the component of a row is known, its density is that of its cells and its component together; the other components
-have no say.
+Where the component of a row is known, its density is that of its observed cells and its component together, w_k N(x),
+and its responsibilities are 1 and 0.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def free_span(missing, log_norm, means, scaling):
 
 @compiled
 def add_free(basis, count, outer):
-    """Add what the missing cells of `count` rows add to the sum of u u' (D, D; lower)."""
+    """Add what the missing cells of rows whose responsibilities sum to `count` add to that of r u u' (D, D; lower)."""
     m, d = basis.shape
     for a in range(m):
         for i in range(d):

@@ -2,8 +2,8 @@
 
 A cell is drawn given a draw of the parameters and the cells of its row that were observed: the component from its
 responsibilities, the cell from that component's conditional normal. The draws are multiple imputations (Rubin 1987)
-under the model: its assumption is that cells are missing at random, that is, that whether a cell is missing depends on
-no more than the cells observed beside it.
+under the mixture and the assumption that cells are missing at random: which cells of a row are missing may depend on
+the cells that are observed in it, but, these given, neither on the missing values nor on the component.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ def impute(tree: xarray.DataTree, draws: int = 20, *, random_seed: int | None = 
     tree : xarray.DataTree
         A fit's ``posterior_``.
     draws : int
-        Number of tables m, evenly spaced among the draws of the posterior.
+        Number of tables m, from draws evenly spaced among those of the posterior; if more than there are, some are
+        used again, with new draws of the cells.
     random_seed : int or None
 
     Returns
     -------
     array (m, N, D)
-        The fitted rows in original units; observed cells are as they were.
+        The fitted rows in original units; observed cells are as they were. Imputed cells are draws of normals: not
+        rounded to a recording step, nor kept within bounds.
 
     Raises
     ------
@@ -98,8 +100,9 @@ def missing_cells(tree: xarray.DataTree, ci_prob: float = 0.95, *, random_seed: 
     Returns
     -------
     DataFrame (a row a missing cell)
-        Index ``row``, ``column``; ``mean``, ``sd`` (of the mixture over components and draws, without Monte Carlo
-        error of its own), ``lower``, ``upper``; original units.
+        Index ``row``, ``column``; ``mean``, ``sd`` (of the mixture over components and draws of the parameters, without
+        drawing cells), ``lower``, ``upper`` (from one draw of the cell for each draw of the parameters); original
+        units.
 
     Examples
     --------
