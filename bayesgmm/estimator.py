@@ -209,6 +209,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 resolution=(self.prior or MixturePrior()).stated_steps, missing=self.missing, y=y,
                 weight_type=self.weight_type,
             )  # fmt: skip
+        if table.known is not None and self.inference == "nuts" and self.sampler == "pymc":
+            raise InputError("sampler='pymc' takes no known labels: take sampler='nutpie', or leave y out.")
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
         self._name_features(text_names(X))

@@ -31,7 +31,7 @@ from bayesgmm.data.copies import are_whole, copied_rows
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.posterior.impute import expected_rows
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays, tree_of
+from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays, tree_of
 
 __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
 
@@ -273,7 +273,7 @@ def compare_clusterings(
     for name in ("n_clusters", *(("n_noise", "n_disagree") if are_whole(weights) else ())):
         frame[name] = frame[name].astype("Int64")
     a = posterior_arrays(tree)
-    p = mean_responsibilities(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
+    p = mean_responsibilities(model_rows(tree, a), a.weights, a.means, a.scaling, row_model=a.row_model)
     names = estimate.labels.index
     return ClusteringComparison(
         table=frame.rename_axis("method"),

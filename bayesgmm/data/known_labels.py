@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError, warn
 
-__all__ = ["check_known", "known_components"]
+__all__ = ["check_known", "known_components", "known_labels_in_words"]
 
 
 def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDArray[np.int64] | None, tuple[Any, ...]]:
@@ -50,6 +50,8 @@ def known_components(y: Any, n_rows: int, n_components: int | None) -> tuple[NDA
             "y holds fractions: it must hold classes, a whole number or a text for each row whose class is known."
         )
     classes = sorted(found, key=lambda label: (str(type(label)), label) if not whole else ("", label))
+    if whole and n_components is None:
+        raise InputError("y holds numbers: give n_components too, for those below it are numbers of components.")
     if whole and n_components is not None and min(classes) >= 0 and max(classes) < n_components:
         classes = list(range(int(max(classes)) + 1))
     if n_components is not None and len(classes) > n_components and known.all():
@@ -70,6 +72,27 @@ def check_known(known: NDArray[np.int64] | None, n_components: int) -> None:
             f"y knows {int(known.max()) + 1} classes, and n_components={n_components}: every class is a component of "
             f"its own, so give at least {int(known.max()) + 1} components, or no y."
         )
+
+
+def known_labels_in_words(known: NDArray[np.int64] | None, classes: tuple[Any, ...]) -> list[str]:
+    """No sentence where no class is known, else how many are, and what is assumed.
+
+    >>> known_labels_in_words(np.array([0, -1, 1]), ("a", "b"))[0]
+    'The class of 2 of 3 rows is known: component 0 is a (1 row), component 1 is b (1 row).'
+    """
+    if known is None:
+        return []
+    counts = np.bincount(known[known >= 0], minlength=len(classes)).tolist()
+    parts = [
+        f"component {k} is {name} ({n:,} row{'s' * (n != 1)})"
+        for k, (name, n) in enumerate(zip(classes, counts, strict=True))
+        if n
+    ]
+    return [
+        f"The class of {sum(counts):,} of {len(known):,} rows is known: {', '.join(parts)}.",
+        "These rows stay in the component of their class. Which rows were labelled may depend on their cells, but "
+        "beyond those not on their class.",
+    ]
 
 
 def _is_number(label: Any) -> bool:

@@ -19,7 +19,7 @@ from bayesgmm.arguments import check_count, check_probability, check_seed
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES, responsibilities_of_draws
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
-from bayesgmm.posterior.tree import PosteriorArrays, observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import PosteriorArrays, known_of, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -71,7 +71,7 @@ def impute(tree: xarray.DataTree, draws: int = 20, *, random_seed: int | None = 
     """
     check_count(draws, "draws", most=_MOST)
     check_seed(random_seed)
-    rows, a = observed_rows(tree)[0], posterior_arrays(tree)
+    rows, known, a = observed_rows(tree)[0], known_of(tree), posterior_arrays(tree)
     index = evenly_spaced(len(a.weights), draws)
     index = np.sort(np.resize(index, draws))
     out = np.repeat(rows[None], draws, axis=0)
@@ -79,7 +79,7 @@ def impute(tree: xarray.DataTree, draws: int = 20, *, random_seed: int | None = 
     for where, observed in _patterns(rows):
         z = a.to_model(rows[where])
         for some in _blocks(draws, z.size * a.weights.shape[1]):
-            drawn = _draw(rng, *_given(a, index[some], z, observed)[:3])
+            drawn = _draw(rng, *_given(a, index[some], z, observed, None if known is None else known[where]))
             missing = np.flatnonzero(~observed)
             out[some, where[:, None], missing] = a.center[missing] + a.scale[missing] * drawn
     return out
@@ -115,7 +115,7 @@ def missing_cells(tree: xarray.DataTree, ci_prob: float = 0.95, *, random_seed: 
     """
     check_probability(ci_prob)
     check_seed(random_seed)
-    rows, _, names = observed_rows(tree)
+    (rows, _, names), known = observed_rows(tree), known_of(tree)
     a, columns = posterior_arrays(tree), tree["posterior"].to_dataset()["feature"].values
     rng, tails = np.random.default_rng(random_seed), [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     every = np.arange(len(a.weights))
@@ -124,7 +124,9 @@ def missing_cells(tree: xarray.DataTree, ci_prob: float = 0.95, *, random_seed: 
         missing = np.flatnonzero(~observed)
         for some in _blocks(len(pattern), len(every) * a.weights.shape[1] * len(observed)):
             where = pattern[some]
-            r, mean, spread = _given(a, every, a.to_model(rows[where]), observed)
+            r, mean, spread = _given(
+                a, every, a.to_model(rows[where]), observed, None if known is None else known[where]
+            )
             expected = np.einsum("snk,sknj->nj", r, mean) / len(every)
             variance = np.diagonal(spread, axis1=2, axis2=3)[:, :, None] + np.square(mean - expected)
             sd = np.sqrt(np.einsum("snk,sknj->nj", r, variance) / len(every))
@@ -167,11 +169,15 @@ def _blocks(n: int, numbers: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def _given(a: PosteriorArrays, draws: IntArray, z: Array, observed: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+def _given(
+    a: PosteriorArrays, draws: IntArray, z: Array, observed: NDArray[np.bool_], known: IntArray | None
+) -> tuple[Array, Array, Array]:
     """Of rows z (n, D) of one pattern: responsibilities (S, n, K), and the conditional means (S, K, n, M) and
     covariances (S, K, M, M) of the missing cells."""
     weights, means, factors = a.weights[draws], a.means[draws], a.cholesky[draws]
-    r = responsibilities_of_draws(z, weights, means, np.ascontiguousarray(a.scaling[draws]), row_model=a.row_model)
+    r = responsibilities_of_draws(
+        as_rows(z, known), weights, means, np.ascontiguousarray(a.scaling[draws]), row_model=a.row_model
+    )
     seen, lost = factors[:, :, observed], factors[:, :, ~observed]  # (S, K, O, D), (S, K, M, D)
     across = seen @ lost.mT  # (S, K, O, M)
     slope = np.linalg.solve(seen @ seen.mT, across)

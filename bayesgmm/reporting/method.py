@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.gaps import missing_cells_in_words
+from bayesgmm.data.known_labels import known_labels_in_words
 from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model.structure import get_structure
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
@@ -41,6 +42,7 @@ def data(fit: Fit) -> dict[str, Any]:
         f"{count(table.n_rows)} rows and {table.n_features} column{'s' * (table.n_features > 1)}, in the units of the "
         f"table. The model works on {scale}; every result here is in the original units.",
         *missing_cells_in_words(table),
+        *known_labels_in_words(table.known, table.classes),
         _rounding(fit),
     ]
     sentences += weights_in_words(table)

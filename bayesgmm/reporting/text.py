@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.gaps import missing_cells_in_words
+from bayesgmm.data.known_labels import known_labels_in_words
 from bayesgmm.data.visible import visible
 from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
@@ -38,7 +39,8 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     table = fit.table_
     names = ", ".join(map(visible, table.feature_names))
     lines = [f"{visible(source)}: {table.n_rows} rows, {table.n_features} columns ({names})"]
-    lines += [*missing_cells_in_words(table), *weights_in_words(table)]
+    known = known_labels_in_words(table.known, table.classes)
+    lines += [*missing_cells_in_words(table), *known, *weights_in_words(table)]
     rounded = fit.prior_.rounded_columns()
     if rounded:
         steps = dict(zip(table.feature_names, table.resolution, strict=True))

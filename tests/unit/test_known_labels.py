@@ -12,6 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 import bayesgmm as bg
 from bayesgmm.data.known_labels import known_components
 from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.reporting.text import fit_text
 
 IRIS, SPECIES = bg.datasets.load_iris()
 OPTIONS = {"random_seed": 1, "progressbar": False, "draws": 500}
@@ -127,3 +128,30 @@ def test_cells_may_be_missing_beside_known_labels() -> None:
         one = bg.fit_em(rows[np.asarray(SPECIES) == name], 1)
         np.testing.assert_allclose(em.params.means[k], one.params.means[0], rtol=1e-4)
         np.testing.assert_allclose(em.params.covariances[k], one.params.covariances[0], rtol=1e-2, atol=1e-4)
+
+
+def test_gaps_of_known_rows_are_filled_from_their_component() -> None:
+    """A bird between two classes in the cell that it has; its class tells the other."""
+    rng = np.random.default_rng(0)
+    z = np.repeat([0, 1], 60)
+    X = np.column_stack([rng.normal(size=120), rng.normal(size=120) * 0.3 + 6.0 * z])
+    X[[3, 63], 1] = np.nan
+    fit = bg.BayesianGMM(2, **OPTIONS).fit(X, np.where(np.arange(120) % 3 == 0, z, -1))
+    cells = fit.missing_cells()
+    assert cells["mean"].to_numpy() == pytest.approx([0.0, 6.0], abs=0.3)
+    assert (cells["sd"] < 0.5).all()
+    tables = fit.impute(draws=100)
+    assert tables[:, 3, 1].max() < 3.0 < tables[:, 63, 1].min()
+    text = fit_text(fit, "birds.csv", None)
+    assert "The class of 40 of 120 rows is known: component 0 is 0 (20 rows), component 1 is 1 (20 rows)." in text
+
+
+def test_what_takes_no_known_labels_says_so() -> None:
+    for call in (
+        lambda: bg.BayesianGMM(3, sampler="pymc").fit(IRIS, SPECIES),
+        lambda: bg.build_model(bg.prepare_table(IRIS, y=SPECIES), 3),
+        lambda: bg.compare_components(bg.prepare_table(IRIS, y=SPECIES), [3]),
+        lambda: bg.prepare_table(IRIS, y=np.zeros(150)),
+    ):
+        with pytest.raises(bg.InputError, match="known labels|give n_components"):
+            call()

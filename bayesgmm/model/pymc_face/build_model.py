@@ -108,14 +108,16 @@ def build_model(
     else:
         raise InputError("sample_weight is already part of a Table; give it to prepare_table instead.")
     check_enough_rows(table.used_rows, n_components)
-    if table.known is not None:
-        raise InputError("build_model takes no known labels yet: fit such a table with BayesianGMM(...).fit(X, y).")
     numbers = (MixturePrior() if prior is None else prior).resolve(table)
     return model_from_numbers(table, structure, numbers, n_components)
 
 
 def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrior, n_components: int) -> pm.Model:
     """`build_model` for a table, a structure and a resolved prior."""
+    if table.known is not None:
+        raise InputError(
+            "The PyMC model takes no known labels: fit such a table with BayesianGMM(K).fit(X, y), sampler='nutpie'."
+        )
     k, d = n_components, table.n_features
     coords = {
         "component": range(k),
