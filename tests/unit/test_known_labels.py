@@ -153,5 +153,5 @@ def test_what_takes_no_known_labels_says_so() -> None:
         lambda: bg.compare_components(bg.prepare_table(IRIS, y=SPECIES), [3]),
         lambda: bg.prepare_table(IRIS, y=np.zeros(150)),
     ):
-        with pytest.raises(bg.InputError, match="known labels|give n_components"):
+        with pytest.raises(bg.InputError, match=r"known labels|give n_components"):
             call()
