@@ -181,6 +181,7 @@ def _tail() -> list[str]:
         "limit; more than two chains; several processes.",
         "- Samplers do at most 1e10 multiply-adds a run here, half of what `compare_components` lets them do at first. "
         "A fit alone may do a hundred times as many where its chains do not agree, some two minutes on two cores.",
+        "- Known labels (`y`), survey weights and `missing=\"error\"`.",
         "- Plots, reports, files, the command line; wrong arguments of every public function are in "
         "`tests/unit/test_arguments.py`.",
         "- Whether an answer is right. What is checked is that it is finite and consistent and judges itself; that the "
