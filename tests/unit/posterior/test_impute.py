@@ -116,9 +116,7 @@ def test_intervals_of_cells_cover(at_random: bool) -> None:
         if at_random:  # the second column is observed throughout; where it is large the others often lack
             gaps[:, 1] = False
             gaps[:, [0, 2]] = rng.random((150, 2)) < np.where(X[:, 1:2] > 0.5, 0.5, 0.05)
-        found = bg.BayesianGMM(2, inference="laplace", random_seed=seed, progressbar=False).fit(
-            np.where(gaps, np.nan, X)
-        )
+        found = bg.BayesianGMM(2, inference="auto", random_seed=seed, progressbar=False).fit(np.where(gaps, np.nan, X))
         table = found.missing_cells(ci_prob=0.9)
         truth = X[gaps]
         hits += int(((table["lower"] <= truth) & (truth <= table["upper"])).sum())
