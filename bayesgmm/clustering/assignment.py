@@ -168,14 +168,8 @@ def assignment(
     copies, fraction = copies_of(weight)
     tails = [0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)]
     rng = np.random.default_rng(random_seed)
-    for where, r, _ in blocks_of_rows(
-        model_rows(tree, a, None if rows is None else values),
-        a.weights,
-        a.means,
-        a.scaling,
-        row_model=a.row_model,
-        merge=clusters,
-    ):
+    packed = model_rows(tree, a, None if rows is None else values)
+    for where, r, _ in blocks_of_rows(packed, a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters):
         mean[where] = r.mean(axis=0)
         overlap[where] = _entropy(r).mean(axis=0)
         sizes += count_labels(r, copies[where], fraction[where], rng).sum(axis=1)

@@ -10,33 +10,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.clustering.label_draws import label_of
 from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.completed import MANY_COPIES
 
 __all__ = ["copies_of", "count_labels"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_MANY_COPIES = 50
 _NUMBERS = 5_000_000  # uniform numbers held at once
 
 
 @compiled
 def _count(r, u, row, share, out):
-    """Add to out[s, i] (K,) the share of each copy, of row[copy] = i, whose label the uniform number u[s, copy] decides
-    as `label_draws.categorical` does."""
-    n_components = r.shape[2]
+    """Add to out[s, i] (K,) the share of each copy, of row[copy] = i, whose label the number u[s, copy] decides."""
     for s in range(r.shape[0]):
         for c in range(row.shape[0]):
             i = row[c]
-            left = u[s, c]
-            k = 0
-            while k < n_components - 1 and left >= r[s, i, k]:
-                left -= r[s, i, k]
-                k += 1
-            while r[s, i, k] == 0.0 and k > 0:
-                k -= 1
-            out[s, i, k] += share[c]
+            out[s, i, label_of(r[s, i], u[s, c])] += share[c]
 
 
 def copies_of(weights: Array) -> tuple[IntArray, Array]:
@@ -76,7 +68,7 @@ def count_labels(r: Array, copies: IntArray, fraction: Array, rng: np.random.Gen
             [0., 0.]]])
     """
     out = np.zeros(r.shape)
-    many = copies > _MANY_COPIES
+    many = copies > MANY_COPIES
     number = np.where(many, 0, copies) + (fraction > 0.0)
     row = np.repeat(np.arange(len(copies)), number)
     share = np.full(len(row), unit)

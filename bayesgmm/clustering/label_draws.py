@@ -17,28 +17,32 @@ from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.posterior.tree import PosteriorArrays
 
-__all__ = ["MAX_LABELS", "categorical", "draw_labels"]
+__all__ = ["MAX_LABELS", "categorical", "draw_labels", "label_of"]
 
 Array = NDArray[np.float64]
 
 MAX_LABELS = 400_000_000  # labels held at once
 
 
+@compiled(inline="always")
+def label_of(r, u):
+    """The label, with probabilities r (K,), that the uniform number u decides."""
+    k = 0
+    while k < r.shape[0] - 1 and u >= r[k]:
+        u -= r[k]
+        k += 1
+    # Rounding may run past the last component that has any probability.
+    while r[k] == 0.0 and k > 0:
+        k -= 1
+    return k
+
+
 @compiled
 def categorical(r, u, out):
     """out[s, i] = label with probabilities r[s, i], decided by the uniform number u[s, i]."""
-    n_components = r.shape[2]
     for s in range(r.shape[0]):
         for i in range(r.shape[1]):
-            left = u[s, i]
-            k = 0
-            while k < n_components - 1 and left >= r[s, i, k]:
-                left -= r[s, i, k]
-                k += 1
-            # Rounding may run past the last component that has any probability.
-            while r[s, i, k] == 0.0 and k > 0:
-                k -= 1
-            out[s, i] = k
+            out[s, i] = label_of(r[s, i], u[s, i])
 
 
 def draw_labels(

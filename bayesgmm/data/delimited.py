@@ -107,8 +107,14 @@ def from_text(
     if found is None:
         what = "say which with --decimal , or --delimiter ," if "," in first_line else "separate columns by semicolons"
         raise InputError(f"{path}: {first_line!r} can be one number or two; {what}.")
-    before, numbered, after = surroundings(list(records_of(text, found, path)), found)
+    void = list[int]()
+    before, numbered, after = surroundings(list(records_of(text, found, path, void=void)), found)
     notes = [f"{_lines(part)} no part of the table: left out" for part in (before, after) if part]
+    within = [line for line in void if numbered and numbered[0][0] < line < numbered[-1][0]]
+    if within:
+        notes.append(
+            f"{len(within)} row{'s' * (len(within) > 1)} without any value, the first in line {within[0]}: left out"
+        )
     if found == NO_DELIMITER and decimal is None and "," in first_line and is_numeral(first_line):
         notes.append(
             f"each line is one number with a decimal comma ({first_line!r}); for two columns say --delimiter ,"

@@ -73,8 +73,10 @@ def is_comment(record: Sequence[str], width: int) -> bool:
     return record[0] in ("#", "%", "//") or (len(record) != width and _COMMENT.match(record[0]) is not None)
 
 
-def records_of(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator[Record]:
-    """(line, cells) of every record that is not blank."""
+def records_of(
+    text: str, delimiter: str, path: str | PathLike[str], *, void: list[int] | None = None
+) -> Iterator[Record]:
+    """(line, cells) of every record that is not blank; lines of delimiters alone are added to `void`."""
     if delimiter == " ":
         text = "\n".join(line.strip() for line in text.replace("\t", " ").splitlines())
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -83,6 +85,8 @@ def records_of(text: str, delimiter: str, path: str | PathLike[str]) -> Iterator
             record = [cell.strip() for cell in cells]
             if any(record):
                 yield reader.line_num, record
+            elif len(record) > 1 and void is not None:
+                void.append(reader.line_num)
     except csv.Error as error:
         raise InputError(f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes.") from error
 

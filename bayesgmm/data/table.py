@@ -107,7 +107,7 @@ class Table:
         """Whether no cell is missing."""
         return not any(np.isnan(column).any() for column in self.values.T)
 
-    @property
+    @cached_property
     def log_jacobian(self) -> NDArray[np.float64]:
         """(N,) log density of a row on the model's scale, less that in original units: of the cells it has."""
         return log_jacobian(self.values, self.scale)

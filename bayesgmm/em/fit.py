@@ -5,7 +5,6 @@ A thin shell: the maths is in `em.steps`, the starts in `em.search`, the coordin
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -111,13 +110,9 @@ def fit_em(
     else:
         # The recording steps take a sort of each column; they are found later, if a narrow component asks.
         table = prepare_table(
-            X,
-            standardize=standardize,
-            sample_weight=sample_weight,
-            n_components=n_components,
-            resolution=None,
+            X, standardize=standardize, sample_weight=sample_weight, n_components=n_components, resolution=None,
             missing=missing,
-        )
+        )  # fmt: skip
     result, _ = fit_em_candidates(
         table, n_components, structure=structure, n_init=n_init, tol=tol, max_iter=max_iter,
         reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
@@ -162,8 +157,7 @@ def fit_em_candidates(
     check_enough_rows(values, n_components)
     check_known(table.known, n_components)
     with one_blas_thread():
-        coordinates = Coordinates.of(values, weights, structure, table.scale)
-        coordinates = replace(coordinates, ordered=table.known is not None)
+        coordinates = Coordinates.of(values, weights, structure, table.scale, ordered=table.known is not None)
 
         @cache
         def steps() -> Array:

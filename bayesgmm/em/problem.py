@@ -62,10 +62,12 @@ class Coordinates:
     to_columns: Array
     column_sd: Array  # (D,)
     dependent: bool
-    ordered: bool = False
+    ordered: bool
 
     @classmethod
-    def of(cls, values: Array, weights: Array, structure: Structure, scale: Array) -> Coordinates:
+    def of(
+        cls, values: Array, weights: Array, structure: Structure, scale: Array, *, ordered: bool = False
+    ) -> Coordinates:
         center, sd = mean_and_sd(values, weights)
         features = np.empty(values.shape[::-1])  # columns of sd one; each branch turns them into the features in place
         for j, column in enumerate(features):
@@ -98,7 +100,7 @@ class Coordinates:
             to_columns = np.diag(common / sd)
             features *= (sd / common)[:, None]
         matrix = sd[:, None] * to_columns
-        return cls(features, cell_weight, center, matrix, to_columns, sd, dependent)
+        return cls(features, cell_weight, center, matrix, to_columns, sd, dependent, ordered)
 
     def log_likelihood(self, value: float | Array) -> float | Array:
         """Log-likelihood of the table, from that of the features."""

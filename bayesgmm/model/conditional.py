@@ -15,14 +15,15 @@ def given_observed(mean: Array, covariance: Array, observed: NDArray[np.bool_], 
 
     Parameters
     ----------
-    mean, covariance : arrays (D,), (D, D)
+    mean, covariance : arrays (..., D), (..., D, D)
+        Of one component, or of many draws and components.
     observed : bool array (D,)
     rows : array (n, O)
         The observed cells.
 
     Returns
     -------
-    array (n, D - O), array (D - O, D - O)
+    array (..., n, D - O), array (..., D - O, D - O)
 
     Examples
     --------
@@ -31,8 +32,9 @@ def given_observed(mean: Array, covariance: Array, observed: NDArray[np.bool_], 
     >>> expected.round(2), spread.round(2)
     (array([[1.6]]), array([[0.36]]))
     """
-    missing = ~observed
-    across = covariance[np.ix_(observed, missing)]
-    slope = np.linalg.solve(covariance[np.ix_(observed, observed)], across)  # (O, D - O)
-    spread = covariance[np.ix_(missing, missing)] - across.T @ slope
-    return mean[missing] + (rows - mean[observed]) @ slope, 0.5 * (spread + spread.T)
+    missing, of_observed = ~observed, covariance[..., observed, :]
+    across = of_observed[..., missing]
+    slope = np.linalg.solve(of_observed[..., observed], across)  # (..., O, D - O)
+    spread = covariance[..., missing, :][..., missing] - across.mT @ slope
+    expected = mean[..., None, missing] + (rows - mean[..., None, observed]) @ slope
+    return expected, 0.5 * (spread + spread.mT)

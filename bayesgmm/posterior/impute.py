@@ -19,6 +19,7 @@ from bayesgmm.arguments import check_count, check_probability, check_seed
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES, responsibilities_of_draws
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.model.conditional import given_observed
 from bayesgmm.posterior.tree import PosteriorArrays, known_of, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
@@ -175,14 +176,9 @@ def _given(
     """Of rows z (n, D) of one pattern: responsibilities (S, n, K), and the conditional means (S, K, n, M) and
     covariances (S, K, M, M) of the missing cells."""
     weights, means, factors = a.weights[draws], a.means[draws], a.cholesky[draws]
-    r = responsibilities_of_draws(
-        as_rows(z, known), weights, means, np.ascontiguousarray(a.scaling[draws]), row_model=a.row_model
-    )
-    seen, lost = factors[:, :, observed], factors[:, :, ~observed]  # (S, K, O, D), (S, K, M, D)
-    across = seen @ lost.mT  # (S, K, O, M)
-    slope = np.linalg.solve(seen @ seen.mT, across)
-    off = z[:, observed] - means[:, :, None, observed]  # (S, K, n, O)
-    return r, means[:, :, None, ~observed] + off @ slope, lost @ lost.mT - across.mT @ slope
+    packed, scaling = as_rows(z, known), np.ascontiguousarray(a.scaling[draws])
+    r = responsibilities_of_draws(packed, weights, means, scaling, row_model=a.row_model)
+    return r, *given_observed(means, factors @ factors.mT, observed, z[:, observed])
 
 
 def _draw(rng: np.random.Generator, r: Array, mean: Array, spread: Array) -> Array:

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
+from bayesgmm.em.fill import filled
 from bayesgmm.inference.gibbs.bins import no_bins
 from bayesgmm.inference.gibbs.moves.move import Library, Target
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
@@ -85,6 +87,11 @@ class GibbsProblem:
     def packed(self) -> CompletePrior:
         """The prior, as compiled code takes it."""
         return self.target.prior
+
+    @cached_property
+    def filled(self) -> Array:
+        """(N, D) standardised rows, missing cells filled in: what is cut to find starts."""
+        return filled(self.table.standardized, self.table.weights)
 
     def sweep_work(self, n_components: int) -> float:
         """Multiply-adds of one sweep, roughly."""

@@ -42,7 +42,6 @@ from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_choles
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.proposals.bridge import bridge
 from bayesgmm.model.structure import Structure
-from bayesgmm.model.table_rows import table_rows
 from bayesgmm.progress import out_of_time
 
 __all__ = ["SWEEPS_A_ROW", "bridge_repair", "sweeps_of"]
@@ -91,12 +90,11 @@ def bridge_repair(
     root = np.random.SeedSequence(random_seed)
 
     def repair(rows: IntArray, elpd_i: Array) -> tuple[Array, Array]:
-        log_density = pointwise_log_density(
-            take_rows(table_rows(table), rows), *posterior.flat(), row_model=structure.row_model
-        )
-        log_density = (log_density - table.log_jacobian[rows]) * datum(table.weights[rows])
         finish()
         starts = _Starts.of(problem, posterior)
+        some = take_rows(starts.problem.target.rows, rows)
+        log_density = pointwise_log_density(some, *posterior.flat(), row_model=structure.row_model)
+        log_density = (log_density - table.log_jacobian[rows]) * datum(table.weights[rows])
         times_i = multiplicity(table.weights[rows])
         scores, errors, drifts = elpd_i / times_i, np.full(len(rows), math.nan), np.full(len(rows), math.nan)
         weights = softmax(-log_density, axis=0)

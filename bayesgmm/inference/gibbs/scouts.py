@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.em.fill import filled
 from bayesgmm.em.starts import CUTS, from_labels, like_known
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem
@@ -61,7 +60,7 @@ def scout_starts(
 def _cut(problem: GibbsProblem, method: str, k: int, rng: np.random.Generator) -> MixtureParams:
     """The mixture that a random cut of the rows suggests."""
     table, structure = problem.table, problem.structure
-    rows = filled(table.standardized, table.weights)
+    rows = problem.filled
     labels = like_known(CUTS[method](rows, table.weights, k, rng), problem.target.rows.known, table.weights, k)
     state = from_labels(np.ascontiguousarray(rows.T), table.weights, labels, k, structure, 1e-6)
     covariances = state.covariances + np.diag(problem.prior.rounding(structure))

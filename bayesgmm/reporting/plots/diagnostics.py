@@ -53,6 +53,7 @@ _FAMILIES = {
     "mixture_mean": "mixture mean",
     "mixture_log_det_covariance": "mixture log det covariance",
     "log_density": "log density at rows",
+    "log_det_covariance": "log det covariance at rows",
     "classification_entropy": "classification entropy",
     "co_clustering": "co-clustering of pairs",
     "weights": "component weights",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bayesgmm.data.delimited import read_delimited
-from bayesgmm.data.read_csv import read_csv
+from bayesgmm.data.read_csv import read_csv, read_file
 from bayesgmm.errors import InputError
 
 Write = Callable[[str | bytes], Path]
@@ -50,7 +50,7 @@ EXPECTED = pd.DataFrame({"a": [1.5, -3.0, 0.25], "b": [2.0, 4e3, 6.0]})
         ("a, b\n1.5, 2\n-3, 4e3\n0.25, 6\n", ","),
         ("a,b\r\n1.5,2\r\n-3,4e3\r\n0.25,6", ","),
         ("a,b\r1.5,2\r-3,4e3\r0.25,6\r", ","),
-        ("\n\na,b\n1.5,2\n\n-3,4e3\n,\n0.25,6\n\n", ","),
+        ("\n\na,b\n1.5,2\n\n-3,4e3\n\n0.25,6\n,\n", ","),
         ("a,b,\n1.5,2,\n-3,4e3,\n0.25,6,\n", ","),
         ('"a","b"\n"1.5","2"\n-3,"4e3"\n0.25,6\n', ","),
         ("a;b\n1.5;2\n-3;4e3\n0.25;6\n", ";"),
@@ -255,3 +255,11 @@ def test_infinite_cells(write: Write) -> None:
 
 def test_names_used_twice(write: Write) -> None:
     refused(write("a,b,a\n1,2,3\n"), "'a'", "more than once")
+
+
+def test_a_row_of_delimiters_alone_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "gap.csv"
+    path.write_text("a,b\n1,2\n,\n4,5\n2,\n7,1\n,\n")
+    table = read_file(path)
+    assert len(table.data) == 4
+    assert "1 row without any value, the first in line 3: left out" in table.notes  # that at the end is no gap
