@@ -45,7 +45,7 @@ def main() -> None:
         alone = Sweeps(problem, 1.0, no_library(k, d))
         (warm,), _ = run_chains(alone, [state], np.random.SeedSequence(1).spawn(1), **options)
         log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
-        log_normalizers(np.log(state.weights), state.scaling, log_norm)
+        log_normalizers(np.log(state.weights), state.scaling, NORMAL, log_norm)
         given = (problem.target.rows, table.weights, log_norm, state.means, state.scaling, NORMAL, counts, sums,
                  outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 

@@ -65,7 +65,7 @@ def main() -> None:
         n = 20 if table.n_rows > 1000 else 2000
         features = np.ascontiguousarray(table.standardized.T)
         log_norm = np.empty(k)
-        log_normalizers(np.log(mode.params.weights), mode.params.scaling, log_norm)
+        log_normalizers(np.log(mode.params.weights), mode.params.scaling, NORMAL, log_norm)
         kernel = microseconds(repeat_kernel, features, table.weights, log_norm, np.array(mode.params.means),
                               mode.params.scaling, np.empty(k), np.empty((k, d)), np.empty((k, d, d)), n=n)  # fmt: skip
         gradient = microseconds(repeat_gradient, np.full(density.n_dim, 0.01), np.empty(density.n_dim), density.ints,

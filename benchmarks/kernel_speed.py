@@ -43,7 +43,7 @@ def main() -> None:
             _, log_r = mixture._e_step(rows)
             mixture._m_step(rows, log_r)
 
-        log_normalizers(np.log(mixture.weights_), scaling, log_norm)
+        log_normalizers(np.log(mixture.weights_), scaling, NORMAL, log_norm)
         skipped = (np.empty(0), np.empty((0, 0)))
         given = (features, weights, log_norm, means, scaling, NORMAL, counts, sums, outers, *skipped)
 

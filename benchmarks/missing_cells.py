@@ -28,7 +28,7 @@ def main() -> None:
         gaps[rng.random(rows.shape) < share] = np.nan
         means, scaling = rng.normal(size=(K, d)), np.tile(np.eye(d), (K, 1, 1))
         log_norm, counts = np.empty(K), np.empty(K)
-        log_normalizers(np.log(np.full(K, 1.0 / K)), scaling, log_norm)
+        log_normalizers(np.log(np.full(K, 1.0 / K)), scaling, NORMAL, log_norm)
         sums, outers = np.empty((K, d)), np.empty((K, d, d))
         packed = [as_rows(rows), as_rows(gaps)]
         seconds: list[list[float]] = [[], []]

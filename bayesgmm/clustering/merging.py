@@ -201,6 +201,6 @@ def _counts(rows, row_weights, weights, means, scaling, row_model, out):
     log_norm = np.empty(k)
     sums, outers = np.empty((k, d)), np.empty((k, d, d))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, out[s], sums, outers,
                      np.empty(0), np.empty((0, 0)))  # fmt: skip

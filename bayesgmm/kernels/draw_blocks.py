@@ -36,7 +36,7 @@ def _fill(rows, weights, means, scaling, row_model, out, log_density):
     row_weights = np.ones(n_rows)
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3,
                      log_density[s] if log_density.shape[0] else none, out[s])  # fmt: skip
 

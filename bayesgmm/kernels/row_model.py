@@ -1,14 +1,20 @@
 """The density of a row given its component: the one thing that passes over the rows do not know themselves.
 
-A pass asks a row model for four things, compiled: the constant of a component (`log_normalizers`), the residuals of a
-block of rows (`residuals_block`), their log densities (`log_density`, within the loop of the pass) and what the rows
-add to the sums of their component (`add_block`). Prediction asks it for quantiles and noise. There is one
-row model so far, the normal density: with the whitened residual y = scaling (x - mean),
+A pass asks a row model, compiled, for the constants of a mixture (`log_normalizers`, `forget_cells`), the residuals of
+a block of rows (`residuals_block`), their log densities (`log_densities`) and what the rows add to the sums of their
+component (`add_block`). With the whitened residual y = scaling (x - mean), of d observed cells,
 
-    log p(x) = log det scaling - D/2 log(2 pi) - |y|^2 / 2,
+    normal   log p(x) = log det scaling - d/2 log(2 pi) - |y|^2 / 2,
+    t        log p(x) = log det scaling + log Gamma((v + d)/2) - log Gamma(v/2) - d/2 log(v pi)
+                        - (v + d)/2 log(1 + |y|^2 / v),
 
-and a row adds itself, with its responsibility, to the sums of y and y y'. Another one (t, noise) is a
-field of `RowModel` and its case in these functions; no pass changes.
+and a row adds itself, with its responsibility, to the sums of y and y y'. Under a t density it does so with its
+responsibility times u = (v + d) / (v + |y|^2), the expectation of the precision that makes it normal. A row may also
+belong to no component but to a background, uniform over a box: log p(x) = -log volume.
+
+What a mixture has besides means and covariances is one vector, its *head*: the weights of the K components; the weight
+of the background, if there is one; and, of t components, the degrees of freedom v, one for all or K of them. Where
+arguments are called `weights` they are heads, and `n_classes` counts components and background.
 """
 
 from __future__ import annotations
@@ -20,10 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, ndtr, ndtri
 
-from bayesgmm.kernels.block_math import accumulate, whiten
+from bayesgmm.kernels.block_math import FAST, accumulate, log_block, whiten
 from bayesgmm.kernels.compiled import compiled
 
-__all__ = ["NORMAL", "RowModel", "add_block", "log_density", "log_normalizers", "residuals_block"]
+__all__ = [
+    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "digamma", "forget_cells", "log_densities", "log_density",
+    "log_normalizers", "n_classes", "residuals_block", "tail_weights",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -31,9 +40,10 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 class RowModel(NamedTuple):
-    """The normal density; passes take it as it is, compiled or not."""
+    """Densities of rows; passes take it as it is, compiled or not."""
 
     diagonal: bool = False  # covariances are diagonal: only the diagonals of factors are read
+    background: Array = np.empty(0)  # (D,) log widths of the box of the background, or length 0: there is none
 
     @staticmethod
     def cdf(z: Array) -> Array:
@@ -60,27 +70,122 @@ NORMAL = RowModel()
 
 
 @compiled
-def log_normalizers(log_weights, scaling, out):
-    """out[k] = log weight_k + log det scaling_k - D/2 log(2 pi)."""
+def n_classes(row_model, n_components):
+    """Components, and the background if there is one: of so many a row has responsibilities."""
+    return n_components + (1 if len(row_model.background) > 0 else 0)
+
+
+@compiled
+def degrees_of_freedom(head, n_classes, k):
+    """Of component k, from a head or the constants made of it; 0 if components are normal."""
+    n = head.shape[0] - n_classes
+    return 0.0 if n == 0 else head[n_classes + (k if n > 1 else 0)]
+
+
+@compiled
+def _log_constant(df, d):
+    """What a density of d columns is normalised by, but for its scale."""
+    if df == 0.0:
+        return -0.5 * d * LOG_2PI
+    return math.lgamma(0.5 * (df + d)) - math.lgamma(0.5 * df) - 0.5 * d * math.log(df * math.pi)
+
+
+@compiled
+def log_normalizers(log_weights, scaling, row_model, out):
+    """Constants of complete rows, from the logarithm of a head: out[k] is what is added to the log density of rows in
+    component k, the background after them, then the degrees of freedom."""
     n_components, n_features = scaling.shape[0], scaling.shape[1]
+    classes = n_classes(row_model, n_components)
+    for i in range(classes, log_weights.shape[0]):
+        out[i] = math.exp(log_weights[i])
     for k in range(n_components):
-        total = log_weights[k] - 0.5 * n_features * LOG_2PI
+        total = log_weights[k] + _log_constant(degrees_of_freedom(out[: log_weights.shape[0]], classes, k), n_features)
         for d in range(n_features):
             total += math.log(scaling[k, d, d])
         out[k] = total
+    if classes > n_components:
+        out[n_components] = log_weights[n_components]
+        for d in range(n_features):
+            out[n_components] -= row_model.background[d]
+
+
+@compiled
+def forget_cells(row_model, missing, n_components, n_features, constants):
+    """Make constants (`log_normalizers`) those of rows without the cells `missing`, but for the scale."""
+    classes, left = n_classes(row_model, n_components), n_features - missing.shape[0]
+    for k in range(n_components):
+        df = degrees_of_freedom(constants, classes, k)
+        constants[k] += _log_constant(df, left) - _log_constant(df, n_features)
+    if classes > n_components:
+        for d in missing:
+            constants[n_components] += row_model.background[d]
 
 
 @compiled(inline="always")
 def residuals_block(row_model, features, start, n, mean, scaling, centred, y, square):
-    """y (D, block) = the whitened residuals of rows start..start+n, and `square` (block,) what their densities are
-    functions of: squared lengths."""
+    """y (D, block) = the whitened residuals of rows start..start+n, and `square` (block,), their squared lengths, of
+    which densities are functions."""
     whiten(features, start, n, mean, scaling, row_model.diagonal, centred, y, square)
 
 
 @compiled(inline="always")
-def log_density(row_model, log_norm, square):
-    """Log density of a row, from the constant of the component and what `residuals_block` gives."""
+def log_density(log_norm, square):
+    """Log normal density of a row, from the constant of its component and its squared length."""
     return log_norm - 0.5 * square
+
+
+@compiled(fastmath=FAST)
+def log_densities(log_norm, df, d, values, n, spare, buffer, bits):
+    """Replace squared lengths of d observed cells by log densities."""
+    if df == 0.0:
+        for b in range(n):
+            values[b] = log_norm - 0.5 * values[b]
+        return
+    inverse, power = 1.0 / df, 0.5 * (df + d)
+    for b in range(n):
+        values[b] = 1.0 + inverse * values[b]
+    log_block(values, spare, buffer, bits, n)
+    for b in range(n):
+        values[b] = log_norm - power * spare[b]
+
+
+@compiled(fastmath=FAST)
+def tail_weights(y, df, d, n, r, spare, buffer, bits):
+    """Multiply weights r of rows by u = (v + d) / (v + |y|^2); returns the sums of r u and of r E(log U - U | x).
+
+    U is the precision that makes the row normal: Gamma((v + d)/2, (v + |y|^2)/2), of expectation u.
+    """
+    for b in range(n):
+        buffer[b] = 1.0
+    for i in range(y.shape[0]):
+        yi = y[i]
+        for b in range(n):
+            buffer[b] += yi[b] * yi[b] / df
+    for b in range(n):
+        spare[b] = buffer[b]
+    squares, logs = buffer.copy(), buffer.copy()
+    log_block(spare, logs, buffer, bits, n)
+    at_mean = (df + d) / df
+    constant = math.log(at_mean) + digamma(0.5 * (df + d)) - math.log(0.5 * (df + d))
+    mass, tail = 0.0, 0.0
+    for b in range(n):
+        u = at_mean / squares[b]
+        tail += r[b] * (constant - logs[b] - u)
+        r[b] *= u
+        mass += r[b]
+    return mass, tail
+
+
+@compiled
+def digamma(x):
+    """Derivative of log Gamma at x > 0: recurrence, then Stirling's series (Abramowitz and Stegun 6.3.18)."""
+    out = 0.0
+    while x < 10.0:
+        out -= 1.0 / x
+        x += 1.0
+    z = 1.0 / (x * x)
+    series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))))
+    return out + math.log(x) - 0.5 / x - series
 
 
 @compiled(inline="always")

@@ -21,7 +21,18 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.block_math import BLOCK, FAST, exp_block, log_block, take_from_span
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import add_block, log_density, log_normalizers, residuals_block
+from bayesgmm.kernels.row_model import (
+    RowModel,
+    add_block,
+    degrees_of_freedom,
+    forget_cells,
+    log_densities,
+    log_density,
+    log_normalizers,
+    n_classes,
+    residuals_block,
+    tail_weights,
+)
 from bayesgmm.kernels.rows import PIECE, add_free, free_span, gather
 
 __all__ = ["component_log_densities", "mixture_pass", "weigh_block"]
@@ -31,41 +42,43 @@ Array = NDArray[np.float64]
 
 @compiled(fastmath=FAST)
 def weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work):
-    """Whitened residuals y (K, D, block) and unnormalised responsibilities r (K, block) of rows start..start+n.
+    """Whitened residuals y (K, D, block) and unnormalised responsibilities r (R, block) of rows start..start+n.
 
-    `known` is that of `Rows`, `basis` (K, M, D) that of `free_span` for M missing cells. ``r[k, b] = exp(log density -
-    highest[b])``; `work` (3, block) gets the highest, and the sum of r over components.
+    R is `n_classes`, `known` that of `Rows`, `basis` (K, M, D) that of `free_span` for M missing cells. ``r[k, b] =
+    exp(log density - highest[b])``; `work` (3, block) gets the highest, and the sum of r over components.
     """
     highest, total, buffer = work[0], work[1], work[2]
     bits = buffer.view(np.int64)
-    n_components = means.shape[0]
+    n_components, classes = means.shape[0], r.shape[0]
+    observed = features.shape[0] - basis.shape[1]
     for k in range(n_components):
         rk = r[k]
         residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y[k], rk)
         if basis.shape[1] > 0:
             take_from_span(basis[k], n, buffer, y[k], rk)
-        c = log_norm[k]
+        log_densities(log_norm[k], degrees_of_freedom(log_norm, classes, k), observed, rk, n, total, buffer, bits)
         if k == 0:
             for b in range(n):
-                v = log_density(row_model, c, rk[b])
-                rk[b] = v
-                highest[b] = v
+                highest[b] = rk[b]
         else:
             for b in range(n):
-                v = log_density(row_model, c, rk[b])
-                rk[b] = v
-                highest[b] = v if v > highest[b] else highest[b]
+                highest[b] = rk[b] if rk[b] > highest[b] else highest[b]
+    if classes > n_components:
+        constant, rk = log_norm[n_components], r[n_components]
+        for b in range(n):
+            rk[b] = constant
+            highest[b] = constant if constant > highest[b] else highest[b]
     if known.shape[0] > 0:
         for b in range(n):
             of_row = known[start + b]
             if of_row >= 0:
                 highest[b] = r[of_row, b]
-                for k in range(n_components):
+                for k in range(classes):
                     if k != of_row:
                         r[k, b] = -np.inf
     for b in range(n):
         total[b] = 0.0
-    for k in range(n_components):
+    for k in range(classes):
         rk = r[k]
         for b in range(n):
             rk[b] -= highest[b]
@@ -84,14 +97,16 @@ def mixture_pass(
     ----------
     rows : Rows; N of them.
     row_weights : (N,) weight of each row.
-    log_norm : (K,) from `log_normalizers`.
+    log_norm : (H,) from `log_normalizers`.
     means : (K, D).
     scaling : (K, D, D) lower-triangular inverse Cholesky factors of the covariances.
     row_model : RowModel; what the density of a row given its component is.
-    counts, sums, outers : (K,), (K, D), (K, D, D) outputs, weighted sums of r, r y and r y y' (lower
-        triangle). Length 0 in `counts` means that no statistics are wanted.
+    counts, sums, outers : (C,), (K, D), (K, D, D) outputs, weighted sums of r, r y and r y y' (lower
+        triangle); of t components the last two have r u in place of r. Length 0 in `counts` means that no statistics
+        are wanted. Counts are those of the R = `n_classes`; of t components 2 K more, the sums of r u and of
+        r E(log U - U), see `tail_weights`.
     log_density : (N,) output of the marginal log density of each row, or length 0.
-    responsibilities : (N, K) output, or length 0.
+    responsibilities : (N, R) output, or length 0.
 
     Of rows with missing cells the statistics are expectations given the observed ones, see `kernels.rows`.
     """
@@ -109,12 +124,13 @@ def mixture_pass(
     for p in range(observed.shape[0]):
         missing = np.flatnonzero(observed[p] == 0)
         constants, centres, basis = free_span(missing, log_norm, means, scaling)
+        forget_cells(row_model, missing, n_components, d, constants)
         before = counts.copy()
         for start in range(first[p], first[p + 1], PIECE):
             index = order[start : min(start + PIECE, first[p + 1])]
             m = index.shape[0]
             density = np.empty(m if log_density.shape[0] > 0 else 0)
-            shares = np.empty((m if responsibilities.shape[0] > 0 else 0, n_components))
+            shares = np.empty((m if responsibilities.shape[0] > 0 else 0, n_classes(row_model, n_components)))
             log_likelihood += _pass(
                 gather(features, index, missing), known[index] if len(known) else known, row_weights[index], constants,
                 centres, scaling, basis, row_model, counts, sums, outers, density, shares,
@@ -122,7 +138,7 @@ def mixture_pass(
             for i in range(density.shape[0]):
                 log_density[index[i]] = density[i]
             for i in range(shares.shape[0]):
-                for k in range(n_components):
+                for k in range(shares.shape[1]):
                     responsibilities[index[i], k] = shares[i, k]
         if wanted:
             for k in range(n_components):
@@ -141,7 +157,9 @@ def _pass(
     want_statistics = counts.shape[0] > 0
     want_density = log_density.shape[0] > 0
     want_responsibilities = responsibilities.shape[0] > 0
-    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
+    classes = n_classes(row_model, n_components)
+    heavy, observed = log_norm.shape[0] > classes, n_features - basis.shape[1]
+    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((classes, BLOCK))
     centred, work = np.empty((n_features, BLOCK)), np.empty((4, BLOCK))
     highest, total, buffer, log_total = work[0], work[1], work[2], work[3]
     bits = buffer.view(np.int64)
@@ -160,12 +178,12 @@ def _pass(
         if want_responsibilities:
             for b in range(n):
                 inverse = 1.0 / total[b]
-                for k in range(n_components):
+                for k in range(classes):
                     responsibilities[start + b, k] = r[k, b] * inverse
         if want_statistics:
             for b in range(n):
                 total[b] = row_weights[start + b] / total[b]
-            for k in range(n_components):
+            for k in range(classes):
                 rk = r[k]
                 acc = 0.0
                 for b in range(n):
@@ -173,6 +191,13 @@ def _pass(
                     rk[b] = v
                     acc += v
                 counts[k] += acc
+                if k == n_components:
+                    break
+                if heavy:
+                    df = degrees_of_freedom(log_norm, classes, k)
+                    mass, tail = tail_weights(y[k], df, observed, n, rk, log_total, buffer, bits)
+                    counts[classes + k] += mass
+                    counts[classes + n_components + k] += tail
                 add_block(row_model, y[k], rk, n, centred, sums[k], outers[k])
     return log_likelihood
 
@@ -183,7 +208,7 @@ def component_log_densities(features, means, scaling, row_model, out):
     n_features, n_rows = features.shape
     n_components = means.shape[0]
     log_norm = np.empty(n_components)
-    log_normalizers(np.zeros(n_components), scaling, log_norm)
+    log_normalizers(np.zeros(n_components), scaling, RowModel(row_model.diagonal, np.empty(0)), log_norm)
     block = 128
     y = np.empty((n_features, block))
     centred = np.empty((n_features, block))
@@ -193,4 +218,4 @@ def component_log_densities(features, means, scaling, row_model, out):
         for k in range(n_components):
             residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y, square)
             for b in range(n):
-                out[start + b, k] = log_density(row_model, log_norm[k], square[b])
+                out[start + b, k] = log_density(log_norm[k], square[b])

@@ -43,7 +43,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 PIECE = 4096  # rows of a pattern that are copied at a time
-_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class Rows(NamedTuple):
@@ -146,10 +145,10 @@ def gather(features, index, missing):
 
 @compiled
 def free_span(missing, log_norm, means, scaling):
-    """Of each component: log_norm (K,) of the observed cells, means (K, D) with zeros in place of the missing cells,
-    and the basis Q' (K, M, D)."""
+    """Of each component: log_norm (H,) with the scale of the observed cells alone, means (K, D) with zeros in place of
+    the missing cells, and the basis Q' (K, M, D)."""
     (n_components, d), m = means.shape, missing.shape[0]
-    constants, centres, basis = log_norm + m * _LOG_SQRT_2PI, means.copy(), np.empty((n_components, m, d))
+    constants, centres, basis = log_norm.copy(), means.copy(), np.empty((n_components, m, d))
     for k in range(n_components):
         for a in range(m):
             centres[k, missing[a]] = 0.0

@@ -34,7 +34,7 @@ def add_log_likelihoods(packed, row_weights, log_weights, means, scaling, row_mo
     log_norm = np.empty(log_weights.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(log_weights.shape[0]):
-        log_normalizers(log_weights[s], scaling[s], log_norm)
+        log_normalizers(log_weights[s], scaling[s], row_model, log_norm)
         out[s] += mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model,
                                none, none2, none3, none, none2)  # fmt: skip
 
@@ -47,7 +47,7 @@ def _pointwise(packed, weights, means, scaling, row_model, out):
     row_weights = np.ones(packed.features.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, out[s], none2)
 
 
@@ -60,7 +60,7 @@ def _responsibilities(packed, weights, means, scaling, row_model, total):
     buffer = np.empty((n_rows, n_components))
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, buffer)
         add(total, buffer)
 
@@ -74,7 +74,7 @@ def _predictive(packed, weights, means, scaling, row_model, highest, total):
     density = np.empty(n_rows)
     none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(packed, row_weights, log_norm, means[s], scaling[s], row_model,
                      np.empty(0), none2, none3, density, none2)  # fmt: skip
         for n in range(n_rows):

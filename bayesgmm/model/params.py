@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.arguments import as_numbers, shown
+from bayesgmm.arguments import as_numbers, check_number, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.triangular import invert_lower
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Structure, get_structure
 
 __all__ = ["MixtureParams", "in_order", "inverse_cholesky", "latent_cholesky"]
 
@@ -33,6 +33,12 @@ class MixtureParams:
         Symmetric positive definite.
     covariance_type : str
         The structure the covariances obey: ``"full"``, ``"tied"``, ``"diag"``, ``"spherical"`` or ``"EEI"``.
+    df : array (1,) or (K,), optional
+        Degrees of freedom above 2 of t components, one for all or one each; `covariances` are then their scale
+        matrices, and the covariance of a component is df / (df - 2) times its own. None: components are normal.
+    noise_weight : float, optional
+        Weight of a noise component, uniform over the box of the data; the others sum to what it leaves. None: there is
+        none.
 
     Raises
     ------
@@ -52,10 +58,12 @@ class MixtureParams:
     means: Array
     covariances: Array
     covariance_type: str = "full"
+    df: Array | None = None
+    noise_weight: float | None = None
 
     def __post_init__(self) -> None:
         get_structure(self.covariance_type)
-        for name in ("weights", "means", "covariances"):
+        for name in ("weights", "means", "covariances", *(["df"] if self.df is not None else [])):
             value = as_numbers(getattr(self, name), name).copy()
             if not np.isfinite(value).all():
                 raise InputError(f"{name} must be finite.")
@@ -69,8 +77,12 @@ class MixtureParams:
                 f"shapes disagree: weights {self.weights.shape}, means {self.means.shape}, "
                 f"covariances {self.covariances.shape}; expected (K,), (K, D), (K, D, D)."
             )
-        if (self.weights < 0).any() or abs(self.weights.sum() - 1.0) > 1e-8:
-            raise InputError("weights must be non-negative and sum to one.")
+        if self.noise_weight is not None:
+            check_number(self.noise_weight, "noise_weight", "be a share", least=0.0, below=1.0)
+        if (self.weights < 0).any() or abs(self.weights.sum() + (self.noise_weight or 0.0) - 1.0) > 1e-8:
+            raise InputError("weights must be non-negative and sum to one, with that of the noise if there is any.")
+        if self.df is not None and (self.df.shape not in ((1,), (k,)) or not (self.df > 2.0).all()):
+            raise InputError(f"df must be one number above 2, or one for each of the {k} components.")
         try:
             self.cholesky  # noqa: B018
         except np.linalg.LinAlgError:
@@ -84,10 +96,25 @@ class MixtureParams:
     def n_features(self) -> int:
         return self.means.shape[1]
 
+    @classmethod
+    def of_head(cls, head: Array, means: Array, covariances: Array, structure: Structure) -> MixtureParams:
+        """From a head (H,), see `kernels.row_model`, whose weights need not sum to one."""
+        k, classes = len(means), structure.n_classes(len(means))
+        weights, df = head[:classes] / head[:classes].sum(), head[classes:]
+        noise = float(weights[k]) if structure.has_background else None
+        return cls(weights[:k], means, covariances, structure.name, df if len(df) else None, noise)
+
+    @cached_property
+    def head(self) -> Array:
+        """(H,) weights, that of the noise, degrees of freedom, as the kernels take them."""
+        noise = [] if self.noise_weight is None else [self.noise_weight]
+        return np.concatenate([self.weights, noise, [] if self.df is None else self.df])
+
     @property
     def n_parameters(self) -> int:
-        """Free parameters: weights, means and covariances."""
-        return get_structure(self.covariance_type).n_parameters(self.n_components, self.n_features)
+        """Free parameters: weights, means, covariances and degrees of freedom."""
+        own = get_structure(self.covariance_type).n_parameters(self.n_components, self.n_features)
+        return own + len(self.head) - self.n_components
 
     @cached_property
     def cholesky(self) -> Array:
@@ -111,7 +138,10 @@ class MixtureParams:
         if given.ndim != 1 or sorted(given.tolist()) != list(range(self.n_components)):
             raise InputError(f"order={shown(order)} must {must}.")
         index = given.astype(np.intp)
-        return MixtureParams(self.weights[index], self.means[index], self.covariances[index], self.covariance_type)
+        df = self.df if self.df is None or len(self.df) < 2 else self.df[index]
+        return replace(
+            self, weights=self.weights[index], means=self.means[index], covariances=self.covariances[index], df=df
+        )
 
     def rescale(self, center: Array, scale: Array) -> MixtureParams:
         """The mixture of x = center + scale * z, when this is the mixture of z."""
@@ -120,7 +150,7 @@ class MixtureParams:
             raise InputError(f"center and scale must be numbers of shape ({self.n_features},), the scale positive.")
         with np.errstate(over="ignore"):  # what overflows is refused
             means, covariances = center + scale * self.means, self.covariances * scale[:, None] * scale[None, :]
-        return MixtureParams(self.weights, means, covariances, self.covariance_type)
+        return replace(self, means=means, covariances=covariances)
 
 
 def inverse_cholesky(cholesky: Array) -> Array:

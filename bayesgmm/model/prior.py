@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import betaln, gammaincc, gammaln
 
-from bayesgmm.arguments import check_choice, check_instance, check_number
+from bayesgmm.arguments import as_numbers, check_choice, check_instance, check_number, shown
 from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table
+from bayesgmm.errors import InputError
 from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
 from bayesgmm.model.structure import Structure
 
@@ -54,6 +55,11 @@ class MixturePrior:
         LKJ shape of the correlations, above 0; 1 is uniform, 2 prefers weak correlations.
     concentration : float
         Symmetric Dirichlet parameter of the weights.
+    df : (float, float)
+        Shape and rate of the gamma prior of the degrees of freedom of t components, truncated below at 2, where
+        covariances exist (Juárez and Steel 2010).
+    noise : (float, float)
+        Beta prior of the share of rows of the noise component; the Dirichlet is that of what it leaves.
     resolution : None, "auto", float, array (D,) or mapping
         Recording step of each column on the model's scale; "auto" detects it, None leaves rounding out. A mapping from
         names of columns states steps in the units of the table; those of the other columns are detected.
@@ -70,6 +76,8 @@ class MixturePrior:
     sd: ScaleFamily | None = None
     lkj_eta: float = 2.0
     concentration: float = 1.0
+    df: tuple[float, float] = (2.0, 0.1)
+    noise: tuple[float, float] = (1.0, 19.0)
     resolution: ArrayLike | Mapping[str, float] | str | None = "auto"
 
     def __post_init__(self) -> None:
@@ -87,6 +95,11 @@ class MixturePrior:
                 object.__setattr__(self, name, frozen_value(value, name, **bound))
         for name in ("lkj_eta", "concentration"):
             check_number(getattr(self, name), f"prior {name}", "be one positive number", above=0.0)
+        for name, what in (("df", "shape and rate of a gamma"), ("noise", "parameters of a beta")):
+            pair = as_numbers(getattr(self, name), f"prior {name}", f"be two positive numbers, {what}")
+            if pair.shape != (2,) or not (np.isfinite(pair).all() and (pair > 0.0).all()):
+                raise InputError(f"prior {name}={shown(getattr(self, name))} must be two positive numbers, {what}.")
+            object.__setattr__(self, name, (float(pair[0]), float(pair[1])))
         if self.sd is not None:
             check_instance(
                 self.sd, "prior sd", ScaleFamily, "a family of bayesgmm.priors, such as priors.HalfNormal(1.0)"
@@ -122,7 +135,8 @@ class MixturePrior:
         return ResolvedPrior(
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
-            lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), step=step,
+            lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), df=self.df, noise=self.noise,
+            step=step,
         )  # fmt: skip
 
 
@@ -139,7 +153,18 @@ class ResolvedPrior:
     sd_parameters: Array  # (2, D)
     lkj_eta: float
     concentration: float
+    df: tuple[float, float]
+    noise: tuple[float, float]
     step: Array
+
+    def log_head_constant(self, structure: Structure, n_components: int) -> float:
+        """Log of what normalises the prior of weights, the share of noise and degrees of freedom above 2."""
+        k, (shape, rate), (a, b) = n_components, self.df, self.noise
+        value = gammaln(k * self.concentration) - k * gammaln(self.concentration)
+        if structure.has_background:
+            value -= betaln(a, b)
+        above = gammaincc(shape, 2.0 * rate)
+        return float(value + structure.n_df(k) * (shape * math.log(rate) - gammaln(shape) - math.log(above)))
 
     @property
     def floor(self) -> Array:

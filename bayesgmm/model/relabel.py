@@ -252,7 +252,7 @@ def _alternatives(n_components: int) -> IntArray:
 def _responsibilities(rows, row_weights, weights, means, scaling, row_model, out):
     """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
     log_norm = np.empty(weights.shape[0])
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, row_model, log_norm)
     return mixture_pass(
         rows, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,

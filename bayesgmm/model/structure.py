@@ -21,7 +21,8 @@ The names are scikit-learn's where it has one, else mclust's (Fraley and Raftery
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,10 +33,12 @@ from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 
-__all__ = ["COVARIANCE_TYPES", "STRUCTURES", "Pattern", "Structure", "get_structure"]
+__all__ = ["COMPONENTS", "COVARIANCE_TYPES", "STRUCTURES", "Pattern", "Structure", "get_structure"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+COMPONENTS = ("normal", "t", "t_each")  # t: one number of degrees of freedom for all, or one each
 
 
 class Pattern(NamedTuple):
@@ -65,6 +68,10 @@ class Structure:
         All columns have one standard deviation.
     shared : bool
         One covariance for all components.
+    component : str
+        Of `COMPONENTS`: the density of a component.
+    background : tuple of float
+        Log widths (D,) of the box of the background, in the coordinates of the rows; empty: there is none.
     """
 
     name: str
@@ -73,6 +80,16 @@ class Structure:
     correlated: bool = False
     one_sd: bool = False
     shared: bool = False
+    component: str = "normal"
+    background: tuple[float, ...] = ()
+
+    def of(self, component: str = "normal", background: Array | Sequence[float] = ()) -> Structure:
+        """The same structure of covariances, of components of this kind and with or without a background."""
+        return replace(self, component=component, background=tuple(float(v) for v in background))
+
+    def moved(self, log_scale: Array) -> Structure:
+        """The same for rows whose coordinates have been divided by exp(log_scale) (D,)."""
+        return self.of(self.component, np.array(self.background) - log_scale) if self.background else self
 
     # What varies
 
@@ -108,9 +125,42 @@ class Structure:
         return 1 if self.one_sd else n_features
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of the mixture: weights, means and covariances."""
+        """Free parameters of the mixture: weights, means, covariances and degrees of freedom."""
         covariance = self.n_matrices(n_components) * self.n_cells(n_features)
-        return n_components - 1 + n_components * n_features + covariance
+        return self.n_head(n_components) - 1 + n_components * n_features + covariance
+
+    # The head of a mixture, see `kernels.row_model`: weights, that of the background, degrees of freedom
+
+    @property
+    def has_background(self) -> bool:
+        return bool(self.background)
+
+    @property
+    def is_normal(self) -> bool:
+        """Normal components and nothing else."""
+        return self.component == "normal" and not self.background
+
+    def n_classes(self, n_components: int) -> int:
+        """Components, and the background if there is one."""
+        return n_components + self.has_background
+
+    def n_df(self, n_components: int) -> int:
+        """Numbers of degrees of freedom."""
+        return {"normal": 0, "t": 1, "t_each": n_components}[self.component]
+
+    def n_head(self, n_components: int) -> int:
+        """Numbers in a head."""
+        return self.n_classes(n_components) + self.n_df(n_components)
+
+    def head_order(self, order: IntArray) -> IntArray:
+        """Places (..., H) in a head of what it has when components are put in `order` (..., K)."""
+        order = np.asarray(order)
+        k = order.shape[-1]
+        places = np.broadcast_to(np.arange(self.n_head(k)), (*order.shape[:-1], self.n_head(k))).copy()
+        places[..., :k] = order
+        if self.component == "t_each":
+            places[..., self.n_classes(k) :] = order + self.n_classes(k)
+        return places
 
     @property
     def alone(self) -> tuple[bool, bool]:
@@ -122,7 +172,7 @@ class Structure:
     @property
     def row_model(self) -> RowModel:
         """The density of a row given its component, as passes over the rows take it."""
-        return RowModel(diagonal=not self.correlated)
+        return RowModel(not self.correlated, np.array(self.background))
 
     def row_work(self, n_features: int) -> float:
         """Multiply-adds, roughly, of one row and component in a pass over the rows."""

@@ -29,7 +29,7 @@ def kernel(rows: np.ndarray, params: MixtureParams) -> tuple[float, np.ndarray, 
     """Log-likelihood, log density of each row and responsibilities."""
     k, n = params.n_components, len(rows)
     log_norm, density, r = np.empty(k), np.empty(n), np.empty((n, k))
-    log_normalizers(np.log(params.weights), params.scaling, log_norm)
+    log_normalizers(np.log(params.weights), params.scaling, NORMAL, log_norm)
     total = mixture_pass(as_rows(rows), np.ones(n), log_norm, np.array(params.means), params.scaling,
                          NORMAL, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), density, r)  # fmt: skip
     return total, density, r

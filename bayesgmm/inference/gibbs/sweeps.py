@@ -112,8 +112,8 @@ def _draw_parameters(rng, prior, refresh, steps, sums, state, scatter, matrices,
 
 @compiled
 def _allocate(rng, target, state, log_norm, want_likelihood, watched, allocation):
-    log_normalizers(np.log(state.weights), state.scaling, log_norm)
-    row_model = RowModel(not target.prior.correlated)
+    row_model = RowModel(not target.prior.correlated, np.empty(0))
+    log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
     return allocation_pass(rng, target.rows, target.row_weights, log_norm, state.means, state.scaling, row_model,
                            want_likelihood, watched, allocation)  # fmt: skip
 

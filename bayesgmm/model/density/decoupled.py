@@ -106,7 +106,7 @@ def _exchange(source, target, cells, mean_step, cell_step, matrix, inverse):
     n_matrices, n_cells = cell_step.shape
     _cells_to_matrices(source, cells, cell_step, matrix)
     invert_lower(matrix, inverse)
-    o = n_components - 1
+    o = len(source) - mean_step.size - cell_step.size  # the head stays as it is
     for i in range(o):
         target[i] = source[i]
     for k in range(n_components):
@@ -144,7 +144,7 @@ def log_posterior_decoupled(u, grad, ints, floats):
     powers = d - 1.0 if packed.correlated else 0.0
     value = log_posterior_gradient(x, slope_x, ints, floats) + of_means + powers * of_cells
 
-    o = n_components - 1
+    o = len(u) - mean_step.size - cell_step.size
     for i in range(o):
         grad[i] = slope_x[i]
     for k in range(n_components):

@@ -4,7 +4,8 @@ Coordinates (EM-affine). With a reference mixture (weights w0, means mu0, Choles
 posterior mode) the flat vector holds, each multiplied by its own step,
 
 - stick-breaking logits of the weights, v_k = w_k / (1 - w_1 - ... - w_{k-1}), relative to the reference:
-  under a Dirichlet prior the v_k are independent beta variables given the allocations;
+  under a Dirichlet prior the v_k are independent beta variables given the allocations; of what else the head of the
+  mixture has (`kernels.row_model`), the logit of the background's weight and log(v - 2) of degrees of freedom v;
 - m_k with mu_k = mu0_k + L0_k m_k;
 - the free cells of T_k with M_k = M0_k T_k, the diagonal as logarithms, where M_k M_k' is the covariance before
   rounding: L_k L_k' = M_k M_k' + diag(step^2 / 12), and L_k = M_k where nothing was rounded.
@@ -26,19 +27,20 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import polygamma
 
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import over_threads
-from bayesgmm.model.density.coordinates import unpack_draws
+from bayesgmm.model.density.coordinates import LEAST_DF, unpack_draws
 from bayesgmm.model.density.layout import Packed, header, split, with_rows
 from bayesgmm.model.density.log_posterior import log_posterior_gradient, log_posteriors
 from bayesgmm.model.density.prior_density import log_prior_draws
 from bayesgmm.model.params import MixtureParams, inverse_cholesky, latent_cholesky
+from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Density", "stick_logits"]
+__all__ = ["Density", "head_coordinates", "stick_logits"]
 
 Array = NDArray[np.float64]
 
@@ -58,6 +60,7 @@ class Density:
     ints: NDArray[np.int64]
     floats: Array
     n_dim: int
+    prior: ResolvedPrior
 
     @classmethod
     def build(
@@ -83,6 +86,7 @@ class Density:
         latent_ref = latent_cholesky(reference.covariances[:g], floor)
         chol_ref = np.linalg.cholesky(latent_ref @ latent_ref.mT + np.diag(floor)) if floor.any() else latent_ref
         n_k = total * reference.weights  # (K,)
+        head = reference.head
         # Prior information about m and T, so that a component without rows keeps a finite step.
         spread = np.sqrt(np.diagonal(reference.covariances, axis1=1, axis2=2))  # (K, D)
         mean_step = 1.0 / np.sqrt(n_k[:, None] + (spread / prior.mean_scale) ** 2)
@@ -92,24 +96,27 @@ class Density:
             shared_by = d if c == 1 else 1
             information = 2.0 * shared_by * n_g + 2.0 if i == j else n_g + 2.0
             cell_step[:, cells[i, j]] = 1.0 / np.sqrt(information)
-        stick_ref, stick_step = _sticks(reference.weights, n_k, prior.concentration)
+        stick_ref = head_coordinates(head, structure, k)
+        stick_step = _head_steps(head, total, prior, structure, k, d)
         log_diag, log_diag_latent = (
             np.log(np.diagonal(factor, axis1=1, axis2=2)) for factor in (chol_ref, latent_ref)
         )  # (G, D)
         constant = (
-            gammaln(k * prior.concentration) - k * gammaln(prior.concentration) + np.log(stick_step).sum()
+            np.log(stick_step).sum()
             - k * (d * _LOG_SQRT_2PI + np.log(prior.mean_scale).sum()) + np.log(mean_step).sum()
             + log_diag.sum() * (k if g == 1 else 1)
             + (log_diag_latent * structure.log_jacobian_powers(d)).sum() + np.log(cell_step).sum()
-            + g * structure.log_prior_constant(d, prior.lkj_eta)
+            + g * structure.log_prior_constant(d, prior.lkj_eta) + prior.log_head_constant(structure, k)
         )  # fmt: skip
         n_rows = 0 if rowless else table.n_rows
         correlated = structure.pattern(d).correlated
-        ints = header(n_rows, k, g, c, sd_parameters.shape[1], correlated, prior.family.code, cells)
+        ints = header(n_rows, k, g, c, sd_parameters.shape[1], correlated, prior.family.code,
+                      structure.has_background, structure.n_df(k), cells)  # fmt: skip
         numbers = np.concatenate([
             reference.means.ravel(), chol_ref.ravel(), inverse_cholesky(chol_ref).ravel(), mean_step.ravel(),
             cell_step.ravel(), stick_ref, stick_step, prior.mean_loc, prior.mean_scale, sd_parameters.ravel(), floor,
-            latent_ref.ravel(), [prior.lkj_eta, prior.concentration, constant],
+            latent_ref.ravel(), structure.background, prior.noise, prior.df,
+            [prior.lkj_eta, prior.concentration, constant],
         ])  # fmt: skip
         # The rows come first in the array, and may be as large as memory allows: they are written once, in place.
         size = n_rows * (d + 1)
@@ -124,7 +131,7 @@ class Density:
         else:
             floats, ints = memory.floats, with_rows(ints, memory.packed.rows)
         floats[size:] = numbers
-        return cls(structure, reference, ints, floats, k - 1 + k * d + g * c)
+        return cls(structure, reference, ints, floats, len(head) - 1 + k * d + g * c, prior)
 
     @cached_property
     def packed(self) -> Packed:
@@ -148,7 +155,7 @@ class Density:
         return out
 
     def unpack(self, draws: Array) -> tuple[Array, Array, Array]:
-        """Flat draws (S, n_dim) -> weights (S, K), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
+        """Flat draws (S, n_dim) -> heads (S, H), means (S, K, D), lower Cholesky factors (S, K, D, D)."""
         return self.unpack_both(draws)[:3]
 
     def unpack_latent(self, draws: Array) -> tuple[Array, Array, Array]:
@@ -160,7 +167,7 @@ class Density:
         """As `unpack`, and the Cholesky factors before rounding besides."""
         flat = np.ascontiguousarray(np.atleast_2d(draws), dtype=float)
         s, k, d = len(flat), self.reference.n_components, self.reference.n_features
-        weights, means, cholesky = np.empty((s, k)), np.empty((s, k, d)), np.empty((s, k, d, d))
+        weights, means, cholesky = np.empty((s, len(self.reference.head))), np.empty((s, k, d)), np.empty((s, k, d, d))
         latent = np.empty_like(cholesky)
         unpack_draws(flat, self.ints, self.floats, weights, means, cholesky, latent)
         return weights, means, cholesky, latent
@@ -176,31 +183,30 @@ class Density:
         sampler's coordinates and of the order of the components.
         """
         k, d = self.reference.n_components, self.reference.n_features
-        eta, concentration = self.packed.eta, self.packed.concentration
         out = np.empty(len(weights))
         log_prior_draws(weights, means, latent, self.ints, self.floats, out)
-        constant = gammaln(k * concentration) - k * gammaln(concentration)
-        constant += self.structure.n_matrices(k) * self.structure.log_prior_constant(d, eta)
+        constant = self.prior.log_head_constant(self.structure, k)
+        constant += self.structure.n_matrices(k) * self.structure.log_prior_constant(d, self.packed.eta)
         return out + constant
 
     def params(self, x: Array) -> MixtureParams:
         """The mixture at x (n_dim,), on the model's scale."""
         weights, means, cholesky = (a[0] for a in self.unpack(x))
         covariances = cholesky @ np.swapaxes(cholesky, 1, 2)
-        return MixtureParams(weights / weights.sum(), means, covariances, self.structure.name)
+        return MixtureParams.of_head(weights, means, covariances, self.structure)
 
     def pack(self, params: MixtureParams) -> Array:
         """The flat vector of a mixture on the model's scale; inverse of `params`."""
         floor, g = self.packed.floor, self.structure.n_matrices(params.n_components)
         latent = latent_cholesky(params.covariances[:g], floor)
-        return self.pack_draws(params.weights[None], params.means[None], latent[None])[0]
+        return self.pack_draws(params.head[None], params.means[None], latent[None])[0]
 
     def pack_draws(self, weights: Array, means: Array, latent: Array) -> Array:
         """Flat vectors (S, n_dim) of draws on the model's scale.
 
         Parameters
         ----------
-        weights, means : arrays (S, K), (S, K, D)
+        weights, means : arrays (S, H), (S, K, D)
         latent : array (S, G, D, D)
             Lower Cholesky factors of the covariances before rounding, as `latent_cholesky` gives them; one matrix a
             draw when the structure shares it, and further ones are not read.
@@ -216,7 +222,7 @@ class Density:
         for i, j in zip(*np.nonzero(cells >= 0), strict=True):
             free[:, :, cells[i, j]] = np.log(factors[:, :, i, i]) if i == j else factors[:, :, i, j]
         return np.concatenate([
-            (stick_logits(weights) - packed.stick_ref) / packed.stick_step,
+            (head_coordinates(weights, self.structure, k) - packed.stick_ref) / packed.stick_step,
             (m / packed.mean_step).reshape(s, -1),
             (free / packed.cell_step).reshape(s, -1),
         ], axis=1)  # fmt: skip
@@ -229,9 +235,26 @@ def stick_logits(weights: Array) -> Array:
     return np.log(np.maximum(weights[..., :-1], tiny)) - np.log(np.maximum(tail[..., 1:], tiny))
 
 
-def _sticks(weights: Array, counts: Array, concentration: float) -> tuple[Array, Array]:
-    """Stick-breaking logits (K-1,) of the weights and the posterior sd of each given the counts."""
-    k = len(weights)
-    a = counts[:-1] + concentration
-    b = np.cumsum(counts[::-1])[::-1][1:] + concentration * np.arange(k - 1, 0, -1)
-    return stick_logits(weights), np.sqrt(1.0 / a + 1.0 / b)
+def head_coordinates(head: Array, structure: Structure, n_components: int) -> Array:
+    """Of heads (..., H): stick-breaking logits of the weights, the logit of the background's, logs of v - 2."""
+    classes = structure.n_classes(n_components)
+    noise = head[..., n_components:classes]
+    over = np.log(np.maximum(head[..., classes:] - LEAST_DF, 1e-10))
+    logit = np.log(np.maximum(noise, np.finfo(float).tiny)) - np.log1p(-noise)
+    return np.concatenate([stick_logits(head[..., :n_components]), logit, over], axis=-1)
+
+
+def _head_steps(head: Array, total: float, prior: ResolvedPrior, structure: Structure, k: int, d: int) -> Array:
+    """(H - 1,) about the posterior sd of each coordinate of a head, given the rows that its weights stand for."""
+    counts, classes = total * head[:k], structure.n_classes(k)
+    a = counts[:-1] + prior.concentration
+    b = np.cumsum(counts[::-1])[::-1][1:] + prior.concentration * np.arange(k - 1, 0, -1)
+    noise = total * head[k:classes]
+    logit = 1.0 / (noise + prior.noise[0]) + 1.0 / (counts.sum() + prior.noise[1])
+    df = head[classes:]
+    rows = counts if len(df) > 1 else counts.sum()
+    # Expected information of the degrees of freedom of a t density (Lange, Little and Taylor 1989), and the prior's.
+    information = polygamma(1, 0.5 * df) - polygamma(1, 0.5 * (df + d))
+    information -= 2.0 * d * (df + d + 4.0) / (df * (df + d) * (df + d + 2.0))
+    curvature = prior.df[0] + 0.25 * rows * np.maximum(information, 0.0) * (df - LEAST_DF) ** 2
+    return np.concatenate([np.sqrt(1.0 / a + 1.0 / b), np.sqrt(logit), 1.0 / np.sqrt(curvature)])

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bayesgmm.kernels.compiled import callback, compiled, put
-from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_model import RowModel, digamma, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower, multiply_lower
 from bayesgmm.model.density.coordinates import unpack_point
@@ -32,8 +32,14 @@ def log_posterior_gradient(x, grad, ints, floats):
     (n_components, d), n_matrices, n_sd = mean_step.shape, len(chol_ref), sd_prior.shape[1]
     correlated, eta, concentration, value = packed.correlated, packed.eta, packed.concentration, packed.constant
 
-    vectors, fractions = np.empty((3, n_components)), np.empty((n_components, 2))
-    log_weights, log_norm, counts = vectors[0], vectors[1], vectors[2]
+    n_head, fractions = len(packed.stick_ref), np.empty((n_components, 2))
+    has_background, n_df = len(packed.background) > 0, n_head - n_components + 1
+    if has_background:
+        n_df -= 1
+    classes = n_head + 1 - n_df
+    vectors = np.empty((2, n_head + 1))
+    log_weights, log_norm = vectors[0], vectors[1]
+    counts = np.empty(classes + (2 * n_components if n_df > 0 else 0))
     means = np.empty((2, n_components, d))
     sums = means[1]
     matrices = np.zeros((2 * n_components + 7 * n_matrices + 2, d, d))
@@ -63,20 +69,37 @@ def log_posterior_gradient(x, grad, ints, floats):
             multiply_lower(inverse[g], inv_ref[g], scaling[g])
     for k in range(n_matrices, n_components):
         put(scaling[k], scaling[0])
-    log_normalizers(log_weights, scaling, log_norm)
-    value += mixture_pass(packed.rows, packed.row_weights, log_norm, means[0], scaling, RowModel(not correlated),
+    row_model = RowModel(not correlated, packed.background)
+    log_normalizers(log_weights, scaling, row_model, log_norm)
+    value += mixture_pass(packed.rows, packed.row_weights, log_norm, means[0], scaling, row_model,
                           counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.
-    o = 0
     below = counts[n_components - 1]
     for k in range(n_components - 2, -1, -1):
         a, b = concentration, (n_components - 1 - k) * concentration
         value += a * fractions[k, 0] + b * fractions[k, 1]
         v, complement = math.exp(fractions[k, 0]), math.exp(fractions[k, 1])
-        grad[o + k] = packed.stick_step[k] * ((counts[k] + a) * complement - (below + b) * v)
+        grad[k] = packed.stick_step[k] * ((counts[k] + a) * complement - (below + b) * v)
         below += counts[k]
-    o += n_components - 1
+    if has_background:
+        k, a, b = n_components - 1, packed.noise_prior[0], packed.noise_prior[1]
+        value += a * fractions[k, 0] + b * fractions[k, 1]
+        v, complement = math.exp(fractions[k, 0]), math.exp(fractions[k, 1])
+        grad[k] = packed.stick_step[k] * ((counts[n_components] + a) * complement - (below + b) * v)
+    for i in range(n_df):
+        place = classes - 1 + i
+        df = log_norm[classes + i]
+        step, a, b = packed.stick_step[place], packed.df_prior[0], packed.df_prior[1]
+        u = packed.stick_ref[place] + step * x[place]
+        value += (a - 1.0) * log_weights[classes + i] - b * df + u
+        n, tail = 0.0, 0.0
+        for k in range(i, i + 1 if n_df > 1 else n_components):
+            n += counts[k]
+            tail += counts[classes + n_components + k]
+        slope = (a - 1.0) / df - b + 0.5 * (n * (math.log(0.5 * df) + 1.0 - digamma(0.5 * df)) + tail)
+        grad[place] = step * (slope * math.exp(u) + 1.0)
+    o = n_head
     mean_loc, mean_scale = packed.mean_loc, packed.mean_scale
 
     # Means: with respect to m the likelihood gives T^-T sum r y, the prior L0' (.).

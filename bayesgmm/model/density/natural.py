@@ -193,8 +193,9 @@ def log_prior_of(prior, weights, means, latent):
 
 @compiled
 def log_likelihood_of(rows, row_weights, prior, weights, means, scaling, log_norm):
-    log_normalizers(np.log(weights), scaling, log_norm)
-    return mixture_pass(rows, row_weights, log_norm, means, scaling, RowModel(not prior.correlated), np.empty(0),
+    row_model = RowModel(not prior.correlated, np.empty(0))
+    log_normalizers(np.log(weights), scaling, row_model, log_norm)
+    return mixture_pass(rows, row_weights, log_norm, means, scaling, row_model, np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import math
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.density.layout import split
 
-__all__ = ["log_prior_draws", "log_sd_prior"]
+__all__ = ["log_prior_draws", "log_prior_head", "log_sd_prior"]
 
 _LOG_SQRT_2_OVER_PI = 0.5 * math.log(2.0 / math.pi)
 _LOG_2_OVER_PI = math.log(2.0 / math.pi)
@@ -43,6 +43,24 @@ def log_sd_prior(family, a, b, s):
 
 
 @compiled
+def log_prior_head(head, n_components, has_background, concentration, noise_prior, df_prior):
+    """Log prior density of a head, constants aside: of the weights of the components as shares of what the background
+    leaves, of its weight, and of degrees of freedom."""
+    value, left = 0.0, 1.0
+    classes = n_components
+    if has_background:
+        classes += 1
+        left = 1.0 - head[n_components]
+        value += (noise_prior[0] - 1.0) * math.log(head[n_components]) + (noise_prior[1] - 1.0) * math.log(left)
+    if concentration != 1.0:
+        for k in range(n_components):
+            value += (concentration - 1.0) * math.log(head[k] / left)
+    for i in range(classes, head.shape[0]):
+        value += (df_prior[0] - 1.0) * math.log(head[i]) - df_prior[1] * head[i]
+    return value
+
+
+@compiled
 def log_prior_draws(weights, means, latent, ints, floats, out):
     """Log prior density of each draw with respect to weights, means, sds and correlations."""
     packed = split(ints, floats)
@@ -50,10 +68,9 @@ def log_prior_draws(weights, means, latent, ints, floats, out):
     (n_components, d), n_matrices, n_sd = packed.mean_ref.shape, len(packed.chol_ref), sd_prior.shape[1]
     correlated, eta, concentration = packed.correlated, packed.eta, packed.concentration
     for s in range(weights.shape[0]):
-        value = 0.0
+        value = log_prior_head(weights[s], n_components, len(packed.background) > 0, concentration,
+                               packed.noise_prior, packed.df_prior)  # fmt: skip
         for k in range(n_components):
-            if concentration != 1.0:
-                value += (concentration - 1.0) * math.log(weights[s, k])
             for i in range(d):
                 z = (means[s, k, i] - mean_loc[i]) / mean_scale[i]
                 value -= 0.5 * z * z + math.log(mean_scale[i]) + _LOG_SQRT_2PI

@@ -162,7 +162,7 @@ def _log_empty(rows, row_weights, weights, means, scaling, row_model, out):
     r = np.empty((n_rows, n_components))
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
-        log_normalizers(np.log(weights[s]), scaling[s], log_norm)
+        log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
         mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, none, none2, none3, none, r)
         for j in range(n_components):
             total[j] = 0.0

@@ -162,7 +162,7 @@ def _responsibilities(rows, row_weights, weights, means, covariances, row_model,
         p[:] = np.nan
         return
     log_norm = np.empty(weights.shape[0])
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, row_model, log_norm)
     mixture_pass(
         rows, row_weights, log_norm, means, scaling, row_model,
         np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), log_density, p,

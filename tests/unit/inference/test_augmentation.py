@@ -559,7 +559,7 @@ def test_allocations_follow_the_responsibilities() -> None:
     weights, means = np.array([0.3, 0.5, 0.2]), rng.normal(size=(3, 2))
     scaling = np.stack([np.eye(2) * s for s in (1.0, 2.0, 0.7)])
     log_norm = np.empty(3)
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     row_weights = rng.integers(0, 4, size=300) + rng.choice([0.0, 0.25], size=300)
     allocation = new_allocation(3, 2, 300, True)
     counts, sums, outers, *_ = allocation

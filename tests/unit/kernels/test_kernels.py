@@ -38,7 +38,7 @@ def run(rows, row_weights, weights, means, covariances, diagonal=False):
     log_norm, counts, sums, outers = np.empty(k), np.empty(k), np.empty((k, d)), np.empty((k, d, d))
     density, r = np.empty(n), np.empty((n, k))
     with np.errstate(divide="ignore"):
-        log_normalizers(np.log(weights), scaling, log_norm)
+        log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     packed = as_rows(rows)
     total = mixture_pass(
         packed, row_weights, log_norm, means, scaling, RowModel(diagonal), counts, sums, outers, density, r
@@ -162,7 +162,7 @@ def test_skipped_outputs_change_nothing() -> None:
     full = run(rows, row_weights, weights, means, covariances)
     scaling = np.ascontiguousarray(np.tril(np.linalg.inv(np.linalg.cholesky(covariances))))
     log_norm, packed = np.empty(2), as_rows(rows)
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     none = np.empty(0), np.empty((0, 3)), np.empty((0, 3, 3)), np.empty(0), np.empty((0, 0))
     assert mixture_pass(packed, row_weights, log_norm, means, scaling, NORMAL, *none) == full[0]
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from bayesgmm.kernels.allocation import allocation_pass, new_allocation
-from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import as_rows, is_complete
 
@@ -57,7 +57,7 @@ def test_the_pass_is_the_dense_computation(d: int, share: float, diagonal: bool)
     row_weights = np.random.default_rng(0).uniform(0.0, 2.0, N)
     log_norm, counts = np.empty(K), np.empty(K)
     sums, outers, density, r = np.empty((K, d)), np.empty((K, d, d)), np.empty(N), np.empty((N, K))
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     value = mixture_pass(as_rows(rows), row_weights, log_norm, means, scaling, RowModel(diagonal),
                          counts, sums, outers, density, r)  # fmt: skip
     expected, shares, u, second = dense(rows, weights, means, covariances, scaling)
@@ -83,7 +83,7 @@ def test_sums_of_completed_rows_have_the_expectation_of_the_pass(weights_are: st
     a = row_weights[weights_are]
     fractional = weights_are == "fractional"
     log_norm, packed = np.empty(K), as_rows(rows)
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     allocation = new_allocation(K, d, N, fractional)
     watched = int(np.flatnonzero([is_complete(packed.features, i) and a[i] == 1.0 for i in range(N)] or [0])[0]) \
         if not fractional else -1  # fmt: skip
@@ -123,7 +123,7 @@ def test_a_known_component_alone_has_a_say(share: float) -> None:
     rows[7] = 0.0
     known = np.where(rng.random(N) < 0.5, rng.integers(0, K, N), -1)
     log_norm, packed = np.empty(K), as_rows(rows, known)
-    log_normalizers(np.log(weights), scaling, log_norm)
+    log_normalizers(np.log(weights), scaling, NORMAL, log_norm)
     counts, sums, outers = np.empty(K), np.empty((K, d)), np.empty((K, d, d))
     density, r = np.empty(N), np.empty((N, K))
     value = mixture_pass(packed, np.ones(N), log_norm, means, scaling, RowModel(), counts, sums, outers, density, r)

@@ -192,7 +192,7 @@ def _allocate(rng, target, state, place):
     """Draw the component of every row given the mixture; -1 for rows of no weight."""
     n_rows, n_components = target.rows.features.shape[1], len(state.weights)
     density = np.empty((n_rows, n_components))
-    row_model = RowModel(not target.prior.correlated)
+    row_model = RowModel(not target.prior.correlated, np.empty(0))
     component_log_densities(target.rows.features, state.means, state.scaling, row_model, density)
     for i in range(n_rows):
         highest = -math.inf

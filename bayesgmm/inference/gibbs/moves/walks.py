@@ -123,7 +123,7 @@ def _relative(features, row_weights, log_norm, means, scaling, row_model, pair, 
             k = pair[which]
             residuals_block(row_model, features, start, n, means[k], scaling[k], centred, y, r)
             for i in range(n):
-                v = log_density(row_model, log_norm[k], r[i]) - reference[start + i]
+                v = log_density(log_norm[k], r[i]) - reference[start + i]
                 r[i] = v
                 largest = max(largest, v)
         if largest > _LARGE:
@@ -210,8 +210,8 @@ def walk(rng, target, library, state, work, tally):
         set_closeness(k, state, close)
     a, b = draw_pair(rng, state, close)
     pair = (a, b)
-    row_model = RowModel(not prior.correlated)
-    log_normalizers(np.log(state.weights), state.scaling, log_norm)
+    row_model = RowModel(not prior.correlated, np.empty(0))
+    log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
     now = _rest(features, row_weights, log_norm, state.means, state.scaling, row_model, a, b, reference, rest)
     staged, rough_now = len(bins.weights) > 0, 0.0
     rough_reference, rough_rest = np.empty(len(bins.weights)), np.empty(len(bins.weights))
@@ -243,7 +243,7 @@ def walk(rng, target, library, state, work, tally):
             gain += compensate(prior, a, b, state, new, work.matrices)
         accepted = gain > -math.inf
         if accepted:
-            log_normalizers(np.log(new.weights), new.scaling, log_norm)
+            log_normalizers(np.log(new.weights), new.scaling, row_model, log_norm)
             set_closeness(a, new, close)
             set_closeness(b, new, close)
             after = _log_prior_of(prior, a, new) + _log_prior_of(prior, b, new) + log_pair(a, b, new, close)
