@@ -27,11 +27,12 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.reach import check_reach
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
 from bayesgmm.progress import stage, working
@@ -57,6 +58,13 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
         Structure of the covariances, by scikit-learn's name or mclust's; EEI is one diagonal covariance for all
         components. With ``standardize=True`` spherical means spherical in standardised columns.
+    component : {"normal", "t", "t_each"}
+        Density of a component. "t" has heavier tails, of degrees of freedom that are estimated, one number for all
+        components ("t_each": one each); covariances are then scale matrices, the covariance being df / (df - 2) times
+        its scale matrix.
+    noise : bool
+        Whether rows may belong to no component but to noise, uniform over the box of the data, of a share that is
+        estimated. Its label is -1, as DBSCAN has it.
     prior : MixturePrior or None
         None takes the data-scaled defaults of `MixturePrior`.
     standardize : bool
@@ -101,6 +109,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Relabelled draws in original units, statistics, pointwise log-likelihood, data.
     weights_, means_, covariances_ : arrays (K,), (K, D), (K, D, D)
         Posterior means after relabelling, original units.
+    df_ : array (1,) or (K,), or None
+        Posterior means of the degrees of freedom of t components.
+    noise_weight_ : float or None
+        Posterior mean of the share of noise.
     em_ : EMResult
         The maximum-likelihood fit it started from.
     labels_ : int array (N,)
@@ -125,6 +137,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     table_: Table
     prior_: ResolvedPrior
     modes_: pd.DataFrame
+    df_: NDArray[np.float64] | None
+    noise_weight_: float | None
     n_features_in_: int
 
     def __init__(
@@ -132,6 +146,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         n_components: int = 1,
         *,
         covariance_type: str = "full",
+        component: str = "normal",
+        noise: bool = False,
         prior: MixturePrior | None = None,
         standardize: bool = True,
         missing: str = "allow",
@@ -152,6 +168,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.component = component
+        self.noise = noise
         self.prior = prior
         self.standardize = standardize
         self.missing = missing
@@ -193,7 +211,6 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             If the convergence criteria are not met; `diagnose` says how.
         """
         self._check_options()
-        structure = get_structure(self.covariance_type)
         if isinstance(X, Table) and sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
         if isinstance(X, Table) and y is not None:
@@ -214,6 +231,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         if self.batch_size is not None and self.inference in ("advi", "fullrank_advi"):
             check_count(self.batch_size, "batch_size", most=table.n_rows)
         self._name_features(text_names(X))
+        structure = structure_for(table, self.covariance_type, self.component, self.noise)
         prior = (self.prior or MixturePrior()).resolve(table)
         check_reach(Problem(table, structure, prior), self.n_components)
         check_bounded(Problem(table, structure, prior), self.n_components)
@@ -259,9 +277,12 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self._cache: dict[str, Any] = {}
         self.posterior_, self.em_, self.table_, self.prior_, self.modes_ = tree, em, table, prior, modes
         self.n_features_in_ = table.n_features
-        posterior = tree["posterior"]
+        posterior = tree["posterior"].to_dataset()
         for name in ("weights", "means", "covariances"):
             setattr(self, f"{name}_", posterior[name].mean(("chain", "draw")).values)
+        self.df_ = np.atleast_1d(posterior["df"].mean(("chain", "draw")).values) if "df" in posterior else None
+        noise = posterior["noise_weight"].mean() if "noise_weight" in posterior else None
+        self.noise_weight_ = None if noise is None else float(noise)
 
     def _name_features(self, names: tuple[str, ...] | None) -> None:
         """Keep the names of the columns, as scikit-learn does where all of them are text."""
@@ -285,7 +306,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         for name in ("cores", "batch_size"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
-        for name in ("standardize", "escalate", "log_likelihood", "progressbar"):
+        check_choice(self.component, "component", COMPONENTS)
+        for name in ("noise", "standardize", "escalate", "log_likelihood", "progressbar"):
             check_flag(getattr(self, name), name)
         check_choice(self.missing, "missing", MISSING)
         check_choice(self.weight_type, "weight_type", WEIGHT_TYPES)

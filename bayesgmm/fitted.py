@@ -32,11 +32,11 @@ from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
 from bayesgmm.posterior.summary import summary
-from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, model_rows, posterior_arrays
+from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, model_rows, posterior_arrays, structure_of
 from bayesgmm.progress import stage
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class FittedMixture:
 
     @property
     def _structure(self) -> Structure:
-        return get_structure(self.covariance_type)
+        return structure_of(self.posterior_).moved(np.log(self.table_.scale))
 
     def _merge(self, level: str) -> NDArray[np.int64] | None:
         check_choice(level, "level", _LEVELS)

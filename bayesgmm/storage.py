@@ -181,11 +181,15 @@ def _check(saved: Saved, known_options: Collection[str] | None = None) -> None:
 def _em_group(em: EMResult) -> xarray.DataTree:
     import xarray as xr
 
-    arrays = {
+    arrays: dict[str, Any] = {
         "weights": ("k", em.params.weights), "means": (("k", "d"), em.params.means),
         "covariances": (("k", "d", "e"), em.params.covariances),
         "log_likelihood_trace": ("iteration", em.log_likelihood_trace),
     }  # fmt: skip
+    if em.params.df is not None:
+        arrays["df"] = ("n_df", em.params.df)
+    if em.params.noise_weight is not None:
+        arrays["noise_weight"] = ((), em.params.noise_weight)
     scalars = {
         f.name: getattr(em, f.name)
         for f in dataclasses.fields(em)
@@ -201,7 +205,10 @@ def _em_group(em: EMResult) -> xarray.DataTree:
 def _read_em(group: Any, covariance_type: str) -> EMResult:
     from bayesgmm.em.result import EMResult
 
-    params = MixtureParams(group["weights"].values, group["means"].values, group["covariances"].values, covariance_type)
+    df = group["df"].values if "df" in group else None
+    noise = float(group["noise_weight"]) if "noise_weight" in group else None
+    weights, means, covariances = (group[name].values for name in ("weights", "means", "covariances"))
+    params = MixtureParams(weights, means, covariances, covariance_type, df, noise)
     starts = pd.DataFrame(**json.loads(group.attrs["starts"])).fillna(np.nan).infer_objects()
     scalars = json.loads(group.attrs["em"])
     return EMResult(params=params, starts=starts, log_likelihood_trace=group["log_likelihood_trace"].values, **scalars)

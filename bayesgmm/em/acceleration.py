@@ -4,12 +4,12 @@ Relative to an anchor (the parameters where acceleration began) a mixture has th
 
     sqrt(n_k) log weight,   sqrt(n_k) L_k^-1 (mean - mean_k),   sqrt(n_k) L_k^-1 L  (log on the diagonal),
 
-in which the information of the complete data is close to the identity. There one EM step f nearly equals the
-gradient of the log-likelihood, and its Jacobian is -A with A the negative Hessian. From the last few steps A is
-known on the plane they span; the quasi-Newton step goes to the x on that plane where A x = f, takes an EM step from
-there, and promises a gain of f' x / 2: Aitken's rule in several dimensions. Where A is not positive definite EM is
-leaving a saddle, slowly; the absolute values of its eigenvalues then turn the step away from the saddle (Dauphin et
-al. 2014).
+and logarithms of what else its head has (`kernels.row_model`), in which the information of the complete data is close
+to the identity. There one EM step f nearly equals the gradient of the log-likelihood, and its Jacobian is -A with A
+the negative Hessian. From the last few steps A is known on the plane they span; the quasi-Newton step goes to the x on
+that plane where A x = f, takes an EM step from there, and promises a gain of f' x / 2: Aitken's rule in several
+dimensions. Where A is not positive definite EM is leaving a saddle, slowly; the absolute values of its eigenvalues
+then turn the step away from the saddle (Dauphin et al. 2014).
 
 Related: Anderson acceleration (Walker and Ni 2011), and quasi-Newton EM (Jamshidian and Jennrich 1997).
 """
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.state import State
+from bayesgmm.em.tails import LARGEST_DF, SMALLEST_DF
 from bayesgmm.kernels.compiled import compiled, put
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.structure import Structure
@@ -37,7 +38,7 @@ _NOTHING_TO_GAIN = 1e-14
 
 
 @compiled
-def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, out):
+def _pack(weights, means, cholesky, centre, scaling, roots, head_roots, cells, factors, out):
     """Coordinates of a mixture relative to the anchor, into out."""
     n_components, n_features = means.shape
     position = 0
@@ -62,10 +63,12 @@ def _pack(weights, means, cholesky, centre, scaling, roots, cells, factors, out)
                     total = math.log(total)
                 out[position + cells[i, j]] = factors[k, i, j] * total
         position += cells.max() + 1
+    for i in range(len(head_roots)):
+        out[position + i] = head_roots[i] * math.log(weights[n_components + i])
 
 
 @compiled
-def _unpack(vector, centre, anchor, roots, cells, factors, weights, means, cholesky):
+def _unpack(vector, centre, anchor, roots, head_roots, classes, cells, factors, weights, means, cholesky):
     """The mixture at these coordinates; the inverse of `_pack`."""
     n_components, n_features = means.shape
     position = 0
@@ -78,7 +81,11 @@ def _unpack(vector, centre, anchor, roots, cells, factors, weights, means, chole
                 shift += anchor[k, i, j] * vector[position + j]
             means[k, i] = centre[k, i] + shift / roots[k]
         position += n_features
-    weights /= weights.sum()
+    for i in range(len(head_roots)):
+        weights[n_components + i] = math.exp(vector[len(vector) - len(head_roots) + i] / head_roots[i])
+    weights[:classes] /= weights[:classes].sum()
+    for i in range(classes, len(weights)):
+        weights[i] = min(max(weights[i], SMALLEST_DF), LARGEST_DF)
     relative = np.zeros((n_features, n_features))
     for k in range(n_components):
         if k >= len(factors):
@@ -226,13 +233,18 @@ class Accelerator:
         places = np.where(np.eye(n_features) > 0, 2.0, 1.0)
         by_cell = np.sqrt(rows[:, None] * np.bincount(self._cells[free], weights=places[free]))  # (matrices, cells)
         self._factors = by_cell[:, np.maximum(self._cells, 0)]  # (matrices, D, D)
-        self._units = np.concatenate([np.repeat(self._roots, 1 + n_features), by_cell.ravel()])
+        k, classes = len(anchor.means), self._structure.n_classes(len(anchor.means))
+        total = float(counts.sum())
+        noise = np.sqrt(np.maximum(total * anchor.weights[k:classes], 1e-10))
+        df = np.full(len(anchor.weights) - classes, np.sqrt(0.1 * total))  # the information is at most about that
+        self._head_roots, self._classes = np.concatenate([noise, df]), classes
+        self._units = np.concatenate([np.repeat(self._roots, 1 + n_features), by_cell.ravel(), self._head_roots])
 
     def _coordinates(self, state: State) -> Array:
         out = np.empty_like(self._units)
         _pack(
             state.weights, state.means, state.cholesky, self._anchor.means, self._anchor.scaling,
-            self._roots, self._cells, self._factors, out,
+            self._roots, self._head_roots, self._cells, self._factors, out,
         )  # fmt: skip
         return out
 
@@ -240,7 +252,8 @@ class Accelerator:
         anchor = self._anchor
         state = State(*(np.empty_like(part) for part in anchor))
         _unpack(
-            vector, anchor.means, anchor.cholesky, self._roots, self._cells, self._factors,
+            vector, anchor.means, anchor.cholesky, self._roots, self._head_roots, self._classes, self._cells,
+            self._factors,
             state.weights, state.means, state.cholesky,
         )  # fmt: skip
         invert_lower(state.cholesky, state.scaling)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.arguments import check_count, check_flag, check_number, check_seed
+from bayesgmm.arguments import check_choice, check_count, check_flag, check_number, check_seed
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.known_labels import check_known
 from bayesgmm.data.resolution import column_resolution
@@ -24,8 +24,9 @@ from bayesgmm.em.spikes import SpikeRule
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import one_blas_thread
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.params import MixtureParams
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
 
 __all__ = ["MOST_STARTS", "fit_em", "fit_em_candidates"]
 
@@ -39,6 +40,8 @@ def fit_em(
     n_components: int,
     *,
     covariance_type: str | Structure = "full",
+    component: str = "normal",
+    noise: bool = False,
     n_init: int = 20,
     tol: float = 1e-6,
     max_iter: int = 1000,
@@ -58,6 +61,10 @@ def fit_em(
     covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
         Structure of the covariances, by scikit-learn's name or mclust's (VVV, EEE, VVI, VII, EEI); EEI is one diagonal
         covariance for all components.
+    component : {"normal", "t", "t_each"}
+        Density of a component; "t" estimates degrees of freedom for all of them together, "t_each" for each.
+    noise : bool
+        Whether rows may belong to no component but to a background, uniform over the box of the data.
     n_init : int
         Number of starts.
     tol : float
@@ -99,6 +106,8 @@ def fit_em(
     >>> em.params.weights.round(1), em.converged
     (array([0.6, 0.4]), True)
     """
+    check_choice(component, "component", COMPONENTS)
+    check_flag(noise, "noise")
     structure = get_structure(covariance_type)
     check_count(n_components, "n_components")
     check_flag(standardize, "standardize")
@@ -113,6 +122,7 @@ def fit_em(
             X, standardize=standardize, sample_weight=sample_weight, n_components=n_components, resolution=None,
             missing=missing,
         )  # fmt: skip
+    structure = structure_for(table, structure, component, noise)
     result, _ = fit_em_candidates(
         table, n_components, structure=structure, n_init=n_init, tol=tol, max_iter=max_iter,
         reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
@@ -158,6 +168,8 @@ def fit_em_candidates(
     check_known(table.known, n_components)
     with one_blas_thread():
         coordinates = Coordinates.of(values, weights, structure, table.scale, ordered=table.known is not None)
+        # The box of the background, from the scale of the model to these coordinates.
+        structure = structure.moved(np.log(np.diag(coordinates.matrix) / table.scale))
 
         @cache
         def steps() -> Array:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayesgmm.data.checks import mean_and_sd, row_blocks
+from bayesgmm.em.far_rows import far_rows
 from bayesgmm.em.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, em
 from bayesgmm.kernels.rows import Rows, take_rows
-from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.params import MixtureParams, head_in_order
 from bayesgmm.model.structure import Structure
 
 __all__ = ["Coordinates", "EMProblem"]
@@ -113,11 +114,12 @@ class Coordinates:
 
     def params(self, run: Run, structure: Structure) -> MixtureParams:
         """In the units of the table, largest weight first, unless the components of some rows are known."""
-        order = np.arange(len(run.state.weights)) if self.ordered else np.argsort(-run.state.weights, kind="stable")
+        head, k = run.state.weights, len(run.state.means)
+        order = np.arange(k) if self.ordered else np.argsort(-head[:k], kind="stable")
         cholesky = self.matrix @ run.state.cholesky[order]
         means = self.center + run.state.means[order] @ self.matrix.T
         covariances = cholesky @ np.swapaxes(cholesky, 1, 2)
-        return MixtureParams(run.state.weights[order], means, covariances, structure.name)
+        return MixtureParams.of_head(head_in_order(head, order, structure.row_model), means, covariances, structure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +156,16 @@ class EMProblem:
         """(N, D) twice: columns of standard deviation one, and the features themselves."""
         columns = np.ascontiguousarray((self.is_spike.to_columns @ self.features).T)
         return columns, np.ascontiguousarray(self.features.T)
+
+    def far_rows(self, share: float) -> NDArray[np.bool_]:
+        """(N,) rows that starts leave out; kept for the next start."""
+        if share not in self._far:
+            self._far[share] = far_rows(self.points[0], self.row_weights, share)
+        return self._far[share]
+
+    @cached_property
+    def _far(self) -> dict[float, NDArray[np.bool_]]:
+        return {}
 
     @property
     def is_rough(self) -> bool:

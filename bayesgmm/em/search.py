@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesgmm.em.far_rows import SHARES
 from bayesgmm.em.problem import EMProblem
 from bayesgmm.em.spikes import WIDE_ENOUGH
 from bayesgmm.em.starts import CUTS, from_labels, like_known, split_and_merge
@@ -80,7 +81,7 @@ def search(problem: EMProblem, n_init: int, rng: np.random.Generator, short_runs
 
     If all collapse, some are added whose covariances are kept from shrinking.
     """
-    if problem.n_components == 1:
+    if problem.n_components == 1 and problem.structure.is_normal:
         return [_only_start(problem)]
     rows = _pilot_rows(problem)
     pilot = problem if len(problem.row_weights) < max(_PILOT_FROM, 2 * rows) else problem.sample(rows, rng)
@@ -110,7 +111,8 @@ def _explore(problem: EMProblem, n_init: int, n_tries: int, rng: np.random.Gener
             method = _TURN[i % len(_TURN)] if i < 4 or best is not None else "random points"
             # One try now and then, for the best of several is more often on its way to a spike.
             single = method == "hierarchical" or best is None or i % 2 == 0
-            states = [_cut(problem, method, rng) for _ in range(1 if single else math.ceil(n_tries / 2))]
+            tries = 1 if single else math.ceil(n_tries / 2)
+            states = [_cut(problem, method, rng, SHARES[(i + j) % len(SHARES)]) for j in range(tries)]
         target = -math.inf if best is None else best.log_likelihood
         start = _run_start(problem, method, states, rng, i, target)
         starts.append(start)
@@ -131,7 +133,7 @@ def other_optima(problem: EMProblem, rng: np.random.Generator) -> list[Start]:
     out = []
     for i in range(_SINGLE_RUNS):
         method = ("k-means++", "random points")[i % 2]
-        run = problem.long_run(_cut(problem, method, rng))
+        run = problem.long_run(_cut(problem, method, rng, SHARES[i % len(SHARES)]))
         out.append(Start(method, run, run.n_passes, _status(problem, run), i))
     distinct = sorted(set(_leaders(out)), key=lambda i: out[i].rank, reverse=True)
     return [out[i] for i in distinct[:_OTHERS]]
@@ -168,9 +170,16 @@ def _all_collapsed(starts: list[Start]) -> bool:
     return all(start.status == "collapsed" for start in starts)
 
 
-def _cut(problem: EMProblem, method: str, rng: np.random.Generator) -> State:
+def _cut(problem: EMProblem, method: str, rng: np.random.Generator, left_out: float = 0.0) -> State:
+    """From a cut of the rows; unless components are normal and alone, of those that are not `far_rows`."""
     points = problem.points[int(rng.random() < 0.3)]
-    labels = CUTS[method](points, problem.row_weights, problem.n_components, rng)
+    far = problem.far_rows(0.0 if problem.structure.is_normal else left_out)
+    if not far.any() or len(points) - far.sum() <= problem.n_components:
+        labels = CUTS[method](points, problem.row_weights, problem.n_components, rng)
+    else:
+        labels = np.full(len(points), -1)
+        near = np.ascontiguousarray(points[~far])
+        labels[~far] = CUTS[method](near, problem.row_weights[~far], problem.n_components, rng)
     labels = like_known(labels, problem.rows.known, problem.row_weights, problem.n_components)
     return from_labels(
         problem.features, problem.row_weights, labels, problem.n_components, problem.structure, problem.floor

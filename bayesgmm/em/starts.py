@@ -20,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data.copies import copied_rows
 from bayesgmm.em.state import State, state_of
+from bayesgmm.em.tails import STARTING_DF
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.model.structure import Structure
 
@@ -31,6 +32,7 @@ Labels = NDArray[np.int64]
 _WARD_ROWS = 300
 _LLOYD_SWEEPS = 30
 _LEAST_WEIGHT = 1e-3
+_LEAST_NOISE = 0.01  # weight of a background, to begin with
 
 
 @compiled
@@ -136,21 +138,25 @@ def like_known(labels: Labels, known: Labels, row_weights: Array, n_components: 
     """
     if not len(known):
         return labels
-    told, shared = known >= 0, np.zeros((n_components, n_components))
+    told, shared = (known >= 0) & (labels >= 0), np.zeros((n_components, n_components))
     np.add.at(shared, (labels[told], known[told]), row_weights[told])
     number = linear_sum_assignment(-shared)[1]
-    return np.where(told, known, number[labels])
+    return np.where(known >= 0, known, np.where(labels >= 0, number[labels], -1))
 
 
 def from_labels(
     features: Array, row_weights: Array, labels: Labels, n_components: int, structure: Structure, floor: float
 ) -> State:
-    """The mixture that a cut suggests; features (D, N) with identity covariance, labels (N,) in 0..K-1."""
+    """The mixture that a cut suggests; features (D, N) with identity covariance, labels (N,) in 0..K-1.
+
+    Rows of label -1 are left out; where there is a background they are its.
+    """
     n_features = len(features)
     a_row = min(1.0, float(row_weights.mean()))  # a copy, or what rows of smaller weights count
     prior_rows = (n_features + 1.0) * a_row
     # A group without rows gets a trace of weight and the covariance of all rows around their mean.
-    counts = np.bincount(labels, row_weights, n_components) + _LEAST_WEIGHT * a_row
+    kept = labels >= 0
+    counts = np.bincount(labels[kept], row_weights[kept], n_components) + _LEAST_WEIGHT * a_row
     means = np.empty((n_components, n_features))
     scatter = np.empty((n_components, n_features, n_features))
     for k in range(n_components):
@@ -160,15 +166,20 @@ def from_labels(
         rows = rows - means[k][:, None]
         shrunk = ((rows * weights) @ rows.T + prior_rows * np.eye(n_features)) / (counts[k] + prior_rows)
         scatter[k] = shrunk * counts[k]
-    return state_of(counts / counts.sum(), means, structure.project(scatter, counts), floor)[0]
+    total = float(row_weights.sum())
+    noise = [max(1.0 - counts.sum() / total, _LEAST_NOISE)] if structure.has_background else []
+    weights = counts / counts.sum() * (1.0 - sum(noise))
+    head = np.concatenate([weights, noise, np.full(structure.n_df(n_components), STARTING_DF)])
+    return state_of(head, means, structure.project(scatter, counts), floor)[0]
 
 
 def split_and_merge(
     state: State, rng: np.random.Generator, structure: Structure, floor: float, drop: Labels | None = None
 ) -> State:
     """A changed mixture of as many components, to start from; `drop` lists components to replace."""
-    weights, means, covariances = state.weights.copy(), state.means.copy(), state.covariances
-    n_components = len(weights)
+    n_components = len(state.means)
+    weights, rest = state.weights[:n_components].copy(), state.weights[n_components:]
+    means, covariances = state.means.copy(), state.covariances
     if n_components == 1:
         return state
     chosen = [int(rng.integers(n_components))] if drop is None or len(drop) == 0 else [int(k) for k in drop]
@@ -184,8 +195,9 @@ def split_and_merge(
         _split(_draw(rng, mass), k, weights, means, covariances, rng, same_shape=structure.shared)
         free[k] = 1.0
     weights = np.maximum(weights, _LEAST_WEIGHT)
-    weights /= weights.sum()
-    return state_of(weights, means, structure.project(covariances * weights[:, None, None], weights), floor)[0]
+    weights *= state.weights[:n_components].sum() / weights.sum()
+    covariances = structure.project(covariances * weights[:, None, None], weights)
+    return state_of(np.append(weights, rest), means, covariances, floor)[0]
 
 
 def _merge(

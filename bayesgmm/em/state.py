@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 class State(NamedTuple):
     """Parameters of a mixture, as the kernel takes them."""
 
-    weights: Array  # (K,)
+    weights: Array  # (H,) a head, see `kernels.row_model`
     means: Array  # (K, D)
     cholesky: Array  # (K, D, D)
     scaling: Array  # (K, D, D), inverse of cholesky

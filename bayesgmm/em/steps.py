@@ -4,7 +4,8 @@
 
     mean_k += L_k sums_k / n_k,    scatter_k = L_k (outers_k - sums_k sums_k' / n_k) L_k',
 
-and leaves the covariances to the structure. Nothing here knows about starts, units or tables.
+and leaves the covariances to the structure; of t components see `em.tails`. Nothing here knows about starts, units
+or tables.
 
 The loop is EM (Dempster, Laird and Rubin 1977), extrapolated by `acceleration`. It never moves to a lower
 log-likelihood, and stops when the gain still to come, estimated by Aitken's rule or by its quasi-Newton
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.checks import row_blocks
 from bayesgmm.em.acceleration import Accelerator
 from bayesgmm.em.state import State, state_of
+from bayesgmm.em.tails import tail_step
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
@@ -43,7 +45,7 @@ _FAST = 0.5
 class Statistics(NamedTuple):
     """Sufficient statistics of the residuals, whitened by the parameters `at` which they were computed."""
 
-    counts: Array  # (K,)
+    counts: Array  # (C,) as `kernels.row_pass.mixture_pass` gives them
     sums: Array  # (K, D)
     outers: Array  # (K, D, D), lower triangle
     at: State
@@ -82,11 +84,12 @@ class Run:
 
 def e_step(rows: Rows, row_weights: Array, state: State, structure: Structure) -> tuple[Statistics, float]:
     """Statistics of the rows under `state`, and its log-likelihood."""
-    counts, sums, outers = (np.empty_like(part) for part in state[:3])
-    log_norm = np.empty_like(state.weights)
-    log_normalizers(np.log(state.weights), state.scaling, log_norm)
+    counts = np.empty(structure.n_counts(len(state.means)))
+    sums, outers = np.empty_like(state.means), np.empty_like(state.cholesky)
+    log_norm, row_model = np.empty_like(state.weights), structure.row_model
+    log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
     log_likelihood = mixture_pass(
-        rows, row_weights, log_norm, state.means, state.scaling, structure.row_model,
+        rows, row_weights, log_norm, state.means, state.scaling, row_model,
         counts, sums, outers, _NONE_1, _NONE_2,
     )  # fmt: skip
     return Statistics(counts, sums, outers, state), log_likelihood
@@ -94,11 +97,18 @@ def e_step(rows: Rows, row_weights: Array, state: State, structure: Structure) -
 
 def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-14) -> tuple[State, bool]:
     """Parameters of highest expected log-likelihood with no eigenvalue below `floor`; was any below it?"""
-    at = statistics.at
-    counts = np.maximum(statistics.counts, _NO_ROWS)
+    at, k = statistics.at, len(statistics.at.means)
+    classes = structure.n_classes(k)
+    counts = np.maximum(statistics.counts[:classes], _NO_ROWS)
+    head, held, rows = counts / counts.sum(), counts[:k], counts[:k]
+    if structure.n_df(k):
+        held = np.maximum(statistics.counts[classes : classes + k], 1e-3 * _NO_ROWS)
+        tail = statistics.counts[classes + k :]
+        df, rows = tail_step(counts[:k], held, tail, at.weights[classes:], structure)
+        head = np.append(head, df)
     means, scatter = np.empty_like(at.means), np.empty_like(at.cholesky)
-    _unwhiten(at.means, at.cholesky, counts, statistics.sums, statistics.outers, means, scatter)
-    return state_of(counts / counts.sum(), means, structure.project(scatter, counts), floor)
+    _unwhiten(at.means, at.cholesky, held, statistics.sums, statistics.outers, means, scatter)
+    return state_of(head, means, structure.project(scatter, rows), floor)
 
 
 def em(
@@ -135,7 +145,8 @@ def em(
     accelerator = Accelerator(structure) if accelerate else None
     trace: list[float] = []
     accepted = image = state
-    counts = state.weights
+    k = len(state.means)
+    counts = state.weights[:k]
     last_gain = math.inf
     converged = floored = extrapolated = False
     calm = n_passes = 0
@@ -149,7 +160,7 @@ def em(
             continue
         # Plain EM climbs but for rounding.
         trace.append(max(log_likelihood, trace[-1]) if trace else log_likelihood)
-        accepted, counts = state, statistics.counts
+        accepted, counts = state, statistics.counts[:k]
         image, floored = m_step(statistics, structure, floor)
         # Where the gains shrink fast by themselves, extrapolation costs more than it saves.
         if accelerator is None or floored or (not extrapolated and gain < _FAST * last_gain):
@@ -178,12 +189,12 @@ def _aitken(gain: float, last_gain: float) -> float:
 
 
 def responsibilities(rows: Rows, state: State, structure: Structure) -> Array:
-    """(N, K) probability of each component for each row."""
-    n_rows, log_norm = rows.features.shape[1], np.empty_like(state.weights)
-    out = np.empty((n_rows, len(state.weights)))
-    log_normalizers(np.log(state.weights), state.scaling, log_norm)
+    """(N, R) probability of each component, and of the background, for each row."""
+    n_rows, log_norm, row_model = rows.features.shape[1], np.empty_like(state.weights), structure.row_model
+    out = np.empty((n_rows, structure.n_classes(len(state.means))))
+    log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
     mixture_pass(
-        rows, np.ones(n_rows), log_norm, state.means, state.scaling, structure.row_model,
+        rows, np.ones(n_rows), log_norm, state.means, state.scaling, row_model,
         _NONE_1, _NONE_2, _NONE_3, _NONE_1, out,
     )  # fmt: skip
     return out

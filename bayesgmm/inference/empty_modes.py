@@ -80,7 +80,7 @@ def _look(problem: Problem, occupied: int, random_seed: int | None) -> list[tupl
     """The best few modes with so many components, and their Laplace evidence."""
     table, structure, prior = problem
     numbers = tuple(x.tobytes() if isinstance(x, np.ndarray) else x for x in vars(prior).values())
-    key, known = (structure.name, occupied, random_seed, numbers), _looked.setdefault(table, {})
+    key, known = (structure, occupied, random_seed, numbers), _looked.setdefault(table, {})
     if key in known and random_seed is not None:
         return known[key]
     _, candidates = fit_em_candidates(

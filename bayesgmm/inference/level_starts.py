@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.fill import filled
+from bayesgmm.em.tails import STARTING_DF
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 
@@ -26,6 +27,7 @@ Chosen = NDArray[np.bool_]
 
 _FINE = 0.01  # sd of rounding, over that of the column: coarser columns need no help
 _SHARE = 0.02  # of all rows, that have the value
+_NOISE = 0.05  # weight of a background, to begin with
 
 
 def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
@@ -57,7 +59,9 @@ def level_starts(problem: Problem, n_components: int) -> list[MixtureParams]:
     counts = np.array([weights[group].sum() for group in groups])
     means, scatter = zip(*(_moments(rows[group], weights[group]) for group in groups), strict=True)
     covariances = structure.project(np.array(scatter) * counts[:, None, None], counts) + np.diag(floor)
-    return [MixtureParams(counts / counts.sum(), np.array(means), covariances, structure.name)]
+    head = np.concatenate([counts / counts.sum(), [_NOISE] * structure.has_background,
+                           [STARTING_DF] * structure.n_df(n_components)])  # fmt: skip
+    return [MixtureParams.of_head(head, np.array(means), covariances, structure)]
 
 
 def _common_values(problem: Problem) -> list[Chosen]:

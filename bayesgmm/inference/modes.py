@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment, minimize
 from bayesgmm.errors import InputError
 from bayesgmm.inference.level_starts import level_starts
 from bayesgmm.kernels.threads import one_blas_thread
+from bayesgmm.model.density.coordinates import LEAST_DF
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.hessian import hessian
 from bayesgmm.model.params import MixtureParams, latent_cholesky
@@ -32,6 +33,8 @@ Array = NDArray[np.float64]
 # Flops up to which a dense Hessian by differences is taken; above it modes are ranked by log posterior.
 _HESSIAN_BUDGET = 5e9
 _LEAST_CANDIDATES, _CANDIDATE_NUMBERS = 6, 5000
+_MOST_DF = 100.0  # with which a search begins: more are as good as normal, and the prior has its say
+_SAME_HEAD = 0.1  # of logs of degrees of freedom and of the weight of a background
 _SINGULAR = 1e-12  # smallest eigenvalue of a correlation matrix
 # Nats, besides one a parameter, that a candidate may start below the best mode.
 _FAR_BELOW = 60.0
@@ -141,9 +144,12 @@ def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structur
     """Keep clear of the rounding floor and of empty components, so that the search starts inside."""
     floor = prior.rounding(structure)
     latent = latent_cholesky(params.covariances, floor, least=0.05)
-    weights = np.maximum(params.weights, 1e-6)
+    head, k = params.head.copy(), params.n_components
+    classes = structure.n_classes(k)
+    head[:classes] = np.maximum(head[:classes], 1e-6)
+    head[classes:] = np.clip(head[classes:], LEAST_DF + 0.1, _MOST_DF)
     covariances = latent @ latent.mT + np.diag(floor)
-    return MixtureParams(weights / weights.sum(), params.means, covariances, structure.name)
+    return MixtureParams.of_head(head, params.means, covariances, structure)
 
 
 def _maximise(problem: Problem, start: MixtureParams, max_rounds: int) -> tuple[MixtureParams, bool, Density | None]:
@@ -197,6 +203,7 @@ def _same(a: MixtureParams, b: MixtureParams, numbered: bool) -> bool:
         np.abs(p.weights - q.weights).max() < 0.01
         and (np.abs(p.means - q.means) / q.standard_deviations).max() < 0.05
         and np.abs(np.log(p.standard_deviations / q.standard_deviations)).max() < 0.05
+        and np.abs(np.log(p.head / q.head))[p.n_components :].max(initial=0.0) < _SAME_HEAD
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_model import RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
 from bayesgmm.kernels.threads import over_threads
@@ -30,7 +30,7 @@ BLOCK_BYTES = 40_000_000
 
 @compiled
 def _fill(rows, weights, means, scaling, row_model, out, log_density):
-    """out[s] = responsibilities (N, K) of draw s; log_density[s] = log density of the rows, or length 0."""
+    """out[s] = responsibilities (N, R) of draw s; log_density[s] = log density of the rows, or length 0."""
     n_rows = rows.features.shape[1]
     log_norm = np.empty(weights.shape[1])
     row_weights = np.ones(n_rows)
@@ -55,15 +55,16 @@ def responsibilities_of_draws(
     Parameters
     ----------
     rows : array (N, D) or Rows
-    weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
-        Draws; `scaling` holds inverse Cholesky factors.
+    weights, means, scaling : arrays (S, H), (S, K, D), (S, K, D, D)
+        Draws, the first their heads (`kernels.row_model`); `scaling` holds inverse Cholesky factors.
     row_model : RowModel
     log_density : array (S, N), optional
         Filled with the log density of each row.
 
     Returns
     -------
-    array (S, N, K)
+    array (S, N, R)
+        R is K, or K + 1 with a background, which comes last.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def responsibilities_of_draws(
     """
     packed = as_rows(rows)
     n_draws = len(weights)
-    out = np.empty((n_draws, count_rows(rows), weights.shape[1]))
+    out = np.empty((n_draws, count_rows(rows), n_classes(row_model, means.shape[1])))
     density = np.empty((0, 0)) if log_density is None else log_density
 
     def work(s: slice) -> None:
@@ -104,9 +105,12 @@ def as_merge(merge: ArrayLike | None, n_components: int) -> IntArray | None:
 
 
 def _merged(r: Array, merge: IntArray | None) -> Array:
+    """Responsibilities of clusters; the background stays on its own."""
     if merge is None:
         return r
-    return r @ (merge[:, None] == np.arange(merge.max() + 1)).astype(np.float64)
+    alone = np.arange(merge.max() + 1, merge.max() + 1 + r.shape[-1] - len(merge))
+    numbers = np.concatenate([merge, alone])
+    return r @ (numbers[:, None] == np.arange(numbers.max() + 1)).astype(np.float64)
 
 
 def blocks_of_rows(
@@ -126,7 +130,7 @@ def blocks_of_rows(
 
     Yields
     ------
-    slice, array (S, n, K), array (S, n)
+    slice, array (S, n, R), array (S, n)
         Rows of the block, their responsibilities and log densities under every draw.
     """
     n_block = max(1, block_bytes // (8 * weights.size))
@@ -147,10 +151,10 @@ def blocks_of_draws(
 
     Yields
     ------
-    slice, array (s, N, K)
+    slice, array (s, N, R)
         Draws of the block, and their responsibilities.
     """
-    n_block = max(1, block_bytes // (8 * weights.shape[1] * max(1, count_rows(rows))))
+    n_block = max(1, block_bytes // (8 * n_classes(row_model, means.shape[1]) * max(1, count_rows(rows))))
     for start in range(0, len(weights), n_block):
         where = slice(start, min(start + n_block, len(weights)))
         r = responsibilities_of_draws(rows, weights[where], means[where], scaling[where], row_model=row_model)

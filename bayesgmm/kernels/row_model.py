@@ -20,7 +20,7 @@ arguments are called `weights` they are heads, and `n_classes` counts components
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ from bayesgmm.kernels.block_math import FAST, accumulate, log_block, whiten
 from bayesgmm.kernels.compiled import compiled
 
 __all__ = [
-    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "digamma", "forget_cells", "log_densities", "log_density",
-    "log_normalizers", "n_classes", "residuals_block", "tail_weights",
+    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "digamma", "forget_cells", "head_order", "log_densities",
+    "log_density", "log_normalizers", "n_classes", "residuals_block", "tail_weights",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -73,6 +73,20 @@ NORMAL = RowModel()
 def n_classes(row_model, n_components):
     """Components, and the background if there is one: of so many a row has responsibilities."""
     return n_components + (1 if len(row_model.background) > 0 else 0)
+
+
+def head_order(order: NDArray[np.integer[Any]], n_head: int, n_classes: int) -> NDArray[np.integer[Any]]:
+    """Places (..., H) in a head of what it has when components are put in `order` (..., K).
+
+    >>> head_order(np.array([1, 0]), 5, 3)
+    array([1, 0, 2, 4, 3])
+    """
+    k = order.shape[-1]
+    places = np.broadcast_to(np.arange(n_head), (*order.shape[:-1], n_head)).copy()
+    places[..., :k] = order
+    if n_head - n_classes == k:
+        places[..., n_classes:] = order + n_classes
+    return places
 
 
 @compiled

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import add, compiled
-from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
 from bayesgmm.kernels.threads import over_threads
@@ -42,8 +42,7 @@ def add_log_likelihoods(packed, row_weights, log_weights, means, scaling, row_mo
 @compiled
 def _pointwise(packed, weights, means, scaling, row_model, out):
     """out[s, n] = log density of row n under draw s."""
-    n_components = weights.shape[1]
-    log_norm = np.empty(n_components)
+    log_norm = np.empty(weights.shape[1])
     row_weights = np.ones(packed.features.shape[1])
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
@@ -53,11 +52,11 @@ def _pointwise(packed, weights, means, scaling, row_model, out):
 
 @compiled
 def _responsibilities(packed, weights, means, scaling, row_model, total):
-    """Add each draw's responsibilities (N, K) to total."""
-    n_components, n_rows = weights.shape[1], packed.features.shape[1]
-    log_norm = np.empty(n_components)
+    """Add each draw's responsibilities (N, R) to total."""
+    n_rows = packed.features.shape[1]
+    log_norm = np.empty(weights.shape[1])
     row_weights = np.ones(n_rows)
-    buffer = np.empty((n_rows, n_components))
+    buffer = np.empty(total.shape)
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
@@ -68,8 +67,8 @@ def _responsibilities(packed, weights, means, scaling, row_model, total):
 @compiled
 def _predictive(packed, weights, means, scaling, row_model, highest, total):
     """Running log-sum-exp over draws of each row's log density, as (highest, total)."""
-    n_components, n_rows = weights.shape[1], packed.features.shape[1]
-    log_norm = np.empty(n_components)
+    n_rows = packed.features.shape[1]
+    log_norm = np.empty(weights.shape[1])
     row_weights = np.ones(n_rows)
     density = np.empty(n_rows)
     none2, none3 = np.empty((0, 0)), np.empty((0, 0, 0))
@@ -102,8 +101,8 @@ def pointwise_log_density(
     Parameters
     ----------
     rows : array (N, D) or Rows
-    weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
-        Draws; `scaling` holds inverse Cholesky factors.
+    weights, means, scaling : arrays (S, H), (S, K, D), (S, K, D, D)
+        Draws, the first their heads (`kernels.row_model`); `scaling` holds inverse Cholesky factors.
     row_model : RowModel
         The density of a row given its component.
 
@@ -120,12 +119,13 @@ def pointwise_log_density(
 def mean_responsibilities(
     rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
-    """(N, K) responsibilities averaged over draws; arguments as in `pointwise_log_density`."""
-    out = np.empty((count_rows(rows), weights.shape[1]))
+    """(N, R) responsibilities averaged over draws, the background's last; arguments as in `pointwise_log_density`."""
+    classes = n_classes(row_model, means.shape[1])
+    out = np.empty((count_rows(rows), classes))
     for where, packed in _blocks(rows):
 
         def work(s: slice, packed: Rows = packed) -> Array:
-            total = np.zeros((packed.features.shape[1], weights.shape[1]))
+            total = np.zeros((packed.features.shape[1], classes))
             _responsibilities(packed, weights[s], means[s], scaling[s], row_model, total)
             return total
 

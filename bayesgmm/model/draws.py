@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 class Sample(NamedTuple):
     """Draws of one mode, components in one order; G is K, or 1 for a shared covariance."""
 
-    weights: Array  # (S, K)
+    weights: Array  # (S, H) heads, see `kernels.row_model`
     means: Array  # (S, K, D)
     latent: Array  # (S, G, D, D) factors of the covariances before rounding
     cholesky: Array  # (S, G, D, D)
@@ -51,8 +51,8 @@ class Draws:
 
     Parameters
     ----------
-    weights, means, cholesky : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
-        On the model's scale; `cholesky` holds lower Cholesky factors of the covariances.
+    weights, means, cholesky : arrays (C, S, H), (C, S, K, D), (C, S, K, D, D)
+        On the model's scale: heads (see `kernels.row_model`), means, and lower Cholesky factors of the covariances.
     log_prior : array (C, S)
         Log prior density with respect to weights, means, sds and correlations.
     stats : dict of arrays (C, S)
@@ -111,10 +111,10 @@ class Draws:
         )
 
     def flat(self) -> tuple[Array, Array, Array]:
-        """Chains pooled: weights (CS, K), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""
+        """Chains pooled: heads (CS, H), means (CS, K, D) and scaling (CS, K, D, D), inverses of `cholesky`."""
         c, s, k, d = self.shape
         return (
-            self.weights.reshape(c * s, k),
+            self.weights.reshape(c * s, -1),
             self.means.reshape(c * s, k, d),
             inverse_cholesky(self.cholesky).reshape(c * s, k, d, d),
         )

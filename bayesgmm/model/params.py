@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.arguments import as_numbers, check_number, shown
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.row_model import RowModel, head_order, n_classes
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["MixtureParams", "in_order", "inverse_cholesky", "latent_cholesky"]
+__all__ = ["MixtureParams", "head_in_order", "in_order", "inverse_cholesky", "latent_cholesky"]
 
 Array = NDArray[np.float64]
 
@@ -175,6 +176,12 @@ def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> A
     clipped = (vectors * np.maximum(values, least)[:, None, :]) @ vectors.mT
     exact = values.min(axis=1) > least
     return np.linalg.cholesky(np.where(exact[:, None, None], covariances - np.diag(floor), clipped * scale))
+
+
+def head_in_order(head: Array, order: NDArray[np.integer[Any]], row_model: RowModel) -> Array:
+    """Heads (..., H) with component ``order[..., k]`` in place k, order (..., K)."""
+    classes = n_classes(row_model, order.shape[-1])
+    return in_order(head, head_order(order, head.shape[-1], classes))
 
 
 def in_order(values: NDArray[Any], order: NDArray[np.integer[Any]]) -> NDArray[Any]:

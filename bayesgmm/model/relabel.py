@@ -31,13 +31,13 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, take_rows
 from bayesgmm.kernels.spacing import evenly_spaced, some_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.draws import Sample
-from bayesgmm.model.params import in_order
+from bayesgmm.model.params import head_in_order, in_order
 
 __all__ = ["Relabelling", "in_one_order", "relabel"]
 
@@ -86,6 +86,10 @@ class Relabelling:
         """Values (S, K, ...) with the components of every draw in the new order."""
         return in_order(values, self.permutations)
 
+    def apply_head(self, heads: Array, row_model: RowModel) -> Array:
+        """Heads (S, H) with the components of every draw in the new order."""
+        return head_in_order(heads, self.permutations, row_model)
+
 
 def relabel(
     rows: Array | Rows,
@@ -105,8 +109,9 @@ def relabel(
     Parameters
     ----------
     rows : array (N, D), in the units of the draws, or Rows
-    weights, means, scaling : arrays (S, K), (S, K, D), (S, K, D, D)
-        The draws of all chains; `scaling` holds inverse lower Cholesky factors of the covariances.
+    weights, means, scaling : arrays (S, H), (S, K, D), (S, K, D, D)
+        The draws of all chains, the first their heads (`kernels.row_model`); `scaling` holds inverse lower Cholesky
+        factors of the covariances.
     row_model : RowModel
         The density of a row given its component.
     row_weights : array (N,), optional
@@ -138,11 +143,11 @@ def relabel(
     weights, means, scaling = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, scaling))
     rows = as_rows(rows)
     n_features, n_rows = rows.features.shape
-    n_draws, n_components = weights.shape
-    if means.shape != (n_draws, n_components, n_features) or scaling.shape != (*means.shape, n_features):
+    n_draws, n_components = means.shape[:2]
+    if means.shape != (len(weights), n_components, n_features) or scaling.shape != (*means.shape, n_features):
         raise InputError(
             f"shapes disagree: rows {(n_rows, n_features)}, weights {weights.shape}, means {means.shape}, "
-            f"scaling {scaling.shape}; expected (N, D), (S, K), (S, K, D), (S, K, D, D)."
+            f"scaling {scaling.shape}; expected (N, D), (S, H), (S, K, D), (S, K, D, D)."
         )
     index, used = np.arange(n_rows), np.ones(n_rows) if row_weights is None else np.asarray(row_weights, dtype=float)
     if n_rows > max_rows and np.ptp(used) > 0.0:
@@ -250,13 +255,21 @@ def _alternatives(n_components: int) -> IntArray:
 
 @compiled
 def _responsibilities(rows, row_weights, weights, means, scaling, row_model, out):
-    """Responsibilities under one draw into out (n, K), or nowhere if its length is 0; the log-likelihood."""
-    log_norm = np.empty(weights.shape[0])
+    """Responsibilities of the components under one draw into out (n, K), or nowhere if its length is 0; the
+    log-likelihood."""
+    log_norm, n_components = np.empty(weights.shape[0]), means.shape[0]
+    classes = n_classes(row_model, n_components)
+    p = out if classes == n_components else np.empty((out.shape[0], classes))
     log_normalizers(np.log(weights), scaling, row_model, log_norm)
-    return mixture_pass(
+    value = mixture_pass(
         rows, row_weights, log_norm, means, scaling, row_model,
-        np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), out,
+        np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), p,
     )  # fmt: skip
+    if classes > n_components:
+        for i in range(out.shape[0]):
+            for k in range(n_components):
+                out[i, k] = p[i, k]
+    return value
 
 
 @compiled
@@ -277,7 +290,7 @@ def _log_likelihoods(rows, row_weights, weights, means, scaling, row_model, out)
 @compiled
 def _costs(rows, row_weights, weights, means, scaling, row_model, weighted_log_reference, out):
     """out[s, j, l] = -sum_i row_weight_i log Q_ij p_il, p the responsibilities of draw s."""
-    p = np.empty((row_weights.shape[0], weights.shape[1]))
+    p = np.empty((row_weights.shape[0], means.shape[1]))
     transposed = np.ascontiguousarray(weighted_log_reference.T)
     for s in range(weights.shape[0]):
         _responsibilities(rows, row_weights, weights[s], means[s], scaling[s], row_model, p)
@@ -288,7 +301,7 @@ def _costs(rows, row_weights, weights, means, scaling, row_model, weighted_log_r
 @compiled
 def _reference(rows, row_weights, weights, means, scaling, row_model, order):
     """(n, K) sum over draws of the responsibility of row i in relabelled component j."""
-    n_components = weights.shape[1]
+    n_components = means.shape[1]
     n = row_weights.shape[0]
     p, out = np.empty((n, n_components)), np.zeros((n, n_components))
     for s in range(weights.shape[0]):
@@ -317,5 +330,6 @@ def in_one_order(sample: Sample, rows: Array | Rows, row_weights: Array, row_mod
     """At most so many of the draws, their components in one order by `relabel`."""
     sample = sample.take(evenly_spaced(len(sample.weights), most))
     order = relabel(rows, sample.weights, sample.means, sample.scaling, row_model=row_model, row_weights=row_weights)
-    parts = [order.apply(a) if a.shape[1] == sample.weights.shape[1] else a for a in sample]
-    return Sample(*(np.ascontiguousarray(a) for a in parts))
+    k = sample.means.shape[1]
+    parts = [order.apply(a) if a.shape[1] == k else a for a in sample[1:]]
+    return Sample(*(np.ascontiguousarray(a) for a in (order.apply_head(sample.weights, row_model), *parts)))

@@ -148,19 +148,13 @@ class Structure:
         """Numbers of degrees of freedom."""
         return {"normal": 0, "t": 1, "t_each": n_components}[self.component]
 
+    def n_counts(self, n_components: int) -> int:
+        """Counts that a pass over the rows gives, see `kernels.row_pass.mixture_pass`."""
+        return self.n_classes(n_components) + 2 * n_components * (self.component != "normal")
+
     def n_head(self, n_components: int) -> int:
         """Numbers in a head."""
         return self.n_classes(n_components) + self.n_df(n_components)
-
-    def head_order(self, order: IntArray) -> IntArray:
-        """Places (..., H) in a head of what it has when components are put in `order` (..., K)."""
-        order = np.asarray(order)
-        k = order.shape[-1]
-        places = np.broadcast_to(np.arange(self.n_head(k)), (*order.shape[:-1], self.n_head(k))).copy()
-        places[..., :k] = order
-        if self.component == "t_each":
-            places[..., self.n_classes(k) :] = order + self.n_classes(k)
-        return places
 
     @property
     def alone(self) -> tuple[bool, bool]:

@@ -68,12 +68,18 @@ def build_tree(
     )  # fmt: skip
 
     cholesky = relabelling.apply(draws.cholesky.reshape(-1, k, d, d)) * table.scale[:, None]
+    heads, classes = relabelling.apply_head(weights, structure.row_model), structure.n_classes(k)
     posterior: dict[str, Any] = {
-        "weights": (("component",), relabelling.apply(weights)),
+        "weights": (("component",), heads[:, :k]),
         "means": (("component", "feature"), table.center + table.scale * relabelling.apply(means)),
         "covariances": (("component", "feature", "feature_bis"), cholesky @ np.swapaxes(cholesky, 2, 3)),
         "log_likelihood_total": ((), total),
     }
+    if structure.has_background:
+        posterior["noise_weight"] = ((), heads[:, k])
+    if structure.n_df(k):
+        each = structure.component == "t_each"
+        posterior["df"] = (("component",) if each else (), heads[:, classes:] if each else heads[:, classes])
     stats: dict[str, Any] = {
         name: ((), values.reshape(-1))
         for name, values in draws.stats.items()
@@ -113,6 +119,10 @@ def build_tree(
             coords={"obs_id": _row_coordinate(table), "feature": names},
         ),
     }  # fmt: skip
+    if structure.has_background:
+        groups["constant_data"] = groups["constant_data"].assign(
+            background_log_width=("feature", np.array(structure.background) + np.log(table.scale))
+        )
     if table.known is not None:
         groups["constant_data"] = groups["constant_data"].assign(known_component=("obs_id", table.known))
     groups["sample_stats"] = groups["sample_stats"].assign(mode=("chain", draws.chain_mode))
@@ -132,6 +142,7 @@ def build_tree(
         "random_seed": "none" if random_seed is None else int(random_seed),
         "n_components": k,
         "covariance_type": structure.name,
+        "component": structure.component,
         "prior": str(prior),
         "inference": inference,
         "method": draws.method,

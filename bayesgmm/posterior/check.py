@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
-from bayesgmm.model.structure import get_structure
-from bayesgmm.posterior.tree import read_draws
+from bayesgmm.posterior.tree import read_draws, structure_of
 
 if TYPE_CHECKING:
     import xarray
@@ -47,7 +46,7 @@ def check_tree(tree: xarray.DataTree) -> None:
     for name in _ATTRIBUTES:
         if name not in tree.attrs:
             raise InputError(f"the attribute {name!r} of the draws is missing")
-    structure = get_structure(str(tree.attrs["covariance_type"]))
+    structure = structure_of(tree)
     stored = tree.attrs["log_likelihood_stored"] == "yes"
     groups = {name: variables for name, variables in _VARIABLES.items() if stored or name != "log_likelihood"}
     for name in groups:
@@ -64,8 +63,9 @@ def check_tree(tree: xarray.DataTree) -> None:
         tree["constant_data"].to_dataset()[n].values for n in _VARIABLES["constant_data"]
     )
     covariances, variances = draws.covariances, np.diagonal(draws.covariances, axis1=-2, axis2=-1)
+    shares = draws.heads[..., : structure.n_classes(int(k))]
     possible = {
-        "weights": (draws.weights >= 0.0).all() and _close(draws.weights.sum(axis=-1), np.ones(())),
+        "weights": (shares >= 0.0).all() and _close(shares.sum(axis=-1), np.ones(())),
         "covariances": (variances > 0.0).all()
         and _close(covariances, covariances.mT)
         and (structure.correlated or np.count_nonzero(covariances) == variances.size)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.model.structure import get_structure
-from bayesgmm.posterior.tree import known_of, observed_rows
+from bayesgmm.posterior.tree import known_of, observed_rows, read_draws, structure_of
 
 if TYPE_CHECKING:
     import xarray
@@ -79,8 +78,8 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     A row counts for the component that is likeliest to be its own under the mixture of the posterior means, in the
     columns of which it has a cell.
     """
-    mixture = tree["posterior"].to_dataset()[["weights", "means", "covariances"]].mean(("chain", "draw"))
-    means = mixture["means"].values
+    draws = read_draws(tree)
+    head, means, covariances = (a.mean(axis=(0, 1)) for a in (draws.heads, draws.means, draws.covariances))
     agreed, share = np.full(means.shape, np.nan), np.zeros(means.shape)
     rows, row_weights, _ = observed_rows(tree)
     seen = ~np.isnan(rows)
@@ -88,7 +87,7 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     columns = np.flatnonzero(np.array(most) >= _FEWEST_ROWS)
     if not len(columns):
         return agreed, share
-    owner = _likeliest(tree, mixture["weights"].values, means, mixture["covariances"].values)
+    owner = _likeliest(tree, head, means, covariances)
     weights = np.ones(len(rows)) if row_weights is None else row_weights
     for k in range(len(means)):
         for j in columns:
@@ -103,12 +102,12 @@ def _agreed_values(tree: xarray.DataTree) -> tuple[Array, Array]:
     return agreed, share
 
 
-def _likeliest(tree: xarray.DataTree, weights: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
-    """(N,) component of the largest share of each row."""
+def _likeliest(tree: xarray.DataTree, head: Array, means: Array, covariances: Array) -> NDArray[np.int64]:
+    """(N,) component, or the background after them, of the largest share of each row."""
     scaling = inverse_cholesky(np.linalg.cholesky(covariances))
-    row_model = get_structure(str(tree.attrs.get("covariance_type", "full"))).row_model
+    row_model = structure_of(tree).row_model
     rows = as_rows(observed_rows(tree)[0], known_of(tree))
-    shares = mean_responsibilities(rows, weights[None], means[None], scaling[None], row_model=row_model)
+    shares = mean_responsibilities(rows, head[None], means[None], scaling[None], row_model=row_model)
     return np.asarray(shares.argmax(axis=1))
 
 

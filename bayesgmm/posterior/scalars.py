@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Structure, get_structure
 
 __all__ = ["component_scalars"]
 
@@ -21,16 +21,20 @@ Array = NDArray[np.float64]
 
 
 def component_scalars(
-    weights: Array, means: Array, covariances: Array, feature_names: Sequence[str], covariance_type: str
+    head: Array, means: Array, covariances: Array, feature_names: Sequence[str], covariance_type: str | Structure
 ) -> dict[str, Array]:
     """Scalar parameters by name: ``weights[k]``, ``means[k, f]``, ``sd[k, f]``, ``corr[k, f, g]``.
 
+    Of t components ``df`` or ``df[k]`` too, and `sd` and `corr` are those of the scale matrix; of a noise component
+    ``noise_weight``.
+
     Parameters
     ----------
-    weights, means, covariances : arrays (..., K), (..., K, D), (..., K, D, D)
-        One mixture, or draws along the leading axes.
+    head, means, covariances : arrays (..., H), (..., K, D), (..., K, D, D)
+        One mixture, or draws along the leading axes; the first their weights, then what else the head of a mixture has
+        (`kernels.row_model`).
     feature_names : sequence of D strings
-    covariance_type : str
+    covariance_type : str or Structure
         With ``"tied"`` the names are ``sd[f]`` and ``corr[f, g]``.
 
     Returns
@@ -51,7 +55,12 @@ def component_scalars(
     sd = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))  # (..., K, D)
     matrices = range(structure.n_matrices(n_components))
     label = {k: "" if structure.shared else f"{k}, " for k in matrices}
-    out = {f"weights[{k}]": weights[..., k] for k in range(n_components)}
+    out = {f"weights[{k}]": head[..., k] for k in range(n_components)}
+    if structure.has_background:
+        out["noise_weight"] = head[..., n_components]
+    n_df, first = structure.n_df(n_components), structure.n_classes(n_components)
+    each = structure.component == "t_each"
+    out |= {f"df[{k}]" if each else "df": head[..., first + k] for k in range(n_df)}
     for k in range(n_components):
         for d, name in enumerate(feature_names):
             out[f"means[{k}, {name}]"] = means[..., k, d]

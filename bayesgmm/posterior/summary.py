@@ -86,8 +86,8 @@ def summary(
     check_probability(ci_prob)
     diagnosis = diagnose(tree) if diagnosis is None else diagnosis
     draws = read_draws(tree)
-    named = draws.feature_names, draws.covariance_type
-    values = component_scalars(draws.weights, draws.means, draws.covariances, *named)
+    named = draws.feature_names, draws.structure
+    values = component_scalars(draws.heads, draws.means, draws.covariances, *named)
     table = diagnosis.components
 
     lower, upper = 0.5 * (1.0 - ci_prob), 0.5 * (1.0 + ci_prob)
@@ -96,7 +96,7 @@ def summary(
     mle = pd.Series(np.nan, index=table.index)
     if em_params is not None:
         fitted = em_params.permute(_match(draws.weights, draws.means, em_params))
-        scalars = component_scalars(fitted.weights, fitted.means, fitted.covariances, *named)
+        scalars = component_scalars(fitted.head, fitted.means, fitted.covariances, *named)
         mle = pd.Series({name: float(x) for name, x in scalars.items()}).reindex(table.index)
     unreliable = not diagnosis.ok or diagnosis.ambiguous_share > MOSTLY_AMBIGUOUS
     out = pd.DataFrame(

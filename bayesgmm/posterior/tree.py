@@ -20,8 +20,8 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.params import in_order, inverse_cholesky
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.params import head_in_order, in_order, inverse_cholesky
+from bayesgmm.model.structure import Structure, get_structure
 
 if TYPE_CHECKING:
     import xarray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MixtureDraws", "PosteriorArrays", "approximation_log_ratio", "check_reach", "equal_draws", "known_of",
     "model_rows", "named_rows", "observed_rows", "posterior_arrays", "reach", "read_draws", "read_sample_stats",
-    "tree_of",
+    "structure_of", "tree_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -41,22 +41,42 @@ class MixtureDraws:
 
     Attributes
     ----------
-    weights, means, covariances : arrays (C, S, K), (C, S, K, D), (C, S, K, D, D)
+    heads : array (C, S, H)
+        Weights, weight of the noise and degrees of freedom, see `kernels.row_model`.
+    means, covariances : arrays (C, S, K, D), (C, S, K, D, D)
     log_likelihood : array (C, S)
     feature_names : tuple of D strings
-    covariance_type : str
+    structure : Structure
+        Of the components, in the units of the data.
     """
 
-    weights: Array
+    heads: Array
     means: Array
     covariances: Array
     log_likelihood: Array
     feature_names: tuple[str, ...]
-    covariance_type: str
+    structure: Structure
+
+    @property
+    def weights(self) -> Array:
+        """(C, S, K) of the components."""
+        return self.heads[..., : self.means.shape[2]]
+
+    @property
+    def noise_weight(self) -> Array | None:
+        """(C, S) of the noise component, if there is one."""
+        return self.heads[..., self.means.shape[2]] if self.structure.has_background else None
+
+    @property
+    def df(self) -> Array | None:
+        """(C, S, 1 or K) degrees of freedom of t components."""
+        df = self.heads[..., self.structure.n_classes(self.means.shape[2]) :]
+        return df if df.shape[-1] else None
 
     def reorder(self, index: NDArray[np.integer[Any]]) -> tuple[Array, Array, Array]:
-        """Weights, means and covariances with component ``index[c, s, k]`` in place k."""
-        return in_order(self.weights, index), in_order(self.means, index), in_order(self.covariances, index)
+        """Heads, means and covariances with component ``index[c, s, k]`` in place k."""
+        heads = head_in_order(self.heads, index, self.structure.row_model)
+        return heads, in_order(self.means, index), in_order(self.covariances, index)
 
 
 def tree_of(fit: Any) -> xarray.DataTree:
@@ -71,14 +91,30 @@ def read_draws(tree: xarray.DataTree) -> MixtureDraws:
     """The draws of a fit's ``posterior_``."""
     dims = ("chain", "draw", "component", "feature", "feature_bis")
     posterior = tree["posterior"].to_dataset()
+    parts = [posterior["weights"].transpose(*dims[:3]).values]
+    if "noise_weight" in posterior:
+        parts.append(posterior["noise_weight"].transpose(*dims[:2]).values[..., None])
+    if "df" in posterior:
+        df = posterior["df"]
+        parts.append(
+            df.transpose(*dims[:3]).values if "component" in df.dims else df.transpose(*dims[:2]).values[..., None]
+        )
     return MixtureDraws(
-        weights=posterior["weights"].transpose(*dims[:3]).values,
+        heads=np.concatenate(parts, axis=-1),
         means=posterior["means"].transpose(*dims[:4]).values,
         covariances=posterior["covariances"].transpose(*dims).values,
         log_likelihood=posterior["log_likelihood_total"].transpose(*dims[:2]).values,
         feature_names=tuple(str(f) for f in posterior["feature"].values),
-        covariance_type=str(tree.attrs.get("covariance_type", "full")),
+        structure=structure_of(tree),
     )
+
+
+def structure_of(tree: xarray.DataTree) -> Structure:
+    """Of the components of a fit, in the units of its data."""
+    structure = get_structure(str(tree.attrs.get("covariance_type", "full")))
+    constant = tree["constant_data"].to_dataset() if "constant_data" in tree.children else {}
+    background = constant["background_log_width"].values if "background_log_width" in constant else ()
+    return structure.of(str(tree.attrs.get("component", "normal")), background)
 
 
 def read_sample_stats(tree: xarray.DataTree) -> dict[str, NDArray[Any]]:
@@ -109,13 +145,22 @@ def known_of(tree: xarray.DataTree) -> NDArray[np.int64] | None:
 class PosteriorArrays:
     """The relabelled draws of a tree as plain arrays, chains pooled, on the model's scale."""
 
-    weights: Array  # (S, K)
+    weights: Array  # (S, H) heads, see `kernels.row_model`
     means: Array  # (S, K, D)
     cholesky: Array  # (S, K, D, D)
     scaling: Array  # (S, K, D, D) inverses of cholesky
     center: Array  # (D,)
     scale: Array  # (D,)
     row_model: RowModel
+
+    @property
+    def n_components(self) -> int:
+        return self.means.shape[1]
+
+    @property
+    def shares(self) -> Array:
+        """(S, K) weights of the components."""
+        return self.weights[:, : self.n_components]
 
     @cached_property
     def _reach(self) -> float:
@@ -165,13 +210,13 @@ def posterior_arrays(tree: xarray.DataTree) -> PosteriorArrays:
     k, d = draws.means.shape[2:]
     cholesky = _factors(draws.covariances.reshape(-1, k, d, d) / np.outer(scale, scale))
     return PosteriorArrays(
-        weights=np.ascontiguousarray(draws.weights.reshape(-1, k)),
+        weights=np.ascontiguousarray(draws.heads.reshape(-1, draws.heads.shape[-1])),
         means=np.ascontiguousarray((draws.means.reshape(-1, k, d) - center) / scale),
         cholesky=cholesky,
         scaling=inverse_cholesky(cholesky),
         center=center,
         scale=scale,
-        row_model=get_structure(draws.covariance_type).row_model,
+        row_model=draws.structure.moved(np.log(scale)).row_model,
     )
 
 

@@ -127,6 +127,6 @@ def split(ints, floats):
     rows = Rows(features, order, first, observed, known)
     return Packed(
         rows, row_weights, mean_ref, chol_ref, inv_ref, mean_step, cell_step, stick_ref, stick_step, mean_loc,
-        mean_scale, sd_prior, floor, latent_ref, background, noise_prior, df_prior, cells, floats[o], floats[o + 1], floats[o + 2],
-        ints[CORRELATED] != 0, ints[FAMILY],
+        mean_scale, sd_prior, floor, latent_ref, background, noise_prior, df_prior, cells,
+        floats[o], floats[o + 1], floats[o + 2], ints[CORRELATED] != 0, ints[FAMILY],
     )  # fmt: skip

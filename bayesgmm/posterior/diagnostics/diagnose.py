@@ -244,8 +244,8 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
 
 def _component_table(draws: MixtureDraws, permutation: NDArray[Any] | None) -> pd.DataFrame:
     """Table (b): component parameters, with their R-hat before relabelling."""
-    named = draws.feature_names, draws.covariance_type
-    table = convergence_table(component_scalars(draws.weights, draws.means, draws.covariances, *named))
+    named = draws.feature_names, draws.structure
+    table = convergence_table(component_scalars(draws.heads, draws.means, draws.covariances, *named))
     table.insert(5, "r_hat_raw", table["r_hat"])
     n_draws = draws.log_likelihood.shape[1]
     if permutation is None or n_draws < MIN_DRAWS or (permutation == permutation[0, 0]).all():

@@ -19,7 +19,7 @@ from bayesgmm.data.table import Table
 from bayesgmm.data.visible import visible
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, convergence_table
 from bayesgmm.posterior.diagnostics.invariants import DECIDED, NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
 from bayesgmm.posterior.tree import known_of, observed_rows, read_draws, read_sample_stats
@@ -103,13 +103,13 @@ class Judge:
         return self._judged[1]
 
     def _gate(self, draws: Draws) -> Gate:
-        table = self._table
+        table, row_model = self._table, self._structure.moved(-np.log(self._table.scale)).row_model
         log_likelihood = draws.log_likelihood(table, self._structure)
         cholesky = draws.cholesky * table.scale[:, None]
         invariants = label_invariants(
             as_rows(table.values, table.known),
             *_pooled(draws.weights, table.center + table.scale * draws.means, cholesky @ cholesky.mT),
-            row_model=self._structure.row_model, row_weights=table.weights, feature_names=table.feature_names,
+            row_model=row_model, row_weights=table.weights, feature_names=table.feature_names,
             row_names=[visible(name) for name in table.row_names],
         )  # fmt: skip
         return _gate(log_likelihood, log_likelihood + draws.log_prior, invariants)
@@ -121,8 +121,8 @@ def gate_of_tree(tree: xarray.DataTree) -> Gate:
     log_posterior = draws.log_likelihood + stats["log_prior"] if "log_prior" in stats else stats.get("logp")
     rows, row_weights, row_names = observed_rows(tree)
     invariants = label_invariants(
-        as_rows(rows, known_of(tree)), *_pooled(draws.weights, draws.means, draws.covariances),
-        row_model=get_structure(draws.covariance_type).row_model, row_weights=row_weights,
+        as_rows(rows, known_of(tree)), *_pooled(draws.heads, draws.means, draws.covariances),
+        row_model=draws.structure.row_model, row_weights=row_weights,
         feature_names=draws.feature_names, row_names=row_names,
     )  # fmt: skip
     return _gate(draws.log_likelihood, log_posterior, invariants)

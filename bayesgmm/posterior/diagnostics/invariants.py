@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.compiled import add, compiled
-from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, count_rows, take_rows
 from bayesgmm.kernels.spacing import evenly_among_copies, evenly_spaced, some_rows
 from bayesgmm.kernels.triangular import cholesky_and_inverse, log_determinant
-from bayesgmm.model.params import in_order
+from bayesgmm.model.params import head_in_order, in_order
 
 __all__ = ["DECIDED", "NEGLIGIBLE_PROBABILITY", "PROBABILITIES", "label_invariants"]
 
@@ -53,8 +53,8 @@ def label_invariants(
     ----------
     rows : array (N, D) or Rows
         The data, in the units of the draws; above `max_rows`, evenly spaced rows are used.
-    weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
-        Draws; their labels do not matter, not to the last digit.
+    weights, means, covariances : arrays (S, H), (S, K, D), (S, K, D, D)
+        Draws, the first their heads (`kernels.row_model`); their labels do not matter, not to the last digit.
     row_model : RowModel
         The density of a row given its component.
     row_weights : array (N,), optional
@@ -69,7 +69,8 @@ def label_invariants(
     Returns
     -------
     dict of str to array (S,)
-        ``sorted_weights[k]`` (largest first), ``sum_squared_weights``, ``mixture_mean[f]``,
+        ``sorted_weights[k]`` (largest first), ``sum_squared_weights``, ``noise_weight`` and ``log_df`` (mean over
+        components) where there are any, ``mixture_mean[f]``,
         ``mixture_log_det_covariance``, ``log_density[row]`` and ``log_det_covariance[row]`` (of the component
         of a row, its expectation), ``classification_entropy`` (mean over rows, in nats) and
         ``co_clustering[row, row]``, the probability that two rows share a component.
@@ -84,14 +85,21 @@ def label_invariants(
     [0.7, 0.8]
     """
     weights, means, covariances = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
-    weights, means, covariances = _largest_first(weights, means, covariances)
-    n_rows, n_features = count_rows(rows), means.shape[2]
-    n_draws, n_components = weights.shape
+    heads, means, covariances = _largest_first(weights, means, covariances, row_model)
+    n_rows, (n_draws, n_components, _) = count_rows(rows), means.shape
+    n_features, classes = means.shape[2], n_classes(row_model, n_components)
+    weights = np.ascontiguousarray(heads[:, :n_components])
     features_called = range(n_features) if feature_names is None else feature_names
     rows_called = range(n_rows) if row_names is None else row_names
 
     out = {f"sorted_weights[{k}]": w for k, w in enumerate(weights.T)}
     out["sum_squared_weights"] = (weights**2).sum(axis=1)
+    if classes > n_components:
+        out["noise_weight"] = heads[:, n_components]
+        weights = weights / weights.sum(axis=1, keepdims=True)
+    if heads.shape[1] > classes:
+        log_df = np.broadcast_to(np.log(heads[:, classes:]), weights.shape)
+        out["log_df"] = np.einsum("sk,sk->s", weights, log_df)
     mean = np.einsum("sk,skd->sd", weights, means)
     deviation = means - mean[:, None, :]
     covariance = np.einsum("sk,skde->sde", weights, covariances)
@@ -105,7 +113,7 @@ def label_invariants(
     some = take_rows(rows, index)
     pilot = evenly_spaced(n_draws, _PILOT_DRAWS)
     density, together = np.zeros(len(index)), np.zeros((len(index), len(index)))
-    _pilot(some, used, weights[pilot], means[pilot], covariances[pilot], row_model, density, together)
+    _pilot(some, used, heads[pilot], means[pilot], covariances[pilot], row_model, density, together)
     points = _spread_points(density, used, n_points)
     pairs = _undecided_pairs(together / len(pilot), n_pairs if n_components > 1 else 0)
 
@@ -113,7 +121,7 @@ def label_invariants(
     entropy = np.empty(n_draws)
     co_clustering = np.empty((n_draws, len(pairs)))
     _stream(
-        some, used, weights, means, covariances, row_model, points, pairs,
+        some, used, heads, means, covariances, row_model, points, pairs,
         log_density, log_det, entropy, co_clustering,
     )  # fmt: skip
     for name, of_points in (("log_density", log_density), ("log_det_covariance", log_det)):
@@ -125,10 +133,10 @@ def label_invariants(
     return out
 
 
-def _largest_first(weights: Array, means: Array, covariances: Array) -> tuple[Array, Array, Array]:
+def _largest_first(heads: Array, means: Array, covariances: Array, row_model: RowModel) -> tuple[Array, Array, Array]:
     """One order of the components of each draw, so that sums over them round alike however they were numbered."""
-    order = np.lexsort((means[:, :, 0], -weights))
-    return in_order(weights, order), in_order(means, order), in_order(covariances, order)
+    order = np.lexsort((means[:, :, 0], -heads[:, : means.shape[1]]))
+    return head_in_order(heads, order, row_model), in_order(means, order), in_order(covariances, order)
 
 
 def _spread_points(density: Array, row_weights: Array, n_points: int) -> IntArray:
@@ -172,15 +180,17 @@ def _responsibilities(rows, row_weights, weights, means, covariances, row_model,
 @compiled
 def _pilot(rows, row_weights, weights, means, covariances, row_model, density, together):
     """Sums over draws of the log density of each row and of the co-clustering matrix."""
-    n_draws, n_components = weights.shape
+    n_draws, n_components = means.shape[:2]
     n_rows = row_weights.shape[0]
     product = np.empty((n_rows, n_rows))
     scaling = np.empty(covariances.shape[1:])
     log_density = np.empty(n_rows)
-    p = np.empty((n_rows, n_components))
+    p = np.empty((n_rows, n_classes(row_model, n_components)))
     for s in range(n_draws):
         _responsibilities(rows, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p)
         add(density, log_density)
+        if p.shape[1] > n_components:  # rows of the background are not together
+            p[:, n_components] = 0.0
         np.dot(p, p.T, product)
         add(together, product)
 
@@ -191,11 +201,11 @@ def _stream(
     out_density, out_log_det, out_entropy, out_together,
 ):  # fmt: skip
     """Density at the points and log|covariance| there, mean classification entropy, co-clustering of the pairs."""
-    n_draws, n_components = weights.shape
+    n_draws, n_components = means.shape[:2]
     n_rows = row_weights.shape[0]
     scaling = np.empty(covariances.shape[1:])
     log_density = np.empty(n_rows)
-    p = np.empty((n_rows, n_components))
+    p = np.empty((n_rows, n_classes(row_model, n_components)))
     weight = row_weights.sum()
     for s in range(n_draws):
         _responsibilities(rows, row_weights, weights[s], means[s], covariances[s], row_model, scaling, log_density, p)
@@ -206,7 +216,7 @@ def _stream(
                 out_log_det[s, a] -= 2.0 * p[points[a], k] * log_determinant(scaling[k])
         entropy = 0.0
         for i in range(n_rows):
-            for k in range(n_components):
+            for k in range(p.shape[1]):
                 if p[i, k] != 0.0:
                     entropy -= row_weights[i] * p[i, k] * np.log(p[i, k])
         out_entropy[s] = entropy / weight

@@ -37,7 +37,10 @@ def dense(rows, head, means, covariances, widths):
             elif o.any():
                 log_p[i, k] += multivariate_t.logpdf(row[o], means[k, o], block, df[k])
             if df is not None:
-                shape, rate = 0.5 * (df[k] + o.sum()), 0.5 * (df[k] + (gap @ np.linalg.solve(block, gap) if o.any() else 0.0))
+                shape, rate = (
+                    0.5 * (df[k] + o.sum()),
+                    0.5 * (df[k] + (gap @ np.linalg.solve(block, gap) if o.any() else 0.0)),
+                )
                 u[i, k] = shape / rate
                 tail[i, k] = scipy_digamma(shape) - np.log(rate) - u[i, k]
         if len(widths):

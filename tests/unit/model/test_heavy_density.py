@@ -118,7 +118,11 @@ def test_log_prior_is_the_posterior_without_rows_less_the_jacobian() -> None:
 
     def log_p(head: np.ndarray) -> float:
         shares = head[:2] / head[:2].sum()
-        return dirichlet.logpdf(shares, [1.4, 1.4]) + beta.logpdf(head[2], 1.5, 7.0) + gamma.logpdf(head[3:], 2.5, scale=5.0).sum()
+        return (
+            dirichlet.logpdf(shares, [1.4, 1.4])
+            + beta.logpdf(head[2], 1.5, 7.0)
+            + gamma.logpdf(head[3:], 2.5, scale=5.0).sum()
+        )
 
     found = density.log_prior(heads, means, latent)
     assert found[1] - found[0] == pytest.approx(log_p(heads[1]) - log_p(heads[0]), rel=1e-8)

@@ -1,0 +1,65 @@
+"""Degrees of freedom and the scale of t components: the part of an M-step that normal components lack.
+
+PX-EM (Liu, Rubin and Wu 1998): the precisions U that make the rows normal get a scale a of their own, which the
+likelihood does not know. Its estimate divides the covariances by sum r u instead of sum r, and EM takes fewer steps.
+Given a, the degrees of freedom v solve
+
+    sum_k [n_k (log(v/2) + 1 - digamma(v/2)) + sum r log U - n_k log a_k - (sum r u) / a_k] = 0
+
+over the components that share them, within bounds: above 2, where covariances exist, and below what no table tells
+from normal tails.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import digamma
+
+from bayesgmm.model.structure import Structure
+
+__all__ = ["LARGEST_DF", "SMALLEST_DF", "STARTING_DF", "tail_step"]
+
+Array = NDArray[np.float64]
+
+SMALLEST_DF, LARGEST_DF, STARTING_DF = 2.001, 1000.0, 10.0
+
+
+def tail_step(counts: Array, mass: Array, tail: Array, df: Array, structure: Structure) -> tuple[Array, Array]:
+    """New degrees of freedom, and what divides each scatter matrix in place of the counts.
+
+    Parameters
+    ----------
+    counts, mass, tail : arrays (K,)
+        Sums of r, r u and r E(log U - U).
+    df : array (1,) or (K,)
+        Those at which they were computed.
+    structure : Structure
+
+    Returns
+    -------
+    array of the shape of `df`, array (K,)
+    """
+    logs = tail + mass  # sums of r E(log U)
+    scale = mass / counts
+    if structure.shared:  # one covariance, so one scale
+        scale = np.full_like(scale, (df * mass).sum() / (df * counts).sum())
+    constant = counts + logs - counts * np.log(scale) - mass / scale
+    groups = [np.arange(len(counts))] if len(df) == 1 else [np.array([k]) for k in range(len(counts))]
+    return np.array([_root(counts[g].sum(), constant[g].sum()) for g in groups]), counts * scale
+
+
+def _root(n: float, constant: float) -> float:
+    """v with n (log(v/2) - digamma(v/2)) + constant = 0, which falls with v; the bound where there is none."""
+
+    def slope(log_df: float) -> float:
+        half = 0.5 * np.exp(log_df)
+        return float(n * (np.log(half) - digamma(half)) + constant)
+
+    low, high = np.log(SMALLEST_DF), np.log(LARGEST_DF)
+    if slope(high) >= 0.0:
+        return LARGEST_DF
+    if slope(low) <= 0.0:
+        return SMALLEST_DF
+    return float(np.exp(brentq(slope, low, high, xtol=1e-12, rtol=1e-12)))
