@@ -25,11 +25,12 @@ from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.reach import check_reach
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import COMPONENTS, Kind, get_structure
 from bayesgmm.model_selection.ranking import Label, predict_as_well
 from bayesgmm.progress import out_of_time, working
 
@@ -43,6 +44,8 @@ def compare_components(
     n_components: int | Iterable[int] = range(1, 7),
     *,
     covariance_type: str | Sequence[str] = "full",
+    component: str | Sequence[str] = "normal",
+    noise: bool | Sequence[bool] = False,
     prior: MixturePrior | None = None,
     standardize: bool = True,
     missing: str = "allow",
@@ -74,6 +77,8 @@ def compare_components(
     covariance_type : str or sequence of str
         One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
         fitted once.
+    component, noise : as in `BayesianGMM`, or sequences of these
+        Every combination is compared: ``component=["normal", "t"], noise=[False, True]`` are four kinds of mixture.
     prior, standardize, missing, sample_weight, weight_type, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
@@ -117,7 +122,7 @@ def compare_components(
     >>> cmp.recommendation.headline
     '2 Gaussian components (full) that describe 2 clusters.'
     """
-    numbers, structures = _numbers(n_components), _structures(covariance_type)
+    numbers, kinds = _numbers(n_components), _kinds(covariance_type, component, noise)
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "missing": missing, "inference": inference, "n_init": n_init,
         "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed, "weight_type": weight_type,
@@ -142,13 +147,14 @@ def compare_components(
             "A table with known labels has its number of components: fit it, with BayesianGMM(...).fit(X, y)."
         )
     resolved = (prior or MixturePrior()).resolve(table)
-    for name in structures:
-        check_reach(Problem(table, get_structure(name), resolved), max(numbers))
-        check_bounded(Problem(table, get_structure(name), resolved), max(numbers))
+    for kind in kinds:
+        problem = Problem(table, structure_for(table, *kind), resolved)
+        check_reach(problem, max(numbers))
+        check_bounded(problem, max(numbers))
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
-    pairs = _pairs(numbers, structures)
+    pairs = _pairs(numbers, kinds)
     names = text_names(X)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
@@ -173,7 +179,7 @@ def compare_components(
                     raise KeyboardInterrupt
             wanted = None
             if effort == "default" and not out_of_time():
-                best = predict_as_well({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+                best = predict_as_well({f"{k} {kind}": c for (k, kind), (_, c) in found.items()})
                 wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
             if wanted is not None:
                 again = wanted
@@ -196,8 +202,8 @@ def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tup
     """What is missing when the work was ended, in a sentence."""
     if not ended:
         return ()
-    several = len({structure for _, structure in pairs}) > 1
-    missing = [f"{k} ({structure})" if several else str(k) for k, structure in pairs if (k, structure) not in found]
+    several = len({kind for _, kind in pairs}) > 1
+    missing = [f"{k} ({kind})" if several else str(k) for k, kind in pairs if (k, kind) not in found]
     lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were rough then stay so"
     return (f"{ended}: {lacks}, so this is the best answer so far.",)
 
@@ -205,8 +211,8 @@ def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tup
 def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comparison:
     """A `Comparison` from fits and their scores, in the order given, and what was left undone."""
     pairs = list(finished)
-    several = len({fit.covariance_type for fit, _ in pairs}) > 1
-    labels: list[Label] = [f"{f.n_components} {f.covariance_type}" if several else f.n_components for f, _ in pairs]
+    several = len({c.kind for _, c in pairs}) > 1
+    labels: list[Label] = [f"{c.n_components} {c.kind}" if several else c.n_components for _, c in pairs]
     return Comparison(
         fits={label: fit for label, (fit, _) in zip(labels, pairs, strict=True)},
         candidates={label: candidate for label, (_, candidate) in zip(labels, pairs, strict=True)},
@@ -227,22 +233,36 @@ def _numbers(n_components: Any) -> list[int]:
     return sorted({int(k) for k in numbers})
 
 
-def _pairs(numbers: list[int], structures: list[str]) -> list[tuple[int, str]]:
-    """Every number with every structure, each model once.
+def _pairs(numbers: list[int], kinds: list[Kind]) -> list[Pair]:
+    """Every number with every kind, each model once.
 
-    >>> _pairs([1, 2], ["full", "tied"])
+    >>> [(k, str(kind)) for k, kind in _pairs([1, 2], [Kind("full"), Kind("tied")])]
     [(1, 'full'), (2, 'full'), (2, 'tied')]
     """
-    known = [get_structure(name) for name in structures]
-    first = {s.alone: s.name for s in sorted(known, key=lambda s: s.shared, reverse=True)}  # those not shared, if any
-    return [(k, s.name) for k in numbers for s in known if k > 1 or first[s.alone] == s.name]
+    first: dict[Any, Kind] = {}  # of one component, those not shared, if any
+    for kind in sorted(kinds, key=lambda kind: get_structure(kind.covariance_type).shared):
+        density = "t" if kind.component == "t_each" else kind.component
+        first.setdefault((get_structure(kind.covariance_type).alone, density, kind.noise), kind)
+    return [(k, kind) for k in numbers for kind in kinds if k > 1 or kind in first.values()]
 
 
-def _structures(covariance_type: Any) -> list[str]:
+def _kinds(covariance_type: Any, component: Any, noise: Any) -> list[Kind]:
+    """Every kind of mixture that is asked for, once."""
+    structures = [get_structure(name).name for name in _several(covariance_type, "covariance_type", str)]
+    components, with_noise = _several(component, "component", str), _several(noise, "noise", (bool, np.bool_))
+    for name in components:
+        check_choice(name, "component", COMPONENTS)
+    for flag in with_noise:
+        check_flag(flag, "noise")
+    found = (Kind(s, c, bool(n)) for c in components for n in with_noise for s in structures)
+    return list(dict.fromkeys(found))
+
+
+def _several(values: Any, name: str, one: Any) -> list[Any]:
     try:
-        names = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
+        out = [values] if isinstance(values, one) else list(values)
     except TypeError:
-        names = [covariance_type]
-    if not names:
-        raise InputError("covariance_type: give at least one structure.")
-    return list(dict.fromkeys(get_structure(name).name for name in names))
+        out = [values]
+    if not out:
+        raise InputError(f"{name}: give at least one.")
+    return out

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, ndtr, ndtri
 
 from bayesgmm.kernels.block_math import FAST, accumulate, log_block, whiten
 from bayesgmm.kernels.compiled import compiled
@@ -44,26 +43,6 @@ class RowModel(NamedTuple):
 
     diagonal: bool = False  # covariances are diagonal: only the diagonals of factors are read
     background: Array = np.empty(0)  # (D,) log widths of the box of the background, or length 0: there is none
-
-    @staticmethod
-    def cdf(z: Array) -> Array:
-        """Distribution function of one column of a standard component."""
-        return np.asarray(ndtr(z))
-
-    @staticmethod
-    def quantile(q: float) -> float:
-        """Quantile of one column of a standard component."""
-        return float(ndtri(q))
-
-    @staticmethod
-    def noise(rng: np.random.Generator, n_rows: int, n_features: int) -> Array:
-        """(n, D) rows of a standard component."""
-        return rng.standard_normal((n_rows, n_features))
-
-    @staticmethod
-    def radius(probability: float, n_features: int) -> float:
-        """Of the ball about the mean of a standard component that holds so much of it."""
-        return math.sqrt(chdtri(n_features, 1.0 - probability))
 
 
 NORMAL = RowModel()

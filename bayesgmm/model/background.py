@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.table import Table
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["Box", "box_of", "structure_for"]
+__all__ = ["Box", "box_of", "structure_for", "table_box"]
 
 Array = NDArray[np.float64]
 
@@ -62,6 +62,9 @@ def structure_for(
     table: Table, covariance_type: str | Structure, component: str = "normal", noise: bool = False
 ) -> Structure:
     """The structure of components of this kind, with the box of a table, on the model's scale, if there is noise."""
-    structure = get_structure(covariance_type)
-    box = box_of((table.used_rows - table.center) / table.scale).log_widths if noise else ()
-    return structure.of(component, box)
+    return get_structure(covariance_type).of(component, table_box(table).log_widths if noise else ())
+
+
+def table_box(table: Table) -> Box:
+    """The box of a table, on the model's scale."""
+    return box_of((table.used_rows - table.center) / table.scale)

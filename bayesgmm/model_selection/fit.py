@@ -31,6 +31,8 @@ class Fit(Protocol):
 
     n_components: int
     covariance_type: str
+    component: str
+    noise: bool
     standardize: bool
     n_init: int
     draws: int

@@ -24,6 +24,7 @@ from bayesgmm.cli import parse_components
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
@@ -221,14 +222,14 @@ def test_secondary_scores_standardise_by_row_weights(rows: pd.DataFrame) -> None
     """A row of weight 3 is three copies: with one cluster the sum of squares is that of standardised columns, 2 n."""
     weights = np.random.default_rng(1).integers(1, 4, len(rows)).astype(float)
     table = bg.prepare_table(rows, sample_weight=weights)
-    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    scores = secondary_scores(table, 1, Kind("full"), np.zeros(len(rows), dtype=int))
     assert scores["within_ss"] == pytest.approx(2.0 * weights.sum())
 
 
 def test_secondary_scores(rows: pd.DataFrame) -> None:
     table = prepare_table(rows)
     labels = bg.fit_em(rows, 2, random_seed=1).params.means.argmax(axis=0)  # any two labels
-    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    scores = secondary_scores(table, 1, Kind("full"), np.zeros(len(rows), dtype=int))
     assert scores["within_ss"] == pytest.approx(2 * len(rows))  # standardised columns
     assert np.isnan(scores["silhouette"]) and labels.shape == (2,)
     mean, cov = rows.mean(), np.cov(rows.T, bias=True)

@@ -23,7 +23,7 @@ import bayesgmm as bg
 from bayesgmm.compare import gather
 from bayesgmm.inference.gibbs.left_out import bridge_repair
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Kind, get_structure
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.secondary import secondary_scores
 from bayesgmm.posterior.tree import equal_draws
@@ -391,7 +391,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Candidate.empty_ratio": called(lambda r: np.array([r.value, r.mcse]), equal),
     "Candidate.log_likelihood": near(1e-5),
     "Candidate.aicc": near(1e-5), "Candidate.bic": near(1e-5), "Candidate.icl": near(1e-4),
-    "Candidate.n_components": equal, "Candidate.covariance_type": equal, "Candidate.n_parameters": equal,
+    "Candidate.n_components": equal, "Candidate.kind": equal, "Candidate.n_parameters": equal,
     "Candidate.log_evidence": equal, "Candidate.converged": record("Diagnosis"), "Candidate.rough": equal,
     "Candidate.status": record("Diagnosis"), "Candidate.verdict": SENTENCE, "Candidate.method": SENTENCE,
     "Candidate.notes": SENTENCE, "Candidate.seconds": SENTENCE, "Candidate.stages": SENTENCE,
@@ -480,7 +480,10 @@ def test_secondary_scores(k: int) -> None:
     rows = table().fillna(1.0).to_numpy()
     weighted, copied = bg.prepare_table(rows, sample_weight=WEIGHTS), bg.prepare_table(rows[COPIES])
     labels = np.arange(20) % 2
-    ours, theirs = secondary_scores(weighted, k, "full", labels), secondary_scores(copied, k, "full", labels[COPIES])
+    ours, theirs = (
+        secondary_scores(weighted, k, Kind("full"), labels),
+        secondary_scores(copied, k, Kind("full"), labels[COPIES]),
+    )
     assert set(ours) == {"cv_log_likelihood", "within_ss", "silhouette"}
     for name, value in ours.items():
         assert value == pytest.approx(theirs[name], rel=1e-3 if name == "cv_log_likelihood" else 1e-9), name

@@ -11,6 +11,7 @@ import pytest
 
 from bayesgmm.clustering.merging import Merging
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import Candidate, aicc
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio
@@ -55,7 +56,7 @@ def candidate(
         "icl": bic, "n_parameters": 3 * k - 1, "waic": None, "empty_ratio": None, "seconds": 1.0, "problems": (),
         "occupied": pd.Series({k: 1.0}),
     } | options  # fmt: skip
-    return Candidate(n_components=k, covariance_type=structure, loo=loo, evidence=record, sensitivity=table, bic=bic,
+    return Candidate(n_components=k, kind=Kind(structure), loo=loo, evidence=record, sensitivity=table, bic=bic,
                      merging=merging_of(k, clusters or {k: 1.0}), **values)  # type: ignore[arg-type]  # fmt: skip
 
 
