@@ -13,12 +13,12 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.arguments import check_choice, check_flag, check_number, shown
+from bayesgmm.arguments import check_choice, check_flag, check_number
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.compare_fits import REFINING_WORK, SHORT_WORK, Pair, Scored, check_parallel, run_fits, share_of_cores
+from bayesgmm.compare_plan import AUTO, CEILING, at_ceiling, kinds_of, numbers_of, pairs_of, rounds
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
@@ -29,8 +29,7 @@ from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.reach import check_reach
-from bayesgmm.model.structure import COMPONENTS, Kind, get_structure
+from bayesgmm.model.reach import ROWS_EACH, check_reach
 from bayesgmm.model_selection.ranking import Label, predict_as_well
 from bayesgmm.progress import out_of_time, working
 
@@ -41,7 +40,7 @@ EFFORTS = ("default", "full")
 
 def compare_components(
     X: Any,
-    n_components: int | Iterable[int] = range(1, 7),
+    n_components: int | Iterable[int] | str = range(1, 7),
     *,
     covariance_type: str | Sequence[str] = "full",
     component: str | Sequence[str] = "normal",
@@ -72,8 +71,9 @@ def compare_components(
     ----------
     X : table (N, D)
         Array, frame of any library, or `Table`.
-    n_components : int or iterable of int
-        Numbers of components K to fit.
+    n_components : int, iterable of int, or "auto"
+        Numbers of components K to fit. "auto" goes up from 1 until two components in a row have gained nothing, neither
+        evidence nor predictive density, or to 12, which it then says.
     covariance_type : str or sequence of str
         One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
         fitted once.
@@ -122,12 +122,14 @@ def compare_components(
     >>> cmp.recommendation.headline
     '2 Gaussian components (full) that describe 2 clusters.'
     """
-    numbers, kinds = _numbers(n_components), _kinds(covariance_type, component, noise)
+    auto = isinstance(n_components, str)
+    numbers, kinds = numbers_of(n_components), kinds_of(covariance_type, component, noise)
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "missing": missing, "inference": inference, "n_init": n_init,
         "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed, "weight_type": weight_type,
     }  # fmt: skip
-    # Everything is checked before any work, and the table for the largest K.
+    # Everything is checked before any work, and the table for the largest K, or that which "auto" has to try.
+    surely = 2 if auto else max(numbers)
     BayesianGMM(max(numbers), cores=cores, progressbar=progressbar, **options)._check_options()
     check_flag(secondary, "secondary")
     check_choice(effort, "effort", EFFORTS)
@@ -138,10 +140,10 @@ def compare_components(
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
-        X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers),
+        X, standardize=standardize, sample_weight=sample_weight, n_components=surely,
         resolution=(prior or MixturePrior()).stated_steps, missing=missing, weight_type=weight_type,
     )  # fmt: skip
-    check_enough_rows(table.used_rows, max(numbers))
+    check_enough_rows(table.used_rows, surely)
     if table.known is not None:
         raise InputError(
             "A table with known labels has its number of components: fit it, with BayesianGMM(...).fit(X, y)."
@@ -149,12 +151,14 @@ def compare_components(
     resolved = (prior or MixturePrior()).resolve(table)
     for kind in kinds:
         problem = Problem(table, structure_for(table, *kind), resolved)
-        check_reach(problem, max(numbers))
-        check_bounded(problem, max(numbers))
+        check_reach(problem, surely)
+        check_bounded(problem, surely)
+    if auto:
+        numbers = numbers_of(AUTO, min(CEILING, max(surely, len(table.used_rows) // ROWS_EACH)))
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
-    pairs = _pairs(numbers, kinds)
+    pairs = pairs_of(numbers, kinds)
     names = text_names(X)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
@@ -168,15 +172,18 @@ def compare_components(
     found: dict[Pair, Scored] = {}
     ended = ""
     with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
-        jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in pairs]
         try:
-            for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend):
-                found[pair] = fit, candidate
-                partial = bool(fit.posterior_.attrs["partial"])
-                if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
-                    saved.write(fit, candidate.seconds, candidate.secondary)
-                if partial and not out_of_time():
-                    raise KeyboardInterrupt
+            for wanted_now in rounds(pairs, found, auto):
+                jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in wanted_now]
+                for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend, finish_first=not found):
+                    found[pair] = fit, candidate
+                    partial = bool(fit.posterior_.attrs["partial"])
+                    if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
+                        saved.write(fit, candidate.seconds, candidate.secondary)
+                    if partial and not out_of_time():
+                        raise KeyboardInterrupt
+                if out_of_time():
+                    break
             wanted = None
             if effort == "default" and not out_of_time():
                 best = predict_as_well({f"{k} {kind}": c for (k, kind), (_, c) in found.items()})
@@ -195,13 +202,19 @@ def compare_components(
             ended = "The comparison was interrupted"
         if not ended and out_of_time():
             ended = f"The {max_seconds:g} seconds allowed were over"
-    return gather([found[pair] for pair in pairs if pair in found], _unfinished(ended, pairs, found))
+    left = _unfinished(ended, pairs, found, auto)
+    if auto and not ended:
+        left = at_ceiling(pairs, found)
+    return gather([found[pair] for pair in pairs if pair in found], left)
 
 
-def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tuple[str, ...]:
+def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored], auto: bool) -> tuple[str, ...]:
     """What is missing when the work was ended, in a sentence."""
     if not ended:
         return ()
+    if auto:
+        most = max((k for k, _ in found), default=0)
+        return (f"{ended}: more than K = {most} was not tried, so this is the best answer so far.",)
     several = len({kind for _, kind in pairs}) > 1
     missing = [f"{k} ({kind})" if several else str(k) for k, kind in pairs if (k, kind) not in found]
     lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were rough then stay so"
@@ -218,51 +231,3 @@ def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comp
         candidates={label: candidate for label, (_, candidate) in zip(labels, pairs, strict=True)},
         unfinished=unfinished,
     )
-
-
-def _numbers(n_components: Any) -> list[int]:
-    """The numbers of components, increasing and without repetition."""
-    values = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
-    try:
-        numbers = list(values)
-    except TypeError:
-        numbers = []
-    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1 for k in numbers)
-    if not numbers or not whole:
-        raise InputError(f"n_components={shown(n_components)} must be integers of at least 1, such as range(1, 7).")
-    return sorted({int(k) for k in numbers})
-
-
-def _pairs(numbers: list[int], kinds: list[Kind]) -> list[Pair]:
-    """Every number with every kind, each model once.
-
-    >>> [(k, str(kind)) for k, kind in _pairs([1, 2], [Kind("full"), Kind("tied")])]
-    [(1, 'full'), (2, 'full'), (2, 'tied')]
-    """
-    first: dict[Any, Kind] = {}  # of one component, those not shared, if any
-    for kind in sorted(kinds, key=lambda kind: get_structure(kind.covariance_type).shared):
-        density = "t" if kind.component == "t_each" else kind.component
-        first.setdefault((get_structure(kind.covariance_type).alone, density, kind.noise), kind)
-    return [(k, kind) for k in numbers for kind in kinds if k > 1 or kind in first.values()]
-
-
-def _kinds(covariance_type: Any, component: Any, noise: Any) -> list[Kind]:
-    """Every kind of mixture that is asked for, once."""
-    structures = [get_structure(name).name for name in _several(covariance_type, "covariance_type", str)]
-    components, with_noise = _several(component, "component", str), _several(noise, "noise", (bool, np.bool_))
-    for name in components:
-        check_choice(name, "component", COMPONENTS)
-    for flag in with_noise:
-        check_flag(flag, "noise")
-    found = (Kind(s, c, bool(n)) for c in components for n in with_noise for s in structures)
-    return list(dict.fromkeys(found))
-
-
-def _several(values: Any, name: str, one: Any) -> list[Any]:
-    try:
-        out = [values] if isinstance(values, one) else list(values)
-    except TypeError:
-        out = [values]
-    if not out:
-        raise InputError(f"{name}: give at least one.")
-    return out

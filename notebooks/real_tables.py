@@ -299,7 +299,8 @@ pd.DataFrame(
 
 # %%
 share = noisy.summary().loc["noise_weight"]
-print(f"share of noise {share['mean']:.3f} [{share['ci_2.5%']:.3f}, {share['ci_97.5%']:.3f}]; true {is_clutter.mean():.3f}")
+low, high = share["ci_2.5%"], share["ci_97.5%"]
+print(f"share of noise {share['mean']:.3f} [{low:.3f}, {high:.3f}]; true {is_clutter.mean():.3f}")
 print(noisy.assignment())
 right = (noisy.labels_ == -1) == is_clutter
 print(f"{right.mean():.0%} of the rows are rightly called clutter or not")

@@ -377,3 +377,34 @@ def test_a_fit_that_was_cut_short_is_not_read_as_finished(
     found = bg.compare_components(rows, [1, 2, 3], checkpoint=tmp_path, **OPTIONS)
     assert list(found.fits) == [1, 2] and "K = 3 not fitted" in str(found)
     assert [path.name for path in tmp_path.iterdir()] == ["full-1.nc"]
+
+
+def test_auto_stops_where_two_components_in_a_row_have_gained_nothing() -> None:
+    rng = np.random.default_rng(2)
+    rows = np.concatenate([rng.normal(size=(60, 2)), rng.normal([6.0, 3.0], 1.0, (60, 2))])
+    found = bg.compare_components(
+        rows, "auto", inference="laplace", draws=250, n_init=5, random_seed=1, progressbar=False
+    )
+    assert list(found.fits) == [1, 2, 3, 4]
+    assert found.recommendation.n_components == 2 and not found.unfinished
+    again = bg.compare_components(rows, range(1, 5), inference="laplace", draws=250, n_init=5, random_seed=1,
+                                  progressbar=False)  # fmt: skip
+    pd.testing.assert_frame_equal(found.table.drop(columns="seconds"), again.table.drop(columns="seconds"))
+
+
+def test_auto_says_that_it_ended_at_its_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bayesgmm.compare as module
+
+    monkeypatch.setattr(module, "CEILING", 2)
+    rng = np.random.default_rng(2)
+    rows = np.concatenate([rng.normal(m, 0.3, (40, 1)) for m in (0.0, 4.0, 9.0)])
+    found = bg.compare_components(
+        rows, "auto", inference="laplace", draws=250, n_init=5, random_seed=1, progressbar=False
+    )
+    assert list(found.fits) == [1, 2]
+    assert "Components up to K = 2, where the search for their number ends, still gained" in str(found)
+
+
+def test_auto_and_nothing_else_in_words() -> None:
+    with pytest.raises(InputError, match='such as range.1, 7., or "auto"'):
+        bg.compare_components([[1.0], [2.0]], "many")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesgmm.compare import _pairs
+from bayesgmm.compare_plan import pairs_of
 from bayesgmm.errors import InputError
 from bayesgmm.model.structure import COVARIANCE_TYPES, STRUCTURES, Kind, get_structure
 
@@ -56,7 +56,10 @@ def test_names() -> None:
 
 def test_one_component_is_fitted_once_for_structures_that_are_then_the_same() -> None:
     kinds = [Kind(name) for name in ("tied", "full", "EEI", "diag", "spherical")]
-    assert [kind.covariance_type for _, kind in _pairs([1], kinds)] == ["full", "diag", "spherical"]
-    assert _pairs([1, 2], [Kind("EEI")]) == [(1, Kind("EEI")), (2, Kind("EEI"))]
+    assert [kind.covariance_type for _, kind in pairs_of([1], kinds)] == ["full", "diag", "spherical"]
+    assert pairs_of([1, 2], [Kind("EEI")]) == [(1, Kind("EEI")), (2, Kind("EEI"))]
     both = [Kind("full", "t_each"), Kind("full", "t")]
-    assert _pairs([1, 2], both) == [(1, both[0]), *((2, kind) for kind in both)]  # one component has one number of them
+    assert pairs_of([1, 2], both) == [
+        (1, both[0]),
+        *((2, kind) for kind in both),
+    ]  # one component has one number of them
