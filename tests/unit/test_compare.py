@@ -379,19 +379,6 @@ def test_a_fit_that_was_cut_short_is_not_read_as_finished(
     assert [path.name for path in tmp_path.iterdir()] == ["full-1.nc"]
 
 
-AUTO = {"inference": "laplace", "draws": 250, "n_init": 5, "random_seed": 1, "progressbar": False}
-
-
-def test_auto_stops_where_two_components_in_a_row_have_gained_nothing() -> None:
-    rng = np.random.default_rng(2)
-    rows = np.concatenate([rng.normal(size=(60, 2)), rng.normal([6.0, 3.0], 1.0, (60, 2))])
-    found = bg.compare_components(
-        rows, "auto", inference="laplace", draws=250, n_init=5, random_seed=1, progressbar=False
-    )
-    assert list(found.fits) == [1, 2, 3, 4]
-    assert found.recommendation.n_components == 2 and not found.unfinished
-
-
 def test_auto_says_that_it_ended_at_its_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     import bayesgmm.compare as module
 
