@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.table import Table
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["Box", "box_of", "structure_for"]
+__all__ = ["Box", "box_for", "box_of", "structure_for"]
 
 Array = NDArray[np.float64]
 
@@ -58,10 +58,14 @@ def box_of(rows: Array) -> Box:
     return along_axes
 
 
+def box_for(table: Table) -> Box:
+    """The box of the rows of a table that have a weight, on the model's scale."""
+    return box_of((table.used_rows - table.center) / table.scale)
+
+
 def structure_for(
     table: Table, covariance_type: str | Structure, component: str = "normal", noise: bool = False
 ) -> Structure:
     """The structure of components of this kind, with the box of a table, on the model's scale, if there is noise."""
     structure = get_structure(covariance_type)
-    box = box_of((table.used_rows - table.center) / table.scale).log_widths if noise else ()
-    return structure.of(component, box)
+    return structure.of(component, box_for(table).log_widths if noise else ())
