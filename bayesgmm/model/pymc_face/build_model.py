@@ -161,13 +161,14 @@ def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrio
 
 def _head(structure: Structure, prior: ResolvedPrior, k: int) -> TensorVariable:
     """(H,) head of the mixture, see `kernels.row_model`, from weights, the noise's weight and degrees of freedom."""
+    (a, b), (shape, rate) = np.array(prior.noise), np.array(prior.df)  # of Python's floats PyTensor makes single ones
     parts = [_shares("shares" if structure.has_background else "weights", k, prior)]
     if structure.has_background:
-        noise = pm.Beta("noise_weight", *prior.noise)
+        noise = pm.Beta("noise_weight", a, b)
         parts = [pm.Deterministic("weights", (1.0 - noise) * parts[0], dims="component"), noise[None]]
     if structure.component != "normal":
         dims = ("component",) if structure.component == "t_each" else ()
-        df = pm.Truncated("df", pm.Gamma.dist(*prior.df), lower=LEAST_DF, dims=dims)
+        df = pm.Truncated("df", pm.Gamma.dist(shape, rate), lower=LEAST_DF, dims=dims)
         parts.append(pt.atleast_1d(df))
     return pt.concatenate(parts) if len(parts) > 1 else parts[0]
 
