@@ -29,8 +29,8 @@ from bayesgmm.kernels.block_math import FAST, accumulate, log_block, whiten
 from bayesgmm.kernels.compiled import compiled
 
 __all__ = [
-    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "digamma", "forget_cells", "head_order", "log_densities",
-    "log_density", "log_normalizers", "n_classes", "residuals_block", "tail_weights",
+    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "df_slope", "digamma", "forget_cells", "head_order",
+    "log_densities", "log_density", "log_normalizers", "n_classes", "residuals_block", "tail_weights",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -179,6 +179,17 @@ def digamma(x):
     z = 1.0 / (x * x)
     series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))))
     return out + math.log(x) - 0.5 / x - series
+
+
+@compiled
+def df_slope(df, i, n_df, counts, n_classes):
+    """Derivative of the log-likelihood by number i of `n_df` degrees of freedom, from the counts of a pass."""
+    n_components = (counts.shape[0] - n_classes) // 2
+    n, tail = 0.0, 0.0
+    for k in range(i, i + 1 if n_df > 1 else n_components):
+        n += counts[k]
+        tail += counts[n_classes + n_components + k]
+    return 0.5 * (n * (math.log(0.5 * df) + 1.0 - digamma(0.5 * df)) + tail)
 
 
 @compiled(inline="always")

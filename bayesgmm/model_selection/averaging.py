@@ -58,14 +58,18 @@ class ModelAverage:
     n_clusters: pd.Series[float]
     fits: dict[Label, Fit]
 
+    @property
+    def _shares(self) -> list[tuple[Label, float]]:
+        return list(zip(self.fits, self.weights.tolist(), strict=True))
+
     def score_samples(self, X: Any) -> Array:
         """(N,) log of the averaged posterior predictive density of rows, per original unit."""
-        each = np.stack([self.fits[label].score_samples(X) for label in self.weights.index])
+        each = np.stack([self.fits[label].score_samples(X) for label, _ in self._shares])
         return np.asarray(logsumexp(each, axis=0, b=self.weights.to_numpy()[:, None]))
 
     def coclustering(self, rows: ArrayLike | None = None) -> Array:
         """(n, n) probability that two rows share a component, of all rows or of those at positions `rows`."""
-        parts = (share * coclustering(self.fits[n].posterior_, rows=rows) for n, share in self.weights.items())
+        parts = (share * coclustering(self.fits[n].posterior_, rows=rows) for n, share in self._shares)
         return np.asarray(np.sum(list(parts), axis=0))
 
     def partition(self, *, loss: str = "vi", ci_prob: float = 0.95, random_seed: int | None = 0) -> Partition:
@@ -80,24 +84,21 @@ class ModelAverage:
         if (table.weights != 1.0).any():
             raise InputError("partition of averaged fits: rows must have weight 1; take the partition of one fit.")
         found = []
-        for label, share in self.weights.items():
+        for label, share in self._shares:
             a = posterior_arrays(self.fits[label].posterior_)
             # Draws again where the share of a fit asks for more than it has.
-            some = np.resize(
-                evenly_spaced(len(a.weights), max(1, round(share * _DRAWS))), max(1, round(share * _DRAWS))
-            )
+            n = max(1, round(share * _DRAWS))
+            some = np.resize(evenly_spaced(len(a.weights), n), n)
             drawn = replace(a, weights=a.weights[some], means=a.means[some], scaling=a.scaling[some])
             labels = draw_labels(table.values, drawn, random_seed=random_seed)
             found.append(np.where(labels < 0, a.n_components, labels))
         draws = np.concatenate(found)
-        return partition_from_labels(
-            draws, loss, ci_prob=ci_prob, row_names=table.row_names, random_seed=random_seed
-        )  # fmt: skip
+        return partition_from_labels(draws, loss, ci_prob=ci_prob, row_names=table.row_names, random_seed=random_seed)
 
     def __str__(self) -> str:
         shares = ", ".join(f"K = {label} {share:.2f}" for label, share in self.weights.items())
         what = {"probability": "posterior probabilities p(K | y)", "stacking": "stacking weights"}[self.by]
-        best = int(self.n_clusters.idxmax())
+        best = int(self.n_clusters.index[int(self.n_clusters.to_numpy().argmax())])
         return (
             f"Averaged over {len(self.weights)} fits by {what}: {shares}. {best} cluster{'s' * (best > 1)} "
             f"{'have' if best > 1 else 'has'} probability {self.n_clusters.max():.2f}."

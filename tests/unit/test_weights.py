@@ -297,6 +297,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "BayesianGMM.posterior_": tree, "BayesianGMM.em_": record("EMResult"), "BayesianGMM.table_": record("Table"),
     "BayesianGMM.prior_": record("ResolvedPrior"), "BayesianGMM.modes_": not_compared("of the draws, which are shared"),
     "BayesianGMM.weights_": equal, "BayesianGMM.means_": equal, "BayesianGMM.covariances_": equal,
+    "BayesianGMM.df_": equal, "BayesianGMM.noise_weight_": equal,
     "BayesianGMM.labels_": by_row, "BayesianGMM.n_features_in_": equal, "BayesianGMM.feature_names_in_": equal,
     "BayesianGMM.assignment": record("Assignment"), "BayesianGMM.partition": record("Partition"),
     "BayesianGMM.merging": record("Merging"), "BayesianGMM.diagnose": record("Diagnosis"),
@@ -333,6 +334,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "MixtureParams.scaling": not_compared("of the covariances"),
     "MixtureParams.cholesky": not_compared("of the covariances"),
     "MixtureParams.permute": INPUT, "MixtureParams.rescale": INPUT,
+    "MixtureParams.df": equal, "MixtureParams.noise_weight": equal, "MixtureParams.head": near(2e-3),
     # who belongs where
     "Assignment.table": by_row, "Assignment.probabilities": by_row, "Assignment.lower": by_row,
     "Assignment.upper": by_row, "Assignment.components": frame(), "Assignment.ci_prob": equal,
