@@ -21,6 +21,7 @@ from scipy.stats import beta, gamma, kstest, lognorm, multivariate_normal, multi
 from scipy.stats import t as student_t
 
 from bayesgmm.data.table import prepare_table
+from bayesgmm.datasets import load_faithful
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.background import Box
@@ -402,3 +403,16 @@ def test_pymc_samples_it():
     assert np.isfinite(weights).all()
     # Posterior Dirichlet(31, 61): mean 0.337, sd 0.049; labels may switch between chains.
     assert np.abs(np.sort(weights, axis=-1)[..., 0].mean() - 31 / 92) < 0.03
+
+
+@pytest.mark.slow
+def test_parameters_may_be_held_fixed() -> None:
+    """As docs/known_labels.md has it: what is left is the density given the fixed means, without their prior."""
+    table = prepare_table(load_faithful()[::9])
+    model, known = build_model(table, 2), np.array([[-1.2, -1.1], [0.7, 0.7]])
+    held = pm.do(model, {"means": known})
+    point = held.initial_point()
+    assert not any(name.startswith("means") for name in point)
+    prior = MixturePrior().resolve(table)
+    of_means = norm.logpdf(known, prior.mean_loc, prior.mean_scale).sum()
+    assert held.compile_logp()(point) == pytest.approx(model.compile_logp()(point | {"means": known}) - of_means)
