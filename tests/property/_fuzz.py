@@ -40,6 +40,8 @@ class Case:
     table: TableRecipe
     n_components: int
     covariance_type: str
+    component: str
+    noise: bool
     prior: tuple[tuple[str, Any], ...]
     standardize: bool
     draws: int
@@ -47,6 +49,10 @@ class Case:
     n_init: int
     scores: bool
     again: bool
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        return {"covariance_type": self.covariance_type, "component": self.component, "noise": self.noise}
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ def cases(calls: tuple[str, ...] = CALLS) -> st.SearchStrategy[Case]:
         table=tables(),
         n_components=mostly(st.integers(1, 4), mostly(st.integers(5, 12), st.just(100), 20), 12),
         covariance_type=st.sampled_from(tuple(COVARIANCE_TYPES)),
+        component=mostly(st.just("normal"), st.sampled_from(("t", "t_each")), 30),
+        noise=mostly(st.just(False), st.just(True), 30),
         prior=_options(),
         standardize=st.sampled_from((True, True, True, False)),
         draws=st.sampled_from((50, 100, 200, 500, 500)),
@@ -181,7 +189,7 @@ def _call(case: Case, X: Any, weights: Any, record: _Record) -> None:
     if case.call == "compare_components":
         numbers = sorted({1, min(case.n_components, 3), case.n_components if case.n_components > 12 else 1})
         comparison = bg.compare_components(
-            X, numbers, covariance_type=case.covariance_type, prior=prior, standardize=case.standardize,
+            X, numbers, **case.kind, prior=prior, standardize=case.standardize,
             sample_weight=weights, draws=case.draws, tune=100, chains=case.chains, n_init=case.n_init,
             max_seconds=10.0, cores=1, random_seed=1, progressbar=False,
         )  # fmt: skip
@@ -197,14 +205,14 @@ def _call(case: Case, X: Any, weights: Any, record: _Record) -> None:
 
 def _fit_em(case: Case, X: Any, weights: Any) -> bg.EMResult:
     return bg.fit_em(
-        X, case.n_components, covariance_type=case.covariance_type, n_init=case.n_init, sample_weight=weights,
+        X, case.n_components, **case.kind, n_init=case.n_init, sample_weight=weights,
         random_seed=1, standardize=case.standardize,
     )  # fmt: skip
 
 
 def _fit(case: Case, prior: bg.MixturePrior | None, X: Any, weights: Any) -> bg.BayesianGMM:
     model = bg.BayesianGMM(
-        case.n_components, covariance_type=case.covariance_type, prior=prior, standardize=case.standardize,
+        case.n_components, **case.kind, prior=prior, standardize=case.standardize,
         inference=case.call, n_init=case.n_init, draws=case.draws, tune=100, chains=case.chains, cores=1,
         random_seed=1, progressbar=False,
     )  # fmt: skip
@@ -217,7 +225,8 @@ def _check_em(em: bg.EMResult, record: _Record) -> None:
         _check_finite(f"em.{name}", getattr(em, name), record)
     for name in ("weights", "means", "covariances"):
         _check_finite(f"em.params.{name}", getattr(em.params, name), record)
-    _check_sum(em.params.weights[None], "em.params.weights", record)
+    noise = [] if em.params.noise_weight is None else [em.params.noise_weight]
+    _check_sum(np.append(em.params.weights, noise)[None], "em.params.weights", record)
     if not em.message.endswith("."):
         record.faults.append(f"the message of EM is no sentence: {em.message!r}")
 
@@ -242,7 +251,8 @@ def _check_fit(case: Case, fit: bg.BayesianGMM, X: Any, record: _Record) -> None
         proba = fit.predict_proba(rows)
         _check_sum(proba, "predict_proba", record)
         _check_finite("score_samples", fit.score_samples(rows), record)
-        if not np.array_equal(fit.predict(rows), proba.argmax(axis=1)):
+        label = proba.argmax(axis=1)
+        if not np.array_equal(fit.predict(rows), np.where(label < fit.n_components, label, -1)):
             record.faults.append("predict disagrees with predict_proba")
     partition = fit.partition()
     if len(partition.labels) != case.table.n_rows:
