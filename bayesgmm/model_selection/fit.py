@@ -48,6 +48,8 @@ class Fit(Protocol):
     weights_: NDArray[np.float64]
     means_: NDArray[np.float64]
     covariances_: NDArray[np.float64]
+    df_: NDArray[np.float64] | None
+    noise_weight_: float | None
 
     @property
     def labels_(self) -> NDArray[np.int64]: ...
