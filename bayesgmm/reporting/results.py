@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.structure import Kind
+from bayesgmm.model_selection.fit import kind_of
 from bayesgmm.posterior.tree import read_draws
 from bayesgmm.reporting.besides import besides_in_words
 from bayesgmm.reporting.numbers import (
@@ -60,7 +60,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
             line += "; it may hold no rows at all"
         components.append(f"{line}.")
     components += besides_in_words(fit, ci_prob)
-    kind = Kind(fit.covariance_type, fit.component, fit.noise)
+    kind = kind_of(fit)
     summary = [
         f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "
         f"{count(n_used)} rows{'' if total == n_used else f' that count as {tally(total)}'} of {table.n_features} "
@@ -70,7 +70,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     if probabilities.shape[1] > 1:
         certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
         summary.append(
-            f"{percent(certain)} of the rows belong to one component{' or to noise' * fit.noise} with probability "
+            f"{percent(certain)} of the rows belong to one component{' or to noise' * kind.noise} with probability "
             f"above {CERTAIN:g}."
         )
     return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
@@ -93,7 +93,7 @@ def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
             out.append(f"{mean} [{a}, {b}]" if a != b else mean)
         return out
 
-    columns = [f"component {c}" for c in range(k)] + ["noise"] * fit.noise
+    columns = [f"component {c}" for c in range(k)] + ["noise"] * kind_of(fit).noise
     shares = weights if draws.noise_weight is None else np.column_stack([weights, draws.noise_weight.ravel()])
     profile = [["weight", *cells(shares)]]
     if draws.df is not None:
@@ -143,7 +143,8 @@ def _notes(fit: Fit) -> list[str]:
 def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     """How surely the rows belong where they belong, and the rows of which it is least sure; None of one class."""
     table, k = fit.table_, fit.n_components
-    classes = [*range(k), *[-1] * fit.noise]
+    noise = kind_of(fit).noise
+    classes = [*range(k), *[-1] * noise]
     if len(classes) == 1:
         return None
     used = np.flatnonzero(table.weights > 0)
@@ -163,7 +164,7 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     n_sure = float(copies[certainty > CERTAIN].sum())
     sentence = (
         f"{tally(n_sure)} of {tally(total)} rows ({percent(n_sure / total)}) belong to one component"
-        f"{' or to noise' * fit.noise} with posterior probability above {CERTAIN:g}"
+        f"{' or to noise' * noise} with posterior probability above {CERTAIN:g}"
     )
     undecided = float(copies[certainty < 0.6].sum())
     sentence += f"; {tally(undecided)} belong to none with probability above 0.6." if undecided else "."
@@ -183,7 +184,7 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
         "sentence": sentence,
         "components": Grid.of(header, rows),
         "least": Grid.of(["row", "most probable", "next", *columns], least, n_text=3) if least else None,
-        "noise": _like_noise(fit, used, p) if fit.noise else None,
+        "noise": _like_noise(fit, used, p) if noise else None,
     }
 
 

@@ -141,7 +141,8 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     evidence, many = comparison.table["log_evidence"], len(p) > _ABREAST
     for i, value in enumerate(evidence):
         words = "—" if np.isnan(value) else f"{value:.1f}"
-        ax.text(i, 1.02, words, ha="center", va="bottom", fontsize=7, color=MUTED, rotation=90 if many else 0)
+        turned = 90 if many and not np.isnan(value) else 0
+        ax.text(i, 1.02, words, ha="center", va="bottom", fontsize=7, color=MUTED, rotation=turned)
     _fits_axis(ax, p.index)
     ax.set_ylim(0.0, 1.3 if many else 1.12)
     ax.set_yticks(np.linspace(0.0, 1.0, 6))
