@@ -73,7 +73,7 @@ def _handles(scene: Scene, d: int, levels: Sequence[float], n_draws: int, ci_pro
         handles.append(Line2D([], [], color=INK, linewidth=2.4, label="posterior predictive density"))
         handles.append(Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"{_percent(ci_prob)} band of the density"))
     if d > 1:
-        shares = " and ".join(_percent(v) for v in levels)
+        shares = f"{', '.join(f'{100 * v:g}' for v in levels)} %"
         handles.append(Line2D([], [], color=MUTED, linewidth=1.6, label=f"{shares} ellipse at the posterior mean"))
     if shown:
         what = "components" if d == 1 else "ellipses"
