@@ -306,9 +306,8 @@ class FittedMixture:
         )
 
     def _label(self, p: Array) -> NDArray[np.int64]:
-        """(N,) component of the largest of p (N, R); -1 for the background, which is after them."""
-        label = p.argmax(axis=1)
-        return np.where(label < self._arrays.n_components, label, -1)
+        """(N,) component of the largest of p (N, R); -1 for the background."""
+        return self._arrays.class_labels[p.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """(N, K) probability of each component for each row, averaged over the draws; of noise, if any, last."""

@@ -5,6 +5,6 @@ everything.
 """
 
 from bayesgmm.cli.app import app, main
-from bayesgmm.cli.parse import parse_components, parse_steps, parse_structures
+from bayesgmm.cli.parse import parse_components, parse_kinds, parse_steps, parse_structures
 
-__all__ = ["app", "main", "parse_components", "parse_steps", "parse_structures"]
+__all__ = ["app", "main", "parse_components", "parse_kinds", "parse_steps", "parse_structures"]

@@ -36,6 +36,8 @@ def fit(
     thousands: o.Thousands = None,
     sheet: o.Sheet = None,
     covariance: o.Structure = "full",
+    component: o.Component = "normal",
+    noise: o.Noise = False,
     resolution: o.Steps = None,
     inference: o.Inference = "nuts",
     seed: o.Seed = 1,
@@ -47,7 +49,7 @@ def fit(
     assignments: o.Assignments = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a Bayesian Gaussian mixture to the columns of a file."""
+    """Fit a Bayesian mixture, Gaussian unless --component says otherwise, to the columns of a file."""
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_fit import run_fit
 
@@ -58,8 +60,9 @@ def fit(
     )  # fmt: skip
     run_fit(
         table, components, source=data, steps=resolution or [], out=out, save=save, assignments=assignments,
-        as_json=as_json, covariance_type=covariance, inference=inference, random_seed=seed, draws=draws, tune=tune,
-        chains=chains, weight_type="frequency" if survey_weights is None else "survey",
+        as_json=as_json, covariance_type=covariance, component=component, noise=noise, inference=inference,
+        random_seed=seed, draws=draws, tune=tune, chains=chains,
+        weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 
 
@@ -85,6 +88,10 @@ def compare(
         str,
         typer.Option("--covariance", "--covariance-type", help="full, tied, diag, spherical, EEI; several, or all."),
     ] = "full",
+    component: Annotated[str, typer.Option("--component", help="normal, t, t_each; several, or all.")] = "normal",
+    noise: Annotated[
+        str, typer.Option("--noise", help="no, yes or both: compare mixtures without and with a noise component.")
+    ] = "no",
     resolution: o.Steps = None,
     inference: o.Inference = "nuts",
     seed: o.Seed = 1,
@@ -105,6 +112,7 @@ def compare(
     as_json: o.Json = False,
 ) -> None:
     """How many clusters: compare numbers of components."""
+    from bayesgmm.cli.parse import parse_kinds
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_compare import run_compare
 
@@ -114,9 +122,9 @@ def compare(
         survey_weights=survey_weights,
     )  # fmt: skip
     run_compare(
-        table, components, covariance, source=data, steps=resolution or [], out=out, assignments=assignments,
-        as_json=as_json, inference=inference, random_seed=seed, draws=draws, tune=tune, chains=chains, n_jobs=jobs,
-        secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
+        table, components, parse_kinds(covariance, component, noise), source=data, steps=resolution or [], out=out,
+        assignments=assignments, as_json=as_json, inference=inference, random_seed=seed, draws=draws, tune=tune,
+        chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
         weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "Assignments", "ChainCount", "Columns", "Decimal", "Delimiter", "DrawCount", "DropMissing", "Exclude", "File",
-    "Header", "Inference", "Json", "Label", "Missing", "Out", "Save", "Seed", "Sheet", "Steps", "Structure",
-    "SurveyWeights", "Thousands", "TuneCount", "Weights",
+    "Assignments", "ChainCount", "Columns", "Component", "Decimal", "Delimiter", "DrawCount", "DropMissing", "Exclude",
+    "File", "Header", "Inference", "Json", "Label", "Missing", "Noise", "Out", "Save", "Seed", "Sheet", "Steps",
+    "Structure", "SurveyWeights", "Thousands", "TuneCount", "Weights",
 ]  # fmt: skip
 
 # The table
@@ -53,6 +53,17 @@ Sheet = Annotated[str | None, typer.Option("--sheet", help="Sheet of an .xlsx fi
 
 # The model
 Structure = Annotated[str, typer.Option("--covariance", help="full, tied, diag, spherical or EEI.")]
+Component = Annotated[
+    str,
+    typer.Option(
+        "--component",
+        help="Density of a component: normal; t, whose tails are heavier, by an estimate; t_each, tails of its own.",
+    ),
+]
+Noise = Annotated[
+    bool,
+    typer.Option("--noise", help="Rows may belong to noise, uniform over the range of the table; its label is -1."),
+]
 Steps = Annotated[
     list[str] | None,
     typer.Option("--resolution", help="Recording step: COLUMN=STEP, repeated, or one STEP for all columns."),
@@ -71,6 +82,6 @@ Out = Annotated[Path | None, typer.Option("--out", help="Write a report to this 
 Save = Annotated[Path | None, typer.Option("--save", help="Save the fit to this .nc file.")]
 Assignments = Annotated[
     Path | None,
-    typer.Option("--assignments", help="Write each row's component and probabilities to this .csv file."),
+    typer.Option("--assignments", help="Write each row's component (-1: noise) and probabilities to this .csv file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bayesgmm.errors import InputError
 
-__all__ = ["parse_components", "parse_steps", "parse_structures"]
+__all__ = ["parse_components", "parse_kinds", "parse_steps", "parse_structures"]
 
 _MOST = 100
 
@@ -55,8 +56,30 @@ def parse_structures(text: str) -> list[str]:
     >>> parse_structures("full, diag")
     ['full', 'diag']
     """
-    if text.strip() == "all":
-        from bayesgmm.model.structure import COVARIANCE_TYPES
+    from bayesgmm.model.structure import COVARIANCE_TYPES
 
-        return list(COVARIANCE_TYPES)
+    return _names(text, COVARIANCE_TYPES)
+
+
+def parse_kinds(covariance: str, component: str, noise: str) -> dict[str, Any]:
+    """What `compare_components` takes from the options that say which kinds of mixture to compare.
+
+    >>> parse_kinds("full", "normal,t", "both")
+    {'covariance_type': ['full'], 'component': ['normal', 't'], 'noise': [False, True]}
+    """
+    from bayesgmm.model.structure import COMPONENTS
+
+    with_noise = {"no": [False], "yes": [True], "both": [False, True]}
+    if noise not in with_noise:
+        raise InputError(f"--noise {noise!r}: give no, yes or both.")
+    return {
+        "covariance_type": parse_structures(covariance),
+        "component": _names(component, COMPONENTS),
+        "noise": with_noise[noise],
+    }
+
+
+def _names(text: str, every: Sequence[str]) -> list[str]:
+    if text.strip() == "all":
+        return list(every)
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bayesgmm.cli.cost import say_cost
-from bayesgmm.cli.parse import parse_components, parse_steps, parse_structures
+from bayesgmm.cli.parse import parse_components, parse_steps
 from bayesgmm.cli.writing import check_outputs, write_assignments, write_report
 from bayesgmm.interruption import watch
 
@@ -23,17 +24,19 @@ _SCORED = 3.0  # times what a fit takes: with its scores
 
 
 def run_compare(
-    table: FileTable, components: str, structures: str, *, source: str, steps: Sequence[str], out: Path | None,
+    table: FileTable, components: str, kinds: dict[str, Any], *, source: str, steps: Sequence[str], out: Path | None,
     assignments: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Compare, print, write; the exit code is 3 where no fit has converged."""
+    """Compare, print, write; the exit code is 3 where no fit has converged. `kinds` is what `parse_kinds` gives."""
+    import numpy as np
+
     from bayesgmm.compare import compare_components
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.model.prior import MixturePrior
     from bayesgmm.reporting.agreement import agreement, agreement_text
     from bayesgmm.reporting.text import comparison_record, comparison_text
 
-    numbers, names = parse_components(components), parse_structures(structures)
+    numbers = parse_components(components)
     check_outputs(source, out, assignments=assignments)
     given = parse_steps(steps, [str(name) for name in table.data.columns])
     watch.files(
@@ -43,12 +46,13 @@ def run_compare(
     )
     if options["max_seconds"] is None:
         cost = {name: options[name] for name in ("inference", "draws", "tune", "chains")}
-        say_cost(table.data.shape, numbers * len(names), BayesianGMM(covariance_type=names[0], **cost), _SCORED)
+        each = numbers * math.prod(len(several) for several in kinds.values())
+        say_cost(table.data.shape, each, BayesianGMM(covariance_type=kinds["covariance_type"][0], **cost), _SCORED)
     watch.busy = True
     comparison = compare_components(
         table.data,
         numbers,
-        covariance_type=names,
+        **kinds,
         prior=MixturePrior(resolution=given) if given else None,
         sample_weight=table.weights,
         **options,
@@ -60,7 +64,8 @@ def run_compare(
             known.append(agreement(table.labels, best.labels_, "component", table.weights))
             merge = comparison.candidates[comparison.recommendation.label].merging.merge
             if len(set(merge.tolist())) < len(merge):
-                known.append(agreement(table.labels, merge[best.labels_], "cluster", table.weights))
+                cluster = np.append(merge, -1)[best.labels_]  # noise stays -1
+                known.append(agreement(table.labels, cluster, "cluster", table.weights))
         if as_json:
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))

@@ -45,20 +45,20 @@ def write_report(result: BayesianGMM | Comparison, out: Path, *, as_json: bool) 
 
 
 def write_assignments(fit: BayesianGMM, lines: Sequence[int], path: Path, *, as_json: bool) -> None:
-    """A line a row: its name, its line of the file, its component, all probabilities, and how unsure that is."""
+    """A line a row: its name, its line of the file, its component, -1 for noise, probabilities, how unsure that is."""
     import numpy as np
     import pandas as pd
 
     from bayesgmm.data.files import write_whole
 
-    probabilities = fit.assignment().probabilities
-    label = probabilities.to_numpy().argmax(axis=1)
-    table = pd.DataFrame({"row": [str(name) for name in probabilities.index], "line": lines, "label": label})
-    for k in range(probabilities.shape[1]):
-        table[f"probability_{k}"] = probabilities.iloc[:, k].to_numpy()
+    found = fit.assignment()
+    names, label = [str(name) for name in found.table.index], found.table["label"].to_numpy()
+    table = pd.DataFrame({"row": names, "line": lines, "label": label})
+    for k, values in found.probabilities.items():
+        table[f"probability_{'noise' if k == -1 else k}"] = values.to_numpy()
     if np.ptp(fit.table_.weights) > 0.0:
         table["weight"] = fit.table_.weights
-    table["uncertainty"] = 1.0 - probabilities.to_numpy().max(axis=1)
+    table["uncertainty"] = 1.0 - found.table["probability"].to_numpy()
     write_whole(path, table.to_csv(index=False, float_format="%.6g").encode())
     tell(f"assignments written to {path}", as_json=as_json)
 

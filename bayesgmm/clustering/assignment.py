@@ -70,6 +70,11 @@ class Assignment:
     level: str = "component"
 
     @property
+    def classes(self) -> list[int]:
+        """Numbers of the components or clusters, and -1 if there is noise: the columns of `probabilities`."""
+        return [int(number) for number in self.probabilities.columns.to_list()]
+
+    @property
     def n_rows(self) -> float:
         """Number of rows, by their weights."""
         return _as_count(self.weights.sum())

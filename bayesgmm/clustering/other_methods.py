@@ -127,11 +127,12 @@ class ClusteringComparison:
         A row a method, the fit's own partition (``mixture``) first: ``n_clusters``, ``n_noise`` (rows that the
         method leaves out; they count as one cluster), ``ari`` and ``vi`` with the estimate, ``vi_mean`` and its
         interval over draws of the labels, ``silhouette`` (standardised columns), ``n_disagree``, ``settings``,
-        ``note``. Variation of information in nats.
+        ``note``. Variation of information in nats. Agreement is that on the rows which the mixture does not leave to
+        noise.
     labels : DataFrame (N rows)
         Labels of each method that ran, numbered after the cluster of the mixture that they share most rows with.
     probability : Series (N,)
-        Probability of the most probable component of each row, in the fit.
+        Probability of the most probable component of each row, in the fit, or of noise where that is larger.
     partition : Partition
         The fit's own.
     ci_prob : float
@@ -144,9 +145,13 @@ class ClusteringComparison:
     ci_prob: float
 
     def disagreements(self, method: str) -> pd.DataFrame:
-        """Rows that a method puts elsewhere, the fit's surest first: ``mixture``, the method, ``probability``."""
+        """Rows that a method puts elsewhere, the fit's surest first: ``mixture``, the method, ``probability``.
+
+        Rows of noise are in no cluster and not among them.
+        """
         check_choice(method, "method", [str(name) for name in self.labels.columns[1:]])
-        differ = (self.labels["mixture"] != self.labels[method]).to_numpy()
+        own = self.labels["mixture"]
+        differ = ((own != self.labels[method]) & (own >= 0)).to_numpy()
         out = self.labels.loc[differ, ["mixture", method]].copy()
         out["probability"] = self.probability[differ]
         return out.sort_values("probability", ascending=False, kind="stable")
@@ -238,6 +243,7 @@ def compare_clusterings(
     own = estimate.labels.to_numpy()
     if len(own) != len(rows):
         raise InputError(f"result has {len(own)} rows, the fit {len(rows)}: give a partition of the fit's rows.")
+    clustered = np.where(own < 0, 0.0, weights)  # noise, if there is any, is in no cluster
     k = estimate.n_clusters if n_clusters is None else n_clusters
     known = expected_rows(tree)
     center, sd = mean_and_sd(known, weights)
@@ -253,9 +259,9 @@ def compare_clusterings(
             table[name] = {"settings": settings, "note": note}
             continue
         if name != "mixture":
-            labels[name] = _matched(found, own, weights)
+            labels[name] = _matched(found, own, clustered)
             note = "; ".join([*([note] if note else []), *weighed])
-        vi = cell_distances(as_labels(found)[weights > 0.0], estimate.copies)
+        vi = cell_distances(as_labels(found)[clustered > 0.0], estimate.copies)
         ari, vi_estimate = distances_from_estimate(estimate, found)
         table[name] = {
             "n_clusters": len(np.unique(found[(found >= 0) & (weights > 0.0)])),
@@ -265,7 +271,7 @@ def compare_clusterings(
             "vi_mean": vi.mean(),
             **{f"vi_{100 * b:g}%": np.quantile(vi, b) for b in bounds},
             "silhouette": mean_silhouette(z, found, weights, random_seed=random_seed),
-            "n_disagree": float(weights[labels[name] != own].sum()),
+            "n_disagree": float(clustered[labels[name] != own].sum()),
             "settings": settings,
             "note": note,
         }
@@ -329,7 +335,10 @@ def _matched(labels: IntArray, reference: IntArray, weights: Array) -> IntArray:
     if not len(names):
         return out
     n = reference.max() + 1
-    shared = np.array([np.bincount(reference[labels == m], weights[labels == m], minlength=n) for m in names])
+    kept = reference >= 0
+    shared = np.array([
+        np.bincount(reference[mine], weights[mine], minlength=n) for mine in (kept & (labels == m) for m in names)
+    ])  # fmt: skip
     rows, columns = linear_sum_assignment(-shared)
     number = np.full(len(names), -1)
     number[rows] = columns

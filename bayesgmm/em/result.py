@@ -12,6 +12,7 @@ from bayesgmm.em import criteria
 from bayesgmm.em.problem import Coordinates, EMProblem
 from bayesgmm.em.search import Start
 from bayesgmm.em.steps import largest_responsibility
+from bayesgmm.em.tails import df_in_words
 from bayesgmm.model.params import MixtureParams
 
 if TYPE_CHECKING:
@@ -68,11 +69,14 @@ class EMResult:
     message: str
 
     def __str__(self) -> str:
-        k, kind = self.params.n_components, self.params.covariance_type
-        weights = ", ".join(f"{w:.3f}" for w in self.params.weights)
+        params, kind = self.params, self.params.kind
+        weights = ", ".join(f"{w:.3f}" for w in params.weights)
+        noise = f", noise {params.noise_weight:.3f}" if kind.noise else ""
+        tails = "" if params.df is None else f", degrees of freedom {', '.join(map(df_in_words, params.df))}"
         return (
-            f"Gaussian mixture of {k} component{'s' * (k > 1)} ({kind} covariance) by maximum likelihood: "
-            f"log-likelihood {self.log_likelihood:.3f}, BIC {self.bic:.2f}, weights {weights}. {self.message}"
+            f"Mixture of {kind.counted(params.n_components)} ({kind.covariance_type} covariance) by maximum "
+            f"likelihood: log-likelihood {self.log_likelihood:.3f}, BIC {self.bic:.2f}, weights {weights}{noise}"
+            f"{tails}. {self.message}"
         )
 
 

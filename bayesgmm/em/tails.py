@@ -19,7 +19,7 @@ from scipy.special import digamma
 
 from bayesgmm.model.structure import Structure
 
-__all__ = ["LARGEST_DF", "SMALLEST_DF", "STARTING_DF", "tail_step"]
+__all__ = ["LARGEST_DF", "SMALLEST_DF", "STARTING_DF", "df_in_words", "tail_step"]
 
 Array = NDArray[np.float64]
 
@@ -63,3 +63,14 @@ def _root(n: float, constant: float) -> float:
     if slope(low) <= 0.0:
         return SMALLEST_DF
     return float(np.exp(brentq(slope, low, high, xtol=1e-12, rtol=1e-12)))
+
+
+def df_in_words(df: float) -> str:
+    """Degrees of freedom, and what it means where they are at a bound.
+
+    >>> df_in_words(5.234), df_in_words(1000.0), df_in_words(2.001)
+    ('5.2', '1000 (the bound: tails are hardly heavier than normal)', '2.0 (the bound: tails are as heavy as allowed)')
+    """
+    if df >= LARGEST_DF:
+        return f"{df:.0f} (the bound: tails are hardly heavier than normal)"
+    return f"{df:.1f}" + (" (the bound: tails are as heavy as allowed)" if df <= SMALLEST_DF else "")

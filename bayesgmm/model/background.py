@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import cumulative_trapezoid
 
 from bayesgmm.data.table import Table
 from bayesgmm.model.structure import Structure, get_structure
@@ -29,10 +30,34 @@ class Box(NamedTuple):
     high: Array  # (D,)
 
     @property
+    def along_columns(self) -> bool:
+        """Its sides go along the columns."""
+        return np.array_equal(self.axes, np.eye(len(self.low)))
+
+    @property
     def log_widths(self) -> Array:
         """(D,) numbers whose sum is the log volume: log widths along the columns, or their mean along other axes."""
         widths = np.log(self.high - self.low)
-        return widths if np.array_equal(self.axes, np.eye(len(widths))) else np.full(len(widths), widths.mean())
+        return widths if self.along_columns else np.full(len(widths), widths.mean())
+
+    def density_along(self, column: int, values: Array) -> Array:
+        """Density of one column of rows uniform over the box, at increasing values.
+
+        It is that of a sum of independent uniform numbers, one along each axis: constant within the widest, then
+        averaged over each of the others.
+
+        >>> Box(np.eye(2), np.zeros(2), np.array([4.0, 1.0])).density_along(0, np.array([-1.0, 1.0, 2.0, 5.0]))
+        array([0.  , 0.25, 0.25, 0.  ])
+        """
+        along = self.axes[column]
+        widths = np.sort(np.abs(along) * (self.high - self.low))[::-1]
+        centre, reach = 0.5 * along @ (self.low + self.high), 0.5 * widths.sum()
+        grid = np.linspace(-1.001 * reach, 1.001 * reach, 4001)
+        density = (np.abs(grid) <= 0.5 * widths[0]) / widths[0]
+        for width in widths[1:][widths[1:] > 2e-3 * reach]:
+            below = cumulative_trapezoid(density, grid, initial=0.0)
+            density = (np.interp(grid + 0.5 * width, grid, below) - np.interp(grid - 0.5 * width, grid, below)) / width
+        return np.interp(values - centre, grid, density, left=0.0, right=0.0)
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> Array:
         """(n, D) rows uniform over the box."""

@@ -13,7 +13,7 @@ from bayesgmm.arguments import as_numbers, check_number, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel, head_order, n_classes
 from bayesgmm.kernels.triangular import invert_lower
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import Kind, Structure, get_structure
 
 __all__ = ["MixtureParams", "head_in_order", "in_order", "inverse_cholesky", "latent_cholesky"]
 
@@ -104,6 +104,13 @@ class MixtureParams:
         weights, df = head[:classes] / head[:classes].sum(), head[classes:]
         noise = float(weights[k]) if structure.has_background else None
         return cls(weights[:k], means, covariances, structure.name, df if len(df) else None, noise)
+
+    @property
+    def kind(self) -> Kind:
+        """What it is a mixture of."""
+        each = self.df is not None and len(self.df) > 1
+        component = "normal" if self.df is None else "t_each" if each else "t"
+        return Kind(self.covariance_type, component, self.noise_weight is not None)
 
     @cached_property
     def head(self) -> Array:

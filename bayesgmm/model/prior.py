@@ -197,6 +197,16 @@ class ResolvedPrior:
         """Names of the columns whose recording step enters the prior."""
         return [name for name, step in zip(self.feature_names, self.step, strict=True) if step > 0]
 
+    def lines(self, structure: Structure) -> list[str]:
+        """The prior of a mixture of this structure in words: `str` and what else it has, noise and tails."""
+        (shape, rate), (a, b) = self.df, self.noise
+        about = "one for all components" if structure.component == "t" else "of each component"
+        noise = f"share of noise ~ Beta({a:g}, {b:g}), mean {a / (a + b):.2g}; weights are those of the rest"
+        tails = f"degrees of freedom, {about}, ~ Gamma({shape:g}, rate {rate:g}) above 2, where covariances exist"
+        more = [noise] * structure.has_background + [tails] * (structure.component != "normal")
+        weights, *others = str(self).splitlines()
+        return [weights, *more, *others]
+
     def __str__(self) -> str:
         lines = [
             f"weights ~ Dirichlet({self.concentration:g}, ..., {self.concentration:g})",

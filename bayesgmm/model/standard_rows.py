@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, fdtri, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtri, fdtri, gammaln, ndtr, ndtri, stdtr, stdtrit
 
-__all__ = ["draw_rows", "marginal_cdf", "marginal_quantile", "radius"]
+__all__ = ["draw_rows", "marginal_cdf", "marginal_density", "marginal_quantile", "radius"]
 
 Array = NDArray[np.float64]
 
@@ -20,6 +20,18 @@ Array = NDArray[np.float64]
 def marginal_cdf(z: Array, df: Array | None = None) -> Array:
     """Distribution function of one column."""
     return np.asarray(ndtr(z) if df is None else stdtr(df, z))
+
+
+def marginal_density(z: Array, df: Array | None = None) -> Array:
+    """Density of one column.
+
+    >>> marginal_density(np.zeros(2)).round(3), marginal_density(np.zeros(2), np.array([1.0, 1e6])).round(3)
+    (array([0.399, 0.399]), array([0.318, 0.399]))
+    """
+    if df is None:
+        return np.asarray(np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi))
+    constant = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * np.log(df * math.pi)
+    return np.asarray(np.exp(constant - 0.5 * (df + 1.0) * np.log1p(z**2 / df)))
 
 
 def marginal_quantile(q: float, df: Array | None = None) -> Any:
@@ -33,12 +45,11 @@ def draw_rows(rng: np.random.Generator, n_rows: int, n_features: int, df: Array 
     return z if df is None else z * np.sqrt(df / rng.chisquare(df))[:, None]
 
 
-def radius(probability: float, n_features: int, df: float | None = None) -> float:
+def radius(probability: float, n_features: int, df: Array | None = None) -> Array:
     """Of the ball about the mean that holds so much.
 
-    >>> round(radius(0.95, 2), 3), round(radius(0.95, 2, df=5.0), 3)
-    (2.448, 3.402)
+    >>> radius(0.95, 2).round(3), radius(0.95, 2, df=np.array([5.0])).round(3)
+    (np.float64(2.448), array([3.402]))
     """
-    if df is None:
-        return math.sqrt(chdtri(n_features, 1.0 - probability))
-    return math.sqrt(n_features * fdtri(n_features, df, probability))
+    square = chdtri(n_features, 1.0 - probability) if df is None else n_features * fdtri(n_features, df, probability)
+    return np.sqrt(square)

@@ -56,6 +56,15 @@ class Kind(NamedTuple):
         heavy = {"normal": "", "t": ", t", "t_each": ", t each"}[self.component]
         return f"{self.covariance_type}{heavy}{', noise' * self.noise}"
 
+    def counted(self, n_components: int) -> str:
+        """So many components in words.
+
+        >>> Kind("full").counted(2), Kind("full", "t", True).counted(1)
+        ('2 Gaussian components', '1 t component and noise')
+        """
+        shape = "Gaussian" if self.component == "normal" else "t"
+        return f"{n_components} {shape} component{'s' * (n_components != 1)}{' and noise' * self.noise}"
+
 
 class Pattern(NamedTuple):
     """A structure in D columns, as compiled code takes it."""

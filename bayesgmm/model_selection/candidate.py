@@ -25,6 +25,7 @@ from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio, empty_component_ratio
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.model_selection.fit import Fit, kind_of
 from bayesgmm.model_selection.loo.loo import LooResult
 from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights
 from bayesgmm.model_selection.loo.waic import WaicResult
@@ -33,8 +34,6 @@ from bayesgmm.progress import out_of_time, stage
 
 if TYPE_CHECKING:
     import xarray
-
-    from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["MOST_ROUGH", "SCALES", "Candidate", "aicc", "score_candidate"]
 
@@ -172,7 +171,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     )  # fmt: skip
     return Candidate(
         n_components=fit.n_components,
-        kind=Kind(fit.covariance_type, fit.component, fit.noise),
+        kind=kind_of(fit),
         converged=bool(diagnosis.ok),
         verdict=diagnosis.verdict,
         method=str(attributes.get("method", "")),

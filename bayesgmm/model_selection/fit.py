@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.table import Table
 from bayesgmm.em.result import EMResult
 from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.structure import Kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from bayesgmm.model_selection.loo.waic import WaicResult
     from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "kind_of"]
 
 
 class Fit(Protocol):
@@ -48,6 +49,8 @@ class Fit(Protocol):
     weights_: NDArray[np.float64]
     means_: NDArray[np.float64]
     covariances_: NDArray[np.float64]
+    df_: NDArray[np.float64] | None
+    noise_weight_: float | None
 
     @property
     def labels_(self) -> NDArray[np.int64]: ...
@@ -69,3 +72,8 @@ class Fit(Protocol):
     def waic(self) -> WaicResult: ...
 
     def log_evidence(self) -> Evidence: ...
+
+
+def kind_of(fit: Fit) -> Kind:
+    """What a fit is a mixture of."""
+    return Kind(fit.covariance_type, fit.component, bool(fit.noise))

@@ -12,12 +12,13 @@ is the answer to "how many groups are there".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import SCALES, Candidate
 from bayesgmm.model_selection.ranking import (
     Label,
@@ -97,8 +98,7 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     bic = min(names, key=lambda name: candidates[name].bic)
     agree = len({name for name in (density, likely, bic) if name is not None}) == 1
     all_failed = not any(c.converged or c.rough for c in candidates.values())
-    shape = "Gaussian component" if chosen.kind.component == "normal" else "t component"
-    headline = f"{_counted(k, shape)}{' and noise' * chosen.kind.noise} ({chosen.kind.covariance_type})"
+    headline = f"{chosen.kind.counted(k)} ({chosen.kind.covariance_type})"
     if chosen.levels:
         headline += ", some of which are levels of a column: the number of clusters is not known from them."
         said_clusters = f"Clusters: not to be counted, since some components are levels. Merged by overlap, {merged}"
@@ -149,9 +149,8 @@ def _components(candidates: Mapping[Label, Candidate]) -> tuple[Label | None, bo
         return None, None, "Components: no fit has a log evidence that may be used, so p(K | y) is not known."
     order = p.sort_values(ascending=False, kind="stable")
     likely = next(name for name in candidates if name == order.index[0])
-    said = (
-        f"Components, if clusters are Gaussian: {_name(candidates, likely)} has posterior probability {p[likely]:.2f}"
-    )
+    shapes, name = _shapes(c.kind for c in candidates.values()), _name(candidates, likely)
+    said = f"Components, if clusters are {shapes}: {name} has posterior probability {p[likely]:.2f}"
     others = [
         f"{_name(candidates, n)} {v:.2f}"
         for n, v in zip(list(order.index[1:]), order.iloc[1:], strict=True)
@@ -208,8 +207,8 @@ def _disagreement(
         out.append(f"The criteria disagree: {'; '.join(parts)}.")
     if chosen.merging.best < chosen.n_components and not chosen.levels:
         out.append(
-            "There are fewer clusters than components: some cluster is not Gaussian, or components overlap too much to "
-            "be told apart; criteria of density count components, not clusters."
+            f"There are fewer clusters than components: some cluster is not {_shapes([chosen.kind])}, or components "
+            "overlap too much to be told apart; criteria of density count components, not clusters."
         )
     largest = max(candidates[n].n_components for n in names)
     if chosen.n_components == largest and largest > min(candidates[n].n_components for n in names):
@@ -268,6 +267,15 @@ def _name(candidates: Mapping[Label, Candidate], label: Label) -> str:
     c = candidates[label]
     several = len({other.kind for other in candidates.values()}) > 1
     return f"K = {c.n_components} ({c.kind})" if several else f"K = {c.n_components}"
+
+
+def _shapes(kinds: Iterable[Kind]) -> str:
+    """What clusters are taken to be.
+
+    >>> _shapes([Kind("full"), Kind("diag", "t_each"), Kind("diag", "t")])
+    'Gaussian or t-shaped'
+    """
+    return " or ".join(dict.fromkeys("Gaussian" if kind.component == "normal" else "t-shaped" for kind in kinds))
 
 
 def _counted(number: int, noun: str) -> str:

@@ -143,7 +143,7 @@ def build_tree(
         "n_components": k,
         "covariance_type": structure.name,
         "component": structure.component,
-        "prior": str(prior),
+        "prior": "\n".join(prior.lines(structure)),
         "inference": inference,
         "method": draws.method,
         "notes": " ".join(draws.notes),

@@ -163,6 +163,11 @@ class PosteriorArrays:
         return int(n_classes(self.row_model, self.n_components))
 
     @property
+    def class_labels(self) -> NDArray[np.int64]:
+        """(R,) numbers of the components, then -1 for the background if there is one."""
+        return np.r_[np.arange(self.n_components), np.full(self.n_classes - self.n_components, -1)]
+
+    @property
     def shares(self) -> Array:
         """(S, K) weights of the components."""
         return np.ascontiguousarray(self.weights[:, : self.n_components])

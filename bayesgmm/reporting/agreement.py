@@ -16,7 +16,9 @@ _SHOWN = 40  # classes
 def agreement(
     labels: pd.Series[str], assigned: ArrayLike, what: str, weights: ArrayLike | None = None
 ) -> dict[str, Any]:
-    """Known classes against assigned numbers (N,); rows without a class do not count, others as `weights` say.
+    """Known classes against assigned numbers (N,), of which -1, noise, counts as one cluster.
+
+    Rows without a class do not count, others as `weights` say.
 
     >>> agreement(pd.Series(["a", "a", "b", None], name="kind"), [1, 1, 0, 0], "cluster")["table"]
     {'a': {'0': 0, '1': 2}, 'b': {'0': 1, '1': 0}}
@@ -51,11 +53,12 @@ def _adjusted_rand(counts: NDArray[np.float64]) -> float:
 
 def agreement_text(found: dict[str, Any]) -> str:
     """The cross-table, unless there are many classes, then the index."""
-    table = pd.DataFrame(found["table"]).T
+    table = pd.DataFrame(found["table"]).T.rename(columns={"-1": "noise"})
     table.index.name, table.columns.name = found["label"], found["of"]
+    noise = ", of which those of noise count as one cluster" if "noise" in table.columns else ""
     shown = table.to_string() if len(table) <= _SHOWN else f"{len(table)} classes: too many for a table."
     return (
         f"{shown}\n"
         f"Agreement with the known classes ({found['label']}), by {found['of']}: adjusted Rand index "
-        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} rows"
+        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} rows{noise}"
     )

@@ -13,7 +13,9 @@ from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.known_labels import known_labels_in_words
 from bayesgmm.data.weighting import weights_in_words
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.background import table_box
+from bayesgmm.model.structure import Structure
+from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
 
 if TYPE_CHECKING:
@@ -67,15 +69,52 @@ def _rounding(fit: Fit) -> str:
 
 def model(fit: Fit) -> dict[str, Any]:
     """Structure, number of parameters and prior in words."""
-    structure, k, d = get_structure(fit.covariance_type), fit.n_components, fit.table_.n_features
+    structure = structure_of(fit.posterior_)
+    density = "normal" if structure.component == "normal" else "t"
+    matrix = "Covariance" if structure.component == "normal" else "Scale matrix"
     return {
         "sentences": [
-            f"Each row comes from one of K = {k} multivariate normal distributions, chosen with probabilities that "
-            f"are the weights. Covariance “{structure.name}”: {structure.words}.",
-            f"The mixture has {count(structure.n_parameters(k, d))} free parameters.",
+            f"Each row comes from one of K = {fit.n_components} multivariate {density} distributions"
+            f"{', or is noise,' * structure.has_background} chosen with probabilities that are the weights. {matrix} "
+            f"“{structure.name}”: {structure.words}.",
+            *_tails(structure),
+            *(_noise(fit) if structure.has_background else ()),
+            f"The mixture has {count(fit.em_.params.n_parameters)} free parameters.",
         ],
-        "prior": str(fit.prior_).splitlines(),
+        "prior": fit.prior_.lines(structure),
     }
+
+
+def _tails(structure: Structure) -> list[str]:
+    """What t components are."""
+    if structure.component == "normal":
+        return []
+    each = "each component has a number of its own" if structure.component == "t_each" else "one for all components"
+    return [
+        "A t distribution (Peel and McLachlan 2000, Statistics and Computing 10, 339-348) has heavier tails than a "
+        "normal one: a row far from a component counts for less in its mean and scale matrix. How heavy is estimated, "
+        f"by degrees of freedom above 2, {each}. The covariance is df / (df − 2) times the scale matrix."
+    ]
+
+
+def _noise(fit: Fit) -> list[str]:
+    """What noise is, and over which box."""
+    box, table = table_box(fit.table_), fit.table_
+    if box.along_columns:
+        low, high = (table.center + table.scale * end for end in (box.low, box.high))
+        ends = [
+            f"{name} from {significant(a)} to {significant(b)}"
+            for name, a, b in zip(table.feature_names, low, high, strict=True)
+        ]
+        where = f"along the columns: {join(ends, 5)}"
+    else:
+        where = "along the principal axes of the table's covariance"
+    return [
+        "Noise (Banfield and Raftery 1993, Biometrics 49, 803-821; Fraley and Raftery 1998, The Computer Journal 41, "
+        "578-588) is uniform over a box that holds all rows, the smaller of one along the columns and one along their "
+        f"principal axes; here {where}. The box follows from the range of the table alone and nothing of it is "
+        "estimated but the share of noise: noise takes up rows where no component is as dense as the box."
+    ]
 
 
 def likelihood(fit: Fit) -> dict[str, Any]:

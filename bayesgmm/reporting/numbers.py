@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Grid", "count", "decimals_for", "fixed", "join", "percent", "significant", "to_sd"]
+__all__ = ["Grid", "class_name", "count", "decimals_for", "fixed", "join", "percent", "significant", "to_sd"]
 
 MISSING = "–"
 
@@ -22,6 +22,15 @@ class Grid:
     @classmethod
     def of(cls, header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int = 1) -> Grid:
         return cls(tuple(header), tuple(tuple(row) for row in rows), n_text)
+
+
+def class_name(number: int, what: str = "component") -> str:
+    """What a label stands for.
+
+    >>> class_name(2), class_name(-1)
+    ('component 2', 'noise')
+    """
+    return "noise" if number < 0 else f"{what} {number}"
 
 
 def significant(x: float, digits: int = 4) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.arguments import check_probability
 from bayesgmm.data.visible import visible
+from bayesgmm.model_selection.fit import kind_of
 from bayesgmm.reporting import method, results
 from bayesgmm.reporting.plots.scene import check_fitted
 
@@ -77,9 +78,8 @@ def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> s
         loader=PackageLoader("bayesgmm.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    k = fit.n_components
     return environment.get_template("report.html.j2").render(
-        title=f"Gaussian mixture of {k} component{'s' * (k > 1)}",
+        title=f"Mixture of {kind_of(fit).counted(fit.n_components)}",
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         alarm=note is not None and note[1] == ALARM,
         caution=note is not None and note[1] != ALARM,
@@ -124,7 +124,7 @@ def _figures(fit: Fit, scene: Scene, ci_prob: float, compared: ComparedFits | No
     }  # fmt: skip
     return shown | {
         "clusters": drawn(
-            clusters_size(columns, scene.n_components),
+            clusters_size(columns, len(scene.classes)),
             lambda figure: draw_clusters(figure, scene, columns, **options),
             clusters_caption(scene, columns, **options),
         ),

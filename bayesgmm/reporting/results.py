@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.model_selection.fit import kind_of
 from bayesgmm.posterior.tree import read_draws
-from bayesgmm.reporting.numbers import Grid, count, fixed, join, percent, significant, tally, to_sd
+from bayesgmm.reporting.besides import besides_in_words
+from bayesgmm.reporting.numbers import (
+    Grid,
+    class_name,
+    count,
+    fixed,
+    join,
+    percent,
+    significant,
+    tally,
+    to_sd,
+)
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -19,6 +31,7 @@ Array = NDArray[np.float64]
 
 CERTAIN = 0.9
 _UNCERTAIN_ROWS = 10
+_LIKE_NOISE = 0.1  # probability of noise from which a row is listed
 _SHOWN_COLUMNS = 5
 _ABREAST = 4  # components side by side in a table that still fits a printed page
 
@@ -46,20 +59,25 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
         if low[c] * total < 1.0:
             line += "; it may hold no rows at all"
         components.append(f"{line}.")
+    components += besides_in_words(fit, ci_prob)
+    kind = kind_of(fit)
     summary = [
-        f"A mixture of {k} Gaussian component{'s' * (k > 1)} ({fit.covariance_type} covariance) was fitted to "
+        f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "
         f"{count(n_used)} rows{'' if total == n_used else f' that count as {tally(total)}'} of {table.n_features} "
         f"column{'s' * (table.n_features > 1)}. The number of "
         "components was given, not estimated."
     ]
-    if k > 1:
+    if probabilities.shape[1] > 1:
         certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
-        summary.append(f"{percent(certain)} of the rows belong to one component with probability above {CERTAIN:g}.")
+        summary.append(
+            f"{percent(certain)} of the rows belong to one component{' or to noise' * kind.noise} with probability "
+            f"above {CERTAIN:g}."
+        )
     return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
 
 
 def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
-    """What each component looks like: a profile, a column a component, and the table of all parameters."""
+    """What each component looks like: a profile, a column a component and one of noise, and all parameters."""
     draws, k = read_draws(fit.posterior_), fit.n_components
     weights = draws.weights.reshape(-1, k)
     means = draws.means.reshape(len(weights), k, -1)
@@ -69,17 +87,24 @@ def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
     def cells(values: Array) -> list[str]:
         low, high = np.quantile(values, tail, axis=0)
         out = []
-        for c in range(k):
+        for c in range(values.shape[1]):
             sd = float(values[:, c].std())
             mean, a, b = (to_sd(float(v), sd) for v in (values[:, c].mean(), low[c], high[c]))
             out.append(f"{mean} [{a}, {b}]" if a != b else mean)
         return out
 
-    profile = [["weight", *cells(weights)]]
+    columns = [f"component {c}" for c in range(k)] + ["noise"] * kind_of(fit).noise
+    shares = weights if draws.noise_weight is None else np.column_stack([weights, draws.noise_weight.ravel()])
+    profile = [["weight", *cells(shares)]]
+    if draws.df is not None:
+        df = cells(draws.df.reshape(len(weights), -1))
+        profile.append(["degrees of freedom", *(df if len(df) == k else df * k)])
+    spread = "sd" if draws.df is None else "scale"
     for j, name in enumerate(fit.table_.feature_names):
         profile.append([f"mean of {name}", *cells(means[:, :, j])])
     for j, name in enumerate(fit.table_.feature_names):
-        profile.append([f"sd of {name}", *cells(sds[:, :, j])])
+        profile.append([f"{spread} of {name}", *cells(sds[:, :, j])])
+    profile = [[*row, *[""] * (1 + len(columns) - len(row))] for row in profile]
 
     table = fit.summary(ci_prob=ci_prob)
     bounds = [c for c in table.columns if str(c).startswith("ci_")]
@@ -90,40 +115,56 @@ def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:
         rows.append([str(parameter), *numbers, "yes" if row["ok"] else "NO"])
     limits = [str(c).removeprefix("ci_") for c in bounds]
     header = ["parameter", "MLE", "mean", "sd", *limits, "ESS bulk", "ESS tail", "R-hat", "reliable"]
-    groups = [range(first, min(k, first + _ABREAST)) for first in range(0, k, _ABREAST)]
+    n = len(columns)
+    groups = [range(first, min(n, first + _ABREAST)) for first in range(0, n, _ABREAST)]
     return {
         "profile": [
-            Grid.of(["", *[f"component {c}" for c in some]], [[row[0], *[row[1 + c] for c in some]] for row in profile])
+            Grid.of(["", *[columns[c] for c in some]], [[row[0], *[row[1 + c] for c in some]] for row in profile])
             for some in groups
         ],
+        "notes": _notes(fit),
         "summary": Grid.of(header, rows),
         "ci": percent(ci_prob),
     }
 
 
+def _notes(fit: Fit) -> list[str]:
+    """How to read the numbers of t components."""
+    if fit.component == "normal":
+        return []
+    return [
+        "Degrees of freedom (df) say how heavy tails are: with 5, one row in 33 lies further than 3 scales from the "
+        "mean in a given column, with 30 one in 185, of a normal distribution one in 370. Scales, called sd in the "
+        "table of all parameters, and correlations are those of the scale matrix; standard deviations are "
+        "√(df / (df − 2)) times the scales."
+    ]
+
+
 def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
-    """How surely the rows belong where they belong, and the rows of which it is least sure; None for K = 1."""
+    """How surely the rows belong where they belong, and the rows of which it is least sure; None of one class."""
     table, k = fit.table_, fit.n_components
-    if k == 1:
+    noise = kind_of(fit).noise
+    classes = [*range(k), *[-1] * noise]
+    if len(classes) == 1:
         return None
     used = np.flatnonzero(table.weights > 0)
     p, copies = probabilities[used], table.weights[used]
     total = float(copies.sum())
     label, certainty = p.argmax(axis=1), p.max(axis=1)
     rows = []
-    for c in range(k):
+    for c, number in enumerate(classes):
         mine, of_mine = certainty[label == c], copies[label == c]
         n_mine = float(of_mine.sum())
         sure = [
             f"{tally(n_sure)} ({percent(n_sure / n_mine)})" if n_mine > 0.0 else "0"
             for n_sure in (float(of_mine[mine > t].sum()) for t in (0.9, 0.99))
         ]
-        rows.append([f"component {c}", tally(n_mine), f"{copies @ p[:, c]:,.1f}", *sure])
+        rows.append([class_name(number), tally(n_mine), f"{copies @ p[:, c]:,.1f}", *sure])
     header = ["", "rows assigned", "rows expected", "p > 0.9", "p > 0.99"]
     n_sure = float(copies[certainty > CERTAIN].sum())
     sentence = (
-        f"{tally(n_sure)} of {tally(total)} rows ({percent(n_sure / total)}) belong to one component with "
-        f"posterior probability above {CERTAIN:g}"
+        f"{tally(n_sure)} of {tally(total)} rows ({percent(n_sure / total)}) belong to one component"
+        f"{' or to noise' * noise} with posterior probability above {CERTAIN:g}"
     )
     undecided = float(copies[certainty < 0.6].sum())
     sentence += f"; {tally(undecided)} belong to none with probability above 0.6." if undecided else "."
@@ -134,13 +175,29 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     least = [
         [
             str(table.row_names[used[i]]),
-            f"component {first} ({p[i, first]:.2f})", f"component {second} ({p[i, second]:.2f})",
+            *[f"{class_name(classes[c])} ({p[i, c]:.2f})" for c in two],
             *[significant(v, 5) for v in table.values[used[i], :_SHOWN_COLUMNS]],
         ]
-        for i, (first, second) in zip(order, ranked[:, :2], strict=True)
+        for i, two in zip(order, ranked[:, :2], strict=True)
     ]  # fmt: skip
     return {
         "sentence": sentence,
         "components": Grid.of(header, rows),
         "least": Grid.of(["row", "most probable", "next", *columns], least, n_text=3) if least else None,
+        "noise": _like_noise(fit, used, p) if noise else None,
     }
+
+
+def _like_noise(fit: Fit, used: NDArray[np.intp], p: Array) -> Grid | None:
+    """The rows that are noise, or most like it."""
+    table, noise = fit.table_, p[:, -1]
+    order = np.argsort(-noise, kind="stable")[:_UNCERTAIN_ROWS]
+    rows = [
+        [
+            str(table.row_names[used[i]]), class_name(int(p[i, :-1].argmax())), f"{noise[i]:.3f}",
+            *[significant(v, 5) for v in table.values[used[i], :_SHOWN_COLUMNS]],
+        ]
+        for i in order[noise[order] > _LIKE_NOISE]
+    ]  # fmt: skip
+    header = ["row", "else in", "probability of noise", *table.feature_names[:_SHOWN_COLUMNS]]
+    return Grid.of(header, rows, n_text=2) if rows else None

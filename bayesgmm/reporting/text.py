@@ -12,7 +12,9 @@ from bayesgmm.data.visible import visible
 from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
+from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.agreement import agreement_text
+from bayesgmm.reporting.besides import besides_in_words
 from bayesgmm.reporting.parameters import parameter_text
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         lines.append("Recorded in steps: " + ", ".join(f"{visible(name)} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     lines.append(parameter_text(fit.summary().rename(index=visible)))
+    lines += besides_in_words(fit)
     if (fit.em_.starts["method"] == "regularised").any():
         lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")
@@ -68,6 +71,8 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
         "features": list(fit.table_.feature_names),
         "n_components": fit.n_components,
         "covariance_type": fit.covariance_type,
+        "component": fit.component,
+        "noise": bool(fit.noise),
         "random_seed": fit.random_seed,
         "em": {"log_likelihood": em.log_likelihood, "bic": em.bic, "aic": em.aic, "icl": em.icl,
                "converged": bool(em.converged)},
@@ -78,11 +83,13 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
         "weights": fit.weights_.tolist(),
         "means": fit.means_.tolist(),
         "covariances": fit.covariances_.tolist(),
+        "df": None if fit.df_ is None else fit.df_.tolist(),
+        "noise_weight": fit.noise_weight_,
         "row_names": [str(n) for n in fit.table_.row_names],
         "labels": fit.labels_.tolist(),
         "n_divergences": diagnosis.n_divergences,
         "status": diagnosis.status,
-        "prior": str(fit.prior_).splitlines(),
+        "prior": fit.prior_.lines(structure_of(fit.posterior_)),
         "modes": json.loads(fit.modes_.to_json(orient="records")),
         "agreement": agreement,
     }  # fmt: skip
@@ -129,6 +136,8 @@ def comparison_record(comparison: ComparedFits, source: str) -> dict[str, Any]:
         "n_clusters": recommendation.n_clusters,
         "cluster_probability": recommendation.cluster_probability,
         "covariance_type": comparison.best.covariance_type,
+        "component": comparison.best.component,
+        "noise": bool(comparison.best.noise),
         "most_probable": recommendation.most_probable,
         "stable": recommendation.stable,
         "criteria_agree": recommendation.agree,

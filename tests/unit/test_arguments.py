@@ -159,7 +159,7 @@ KINDS = {
     "BayesianGMM.outlier_score.X": "new rows or none", "BayesianGMM.log_evidence.chains": "chains",
     "MixtureParams.rescale.scale": "array", "MixturePrior.df": "pair of positive",
     "MixturePrior.noise": "pair of positive", "MixtureParams.df": "array or none",
-    "MixtureParams.noise_weight": "rest of the weights or none",
+    "MixtureParams.noise_weight": "rest of the weights or none", "Comparison.average.by": "choice or none",
 }  # fmt: skip
 ACCEPTED["number of components or none"] = ("None", "1")
 

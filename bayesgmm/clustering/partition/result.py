@@ -34,7 +34,7 @@ class Partition:
     Attributes
     ----------
     labels : Series (N,)
-        Cluster of each row, 0 the largest, under the names of the rows.
+        Cluster of each row, 0 the largest, under the names of the rows; -1 is noise, whose rows have weight 0.
     loss : {"vi", "binder"}
     expected_loss : float
         Mean distance from the draws: nats, or share of the ordered pairs.
@@ -125,12 +125,13 @@ class Partition:
         largest = self.sizes.sort_values(ascending=False)
         sizes = ", ".join(f"{n:,.10g}" for n in largest[:_SHOWN]) + ", …" * (len(largest) > _SHOWN)
         unit = " nats" if self.loss == "vi" else ""
+        noise = f" and {n:,} rows of noise" if (n := int((self.labels == -1).sum())) else ""
         at = int(self.occupied.to_numpy().argmax())
         likely = int(self.occupied.index[at])
         return (
-            f"{self.n_clusters} cluster{'s' * (self.n_clusters > 1)} of {sizes} rows (expected {LOSSES[self.loss]} "
-            f"{self.expected_loss:.3g}{unit}); {100 * self.ball.probability:.0f} % of the posterior lies within "
-            f"{self.ball.radius:.3g}{unit} of it, with {self.ball.n_clusters[0]} to "
+            f"{self.n_clusters} cluster{'s' * (self.n_clusters > 1)} of {sizes} rows{noise} (expected "
+            f"{LOSSES[self.loss]} {self.expected_loss:.3g}{unit}); {100 * self.ball.probability:.0f} % of the "
+            f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.n_clusters[0]} to "
             f"{self.ball.n_clusters[1]} clusters; {likely} occupied clusters "
             f"{'have' if likely > 1 else 'has'} probability {self.occupied.iloc[at]:.2f}."
         )

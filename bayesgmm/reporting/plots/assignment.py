@@ -64,21 +64,21 @@ def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int =
         axes = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
         _stacked(axes[0], result)
         _uncertain(axes[1], result, shown)
-        add_component_legend(figure, result.probabilities.shape[1], result.level)
+        add_component_legend(figure, result.classes, result.level)
         write_verdict(figure, fit.diagnose())
     return axes
 
 
 def _stacked(ax: Axes, result: Assignment) -> None:
     """A column a row; the row's own component at the bottom, so that its probability can be read."""
-    p, label = result.probabilities.to_numpy(), result.table["label"].to_numpy()
-    k = p.shape[1]
-    order = np.lexsort((-result.table["probability"].to_numpy(), label))
-    p, label, copies = p[order], label[order], result.weights.to_numpy()[order]
-    p, label, copies = (x[copies > 0.0] for x in (p, label, copies))
+    p, classes = result.probabilities.to_numpy(), result.classes
+    place, k = p.argmax(axis=1), len(classes)
+    order = np.lexsort((-result.table["probability"].to_numpy(), place))
+    order = order[result.weights.to_numpy()[order] > 0.0]
+    p, place, copies = p[order], place[order], result.weights.to_numpy()[order]
     ends, total = np.concatenate([[0.0], np.cumsum(copies)]), float(copies.sum())
     for own in range(k):
-        mine = np.flatnonzero(label == own)
+        mine = np.flatnonzero(place == own)
         if not len(mine):
             continue
         edges = ends[mine[0] : mine[-1] + 2]
@@ -86,7 +86,13 @@ def _stacked(ax: Axes, result: Assignment) -> None:
         for component in [own, *(c for c in range(k) if c != own)]:
             top = base + p[mine, component]
             ax.stairs(
-                top, edges, baseline=base, fill=True, color=component_style(component)[0], alpha=0.85, linewidth=0
+                top,
+                edges,
+                baseline=base,
+                fill=True,
+                color=component_style(classes[component])[0],
+                alpha=0.85,
+                linewidth=0,
             )
             base = top
         if edges[-1] < total:
@@ -114,7 +120,7 @@ def _uncertain(ax: Axes, result: Assignment, n_rows: int) -> None:
         matter = np.flatnonzero(high[line] > 0.02)
         offsets = np.linspace(-0.22, 0.22, len(matter)) if len(matter) > 1 else np.zeros(1)
         for component, offset in zip(matter, offsets, strict=True):
-            colour, marker = component_style(int(component))
+            colour, marker = component_style(result.classes[component])
             y = line + offset
             ax.plot([low[line, component], high[line, component]], [y, y], color=colour, linewidth=1.6, alpha=0.55,
                     solid_capstyle="butt", zorder=2)  # fmt: skip

@@ -63,7 +63,8 @@ def plot_clusters(
     Notes
     -----
     Above 5,000 rows a random 5,000 are drawn and the legend says so. An ellipse of level p is that of the
-    component's normal distribution along the two columns shown, with the posterior means of its parameters.
+    component's normal or t distribution along the two columns shown, with the posterior means of its parameters. Rows
+    of noise are grey crosses.
 
     Examples
     --------
@@ -87,15 +88,15 @@ def plot_clusters(
     target = ax
     if ax is None:
         # Outside the context: the first figure settles whether figures show by themselves, and a context undoes it.
-        target = plt.figure(figsize=clusters_size(columns, scene.n_components), layout="constrained")
+        target = plt.figure(figsize=clusters_size(columns, len(scene.classes)), layout="constrained")
     with mpl.rc_context(STYLE):
         return draw_clusters(target, scene, columns, **options)
 
 
-def clusters_size(columns: Sequence[int], n_components: int) -> tuple[float, float]:
+def clusters_size(columns: Sequence[int], n_classes: int) -> tuple[float, float]:
     """Width and height of the figure in inches: a legend of many components asks for more height."""
     if len(columns) < 3:
-        return 5.6, 4.7 + 0.09 * n_components
+        return 5.6, 4.7 + 0.09 * n_classes
     side = 1.2 + (2.3 if len(columns) == 3 else 1.9) * len(columns)
     return side, side
 

@@ -40,6 +40,7 @@ COMPARISON_CAPTION = (
     "each. Crosses: fits that did not converge."
 )
 _SHOWN = 12.0  # the scale is linear up to here, then logarithmic
+_ABREAST, _LETTERS = 7, 40  # fits side by side, and letters of their names, that need not stand upright
 
 
 def plot_comparison(comparison: ComparedFits) -> Any:
@@ -137,13 +138,14 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
         known = p[scale].notna().any()
         label = names[float(scale)] + ("" if known else ": not known")
         ax.bar(place + 0.26 * (j - 1), p[scale].fillna(0.0), width=0.24, color=colour, label=label)
-    evidence = comparison.table["log_evidence"]
+    evidence, many = comparison.table["log_evidence"], len(p) > _ABREAST
     for i, value in enumerate(evidence):
         words = "—" if np.isnan(value) else f"{value:.1f}"
-        ax.text(i, 1.02, words, ha="center", va="bottom", fontsize=7, color=MUTED)
-    ax.set_xticks(place, [str(label) for label in p.index])
-    ax.set_ylim(0.0, 1.12)
-    ax.set_xlabel("components K")
+        turned = 90 if many and not np.isnan(value) else 0
+        ax.text(i, 1.02, words, ha="center", va="bottom", fontsize=7, color=MUTED, rotation=turned)
+    _fits_axis(ax, p.index)
+    ax.set_ylim(0.0, 1.3 if many else 1.12)
+    ax.set_yticks(np.linspace(0.0, 1.0, 6))
     ax.set_ylabel("p(K | y)")
     title(ax, "Evidence (log evidence above the bars)")
     ax.legend(loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max() < 0.4 else "center right")
@@ -162,12 +164,12 @@ def _occupied(ax: Axes, comparison: ComparedFits) -> None:
                 colour = "white" if value > 0.5 else INK
                 ax.text(i, low + j, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
     clusters = comparison.table["n_clusters"].to_numpy(dtype=float)
-    ax.plot(place - 0.36, clusters, "o", markersize=7, fillstyle="none", color=component_style(1)[0],
-            markeredgewidth=1.6)  # fmt: skip
+    size = 7.0 * min(1.0, _ABREAST / len(place))
+    ax.plot(place - 0.36, clusters, "o", markersize=size, fillstyle="none", color=component_style(1)[0],
+            markeredgewidth=0.23 * size)  # fmt: skip
     ax.set_ylim(min(low, clusters.min()) - 0.5, max(high, clusters.max()) + 0.5)
     ax.set_yticks(range(int(min(low, clusters.min())), int(max(high, clusters.max())) + 1))
-    ax.set_xticks(place, [str(label) for label in occupied.index])
-    ax.set_xlabel("components K")
+    _fits_axis(ax, occupied.index)
     ax.set_ylabel("number")
     title(ax, "Occupied components (grey), clusters (ring)")
 
@@ -196,6 +198,14 @@ def _long_scale(ax: Axes) -> None:
     ax.set_yscale("symlog", linthresh=_SHOWN)
     ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=_SHOWN, subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(ScalarFormatter())
+
+
+def _fits_axis(ax: Axes, labels: pd.Index[Any]) -> None:
+    """A place for each fit; many names, or long ones, stand upright."""
+    names = [str(label) for label in labels]
+    upright = len("".join(names)) > _LETTERS
+    ax.set_xticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=7.0 if upright else 8.0)
+    ax.set_xlabel("components K")
 
 
 def _components_axis(ax: Axes, table: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.arguments import check_instance
 from bayesgmm.clustering.assignment import Assignment, assignment
+from bayesgmm.reporting.numbers import class_name
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import check_axes, check_fitted
@@ -16,8 +17,8 @@ from bayesgmm.reporting.plots.style import (
     MUTED,
     STYLE,
     axis_label,
-    component_style,
     quiet_axes,
+    row_style,
     title,
     write_verdict,
 )
@@ -67,7 +68,7 @@ def plot_entropy_split(fit: Fit, *, result: Assignment | None = None, ax: Axes |
         target: Any = figure.subplots() if own else ax
         _split(target, result)
         if own:
-            add_component_legend(figure, result.probabilities.shape[1], result.level)
+            add_component_legend(figure, result.classes, result.level)
         else:
             target.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", handletextpad=0.2)
         write_verdict(target.figure if own else target, fit.diagnose())
@@ -81,12 +82,11 @@ def _split(ax: Axes, result: Assignment) -> None:
     n = len(table)
     reach = 1.06 * max(float(overlap.max(initial=0.0)), float(parameter.max(initial=0.0)), 1e-3)
     size = 1.3 * marker_area(n)
-    for k in range(result.probabilities.shape[1]):
+    for k in result.classes:
         mine = label == k
-        colour, marker = component_style(k)
         ax.scatter(
-            overlap[mine], parameter[mine], s=size, marker=marker, color=colour, alpha=0.55, linewidths=0, zorder=3,
-            label=f"{result.level} {k}", rasterized=n > _RASTER_ROWS, clip_on=False,
+            overlap[mine], parameter[mine], s=size, **row_style(k), alpha=0.55, zorder=3,
+            label=class_name(k, result.level), rasterized=n > _RASTER_ROWS, clip_on=False,
         )  # fmt: skip
     ax.plot([0.0, reach], [0.0, reach], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     top = 1.12 * max(float(parameter.max(initial=0.0)), 0.06 * reach)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.reporting.numbers import class_name
 from bayesgmm.reporting.plots.scene import Scene
 from bayesgmm.reporting.plots.style import INK, MUTED, component_style, verdict_note
 
@@ -36,7 +37,7 @@ def add_legend(
     elif figure is not None:
         figure.legend(loc="outside lower center", ncols=2, **options)
     elif ax.figure.get_figure(root=True).get_layout_engine() is None:
-        options["handles"] = handles[: scene.n_components]
+        options["handles"] = handles[: len(scene.classes)]
         place = "lower right" if verdict_note(scene.diagnosis) else "best"
         ax.legend(loc=place, frameon=True, framealpha=0.85, edgecolor="none", **options)
     else:
@@ -61,20 +62,23 @@ def _handles(scene: Scene, d: int, levels: Sequence[float], n_draws: int, ci_pro
     low, high = np.quantile(scene.weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
     weight = scene.weights.mean(axis=0)
     handles: list[Any] = [
-        marker(*component_style(k), f"component {k}: weight {weight[k]:.2f} [{low[k]:.2f}, {high[k]:.2f}]", 0.6)
-        for k in range(scene.n_components)
-    ]
-    shown = min(n_draws, len(scene.weights))
+        marker(
+            *component_style(k),
+            f"{class_name(k)}: {'share' if k < 0 else 'weight'} {weight[i]:.2f} [{low[i]:.2f}, {high[i]:.2f}]", 0.6,
+        )
+        for i, k in enumerate(scene.classes)
+    ]  # fmt: skip
+    shown = min(n_draws, len(scene.heads))
     if d != 2:
         handles.append(Line2D([], [], color=INK, linewidth=2.4, label="posterior predictive density"))
         handles.append(Patch(color=MUTED, alpha=0.35, linewidth=0, label=f"{_percent(ci_prob)} band of the density"))
     if d > 1:
-        shares = " and ".join(_percent(v) for v in levels)
+        shares = f"{', '.join(f'{100 * v:g}' for v in levels)} %"
         handles.append(Line2D([], [], color=MUTED, linewidth=1.6, label=f"{shares} ellipse at the posterior mean"))
     if shown:
         what = "components" if d == 1 else "ellipses"
         handles.append(Line2D([], [], color=MUTED, linewidth=0.6, label=f"{what} of {shown} posterior draws"))
-    if scene.n_components > 1:
+    if len(scene.classes) > 1:
         handles.append(marker(MUTED, "o", "hollow: assignment uncertain", 0.0))
     return handles
 
@@ -96,14 +100,15 @@ def clusters_caption(
     shares, shown = " and ".join(_percent(v) for v in levels), min(n_draws, len(scene.weights))
     omitted = _omissions(scene, columns)
     rows = "Markers are rows, coloured by their most probable component"
-    rows += "; the fill fades as the assignment becomes uncertain. " if scene.n_components > 1 else ". "
+    rows += ", or crosses where that is noise" if scene.box is not None else ""
+    rows += "; the fill fades as the assignment becomes uncertain. " if len(scene.classes) > 1 else ". "
     ellipses = (
         f"Thick ellipses hold {shares} of each component at the posterior mean of its parameters; thin ones are "
         f"{shown} posterior draws. "
     )
     densities = (
         f"Histogram of the rows, the posterior predictive density (black) with its {_percent(ci_prob)} band, and the "
-        "weighted density of each component (coloured)"
+        f"weighted density of each component (coloured{'; of noise grey' if scene.box is not None else ''})"
     )
     if len(columns) == 1:
         text = f"{densities}; thin lines are {shown} posterior draws. Below the axis, {rows[0].lower()}{rows[1:]}"
@@ -112,9 +117,9 @@ def clusters_caption(
     return text.strip() + (f" Shown: {'; '.join(omitted)}." if omitted else "")
 
 
-def add_component_legend(figure: Figure, n: int, what: str = "component") -> None:
-    """Colours of the components, below a figure."""
+def add_component_legend(figure: Figure, classes: Sequence[int], what: str = "component") -> None:
+    """Colours of the components, and of noise, -1, below a figure."""
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=component_style(k)[0], linewidth=0, label=f"{what} {k}") for k in range(n)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(n, 6), handlelength=1.2)
+    handles = [Patch(color=component_style(k)[0], linewidth=0, label=class_name(k, what)) for k in classes]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), handlelength=1.2)

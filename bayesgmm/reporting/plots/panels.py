@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.spacing import evenly_spaced
-from bayesgmm.model.standard_rows import radius
+from bayesgmm.model.standard_rows import marginal_density, radius
 from bayesgmm.reporting.plots.scene import Scene
 from bayesgmm.reporting.plots.style import INK, MUTED, component_style
 
@@ -26,14 +26,18 @@ _MAX_BINS = 60
 _RUG = 0.045  # height of one line of the rug, as a share of the density's height
 
 
-def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: int = 61) -> Array:
-    """Outlines of the ellipses that hold `share` of each bivariate normal.
+def ellipse_outlines(
+    means: Array, covariances: Array, share: float, df: Array | None = None, n_points: int = 61
+) -> Array:
+    """Outlines of the ellipses that hold `share` of each bivariate normal, or t, distribution.
 
     Parameters
     ----------
     means, covariances : arrays (M, 2), (M, 2, 2)
     share : float
         Probability inside.
+    df : array (M,), optional
+        Degrees of freedom, of t distributions; `covariances` are then scale matrices.
 
     Returns
     -------
@@ -50,8 +54,8 @@ def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: i
     """
     angle = np.linspace(0.0, 2.0 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, T)
-    offsets = radius(share, 2) * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
-    return np.asarray(means[:, None, :] + offsets, dtype=np.float64)
+    offsets = np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
+    return np.asarray(means[:, None, :] + np.reshape(radius(share, 2, df), (-1, 1, 1)) * offsets, dtype=np.float64)
 
 
 def bin_edges(values: Array, step: float = 0.0) -> Array:
@@ -75,21 +79,23 @@ def bin_edges(values: Array, step: float = 0.0) -> Array:
 
 
 def _scatter(ax: Axes, x: Array, y: Array, scene: Scene, *, size: float, **options: Any) -> None:
-    """Rows as markers of their component: filled when the assignment is certain, hollow when it is not."""
+    """Rows as markers of their component: filled when the assignment is certain, hollow when it is not; noise crosses,
+    which fade instead."""
     from matplotlib.colors import to_rgb
 
-    k = scene.n_components
+    k = len(scene.classes)
     surety = np.clip((scene.certainty - 1.0 / k) / (1.0 - 1.0 / k), 0.0, 1.0) if k > 1 else scene.certainty
     area = size * np.clip(scene.sizes, 0.3, 6.0)
-    for component in range(k):
+    for component in scene.classes:
         mine = np.flatnonzero(scene.labels == component)
         colour, marker = component_style(component)
         faces = np.empty((len(mine), 4))
         faces[:, :3] = to_rgb(colour)
-        faces[:, 3] = 0.6 * surety[mine] ** 2
+        faces[:, 3] = 0.6 * surety[mine] ** 2 if component >= 0 else 0.4 + 0.6 * surety[mine]
+        edges = {"edgecolors": colour, "linewidths": 0.5} if component >= 0 else {"linewidths": 0.8}
         ax.scatter(
-            x[mine], y[mine], s=area[mine], marker=marker, c=faces, edgecolors=colour,
-            linewidths=0.5, rasterized=len(scene.rows) > _RASTER_ROWS, gid="rows", **options,
+            x[mine], y[mine], s=area[mine], marker=marker, c=faces,
+            rasterized=len(scene.rows) > _RASTER_ROWS, gid="rows", **edges, **options,
         )  # fmt: skip
 
 
@@ -110,6 +116,7 @@ def pair_panel(
     mean = scene.means.mean(axis=0)[:, pick]  # (K, 2)
     covariance = scene.covariances.mean(axis=0)[:, pick[:, None], pick]  # (K, 2, 2)
     chosen = scene.thin(n_draws) if n_draws else np.empty(0, dtype=np.int64)
+    df = scene.df
     low, high = floor, ceiling = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
     _scatter(ax, rows[:, 0], rows[:, 1], scene, size=size, zorder=2)
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -117,11 +124,13 @@ def pair_panel(
         colour, _ = component_style(k)
         for share in levels:
             lines = ellipse_outlines(
-                scene.means[chosen, k][:, pick], scene.covariances[chosen, k][:, pick[:, None], pick], share
-            )
+                scene.means[chosen, k][:, pick], scene.covariances[chosen, k][:, pick[:, None], pick], share,
+                None if df is None else df[chosen, k],
+            )  # fmt: skip
             cloud = LineCollection(list(lines), colors=colour, linewidths=0.5, alpha=0.28, zorder=3, gid="draws")
             ax.add_collection(cloud, autolim=False)
-            outline = ellipse_outlines(mean[[k]], covariance[[k]], share)[0]
+            tails = None if df is None else df.mean(axis=0)[[k]]
+            outline = ellipse_outlines(mean[[k]], covariance[[k]], share, tails)[0]
             ax.plot(*outline.T, color=colour, linewidth=1.6, path_effects=halo, zorder=4, gid="mean")
             seen = np.concatenate([lines, outline[None]])  # (M, T, 2)
             low = np.minimum(low, np.quantile(seen.min(axis=1), 0.05, axis=0))
@@ -150,8 +159,11 @@ def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob:
     chosen = scene.thin(_BAND_DRAWS)
     mean = scene.means[chosen, :, column, None]
     sd = np.sqrt(scene.covariances[chosen, :, column, column])[..., None]
-    parts = np.exp(-0.5 * ((grid - mean) / sd) ** 2) / (np.sqrt(2.0 * np.pi) * sd)
-    parts *= scene.weights[chosen][..., None]  # (S, K, grid)
+    parts = marginal_density((grid - mean) / sd, None if scene.df is None else scene.df[chosen][..., None]) / sd
+    if scene.box is not None:
+        flat = np.broadcast_to(scene.noise_along(column, grid), (len(chosen), 1, n_points))
+        parts = np.concatenate([parts, flat], axis=1)
+    parts *= scene.weights[chosen][..., None]  # (S, R, grid)
     total = parts.sum(axis=1)
     band = np.quantile(total, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
 
@@ -164,18 +176,19 @@ def density_panel(ax: Axes, scene: Scene, column: int, *, n_draws: int, ci_prob:
     # Wide and below the components, so that both are seen where one component is the whole density.
     ax.plot(grid, total.mean(axis=0), color=INK, linewidth=2.6 if rug else 2.0, zorder=3.5, gid="predictive")
     few = evenly_spaced(len(chosen), n_draws if rug else 0)
-    for k in range(scene.n_components):
+    for part, k in enumerate(scene.classes):
         colour, _ = component_style(k)
         for s in few:
-            ax.plot(grid, parts[s, k], color=colour, linewidth=0.5, alpha=0.2, zorder=3, gid="draws")
-        ax.plot(grid, parts[:, k].mean(axis=0), color=colour, linewidth=1.2 if rug else 1.0, zorder=4, gid="mean")
+            ax.plot(grid, parts[s, part], color=colour, linewidth=0.5, alpha=0.2, zorder=3, gid="draws")
+        ax.plot(grid, parts[:, part].mean(axis=0), color=colour, linewidth=1.2 if rug else 1.0, zorder=4, gid="mean")
     top = 1.06 * max(float(np.max(heights)), float(band[1].max()))
     ax.set_xlim(grid[0], grid[-1])
     if rug:
-        depth: Array = (-_RUG * top) * (scene.labels + 1).astype(np.float64)
+        line = np.where(scene.labels < 0, scene.n_components, scene.labels) + 1.0  # noise below the components
+        depth: Array = -_RUG * top * line
         _scatter(ax, values, depth, scene, size=size, zorder=3)
         ax.axhline(0.0, color=MUTED, linewidth=0.7, zorder=1)
-        ax.set_ylim(-_RUG * top * (scene.n_components + 0.8), top)
+        ax.set_ylim(-_RUG * top * (len(scene.classes) + 0.8), top)
         ax.set_yticks([t for t in ax.get_yticks() if 0.0 <= t <= top])
     else:
         ax.set_ylim(0.0, top)

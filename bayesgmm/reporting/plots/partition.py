@@ -25,6 +25,7 @@ from bayesgmm.reporting.plots.style import (
     axis_label,
     component_style,
     quiet_axes,
+    row_style,
     title,
     write_verdict,
 )
@@ -85,6 +86,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         )
     similarity = coclustering(fit.posterior_, X=scene.rows[shown])
     order = display_order(similarity)
+    order = order[np.argsort(scene.labels[shown][order] < 0, kind="stable")]  # noise last
     own = ax is None
     if own:
         figure = plt.figure(figsize=(5.9, 5.2), layout="constrained")
@@ -93,7 +95,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         image = target.imshow(
             similarity[np.ix_(order, order)], cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal"
         )
-        _strips(target, scene.labels[shown][order])
+        _strips(target, scene.labels[shown][order], scene.classes)
         bar = target.figure.colorbar(image, ax=target, shrink=0.8, pad=0.02)
         bar.set_label("probability of belonging together", fontsize=8.0)
         bar.ax.tick_params(labelsize=8.0, width=0.7, length=3.0)
@@ -106,7 +108,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         off = similarity[np.triu_indices(n, 1)]
         title(target, f"{100 * float(np.mean((off > 0.05) & (off < 0.95))):.0f} % of the pairs are uncertain")
         if own:
-            add_component_legend(figure, scene.n_components)
+            add_component_legend(figure, scene.classes)
         write_verdict(target.figure if own else target, scene.diagnosis)
     return target
 
@@ -161,7 +163,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
             distance = distances_from_estimate(found, labels, found.loss)[1]
             clusters = _matched(labels, estimate)
             _scatter(ax, values, clusters, clusters != estimate)
-            n = len(np.unique(labels))
+            n = len(np.unique(clusters[clusters >= 0]))
             text = f"{n} cluster{'s' * (n > 1)}"
             title(ax, f"{name}: {text}" if labels is estimate else f"{name}: {text}, {distance:.2g}{unit} away")
             quiet_axes(ax)
@@ -192,20 +194,30 @@ def _panels(estimate: NDArray[Any], found: Partition) -> list[tuple[str, NDArray
     return [("Estimate", estimate), *panels]
 
 
-def _strips(ax: Axes, labels: IntArray) -> None:
+def _strips(ax: Axes, labels: IntArray, classes: Sequence[int]) -> None:
     """Components of the rows as a strip along the left and the upper side."""
     from matplotlib.colors import ListedColormap
 
-    colours = ListedColormap([component_style(k)[0] for k in range(int(labels.max()) + 1)])
-    options: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": labels.max() + 0.5, "interpolation": "nearest"}
-    for box, image in (((-0.035, 0.0, 0.025, 1.0), labels[:, None]), ((0.0, 1.01, 1.0, 0.025), labels[None])):
+    n = len(classes)
+    colours = ListedColormap([component_style(k)[0] for k in classes])
+    options: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": n - 0.5, "interpolation": "nearest"}
+    place = labels % n  # noise, -1, is the last
+    for box, image in (((-0.035, 0.0, 0.025, 1.0), place[:, None]), ((0.0, 1.01, 1.0, 0.025), place[None])):
         strip = ax.inset_axes(box)
         strip.imshow(image, aspect="auto", **options)
         strip.set_axis_off()
 
 
 def _matched(labels: NDArray[Any], estimate: NDArray[Any]) -> IntArray:
-    """Labels under the numbers of the clusters of the estimate that they share most rows with; others come after."""
+    """Labels under the numbers of the clusters of the estimate that they share most rows with; others come after.
+
+    What the estimate leaves to noise, -1, stays noise.
+    """
+    noise = estimate < 0
+    if noise.any():
+        out = np.full(len(estimate), -1)
+        out[~noise] = _matched(labels[~noise], estimate[~noise])
+        return out
     names, codes = np.unique(labels, return_inverse=True)
     ours = int(estimate.max()) + 1
     shared = np.zeros((len(names), ours))
@@ -221,18 +233,7 @@ def _scatter(ax: Axes, values: NDArray[Any], clusters: IntArray, moved: NDArray[
     size, many = marker_area(len(values)), len(values) > _RASTER_ROWS
     for k in np.unique(clusters):
         mine = clusters == k
-        colour, marker = component_style(int(k))
-        ax.scatter(
-            values[mine, 0],
-            values[mine, 1],
-            s=size,
-            marker=marker,
-            color=colour,
-            alpha=0.5,
-            linewidths=0,
-            rasterized=many,
-            zorder=2,
-        )
+        ax.scatter(values[mine, 0], values[mine, 1], s=size, alpha=0.5, rasterized=many, zorder=2, **row_style(int(k)))
     # Rings of thousands of rows would run into one grey cloud.
     ax.scatter(
         values[moved, 0], values[moved, 1], s=size if many else 2.2 * size, marker="o", linewidths=0.0 if many else 0.7,

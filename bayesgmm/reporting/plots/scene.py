@@ -13,6 +13,8 @@ from bayesgmm.arguments import as_names, check_instance, shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.model.background import Box, table_box
+from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
 
@@ -40,11 +42,18 @@ class Scene:
     Attributes
     ----------
     rows, sizes, labels, certainty : arrays (n, D), (n,), (n,), (n,)
-        The rows shown, their weights relative to the mean one, most probable component, and its probability.
+        The rows shown, their weights relative to the mean one, most probable component (-1: noise), and its
+        probability.
     n_rows : int
         Rows of positive weight in the table, of which n are shown.
-    weights, means, covariances : arrays (S, K), (S, K, D), (S, K, D, D)
-        All draws, chains pooled.
+    heads, means, covariances : arrays (S, H), (S, K, D), (S, K, D, D)
+        All draws, chains pooled; the first as `kernels.row_model` has them.
+    structure : Structure
+        Of the components, in original units.
+    box : Box or None
+        Of the noise, on the model's scale.
+    center, scale : arrays (D,)
+        Of the model's scale.
     feature_names : tuple of str
     resolution : array (D,)
         Recording step of each column, 0 for a continuous one.
@@ -57,9 +66,13 @@ class Scene:
     labels: IntArray
     certainty: Array
     n_rows: int
-    weights: Array
+    heads: Array
     means: Array
     covariances: Array
+    structure: Structure
+    box: Box | None
+    center: Array
+    scale: Array
     feature_names: tuple[str, ...]
     resolution: Array
     diagnosis: Diagnosis
@@ -83,12 +96,16 @@ class Scene:
             rows=values[shown],
             sizes=weight[shown] / weight[used].mean(),
             copies=weight[shown],
-            labels=p.argmax(axis=1),
+            labels=_labels(p, draws.structure),
             certainty=p.max(axis=1),
             n_rows=len(used),
-            weights=draws.weights.reshape(-1, k),
+            heads=draws.heads.reshape(-1, draws.heads.shape[-1]),
             means=draws.means.reshape(-1, k, d),
             covariances=draws.covariances.reshape(-1, k, d, d),
+            structure=draws.structure,
+            box=table_box(fit.table_) if draws.structure.has_background else None,
+            center=constants["center"].values,
+            scale=constants["scale"].values,
             feature_names=draws.feature_names,
             resolution=constants["resolution"].values if "resolution" in constants else np.zeros(d),
             diagnosis=fit.diagnose(),
@@ -96,11 +113,39 @@ class Scene:
 
     @property
     def n_components(self) -> int:
-        return self.weights.shape[1]
+        return self.means.shape[1]
+
+    @property
+    def classes(self) -> list[int]:
+        """Numbers of the components, and -1 if there is noise."""
+        return [*range(self.n_components), *[-1] * self.structure.has_background]
+
+    @property
+    def weights(self) -> Array:
+        """(S, R) of the components, and of noise if there is any."""
+        return self.heads[:, : len(self.classes)]
+
+    @property
+    def df(self) -> Array | None:
+        """(S, K) degrees of freedom of t components."""
+        df = self.heads[:, len(self.classes) :]
+        return np.broadcast_to(df, self.means.shape[:2]) if df.shape[1] else None
+
+    def noise_along(self, column: int, values: Array) -> Array:
+        """Density of noise along a column at increasing values; there must be noise."""
+        assert self.box is not None
+        scale = self.scale[column]
+        return self.box.density_along(column, (values - self.center[column]) / scale) / scale
 
     def thin(self, n_draws: int) -> IntArray:
         """Indices of at most `n_draws` draws, evenly spaced over all chains."""
-        return evenly_spaced(len(self.weights), n_draws)
+        return evenly_spaced(len(self.heads), n_draws)
+
+
+def _labels(p: Array, structure: Structure) -> IntArray:
+    """(n,) most probable component, or cluster, of probabilities (n, R), of which the last is noise if there is any."""
+    label = p.argmax(axis=1)
+    return np.where(structure.has_background & (label == p.shape[1] - 1), -1, label)
 
 
 def check_fitted(fit: object) -> None:
@@ -169,7 +214,8 @@ def two_columns(scene: Scene, features: Sequence[str] | None) -> list[int]:
 
 def _most_different(scene: Scene, n: int) -> list[int]:
     """The `n` columns along which the components differ most, in their order."""
-    weights, means = scene.weights.mean(axis=0), scene.means.mean(axis=0)
+    weights, means = scene.weights[:, : scene.n_components].mean(axis=0), scene.means.mean(axis=0)
+    weights = weights / weights.sum()  # of noise there is no mean
     between = weights @ (means - weights @ means) ** 2  # (D,)
     within = weights @ scene.covariances.mean(axis=0).diagonal(axis1=1, axis2=2)
     return sorted(np.argsort(-between / within, kind="stable")[:n].tolist())

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARM", "CAUTION", "CHAIN_COLOURS", "INK", "MUTED", "STYLE", "axis_label", "component_style", "instead",
-    "quiet_axes", "title", "verdict_note", "wrap_to", "write_note", "write_verdict",
+    "quiet_axes", "row_style", "title", "verdict_note", "wrap_to", "write_note", "write_verdict",
 ]  # fmt: skip
 
 INK, MUTED, ALARM, CAUTION = "#222222", "#6b6b6b", "#b00020", "#8a5a00"
 COMPONENT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F", "#7E7E7E")
 # Nine markers with eight colours: the pair repeats only after 72 components.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
+NOISE_STYLE = ("#868686", "x")  # quiet, and the one marker without a face
 CHAIN_COLOURS = ("#332288", "#CC6677", "#117733", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933")
 
 STYLE: dict[str, Any] = {
@@ -52,12 +53,22 @@ STYLE: dict[str, Any] = {
 
 
 def component_style(k: int) -> tuple[str, str]:
-    """Colour and marker of component k.
+    """Colour and marker of component k; -1 is noise.
 
-    >>> component_style(0)
-    ('#0072B2', 'o')
+    >>> component_style(0), component_style(-1)
+    (('#0072B2', 'o'), ('#868686', 'x'))
     """
+    if k < 0:
+        return NOISE_STYLE
     return COMPONENT_COLOURS[k % len(COMPONENT_COLOURS)], MARKERS[k % len(MARKERS)]
+
+
+def row_style(k: int, edges: str | None = None) -> dict[str, Any]:
+    """Options of `scatter` for rows of component k: a face, with an edge if asked for; a cross for noise, -1."""
+    colour, marker = component_style(k)
+    line = 0.8 if k < 0 else 0.3 if edges else 0.0
+    face = {"color": colour} if k < 0 or edges is None else {"facecolors": colour, "edgecolors": edges}
+    return {"marker": marker, "linewidths": line, **face}
 
 
 def quiet_axes(ax: Axes) -> None:

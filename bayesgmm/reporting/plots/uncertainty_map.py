@@ -10,12 +10,12 @@ import numpy as np
 from bayesgmm.arguments import check_count
 from bayesgmm.clustering.assignment import Assignment, assignment
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
-from bayesgmm.kernels.row_model import NORMAL
+from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
-from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, quiet_axes, title, write_verdict
+from bayesgmm.reporting.plots.style import STYLE, axis_label, quiet_axes, row_style, title, write_verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ def plot_uncertainty_map(
         bar.ax.tick_params(labelsize=8.0, width=0.7, length=3.0)
         bar.outline.set_visible(False)
         if own:
-            add_component_legend(figure, scene.n_components)
+            add_component_legend(figure, scene.classes)
         write_verdict(target.figure if own else target, fit.diagnose())
     return target
 
@@ -105,11 +105,13 @@ def _map(ax: Axes, scene: Scene, columns: list[int], n_grid: int) -> Any:
     chosen = scene.thin(_MAP_DRAWS)
     covariances = scene.covariances[chosen][..., pick[:, None], pick]
     scaling = inverse_cholesky(np.linalg.cholesky(covariances))
-    p = np.zeros((len(grid), scene.n_components))
-    for _, r in blocks_of_draws(grid, scene.weights[chosen], scene.means[chosen][..., pick], scaling, row_model=NORMAL):
+    p = np.zeros((len(grid), len(scene.classes)))
+    background = np.array(scene.structure.background)
+    of_two = RowModel(background=background[pick] if len(background) else background)
+    for _, r in blocks_of_draws(grid, scene.heads[chosen], scene.means[chosen][..., pick], scaling, row_model=of_two):
         p += r.sum(axis=0)
     p /= len(chosen)
-    most = np.log(max(scene.n_components, 2))
+    most = np.log(max(len(scene.classes), 2))
     share = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1).reshape(n_grid, n_grid) / most
     shades = LinearSegmentedColormap.from_list("uncertainty", ["#ffffff", "#f3d9a8", "#c98a2b", "#7a4a00"])
     image = ax.imshow(
@@ -117,14 +119,12 @@ def _map(ax: Axes, scene: Scene, columns: list[int], n_grid: int) -> Any:
         vmax=1.0, interpolation="bilinear", zorder=0,
     )  # fmt: skip
     size = marker_area(len(rows))
-    for k in range(scene.n_components):
+    for k in scene.classes:
         mine = scene.labels == k
-        colour, marker = component_style(k)
-        doubt = 1.0 - scene.certainty[mine]
+        doubt, least = 1.0 - scene.certainty[mine], 0.35 if k >= 0 else 0.8
         ax.scatter(
-            rows[mine, 0], rows[mine, 1], s=size * (0.5 + 2.5 * doubt), marker=marker, facecolors=colour,
-            edgecolors="white", linewidths=0.3, alpha=np.clip(0.35 + 1.2 * doubt, 0.0, 1.0), zorder=3,
-            rasterized=len(rows) > _RASTER_ROWS,
+            rows[mine, 0], rows[mine, 1], s=size * (0.5 + 2.5 * doubt), **row_style(k, "white"),
+            alpha=np.clip(least + 1.2 * doubt, 0.0, 1.0), zorder=3, rasterized=len(rows) > _RASTER_ROWS,
         )  # fmt: skip
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
