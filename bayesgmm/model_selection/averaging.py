@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from bayesgmm.arguments import check_choice
 from bayesgmm.clustering.coclustering import coclustering
 from bayesgmm.clustering.label_draws import draw_labels
 from bayesgmm.clustering.partition.estimate import Partition, partition_from_labels
@@ -115,8 +114,8 @@ def model_average(
     InputError
         If the shares asked for are not known.
     """
-    if by is not None:
-        check_choice(by, "by", WEIGHTINGS)
+    if not fits:
+        raise InputError("there is no fit to average.")
     ranked = table[table["ranked"]]
     columns = {"probability": ranked["probability"], "stacking": ranked["stacking_weight"]}
     chosen = by or ("probability" if columns["probability"].notna().all() else "stacking")

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.arguments import check_choice
 from bayesgmm.data.weighting import survey_in_words
-from bayesgmm.model_selection.averaging import ModelAverage, model_average
+from bayesgmm.model_selection.averaging import WEIGHTINGS, ModelAverage, model_average
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
@@ -88,6 +89,8 @@ class ComparedFits:
         by : {"probability", "stacking"}, optional
             None takes p(K | y) where every ranked fit has one, else stacking; `ModelAverage.by` says which.
         """
+        if by is not None:
+            check_choice(by, "by", WEIGHTINGS)
         return model_average(self.fits, self.candidates, self.table, by)
 
     @property

@@ -159,7 +159,7 @@ KINDS = {
     "BayesianGMM.outlier_score.X": "new rows or none", "BayesianGMM.log_evidence.chains": "chains",
     "MixtureParams.rescale.scale": "array", "MixturePrior.df": "pair of positive",
     "MixturePrior.noise": "pair of positive", "MixtureParams.df": "array or none",
-    "MixtureParams.noise_weight": "rest of the weights or none", "Comparison.average.by": "choice or none",
+    "MixtureParams.noise_weight": "rest of the weights or none", "Comparison.average.by": "choice",
 }  # fmt: skip
 ACCEPTED["number of components or none"] = ("None", "1")
 
@@ -231,6 +231,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
         "MixturePrior.resolve": (bg.MixturePrior().resolve, {"table": table}),
         "Table.write_features": (table.write_features, {"out": out}),
         "Comparison.plot": (comparison.plot, {}),
+        "Comparison.average": (comparison.average, {}),
         "Comparison.summary": (lambda: None, {}),
         "Partition.agreement": (partition.agreement, {"labels": partition.labels}),
         "ClusteringComparison.disagreements": (clusterings.disagreements, {"method": "k-means"}),
