@@ -114,7 +114,7 @@ def model_average(
     InputError
         If the shares asked for are not known.
     """
-    if not fits:
+    if not len(table):
         raise InputError("there is no fit to average.")
     ranked = table[table["ranked"]]
     columns = {"probability": ranked["probability"], "stacking": ranked["stacking_weight"]}
