@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.completed import MANY_COPIES, add_completed
-from bayesgmm.kernels.row_model import add_block
+from bayesgmm.kernels.row_model import add_block, forget_cells
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.rows import PIECE, free_span, gather
 
@@ -194,6 +194,8 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
     for p in range(observed.shape[0]):
         missing = np.flatnonzero(observed[p] == 0)
         constants, centres, basis = free_span(missing, log_norm, means, scaling)
+        shift = log_norm - constants
+        forget_cells(row_model, missing, n_components, d, constants)
         for start in range(first[p], first[p + 1], PIECE):
             index = order[start : min(start + PIECE, first[p + 1])]
             here = -1
@@ -204,7 +206,7 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
             places, logs = (component[index], log_r[index]) if fractional else (component, log_r)
             gain, value, found = _allocate_pattern(
                 rng, gather(features, index, missing), known[index] if len(known) else known, row_weights[index],
-                constants, centres, scaling, basis, log_norm - constants, row_model, want_likelihood, here,
+                constants, centres, scaling, basis, shift, row_model, want_likelihood, here,
                 Allocation(counts, sums, outers, places, logs),
             )  # fmt: skip
             ratio += gain
