@@ -19,20 +19,20 @@ covariance V, is part of the ratio. Under t components there are whole copies on
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
+from bayesgmm.kernels.block_math import BLOCK, FAST, log_block
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.completed import MANY_COPIES, add_completed, draw_masses
+from bayesgmm.kernels.completed import add_completed, draw_masses
+from bayesgmm.kernels.picks import draw_block, draw_fractions
 from bayesgmm.kernels.row_model import add_block, degrees_of_freedom, forget_cells, n_classes
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.rows import PIECE, free_span, gather
 
-__all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
+__all__ = ["Allocation", "allocation_pass", "new_allocation"]
 
 Array = NDArray[np.float64]
 
@@ -56,84 +56,6 @@ def new_allocation(
     """Storage for the allocation of a chain, to be filled by its first sweep."""
     k, d, n = n_components, n_features, n_rows if fractional else 0
     return Allocation(np.empty(n_counts or k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
-
-
-@compiled(fastmath=FAST)
-def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits):
-    """Allocate the whole copies of each row of a block: allocated[k, b] counts those in class k.
-
-    The first copy of all rows at once, by `key`; work is (3, block), bits its first row as integers.
-    """
-    last = r.shape[0] - 1
-    level, below, copy = work[0], work[1], work[2]
-    uniform_block(key, start, level, bits, n)
-    several = False
-    for b in range(n):
-        level[b] *= total[b]
-        below[b] = 0.0
-        copy[b] = 1.0 if row_weights[start + b] >= 1.0 else 0.0
-        several |= row_weights[start + b] >= 2.0
-    for k in range(last):
-        rk, out = r[k], allocated[k]
-        for b in range(n):
-            up_to = below[b] + rk[b]
-            out[b] = copy[b] if (level[b] >= below[b]) & (level[b] < up_to) else 0.0
-            below[b] = up_to
-    for b in range(n):
-        allocated[last, b] = copy[b] if level[b] >= below[b] else 0.0
-    if several:
-        for b in range(n):
-            others = int(row_weights[start + b]) - 1
-            if others > MANY_COPIES:
-                _draw_copies(rng, others, r[:, b], allocated[:, b])
-                continue
-            for _ in range(others):
-                allocated[pick(rng.random() * total[b], r[:, b]), b] += 1.0
-
-
-@compiled
-def _draw_copies(rng, copies, r, allocated):
-    """Add a multinomial draw of so many copies with probabilities proportional to r (K,), a binomial at a time."""
-    n_components = r.shape[0]
-    tail = r.copy()  # sums of r from each component on, from behind: differences would lose small ones
-    for k in range(n_components - 2, -1, -1):
-        tail[k] += tail[k + 1]
-    for k in range(n_components - 1):
-        drawn = rng.binomial(copies, r[k] / tail[k]) if tail[k + 1] > 0.0 else copies
-        allocated[k] += drawn
-        copies -= drawn
-    allocated[n_components - 1] += copies
-
-
-@compiled
-def pick(level, r):
-    """The component in which `level` falls, between 0 and the sum of r (K,)."""
-    for k in range(r.shape[0] - 1):
-        level -= r[k]
-        if level < 0.0:
-            return k
-    return r.shape[0] - 1
-
-
-@compiled
-def _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r):
-    """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace.
-
-    `shift` (H,) is what missing cells add to the log of a responsibility, -log|V_k| / 2."""
-    ratio = 0.0
-    for b in range(n):
-        row = start + b
-        fraction = row_weights[row] - math.floor(row_weights[row])
-        if fraction == 0.0:
-            continue
-        if component[row] >= 0:
-            old = component[row]
-            ratio += (1.0 - fraction) * (math.log(r[old, b] / total[b]) + shift[old] - log_r[row])
-        k = pick(rng.random() * total[b], r[:, b])
-        component[row] = k
-        log_r[row] = math.log(r[k, b] / total[b]) + shift[k]
-        allocated[k, b] += fraction
-    return ratio
 
 
 @compiled
@@ -250,7 +172,7 @@ def _allocate_pattern(
     allocation,
 ):
     """`allocation_pass` of rows of one pattern, features (D, N), added to what `allocation` holds; `basis` (K, M, D) is
-    that of `free_span`, `shift` (H,) as in `_draw_fractions`."""
+    that of `free_span`, `shift` (H,) as in `draw_fractions`."""
     counts, sums, outers, component, log_r = allocation
     n_features, n_rows = features.shape
     n_components = means.shape[0]
@@ -267,13 +189,13 @@ def _allocate_pattern(
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
         weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work)
-        _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
+        draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)
             for b in range(n):
                 log_likelihood += row_weights[start + b] * (highest[b] + drawn[0, b])
         if component.shape[0] > 0:
-            ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
+            ratio += draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
             if heavy:
                 df = degrees_of_freedom(log_norm, classes, k)
