@@ -7,7 +7,7 @@ empty, its chains disagree, or agree on a part of the posterior. So, unless `esc
 2. NUTS runs, and is judged by the gate;
 3. chains that sat in negligible modes start again from those that matter;
 4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
-5. Gibbs sampling with jumps between modes.
+5. Gibbs sampling, between modes of normal mixtures with jumps; not for fractions of rows under t components.
 
 Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
 """
@@ -233,6 +233,11 @@ def has_gibbs(problem: Problem) -> bool:
     return structure.component == "normal" or bool((table.weights == np.floor(table.weights)).all())
 
 
+def _sweeps(request: Request) -> str:
+    normal = request.problem.structure.is_normal
+    return "Gibbs sweeps with jumps between modes" if normal else "Gibbs sweeps"
+
+
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     from bayesgmm.inference.first_use import finish
     from bayesgmm.inference.gibbs.sample import MAX_WORK, sample_gibbs
@@ -264,7 +269,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
 
     empty = _empty_components(request)
     if empty is not None:
-        return _gibbs(request, (f"{empty} So the posterior was sampled by Gibbs sweeps with jumps between modes.",))
+        return _gibbs(request, (f"{empty} So the posterior was sampled by {_sweeps(request)}.",))
     notes: tuple[str, ...] = ()
     draws = run()
     gate = request.judge(draws)
@@ -278,7 +283,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
         notes, gate = draws.notes, request.judge(draws)
     if _content(draws, gate) or not has_gibbs(request.problem):
         return draws
-    said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
+    said = f"NUTS did not pass the gate, so the posterior was sampled by {_sweeps(request)}."
     return _better(request, draws, gate, _gibbs(request, (*notes, said)))
 
 
