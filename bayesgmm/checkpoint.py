@@ -21,7 +21,7 @@ from bayesgmm.data.files import as_path, check_writable
 from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM, load
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Kind, get_structure
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.loo.loo import LooResult
 
@@ -79,11 +79,11 @@ class Checkpoint:
             ) from error
         return cls(path, fingerprint)
 
-    def path(self, n_components: int, covariance_type: str) -> Path:
+    def path(self, n_components: int, kind: Kind) -> Path:
         """File of one fit."""
-        return self.folder / f"{covariance_type}-{n_components}.nc"
+        return self.folder / f"{str(kind).replace(', ', '-').replace(' ', '_')}-{n_components}.nc"
 
-    def read(self, n_components: int, covariance_type: str) -> tuple[BayesianGMM, float, dict[str, float]] | None:
+    def read(self, n_components: int, kind: Kind) -> tuple[BayesianGMM, float, dict[str, float]] | None:
         """A finished fit, its seconds and its secondary scores; None if it is not there.
 
         Raises
@@ -91,12 +91,12 @@ class Checkpoint:
         InputError
             If it is of other data or options, of another K or structure than its name says, or cannot be read.
         """
-        path = self.path(n_components, covariance_type)
+        path = self.path(n_components, kind)
         if not os.path.lexists(path):
             return None
         fit, shown = load(path), visible(path)
-        found = fit.n_components, get_structure(fit.covariance_type).name
-        if found != (n_components, get_structure(covariance_type).name):
+        found = fit.n_components, _kind(fit)
+        if found != (n_components, kind):
             raise InputError(
                 f"{shown}: holds the fit of {found[0]} components ({found[1]}); give it back its name, or delete it."
             )
@@ -132,7 +132,11 @@ class Checkpoint:
                 kept.posterior_[group] = xr.DataTree(_encode(fit._cache[key]))
         extra = {"fingerprint": self.fingerprint, "seconds": seconds, "secondary": secondary}
         kept.posterior_.attrs[_EXTRA] = json.dumps(extra)
-        kept.save(self.path(fit.n_components, fit.covariance_type))
+        kept.save(self.path(fit.n_components, _kind(fit)))
+
+
+def _kind(fit: BayesianGMM) -> Kind:
+    return Kind(get_structure(fit.covariance_type).name, fit.component, fit.noise)
 
 
 def _encode(record: Any) -> xr.Dataset:

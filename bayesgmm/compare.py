@@ -13,23 +13,23 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.arguments import check_choice, check_flag, check_number, shown
+from bayesgmm.arguments import check_choice, check_flag, check_number
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.compare_fits import REFINING_WORK, SHORT_WORK, Pair, Scored, check_parallel, run_fits, share_of_cores
+from bayesgmm.compare_plan import AUTO, CEILING, at_ceiling, kinds_of, numbers_of, pairs_of, rounds
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.reach import check_reach
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.reach import ROWS_EACH, check_reach
 from bayesgmm.model_selection.ranking import Label, predict_as_well
 from bayesgmm.progress import out_of_time, working
 
@@ -40,9 +40,11 @@ EFFORTS = ("default", "full")
 
 def compare_components(
     X: Any,
-    n_components: int | Iterable[int] = range(1, 7),
+    n_components: int | Iterable[int] | str = range(1, 7),
     *,
     covariance_type: str | Sequence[str] = "full",
+    component: str | Sequence[str] = "normal",
+    noise: bool | Sequence[bool] = False,
     prior: MixturePrior | None = None,
     standardize: bool = True,
     missing: str = "allow",
@@ -69,11 +71,14 @@ def compare_components(
     ----------
     X : table (N, D)
         Array, frame of any library, or `Table`.
-    n_components : int or iterable of int
-        Numbers of components K to fit.
+    n_components : int, iterable of int, or "auto"
+        Numbers of components K to fit. "auto" goes up from 1 until two components in a row have gained nothing, neither
+        evidence nor predictive density, or to 12, which it then says.
     covariance_type : str or sequence of str
         One structure, or several to compare. With one component "tied" is "full" and "EEI" is "diag": each is
         fitted once.
+    component, noise : as in `BayesianGMM`, or sequences of these
+        Every combination is compared: ``component=["normal", "t"], noise=[False, True]`` are four kinds of mixture.
     prior, standardize, missing, sample_weight, weight_type, inference, n_init, draws, tune, chains
         As in `BayesianGMM`, the same for every fit.
     secondary : bool
@@ -117,12 +122,14 @@ def compare_components(
     >>> cmp.recommendation.headline
     '2 Gaussian components (full) that describe 2 clusters.'
     """
-    numbers, structures = _numbers(n_components), _structures(covariance_type)
+    auto = isinstance(n_components, str)
+    numbers, kinds = numbers_of(n_components), kinds_of(covariance_type, component, noise)
     options: dict[str, Any] = {
         "prior": prior, "standardize": standardize, "missing": missing, "inference": inference, "n_init": n_init,
         "draws": draws, "tune": tune, "chains": chains, "random_seed": random_seed, "weight_type": weight_type,
     }  # fmt: skip
-    # Everything is checked before any work, and the table for the largest K.
+    # Everything is checked before any work, and the table for the largest K, or that which "auto" has to try.
+    surely = 2 if auto else max(numbers)
     BayesianGMM(max(numbers), cores=cores, progressbar=progressbar, **options)._check_options()
     check_flag(secondary, "secondary")
     check_choice(effort, "effort", EFFORTS)
@@ -133,22 +140,25 @@ def compare_components(
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
-        X, standardize=standardize, sample_weight=sample_weight, n_components=max(numbers),
+        X, standardize=standardize, sample_weight=sample_weight, n_components=surely,
         resolution=(prior or MixturePrior()).stated_steps, missing=missing, weight_type=weight_type,
     )  # fmt: skip
-    check_enough_rows(table.used_rows, max(numbers))
+    check_enough_rows(table.used_rows, surely)
     if table.known is not None:
         raise InputError(
             "A table with known labels has its number of components: fit it, with BayesianGMM(...).fit(X, y)."
         )
     resolved = (prior or MixturePrior()).resolve(table)
-    for name in structures:
-        check_reach(Problem(table, get_structure(name), resolved), max(numbers))
-        check_bounded(Problem(table, get_structure(name), resolved), max(numbers))
+    for kind in kinds:
+        problem = Problem(table, structure_for(table, *kind), resolved)
+        check_reach(problem, surely)
+        check_bounded(problem, surely)
+    if auto:
+        numbers = numbers_of(AUTO, min(CEILING, max(surely, len(table.used_rows) // ROWS_EACH)))
     saved = None if checkpoint is None else Checkpoint.open(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
-    pairs = _pairs(numbers, structures)
+    pairs = pairs_of(numbers, kinds)
     names = text_names(X)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
@@ -162,18 +172,21 @@ def compare_components(
     found: dict[Pair, Scored] = {}
     ended = ""
     with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
-        jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in pairs]
         try:
-            for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend):
-                found[pair] = fit, candidate
-                partial = bool(fit.posterior_.attrs["partial"])
-                if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
-                    saved.write(fit, candidate.seconds, candidate.secondary)
-                if partial and not out_of_time():
-                    raise KeyboardInterrupt
+            for wanted_now in rounds(pairs, found, auto):
+                jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in wanted_now]
+                for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend, finish_first=not found):
+                    found[pair] = fit, candidate
+                    partial = bool(fit.posterior_.attrs["partial"])
+                    if saved is not None and ready[pair] is None and not partial:  # it would be read as finished
+                        saved.write(fit, candidate.seconds, candidate.secondary)
+                    if partial and not out_of_time():
+                        raise KeyboardInterrupt
+                if out_of_time():
+                    break
             wanted = None
             if effort == "default" and not out_of_time():
-                best = predict_as_well({f"{k} {structure}": c for (k, structure), (_, c) in found.items()})
+                best = predict_as_well({f"{k} {kind}": c for (k, kind), (_, c) in found.items()})
                 wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
             if wanted is not None:
                 again = wanted
@@ -189,15 +202,21 @@ def compare_components(
             ended = "The comparison was interrupted"
         if not ended and out_of_time():
             ended = f"The {max_seconds:g} seconds allowed were over"
-    return gather([found[pair] for pair in pairs if pair in found], _unfinished(ended, pairs, found))
+    left = _unfinished(ended, pairs, found, auto)
+    if auto and not ended:
+        left = at_ceiling(pairs, found)
+    return gather([found[pair] for pair in pairs if pair in found], left)
 
 
-def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tuple[str, ...]:
+def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored], auto: bool) -> tuple[str, ...]:
     """What is missing when the work was ended, in a sentence."""
     if not ended:
         return ()
-    several = len({structure for _, structure in pairs}) > 1
-    missing = [f"{k} ({structure})" if several else str(k) for k, structure in pairs if (k, structure) not in found]
+    if auto:
+        most = max((k for k, _ in found), default=0)
+        return (f"{ended}: more than K = {most} was not tried, so this is the best answer so far.",)
+    several = len({kind for _, kind in pairs}) > 1
+    missing = [f"{k} ({kind})" if several else str(k) for k, kind in pairs if (k, kind) not in found]
     lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were rough then stay so"
     return (f"{ended}: {lacks}, so this is the best answer so far.",)
 
@@ -205,44 +224,10 @@ def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored]) -> tup
 def gather(finished: Iterable[Scored], unfinished: tuple[str, ...] = ()) -> Comparison:
     """A `Comparison` from fits and their scores, in the order given, and what was left undone."""
     pairs = list(finished)
-    several = len({fit.covariance_type for fit, _ in pairs}) > 1
-    labels: list[Label] = [f"{f.n_components} {f.covariance_type}" if several else f.n_components for f, _ in pairs]
+    several = len({c.kind for _, c in pairs}) > 1
+    labels: list[Label] = [f"{c.n_components} {c.kind}" if several else c.n_components for _, c in pairs]
     return Comparison(
         fits={label: fit for label, (fit, _) in zip(labels, pairs, strict=True)},
         candidates={label: candidate for label, (_, candidate) in zip(labels, pairs, strict=True)},
         unfinished=unfinished,
     )
-
-
-def _numbers(n_components: Any) -> list[int]:
-    """The numbers of components, increasing and without repetition."""
-    values = [n_components] if isinstance(n_components, (int, np.integer)) else n_components
-    try:
-        numbers = list(values)
-    except TypeError:
-        numbers = []
-    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1 for k in numbers)
-    if not numbers or not whole:
-        raise InputError(f"n_components={shown(n_components)} must be integers of at least 1, such as range(1, 7).")
-    return sorted({int(k) for k in numbers})
-
-
-def _pairs(numbers: list[int], structures: list[str]) -> list[tuple[int, str]]:
-    """Every number with every structure, each model once.
-
-    >>> _pairs([1, 2], ["full", "tied"])
-    [(1, 'full'), (2, 'full'), (2, 'tied')]
-    """
-    known = [get_structure(name) for name in structures]
-    first = {s.alone: s.name for s in sorted(known, key=lambda s: s.shared, reverse=True)}  # those not shared, if any
-    return [(k, s.name) for k in numbers for s in known if k > 1 or first[s.alone] == s.name]
-
-
-def _structures(covariance_type: Any) -> list[str]:
-    try:
-        names = [covariance_type] if isinstance(covariance_type, str) else list(covariance_type)
-    except TypeError:
-        names = [covariance_type]
-    if not names:
-        raise InputError("covariance_type: give at least one structure.")
-    return list(dict.fromkeys(get_structure(name).name for name in names))

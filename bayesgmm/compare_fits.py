@@ -16,13 +16,14 @@ from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.estimator import BayesianGMM
 from bayesgmm.kernels.threads import available_cores
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import Candidate, score_candidate
 from bayesgmm.model_selection.secondary import secondary_scores
 from bayesgmm.progress import out_of_time, patient, sampling_progress, stage, time_left, working
 
 __all__ = ["REFINING_WORK", "SHORT_WORK", "Finished", "Pair", "Scored", "check_parallel", "run_fits", "share_of_cores"]
 
-Pair = tuple[int, str]
+Pair = tuple[int, Kind]
 Finished = tuple[BayesianGMM, float, dict[str, float]]
 Scored = tuple[BayesianGMM, Candidate]
 
@@ -93,7 +94,7 @@ def _fit_and_score(
         warnings.simplefilter("always")
         if ready is None:
             began = time.perf_counter()
-            fit = BayesianGMM(pair[0], covariance_type=pair[1], **options)
+            fit = BayesianGMM(pair[0], **pair[1]._asdict(), **options)
             fit.fit(table)
             more = {}
             if secondary:

@@ -30,8 +30,10 @@ from bayesgmm.data.weighting import survey_in_words
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, warn
 from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
+from bayesgmm.model.background import table_box
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
+from bayesgmm.model.standard_rows import draw_rows
 from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
@@ -66,6 +68,8 @@ class FittedMixture:
     table_: Table
     prior_: ResolvedPrior
     covariance_type: str
+    component: str
+    noise: bool
     random_seed: int | None
     progressbar: bool
     cores: int | None
@@ -84,8 +88,8 @@ class FittedMixture:
 
     @property
     def labels_(self) -> NDArray[np.int64]:
-        """(N,) most probable component of each row."""
-        return self._once("labels", lambda: self._responsibilities(None).argmax(axis=1))
+        """(N,) most probable component of each row; -1 is noise."""
+        return self._once("labels", lambda: self._label(self._responsibilities(None)))
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""
@@ -304,13 +308,18 @@ class FittedMixture:
             model_rows(self.posterior_, a, rows), a.weights, a.means, a.scaling, row_model=a.row_model
         )
 
+    def _label(self, p: Array) -> NDArray[np.int64]:
+        """(N,) component of the largest of p (N, R); -1 for the background, which is after them."""
+        label = p.argmax(axis=1)
+        return np.where(label < self._arrays.n_components, label, -1)
+
     def predict_proba(self, X: Any) -> Array:
-        """(N, K) probability of each component for each row, averaged over the draws."""
+        """(N, K) probability of each component for each row, averaged over the draws; of noise, if any, last."""
         return self._responsibilities(self._rows(X))
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """(N,) most probable component of each row."""
-        return self.predict_proba(X).argmax(axis=1)
+        """(N,) most probable component of each row; -1 is noise."""
+        return self._label(self.predict_proba(X))
 
     def score_samples(self, X: Any) -> Array:
         """(N,) log posterior predictive density of each row, per original unit."""
@@ -323,14 +332,21 @@ class FittedMixture:
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
-        """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,)."""
+        """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,), -1 for
+        rows of noise."""
         a = self._arrays
         check_count(n_samples, "n_samples", most=MOST_SAMPLES)
         check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)
         uniform = rng.random(n_samples)[:, None]
-        component = np.minimum((a.weights[draw].cumsum(axis=1) < uniform).sum(axis=1), a.weights.shape[1] - 1)
-        noise = a.row_model.noise(rng, n_samples, a.means.shape[2])
-        z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], noise)
+        chosen = (a.weights[draw, : a.n_classes].cumsum(axis=1) < uniform).sum(axis=1)
+        component = np.minimum(chosen, a.n_components - 1)
+        df = None if a.df is None else a.df[draw, component]
+        standard = draw_rows(rng, n_samples, a.means.shape[2], df)
+        z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], standard)
+        if a.n_classes > a.n_components:
+            component = np.where(chosen < a.n_components, component, -1)
+            of_noise = component < 0
+            z[of_noise] = table_box(self.table_).draw(rng, int(of_noise.sum()))
         return a.center + a.scale * z, component

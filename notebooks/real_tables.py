@@ -267,3 +267,48 @@ visits = bg.BayesianGMM(2, **options).fit(read)
 print(visits.diagnose().verdict)
 print(f"adjusted Rand index with who is ill: {adjusted_rand_score(ill, visits.labels_):.2f}")
 visits.missing_cells().head(4).round(1)
+
+# %% [markdown]
+# ## Rows that belong to no cluster
+#
+# Old Faithful again, among 90 points of clutter that fall anywhere. Two normal components take the clutter for rows of
+# theirs; with `noise=True` a row may belong to a background instead, uniform over the box of the data.
+
+# %%
+eruptions = bg.datasets.load_faithful()
+low, high = eruptions.min() - [1, 10], eruptions.max() + [1, 10]
+clutter = pd.DataFrame(np.random.default_rng(5).uniform(low, high, (90, 2)), columns=eruptions.columns)
+cluttered = pd.concat([eruptions, clutter], ignore_index=True)
+is_clutter = np.arange(len(cluttered)) >= len(eruptions)
+
+plain = bg.BayesianGMM(2, **options).fit(cluttered)
+noisy = bg.BayesianGMM(2, noise=True, **options).fit(cluttered)
+heavy = bg.BayesianGMM(2, component="t", **options).fit(cluttered)
+alone = bg.BayesianGMM(2, **options).fit(eruptions)
+kinds = {"without clutter": alone, "normal": plain, "normal, and noise": noisy, "t": heavy}
+pd.DataFrame(
+    {
+        name: {
+            "sd of eruptions, short": np.sqrt(fit.covariances_[0, 0, 0]),
+            "sd of eruptions, long": np.sqrt(fit.covariances_[1, 0, 0]),
+            "elpd": np.nan if fit is alone else fit.loo().elpd,
+        }
+        for name, fit in kinds.items()
+    }
+).T.round(2)
+
+# %%
+share = noisy.summary().loc["noise_weight"]
+low, high = share["ci_2.5%"], share["ci_97.5%"]
+print(f"share of noise {share['mean']:.3f} [{low:.3f}, {high:.3f}]; true {is_clutter.mean():.3f}")
+print(noisy.assignment())
+right = (noisy.labels_ == -1) == is_clutter
+print(f"{right.mean():.0%} of the rows are rightly called clutter or not")
+
+# %% [markdown]
+# Clutter that falls into a cluster looks like its rows, and stays there: its share is known, which rows it is in part.
+# [Outliers, heavy tails, background noise](../outliers.md) says when to take which.
+
+# %%
+bg.plot_clusters(noisy)
+plt.show()

@@ -44,9 +44,11 @@ class Assignment:
         responsibility over the draws; ``second`` and ``second_probability``; ``entropy`` = ``overlap`` +
         ``parameter`` in nats; ``ambiguous``: the label alone holds less than `ci_prob`, so that two components or
         more are needed to hold it; ``contested``: the intervals of the two most probable components meet, so that
-        even which of them is the more probable is open.
+        even which of them is the more probable is open. Where there is a noise component its label is -1, and
+        ``noise_probability`` is a column.
     probabilities, lower, upper : DataFrames (N, K)
-        Mean responsibility of each component, and its equal-tailed interval.
+        Mean responsibility of each component, and its equal-tailed interval; that of noise, if there is any, last,
+        under -1.
     components : DataFrame (K rows)
         ``size`` (mean number of rows), with ``size_lower`` and ``size_upper``; ``n_rows`` that have the label;
         ``average``, ``smallest`` and ``largest`` probability of the label among them; ``n_ambiguous``. A row of weight
@@ -86,9 +88,12 @@ class Assignment:
     def __str__(self) -> str:
         n, parts = self.n_rows, []
         for k, row in self.components.iterrows():
-            parts.append(f"{k}: {row['size']:.0f} [{row['size_lower']:.0f}, {row['size_upper']:.0f}]")
+            name = "noise" if k == -1 else k
+            parts.append(f"{name}: {row['size']:.0f} [{row['size_lower']:.0f}, {row['size_upper']:.0f}]")
+        m = int((self.components.index >= 0).sum())
+        noise = " and noise" * (m < len(parts))
         sentence = (
-            f"{n:,.15g} row{'s' * (n > 1)} in {len(parts)} {self.level}{'s' * (len(parts) > 1)} (sizes with "
+            f"{n:,.15g} row{'s' * (n > 1)} in {m} {self.level}{'s' * (m > 1)}{noise} (sizes with "
             f"{100 * self.ci_prob:g} % intervals: {'; '.join(parts)}); "
         )
         if len(parts) == 1:
@@ -160,9 +165,11 @@ def assignment(
     check_seed(random_seed)
     values, names, weight = named_rows(tree, rows, row_names)
     a = posterior_arrays(tree)
-    clusters = as_merge(merge, a.weights.shape[1])
+    clusters = as_merge(merge, a.n_components)
     n_draws, n = len(a.weights), len(values)
-    k = a.weights.shape[1] if clusters is None else int(clusters.max()) + 1
+    numbers = list(range(a.n_components if clusters is None else int(clusters.max()) + 1))
+    numbers += [-1] * (a.n_classes - a.n_components)
+    k = len(numbers)
     mean, bounds, overlap = np.empty((n, k)), np.empty((2, n, k)), np.empty(n)
     sizes = np.zeros((n_draws, k))
     copies, fraction = copies_of(weight)
@@ -175,8 +182,9 @@ def assignment(
         sizes += count_labels(r, copies[where], fraction[where], rng).sum(axis=1)
         bounds[:, where] = np.quantile(r, tails, axis=0, overwrite_input=True)
     mean /= mean.sum(axis=1, keepdims=True)
-    labels = pd.RangeIndex(k, name="component" if clusters is None else "cluster")
-    table = _row_table(mean, bounds, overlap, ci_prob).set_index(names)
+    name = "component" if clusters is None else "cluster"
+    labels = pd.Index(numbers, name=name) if -1 in numbers else pd.RangeIndex(k, name=name)
+    table = _row_table(mean, bounds, overlap, ci_prob, np.array(numbers)).set_index(names)
     lower, upper = (pd.DataFrame(b, index=names, columns=labels) for b in bounds)
     return Assignment(
         table=table,
@@ -195,7 +203,7 @@ def _entropy(p: Array) -> Array:
     return -(p * np.log(np.maximum(p, 1e-300))).sum(axis=-1)
 
 
-def _row_table(mean: Array, bounds: Array, overlap: Array, ci_prob: float) -> pd.DataFrame:
+def _row_table(mean: Array, bounds: Array, overlap: Array, ci_prob: float, numbers: NDArray[np.int64]) -> pd.DataFrame:
     n, k = mean.shape
     at = np.arange(n)
     order = np.argsort(-mean, axis=1, kind="stable")
@@ -204,18 +212,20 @@ def _row_table(mean: Array, bounds: Array, overlap: Array, ci_prob: float) -> pd
     overlap = np.minimum(overlap, total)  # Jensen; rounding may undo it
     table = pd.DataFrame(
         {
-            "label": first,
+            "label": numbers[first],
             "probability": mean[at, first],
             "lower": bounds[0, at, first],
             "upper": bounds[1, at, first],
         }
     )
     second = order[:, 1] if k > 1 else first
-    table["second"] = pd.array(second, dtype="Int64") if k > 1 else pd.array([pd.NA] * n, dtype="Int64")
+    table["second"] = pd.array(numbers[second], dtype="Int64") if k > 1 else pd.array([pd.NA] * n, dtype="Int64")
     table["second_probability"] = mean[at, second] if k > 1 else 0.0
     table["entropy"], table["overlap"], table["parameter"] = total, overlap, total - overlap
     table["ambiguous"] = table["probability"] < ci_prob if k > 1 else False
     table["contested"] = bounds[1, at, second] >= bounds[0, at, first] if k > 1 else False
+    if -1 in numbers:
+        table["noise_probability"] = mean[:, -1]
     return table
 
 
@@ -231,6 +241,7 @@ def _component_table(
     used = weight > 0.0
     table, weight = table[used], weight[used]
     label = table["label"].to_numpy()
+    label = np.where(label < 0, len(labels) - 1, label)  # of noise
 
     def count(weights: Array) -> NDArray[Any]:
         total = np.bincount(label, weights, len(labels))

@@ -148,7 +148,7 @@ def coclustering_factor(
     a = posterior_arrays(tree)
     values = model_rows(tree, a, X)
     n, n_draws = count_rows(values), len(a.weights)
-    size = 10 * a.weights.shape[1] if rank is None else rank
+    size = 10 * a.n_components if rank is None else rank
     check_count(size, "rank")
     size = min(size, n)
     test = np.random.default_rng(random_seed).standard_normal((n, size))
@@ -207,8 +207,11 @@ def _chosen_rows(n_rows: int, rows: ArrayLike | None) -> IntArray:
 
 
 def _blocks(values: Rows, a: PosteriorArrays, merge: ArrayLike | None) -> Any:
-    clusters = as_merge(merge, a.weights.shape[1])
-    return blocks_of_draws(values, a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters)
+    """Blocks of draws with the responsibilities (s, N, K) of components or clusters: noise is none."""
+    clusters = as_merge(merge, a.n_components)
+    k = a.n_components if clusters is None else int(clusters.max()) + 1
+    found = blocks_of_draws(values, a.weights, a.means, a.scaling, row_model=a.row_model, merge=clusters)
+    return ((where, r[:, :, :k]) for where, r in found)
 
 
 def _product(values: Rows, a: PosteriorArrays, merge: ArrayLike | None, right: Array) -> tuple[Array, Array]:

@@ -70,7 +70,7 @@ def draw_labels(
     Returns
     -------
     int8 or int16 array (S, N)
-        Component of each row, 0..K-1.
+        Component of each row, 0..K-1, and -1 for the background.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def draw_labels(
     array([[0, 1], [0, 1]], dtype=int8)
     """
     weights, means, scaling = posterior.weights[::step], posterior.means[::step], posterior.scaling[::step]
-    n_draws, n_components = weights.shape
+    n_draws, n_components = means.shape[:2]
     if n_draws * len(rows) > MAX_LABELS:
         raise InputError(
             f"{n_draws:,} draws of {len(rows):,} rows are too many labels to hold: use every "
@@ -101,4 +101,5 @@ def draw_labels(
     packed = as_rows(posterior.to_model(rows), known)
     for where, r in blocks_of_draws(packed, weights, means, scaling, row_model=posterior.row_model):
         categorical(r, rng.random(r.shape[:2]), out[where])
+    out[out == n_components] = -1
     return out

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import check_number
 from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import log_normalizers
+from bayesgmm.kernels.row_model import log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.spacing import some_rows
 from bayesgmm.kernels.threads import over_threads
@@ -150,7 +150,7 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
     used, some_weight = some_rows(weight, _MAX_ROWS)
     some = model_rows(tree, a, some=used)
-    counts = np.empty_like(a.weights)
+    counts = np.empty(a.means.shape[:2])
     over_threads(
         lambda s: _counts(some, some_weight, a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
         len(counts),
@@ -159,7 +159,7 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     occupied = share >= max(min_share, 1.0 / weight.sum())
     occupied[np.arange(len(share)), share.argmax(axis=1)] = True
     covariances = _no_finer_than(a.cholesky @ a.cholesky.mT, rounding_steps(tree) / a.scale)
-    labels = merge_draws(a.weights, a.means, covariances, occupied=occupied, threshold=threshold)
+    labels = merge_draws(a.shares, a.means, covariances, occupied=occupied, threshold=threshold)
     return _summarise(labels, occupied, threshold, min_share)
 
 
@@ -197,10 +197,13 @@ def _summarise(labels: IntArray, occupied: NDArray[np.bool_], threshold: float, 
 @compiled
 def _counts(rows, row_weights, weights, means, scaling, row_model, out):
     """out[s, k] = weighted number of rows of component k under draw s."""
-    k, d = means.shape[1:]
-    log_norm = np.empty(k)
-    sums, outers = np.empty((k, d)), np.empty((k, d, d))
+    k, n = means.shape[1], row_weights.shape[0]
+    log_norm, r = np.empty(weights.shape[1]), np.empty((n, n_classes(row_model, k)))
     for s in range(weights.shape[0]):
         log_normalizers(np.log(weights[s]), scaling[s], row_model, log_norm)
-        mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, out[s], sums, outers,
-                     np.empty(0), np.empty((0, 0)))  # fmt: skip
+        mixture_pass(rows, row_weights, log_norm, means[s], scaling[s], row_model, np.empty(0), np.empty((0, 0)),
+                     np.empty((0, 0, 0)), np.empty(0), r)  # fmt: skip
+        for j in range(k):
+            out[s, j] = 0.0
+            for i in range(n):
+                out[s, j] += row_weights[i] * r[i, j]

@@ -24,14 +24,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, ndtr, ndtri
 
 from bayesgmm.kernels.block_math import FAST, accumulate, log_block, whiten
 from bayesgmm.kernels.compiled import compiled
 
 __all__ = [
-    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "digamma", "forget_cells", "head_order", "log_densities",
-    "log_density", "log_normalizers", "n_classes", "residuals_block", "tail_weights",
+    "NORMAL", "RowModel", "add_block", "degrees_of_freedom", "df_slope", "digamma", "forget_cells", "head_order",
+    "log_densities", "log_density", "log_normalizers", "n_classes", "residuals_block", "tail_weights",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -44,26 +43,6 @@ class RowModel(NamedTuple):
 
     diagonal: bool = False  # covariances are diagonal: only the diagonals of factors are read
     background: Array = np.empty(0)  # (D,) log widths of the box of the background, or length 0: there is none
-
-    @staticmethod
-    def cdf(z: Array) -> Array:
-        """Distribution function of one column of a standard component."""
-        return np.asarray(ndtr(z))
-
-    @staticmethod
-    def quantile(q: float) -> float:
-        """Quantile of one column of a standard component."""
-        return float(ndtri(q))
-
-    @staticmethod
-    def noise(rng: np.random.Generator, n_rows: int, n_features: int) -> Array:
-        """(n, D) rows of a standard component."""
-        return rng.standard_normal((n_rows, n_features))
-
-    @staticmethod
-    def radius(probability: float, n_features: int) -> float:
-        """Of the ball about the mean of a standard component that holds so much of it."""
-        return math.sqrt(chdtri(n_features, 1.0 - probability))
 
 
 NORMAL = RowModel()
@@ -200,6 +179,17 @@ def digamma(x):
     z = 1.0 / (x * x)
     series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))))
     return out + math.log(x) - 0.5 / x - series
+
+
+@compiled
+def df_slope(df, i, n_df, counts, n_classes):
+    """Derivative of the log-likelihood by number i of `n_df` degrees of freedom, from the counts of a pass."""
+    n_components = (counts.shape[0] - n_classes) // 2
+    n, tail = 0.0, 0.0
+    for k in range(i, i + 1 if n_df > 1 else n_components):
+        n += counts[k]
+        tail += counts[n_classes + n_components + k]
+    return 0.5 * (n * (math.log(0.5 * df) + 1.0 - digamma(0.5 * df)) + tail)
 
 
 @compiled(inline="always")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.table import Table
 from bayesgmm.model.structure import Structure, get_structure
 
-__all__ = ["Box", "box_of", "structure_for"]
+__all__ = ["Box", "box_of", "structure_for", "table_box"]
 
 Array = NDArray[np.float64]
 
@@ -39,17 +39,18 @@ class Box(NamedTuple):
         return rng.uniform(self.low, self.high, (n_rows, len(self.low))) @ self.axes.T
 
 
-def box_of(rows: Array) -> Box:
-    """The box of rows (N, D), NaN where a cell is missing; no column may be constant.
+def box_of(rows: Array, row_weights: Array | None = None) -> Box:
+    """The box of rows (N, D), NaN where a cell is missing; no column may be constant. Weights (N,) are those of the
+    covariance.
 
     >>> box_of(np.array([[0.0, 0.1], [1.0, 0.9], [3.0, 3.1]])).log_widths.sum().round(2)
-    np.float64(-0.83)
+    np.float64(-0.44)
     """
     d = rows.shape[1]
     along_columns = Box(np.eye(d), np.nanmin(rows, axis=0), np.nanmax(rows, axis=0))
     if d == 1 or np.isnan(rows).any():
         return along_columns
-    axes = np.linalg.eigh(np.cov(rows, rowvar=False))[1]
+    axes = np.linalg.eigh(np.cov(rows, rowvar=False, aweights=row_weights))[1]
     turned = rows @ axes
     along_axes = Box(axes, turned.min(axis=0), turned.max(axis=0))
     narrow = (along_axes.high - along_axes.low).min() <= 1e-9 * (along_axes.high - along_axes.low).max()
@@ -62,6 +63,9 @@ def structure_for(
     table: Table, covariance_type: str | Structure, component: str = "normal", noise: bool = False
 ) -> Structure:
     """The structure of components of this kind, with the box of a table, on the model's scale, if there is noise."""
-    structure = get_structure(covariance_type)
-    box = box_of((table.used_rows - table.center) / table.scale).log_widths if noise else ()
-    return structure.of(component, box)
+    return get_structure(covariance_type).of(component, table_box(table).log_widths if noise else ())
+
+
+def table_box(table: Table) -> Box:
+    """The box of a table, on the model's scale."""
+    return box_of((table.used_rows - table.center) / table.scale, table.weights[table.weights > 0.0])

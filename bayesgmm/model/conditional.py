@@ -1,11 +1,11 @@
-"""The missing cells of a row given those observed, under one normal component."""
+"""The missing cells of a row given those observed, under one component, normal or t."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["given_observed"]
+__all__ = ["given_observed", "squared_distances"]
 
 Array = NDArray[np.float64]
 
@@ -38,3 +38,14 @@ def given_observed(mean: Array, covariance: Array, observed: NDArray[np.bool_], 
     spread = covariance[..., missing, :][..., missing] - across.mT @ slope
     expected = mean[..., None, missing] + (rows - mean[..., None, observed]) @ slope
     return expected, 0.5 * (spread + spread.mT)
+
+
+def squared_distances(mean: Array, covariance: Array, observed: NDArray[np.bool_], rows: Array) -> Array:
+    """(..., n) squared Mahalanobis distances of the cells that are observed; arguments as in `given_observed`.
+
+    Given these cells of a t component of v degrees of freedom, the others are t of v + O, and their scale matrix is
+    (v + distance) / (v + O) times the conditional covariance (Kotz and Nadarajah 2004, section 1.11).
+    """
+    block = covariance[..., observed, :][..., observed]
+    gap = rows - mean[..., None, observed]
+    return np.asarray(np.einsum("...no,...on->...n", gap, np.linalg.solve(block, gap.mT)))

@@ -179,9 +179,9 @@ def latent_cholesky(covariances: Array, floor: Array, least: float = 1e-10) -> A
 
 
 def head_in_order(head: Array, order: NDArray[np.integer[Any]], row_model: RowModel) -> Array:
-    """Heads (..., H) with component ``order[..., k]`` in place k, order (..., K)."""
-    classes = n_classes(row_model, order.shape[-1])
-    return in_order(head, head_order(order, head.shape[-1], classes))
+    """Heads (..., H) with component ``order[..., k]`` in place k, order (..., K) or one (K,) for all."""
+    places = head_order(order, head.shape[-1], n_classes(row_model, order.shape[-1]))
+    return head[..., places] if order.ndim == 1 else in_order(head, places)
 
 
 def in_order(values: NDArray[Any], order: NDArray[np.integer[Any]]) -> NDArray[Any]:

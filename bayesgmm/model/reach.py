@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.errors import InputError
 from bayesgmm.model.problem import Problem
 
-__all__ = ["check_reach"]
+__all__ = ["ROWS_EACH", "check_reach"]
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _MOST_COUNTS, _FEWEST_COUNTS = 1e8, 1e-8
 _LEAST_ETA = 0.5
 _FAR = 1e4  # standard deviations of the prior, between a mean and the rows
 _UNLIKE = 1e8  # ratio of two scales
-_MANY, _ROWS_EACH = 20, 2  # components, and rows for each of so many
+_MANY, ROWS_EACH = 20, 2  # components, and rows for each of so many
 _NARROW, _WIDE = 1e-4, 10.0  # spread of a log sd under the prior
 
 
@@ -39,10 +39,10 @@ def check_reach(problem: Problem, n_components: int) -> None:
         Names the hyperparameter, the column and what to state instead.
     """
     table, structure, prior = problem
-    most = max(_MANY, len(table.used_rows) // _ROWS_EACH)
+    most = max(_MANY, len(table.used_rows) // ROWS_EACH)
     if n_components > most:
         raise InputError(
-            f"n_components={n_components} for {len(table.used_rows)} rows is fewer than {_ROWS_EACH} rows a component: "
+            f"n_components={n_components} for {len(table.used_rows)} rows is fewer than {ROWS_EACH} rows a component: "
             f"the rows say nothing of so many, and sampling them takes very long. Give at most {most} components."
         )
     rows = (table.used_rows - table.center) / table.scale

@@ -33,12 +33,28 @@ from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
 
-__all__ = ["COMPONENTS", "COVARIANCE_TYPES", "STRUCTURES", "Pattern", "Structure", "get_structure"]
+__all__ = ["COMPONENTS", "COVARIANCE_TYPES", "STRUCTURES", "Kind", "Pattern", "Structure", "get_structure"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 COMPONENTS = ("normal", "t", "t_each")  # t: one number of degrees of freedom for all, or one each
+
+
+class Kind(NamedTuple):
+    """A kind of mixture, but for the number of components.
+
+    >>> str(Kind("full")), str(Kind("diag", "t", True))
+    ('full', 'diag, t, noise')
+    """
+
+    covariance_type: str
+    component: str = "normal"
+    noise: bool = False
+
+    def __str__(self) -> str:
+        heavy = {"normal": "", "t": ", t", "t_each": ", t each"}[self.component]
+        return f"{self.covariance_type}{heavy}{', noise' * self.noise}"
 
 
 class Pattern(NamedTuple):

@@ -21,6 +21,7 @@ from scipy.special import logsumexp
 from bayesgmm.clustering.merging import Merging
 from bayesgmm.data.copies import multiplicity
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio, empty_component_ratio
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
@@ -47,8 +48,8 @@ class Candidate:
 
     Attributes
     ----------
-    n_components, covariance_type
-        K and the structure.
+    n_components, kind
+        K, the structure of the covariances, the density of a component, and whether there is noise.
     converged : bool
         The convergence gate passed.
     rough : bool
@@ -81,7 +82,7 @@ class Candidate:
     """
 
     n_components: int
-    covariance_type: str
+    kind: Kind
     converged: bool
     verdict: str
     method: str
@@ -163,7 +164,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         problems.append(str(evidence))
     with stage("merging"):
         merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
-    ratio = None if fit.n_components == 1 else attempt(
+    ratio = None if fit.n_components == 1 or fit.noise else attempt(
         "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
     )  # fmt: skip
     sensitivity = None if evidence is None else attempt(
@@ -171,7 +172,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     )  # fmt: skip
     return Candidate(
         n_components=fit.n_components,
-        covariance_type=fit.covariance_type,
+        kind=Kind(fit.covariance_type, fit.component, fit.noise),
         converged=bool(diagnosis.ok),
         verdict=diagnosis.verdict,
         method=str(attributes.get("method", "")),

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesgmm.data.weighting import survey_in_words
+from bayesgmm.model_selection.averaging import ModelAverage, model_average
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
@@ -68,6 +71,24 @@ class ComparedFits:
     def best(self) -> Fit:
         """The fit that is recommended."""
         return self.fits[self.recommendation.label]
+
+    @property
+    def labels_(self) -> NDArray[np.int64]:
+        """(N,) cluster of each row that the headline stands for: components of the fit that is recommended, those that
+        describe one cluster together; -1 is noise."""
+        chosen = self.candidates[self.recommendation.label]
+        labels = self.best.labels_
+        return np.where(labels < 0, -1, chosen.merging.merge[labels])
+
+    def average(self, by: str | None = None) -> ModelAverage:
+        """The fits averaged by p(K | y) or by stacking weights, so that none has to be picked.
+
+        Parameters
+        ----------
+        by : {"probability", "stacking"}, optional
+            None takes p(K | y) where every ranked fit has one, else stacking; `ModelAverage.by` says which.
+        """
+        return model_average(self.fits, self.candidates, self.table, by)
 
     @property
     def sensitivity(self) -> pd.DataFrame:

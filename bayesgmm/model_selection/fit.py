@@ -31,6 +31,8 @@ class Fit(Protocol):
 
     n_components: int
     covariance_type: str
+    component: str
+    noise: bool
     standardize: bool
     n_init: int
     draws: int
@@ -49,6 +51,8 @@ class Fit(Protocol):
 
     @property
     def labels_(self) -> NDArray[np.int64]: ...
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]: ...
 
     def diagnose(self) -> Diagnosis: ...
 

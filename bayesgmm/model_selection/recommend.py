@@ -97,7 +97,8 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     bic = min(names, key=lambda name: candidates[name].bic)
     agree = len({name for name in (density, likely, bic) if name is not None}) == 1
     all_failed = not any(c.converged or c.rough for c in candidates.values())
-    headline = f"{_counted(k, 'Gaussian component')} ({chosen.covariance_type})"
+    shape = "Gaussian component" if chosen.kind.component == "normal" else "t component"
+    headline = f"{_counted(k, shape)}{' and noise' * chosen.kind.noise} ({chosen.kind.covariance_type})"
     if chosen.levels:
         headline += ", some of which are levels of a column: the number of clusters is not known from them."
         said_clusters = f"Clusters: not to be counted, since some components are levels. Merged by overlap, {merged}"
@@ -246,8 +247,8 @@ def _cross_check(candidates: Mapping[Label, Candidate], names: list[Label]) -> l
     out = []
     for label in names:
         c = candidates[label]
-        below = (c.n_components - 1, c.covariance_type)
-        smaller = [o for n in names if ((o := candidates[n]).n_components, o.covariance_type) == below]
+        below = (c.n_components - 1, c.kind)
+        smaller = [o for n in names if ((o := candidates[n]).n_components, o.kind) == below]
         if not smaller or c.empty_ratio is None or not c.empty_ratio.ok or c.evidence is None:
             continue
         if c.log_evidence is None or smaller[0].log_evidence is None or smaller[0].evidence is None:
@@ -265,8 +266,8 @@ def _cross_check(candidates: Mapping[Label, Candidate], names: list[Label]) -> l
 def _name(candidates: Mapping[Label, Candidate], label: Label) -> str:
     """``"K = 3"``, with the structure where several are compared."""
     c = candidates[label]
-    several = len({other.covariance_type for other in candidates.values()}) > 1
-    return f"K = {c.n_components} ({c.covariance_type})" if several else f"K = {c.n_components}"
+    several = len({other.kind for other in candidates.values()}) > 1
+    return f"K = {c.n_components} ({c.kind})" if several else f"K = {c.n_components}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -23,16 +23,16 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``n_components, covariance_type, ranked``; of the maximum-likelihood fit ``log_likelihood, bic, icl, aicc``
-        (lower is better); ``elpd_loo, se, elpd_diff, diff_se`` (less the best ranked fit, negative is worse, as ArviZ
-        has it), ``p_loo, max_pareto_k`` (before repair), ``loo_methods`` (rows by method), ``n_bad_rows`` (not to be
-        trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse`` (none where it may not be used),
-        ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1 against K, by the evidences and
-        from empty components), ``probability`` (p(K | y), all fits equally probable a priori), ``stacking_weight``;
-        ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, status`` (converged, rough or
-        not converged), ``elpd_mcse`` (Monte Carlo standard error of elpd), ``method, escalation, seconds``; then
-        secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has no probability
-        and no stacking weight.
+        ``n_components, covariance_type, component, noise, ranked``; of the maximum-likelihood fit ``log_likelihood,
+        bic, icl, aicc`` (lower is better); ``elpd_loo, se, elpd_diff, diff_se`` (less the best ranked fit, negative is
+        worse, as ArviZ has it), ``p_loo, max_pareto_k`` (before repair), ``loo_methods`` (rows by method),
+        ``n_bad_rows`` (not to be trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse`` (none where
+        it may not be used), ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1 against K,
+        by the evidences and from empty components), ``probability`` (p(K | y), all fits equally probable a priori),
+        ``stacking_weight``; ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, status``
+        (converged, rough or not converged), ``elpd_mcse`` (Monte Carlo standard error of elpd), ``method, escalation,
+        seconds``; then secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has
+        no probability and no stacking weight.
     """
     differences, p, weight = elpd_table(candidates), probabilities(candidates), _stacking(candidates)
     taking_part = set(ranked(candidates))
@@ -42,7 +42,7 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
         smaller = _smaller(candidates, c)
         rows[label] = {
             "n_components": c.n_components,
-            "covariance_type": c.covariance_type,
+            **c.kind._asdict(),
             "ranked": label in taking_part,
             "log_likelihood": c.log_likelihood,
             "bic": c.bic,
@@ -83,7 +83,7 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
 def _smaller(candidates: Mapping[Label, Candidate], candidate: Candidate) -> float | None:
     """Log evidence of the fit with one component less and the same structure."""
     for other in candidates.values():
-        if (other.n_components, other.covariance_type) == (candidate.n_components - 1, candidate.covariance_type):
+        if (other.n_components, other.kind) == (candidate.n_components - 1, candidate.kind):
             return other.log_evidence
     return None
 

@@ -7,6 +7,7 @@ maximum-likelihood fit; `elpd_loo` is its Bayesian counterpart.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ from bayesgmm.em.fill import filled
 from bayesgmm.em.fit import fit_em
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import pointwise_log_density
+from bayesgmm.model.background import structure_for
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.loo.kfold import random_folds
 
 if TYPE_CHECKING:
@@ -28,10 +31,11 @@ __all__ = ["cross_validated_log_likelihood", "secondary_scores"]
 Array = NDArray[np.float64]
 
 _MOST_DEALT = 1_000_000
+_PLAIN = Kind("full")
 
 
 def cross_validated_log_likelihood(
-    table: Table, n_components: int, covariance_type: str = "full", *, n_folds: int = 10, n_init: int = 5,
+    table: Table, n_components: int, kind: Kind = _PLAIN, *, n_folds: int = 10, n_init: int = 5,
     random_seed: int | None = 0,
 ) -> float:  # fmt: skip
     """Sum over rows of the log density under the EM fit without the fold of the row, in nats, original units.
@@ -57,10 +61,13 @@ def cross_validated_log_likelihood(
         out, left = held_out > 0.0, table.weights - held_out
         kept = left > 0.0
         em = fit_em(
-            table.values[kept], n_components, covariance_type=covariance_type, n_init=n_init, random_seed=random_seed,
-            sample_weight=left[kept],
+            replace(table, values=table.values[kept], weights=left[kept], row_names=table.row_names[kept]),
+            n_components, **kind._asdict(), n_init=n_init, random_seed=random_seed,
         ).params  # fmt: skip
-        density = pointwise_log_density(table.values[out], em.weights[None], em.means[None], em.scaling[None])
+        structure = structure_for(table, *kind).moved(-np.log(table.scale))
+        density = pointwise_log_density(
+            table.values[out], em.head[None], em.means[None], em.scaling[None], row_model=structure.row_model
+        )
         total += float(density[0] @ held_out[out])
     return total
 
@@ -80,7 +87,7 @@ def _folds(weights: Array, n_folds: int, random_seed: int | None) -> Iterator[Ar
 
 
 def secondary_scores(
-    table: Table, n_components: int, covariance_type: str, labels: NDArray[np.integer], *, random_seed: int | None = 0
+    table: Table, n_components: int, kind: Kind, labels: NDArray[np.integer], *, random_seed: int | None = 0
 ) -> dict[str, float]:
     """Cross-validated log-likelihood, within-cluster sum of squares, silhouette.
 
@@ -94,7 +101,7 @@ def secondary_scores(
     center, sd = mean_and_sd(table.values, table.weights)
     z = filled((table.values - center) / sd, table.weights)
     try:
-        cv = cross_validated_log_likelihood(table, n_components, covariance_type, random_seed=random_seed)
+        cv = cross_validated_log_likelihood(table, n_components, kind, random_seed=random_seed)
     except InputError:
         cv = np.nan
     return {

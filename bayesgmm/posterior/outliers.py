@@ -19,9 +19,9 @@ from bayesgmm.arguments import MOST_SAMPLES, check_count, check_probability, che
 from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import BLOCK_BYTES
 from bayesgmm.kernels.rows import as_rows
-from bayesgmm.kernels.streaming import pointwise_log_density, predictive_log_density
+from bayesgmm.kernels.streaming import mean_responsibilities, pointwise_log_density, predictive_log_density
 from bayesgmm.posterior.predict import marginal
-from bayesgmm.posterior.tree import PosteriorArrays, named_rows, observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import PosteriorArrays, model_rows, named_rows, observed_rows, posterior_arrays
 
 if TYPE_CHECKING:
     import xarray
@@ -65,7 +65,8 @@ def outlier_score(
         unusual; ``log_density`` = -score, with ``lower`` and ``upper``, the interval over draws; where few draws make
         up the predictive density, as for rows far from all others, it is widened to hold that too. A row with missing
         cells has the density of those that it has, its tail probability is that of rows with the same cells, and ranks
-        then go by tail probability.
+        then go by tail probability. Where there is a noise component, ``noise_probability``, and the tail probability
+        is that among rows that are no noise.
 
     Notes
     -----
@@ -104,7 +105,7 @@ def outlier_score(
         others, own = _tail_probability(fitted, _predictive(fitted, a), simulated, a), tails
     else:
         others, own = (log_density if rows is None else _predictive(fitted, a)), log_density
-    return pd.DataFrame(
+    out = pd.DataFrame(
         {
             "score": -log_density,
             "rank": _ranks(own, others, np.ones(len(fitted)) if weight is None else weight),
@@ -115,6 +116,11 @@ def outlier_score(
         },
         index=names,
     )
+    if a.n_classes > a.n_components:
+        packed = model_rows(tree, a, None if rows is None else values)
+        r = mean_responsibilities(packed, a.weights, a.means, a.scaling, row_model=a.row_model)
+        out["noise_probability"] = r[:, -1]
+    return out
 
 
 def _ranks(own: Array, others: Array, weights: Array) -> NDArray[Any]:

@@ -6,7 +6,9 @@ has the conditional mean and covariance of its Gaussian. With x_B known, the pre
     p(x_A | x_B, y) = sum_sk v_sk N(x_A; mean_sk, cov_sk),   v_sk proportional to w_sk N(x_B; mu_skB, Sigma_skBB),
 
 normalised over draws as well as components: the values that are known say something about the parameters too. So a
-predictive distribution is one mixture of S x K Gaussians, and what is said of it below is exact, simulation apart.
+predictive distribution is one mixture of S x K Gaussians, and what is said of it below is exact, simulation apart. The
+same holds of t components, whose marginals and conditionals are t. Where there is a noise component, the distribution
+is that of a row that is none.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 from bayesgmm.arguments import (
     MOST_SAMPLES,
@@ -35,9 +37,9 @@ from bayesgmm.arguments import (
 )
 from bayesgmm.data.frames import as_pandas
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.standard_rows import draw_rows, marginal_cdf, marginal_quantile
 from bayesgmm.posterior.tree import check_reach, posterior_arrays, reach
 
 if TYPE_CHECKING:
@@ -53,18 +55,20 @@ _FEW_DRAWS = 50.0  # effective draws below which a conditional distribution lean
 
 @dataclass(frozen=True, eq=False)
 class PredictiveDistribution:
-    """A mixture of S x K Gaussians over A columns, in original units.
+    """A mixture of S x K Gaussians, or t distributions, over A columns, in original units.
 
     Attributes
     ----------
     weights, means, covariances : arrays (S, K), (S, K, A), (S, K, A, A)
-        All weights sum to one.
+        All weights sum to one. Of t components these are scale matrices, not covariances.
     features : tuple of A strings
     given : dict
         Values of the columns that are known; empty for a marginal distribution.
     effective_draws : float
         1 / sum of squared weights of the draws: S when nothing is known, less when the known values favour few
         draws. Below 50 the distribution leans on too few; values far from all rows do that.
+    df : array (S, K), optional
+        Degrees of freedom of t components.
     """
 
     weights: Array
@@ -73,6 +77,7 @@ class PredictiveDistribution:
     features: tuple[str, ...]
     given: dict[str, float]
     effective_draws: float
+    df: Array | None = None
 
     @cached_property
     def _factors(self) -> Array:
@@ -87,7 +92,8 @@ class PredictiveDistribution:
     def covariance(self) -> pd.DataFrame:
         """Predictive covariance (A, A): within components, between components, and of the parameters."""
         deviation = self.means - self.mean.to_numpy()
-        total = np.einsum("sk,skab->ab", self.weights, self.covariances)
+        wider = self.weights if self.df is None else self.weights * self.df / (self.df - 2.0)
+        total = np.einsum("sk,skab->ab", wider, self.covariances)
         total += np.einsum("sk,ska,skb->ab", self.weights, deviation, deviation)
         return pd.DataFrame(total, index=self.features, columns=self.features)
 
@@ -110,7 +116,10 @@ class PredictiveDistribution:
         w, m, s = self._flat(a)
         with np.errstate(over="ignore"):  # far values have probability 0 or 1
             return np.concatenate(
-                [NORMAL.cdf((part[:, None] - m) / s) @ w for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)]
+                [
+                    marginal_cdf((part[:, None] - m) / s, self._flat_df) @ w
+                    for part in np.array_split(x, 1 + len(x) * len(w) // 2**22)
+                ]
             )
 
     def quantile(self, q: float | Sequence[float]) -> pd.DataFrame:
@@ -129,7 +138,8 @@ class PredictiveDistribution:
         w = self.weights[used]
         scaling = inverse_cholesky(self._factors[used])
         check_reach(values, reach(scaling), values)
-        return predictive_log_density(values, w, self.means[used], scaling) + np.log(len(w))
+        head = w if self.df is None else np.concatenate([w, self.df[used]], axis=1)
+        return predictive_log_density(values, head, self.means[used], scaling) + np.log(len(w))
 
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> pd.DataFrame:
         """`n_samples` rows of the distribution."""
@@ -139,7 +149,7 @@ class PredictiveDistribution:
         k = self.weights.shape[1]
         flat = rng.choice(self.weights.size, size=n_samples, p=self.weights.ravel() / self.weights.sum())
         s, c = flat // k, flat % k
-        noise = NORMAL.noise(rng, n_samples, len(self.features))
+        noise = draw_rows(rng, n_samples, len(self.features), None if self.df is None else self.df[s, c])
         rows = self.means[s, c] + np.einsum("nij,nj->ni", self._factors[s, c], noise)
         return pd.DataFrame(rows, columns=list(self.features))
 
@@ -178,9 +188,13 @@ class PredictiveDistribution:
         """Weights, means and sds of one column, (S K,) each."""
         return self.weights.ravel(), self.means[..., a].ravel(), np.sqrt(self.covariances[..., a, a]).ravel()
 
+    @property
+    def _flat_df(self) -> Array | None:
+        return None if self.df is None else self.df.ravel()
+
     def _quantile(self, a: int, q: float) -> float:
-        w, m, s = self._flat(a)
-        at = m[w > 0.0] + NORMAL.quantile(q) * s[w > 0.0]
+        (w, m, s), df = self._flat(a), self._flat_df
+        at = (m + marginal_quantile(q, df) * s)[w > 0.0]
         low, high = float(at.min()), float(at.max())  # the mixture's quantile lies among its components'
         if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
             return low
@@ -189,7 +203,7 @@ class PredictiveDistribution:
         margin = 1e-9 * (high - low)
         return float(
             brentq(
-                lambda x: NORMAL.cdf((x - m) / s) @ w - q * total,
+                lambda x: marginal_cdf((x - m) / s, df) @ w - q * total,
                 low - margin,
                 high + margin,
                 xtol=1e-12 * (high - low),
@@ -259,7 +273,8 @@ def conditional(
     i, j = [names.index(n) for n in wanted], [names.index(n) for n in known]
     covariances = a.cholesky @ np.swapaxes(a.cholesky, -1, -2)  # on the model's scale
     mean, cov = a.means[..., i], covariances[..., i, :][..., i]
-    log_weights = np.log(np.maximum(a.weights, 1e-300))
+    log_weights, df = np.log(np.maximum(a.shares, 1e-300)), a.df
+    log_weights -= np.log(a.shares.sum(axis=1, keepdims=True))  # of rows that are no noise
     if j:
         values = np.array([known[names[c]] for c in j])
         with np.errstate(over="ignore"):
@@ -270,10 +285,19 @@ def conditional(
             raise _too_far(known, names[j[int(far.argmax())]])
         white = np.einsum("skbc,skc->skb", root, at - a.means[..., j])
         slope = np.einsum("skbc,skac->skab", root, covariances[..., i, :][..., j])
-        log_weights = log_weights - 0.5 * np.square(white).sum(axis=-1)
+        square = np.square(white).sum(axis=-1)
         log_weights += np.log(np.diagonal(root, axis1=2, axis2=3)).sum(axis=-1)
+        if df is None:
+            log_weights -= 0.5 * square
+        else:
+            more = df + len(j)
+            log_weights += gammaln(0.5 * more) - gammaln(0.5 * df) - 0.5 * len(j) * np.log(df)
+            log_weights -= 0.5 * more * np.log1p(square / df)
         mean = mean + np.einsum("skab,skb->ska", slope, white)
         cov = cov - slope @ np.swapaxes(slope, -1, -2)
+        if df is not None:
+            cov = cov * ((df + square) / more)[..., None, None]
+            df = more
     weights = np.exp(log_weights - logsumexp(log_weights))
     per_draw = weights.sum(axis=1)
     with np.errstate(over="ignore"):
@@ -287,6 +311,7 @@ def conditional(
         features=tuple(wanted),
         given=known,
         effective_draws=float(1.0 / np.square(per_draw).sum()),
+        df=df,
     )
 
 

@@ -17,7 +17,7 @@ from bayesgmm.arguments import as_numbers, shown
 from bayesgmm.data.frames import row_index
 from bayesgmm.data.table import log_jacobian
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.row_model import RowModel
+from bayesgmm.kernels.row_model import RowModel, n_classes
 from bayesgmm.kernels.rows import Rows, as_rows
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import head_in_order, in_order, inverse_cholesky
@@ -158,9 +158,20 @@ class PosteriorArrays:
         return self.means.shape[1]
 
     @property
+    def n_classes(self) -> int:
+        """Components, and the background if there is one."""
+        return int(n_classes(self.row_model, self.n_components))
+
+    @property
     def shares(self) -> Array:
         """(S, K) weights of the components."""
-        return self.weights[:, : self.n_components]
+        return np.ascontiguousarray(self.weights[:, : self.n_components])
+
+    @property
+    def df(self) -> Array | None:
+        """(S, K) degrees of freedom of t components."""
+        df = self.weights[:, self.n_classes :]
+        return np.broadcast_to(df, self.means.shape[:2]) if df.shape[1] else None
 
     @cached_property
     def _reach(self) -> float:

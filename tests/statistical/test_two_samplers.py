@@ -44,7 +44,10 @@ for _name, _rows in (("faithful", FAITHFUL[::3]), ("iris", IRIS)):
     for _structure in ("full", "diag") if _name == "faithful" else ("full", "tied", "spherical", "EEI"):
         CASES[f"missing cells, {_name}, {_structure}"] = (_gapped, 2, _structure, None)
 EVIDENCE = json.loads((REFERENCE / "log_evidence.json").read_text())
-SLOW = ("faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy")
+SLOW = (
+    "faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy",
+    *(f"missing cells, iris, {structure}" for structure in ("tied", "spherical", "EEI")),
+)  # fmt: skip
 OPTIONS = {"draws": 2000, "random_seed": 4, "progressbar": False, "log_likelihood": False}
 
 

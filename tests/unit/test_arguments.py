@@ -113,6 +113,9 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "chains": ("None",),
     "given": ("{}",),
     "array": (),
+    "array or none": ("None",),
+    "pair of positive": (),
+    "rest of the weights or none": ("None", "0"),
     "values": (*NUMBERS, "inf", "-inf", "[]", "[-1]"),
     "one column": (),
     "anything": tuple(VALUES),
@@ -121,7 +124,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
 # The kind of an argument by its name, or by that of the function and its own where a name has several meanings.
 KINDS = {
     "X": "table", "sample_weight": "weights", "weight_type": "choice",
-    "n_components": "number of components", "covariance_type": "choice",
+    "n_components": "number of components", "covariance_type": "choice", "component": "choice", "noise": "flag",
     "prior": "prior", "standardize": "flag", "missing": "choice", "inference": "choice", "sampler": "choice",
     "n_init": "count of at most",
     "draws": "count of at most", "tune": "count of at most", "chains": "count of at most", "cores": "count or none",
@@ -154,7 +157,9 @@ KINDS = {
     "prepare_table.resolution": "steps or mapping", "MixturePrior.resolution": "steps or mapping",
     "BayesianGMM.assignment.X": "new rows or none", "BayesianGMM.partition.X": "new rows or none",
     "BayesianGMM.outlier_score.X": "new rows or none", "BayesianGMM.log_evidence.chains": "chains",
-    "MixtureParams.rescale.scale": "array",
+    "MixtureParams.rescale.scale": "array", "MixturePrior.df": "pair of positive",
+    "MixturePrior.noise": "pair of positive", "MixtureParams.df": "array or none",
+    "MixtureParams.noise_weight": "rest of the weights or none",
 }  # fmt: skip
 ACCEPTED["number of components or none"] = ("None", "1")
 

@@ -15,11 +15,13 @@ import bayesgmm as bg
 from bayesgmm.checkpoint import Checkpoint
 from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.storage import write_fit
 
 OPTIONS = {
     "draws": 20, "tune": 20, "chains": 2, "n_init": 3, "escalate": False, "random_seed": 1, "progressbar": False
 }  # fmt: skip
+FULL = Kind("full")
 SECONDARY = {"silhouette": 0.1 + 0.2}
 
 
@@ -40,24 +42,24 @@ def saved(fit: bg.BayesianGMM, tmp_path: Path) -> Checkpoint:
 
 def refused(checkpoint: Checkpoint, match: str, k: int = 2, structure: str = "full") -> None:
     with pytest.raises(InputError, match=match) as error:
-        checkpoint.read(k, structure)
+        checkpoint.read(k, Kind(structure))
     assert visible(error.value) == str(error.value)
 
 
 def test_a_fit_comes_back_with_its_scores(fit: bg.BayesianGMM, saved: Checkpoint) -> None:
-    found = saved.read(2, "full")
+    found = saved.read(2, FULL)
     assert found is not None
     back, seconds, secondary = found
     assert (seconds, secondary) == (1 / 3, SECONDARY)
     np.testing.assert_array_equal(back.means_, fit.means_)
     assert back.posterior_.attrs == fit.posterior_.attrs
-    assert saved.read(3, "full") is None
+    assert saved.read(3, FULL) is None
     assert [path.name for path in saved.folder.iterdir()] == ["full-2.nc"]
 
 
 def test_a_fit_under_the_name_of_another_is_refused(saved: Checkpoint) -> None:
     for k, structure in ((3, "full"), (2, "diag")):
-        shutil.copy(saved.path(2, "full"), saved.path(k, structure))
+        shutil.copy(saved.path(2, FULL), saved.path(k, Kind(structure)))
         refused(saved, r"holds the fit of 2 components \(full\); give it back its name", k, structure)
 
 
@@ -66,7 +68,7 @@ def test_other_data_are_refused(saved: Checkpoint) -> None:
 
 
 def test_a_saved_fit_that_is_no_checkpoint_is_refused(fit: bg.BayesianGMM, saved: Checkpoint) -> None:
-    fit.save(saved.path(2, "full"))
+    fit.save(saved.path(2, FULL))
     refused(saved, "other data or options")
 
 
@@ -79,15 +81,15 @@ def test_damaged_scores_are_refused(extra: str, saved: Checkpoint, monkeypatch: 
         parts.tree.attrs["bayesgmm_comparison"] = extra
         write_fit(parts, path)
 
-    found = saved.read(2, "full")
+    found = saved.read(2, FULL)
     assert found is not None
     monkeypatch.setattr(storage, "write_fit", altered)
-    found[0].save(saved.path(2, "full"))
+    found[0].save(saved.path(2, FULL))
     refused(saved, "its scores are damaged; delete it")
 
 
 def test_damage_is_one_line(saved: Checkpoint) -> None:
-    path = saved.path(2, "full")
+    path = saved.path(2, FULL)
     content = path.read_bytes()
     for damaged in (b"", content[:-1], content[:5000], bytes([*content[:5000], content[5000] ^ 1, *content[5001:]])):
         path.write_bytes(damaged)
@@ -105,7 +107,7 @@ def test_a_full_disk_keeps_what_is_there(fit: bg.BayesianGMM, saved: Checkpoint)
             saved.write(fit, 2.0, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    found = saved.read(2, "full")
+    found = saved.read(2, FULL)
     assert found is not None and found[1] == 1 / 3
     assert [path.name for path in saved.folder.iterdir()] == ["full-2.nc"]
 

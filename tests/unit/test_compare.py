@@ -24,6 +24,7 @@ from bayesgmm.cli import parse_components
 from bayesgmm.comparison import Comparison
 from bayesgmm.data.table import prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
@@ -221,14 +222,14 @@ def test_secondary_scores_standardise_by_row_weights(rows: pd.DataFrame) -> None
     """A row of weight 3 is three copies: with one cluster the sum of squares is that of standardised columns, 2 n."""
     weights = np.random.default_rng(1).integers(1, 4, len(rows)).astype(float)
     table = bg.prepare_table(rows, sample_weight=weights)
-    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    scores = secondary_scores(table, 1, Kind("full"), np.zeros(len(rows), dtype=int))
     assert scores["within_ss"] == pytest.approx(2.0 * weights.sum())
 
 
 def test_secondary_scores(rows: pd.DataFrame) -> None:
     table = prepare_table(rows)
     labels = bg.fit_em(rows, 2, random_seed=1).params.means.argmax(axis=0)  # any two labels
-    scores = secondary_scores(table, 1, "full", np.zeros(len(rows), dtype=int))
+    scores = secondary_scores(table, 1, Kind("full"), np.zeros(len(rows), dtype=int))
     assert scores["within_ss"] == pytest.approx(2 * len(rows))  # standardised columns
     assert np.isnan(scores["silhouette"]) and labels.shape == (2,)
     mean, cov = rows.mean(), np.cov(rows.T, bias=True)
@@ -376,3 +377,21 @@ def test_a_fit_that_was_cut_short_is_not_read_as_finished(
     found = bg.compare_components(rows, [1, 2, 3], checkpoint=tmp_path, **OPTIONS)
     assert list(found.fits) == [1, 2] and "K = 3 not fitted" in str(found)
     assert [path.name for path in tmp_path.iterdir()] == ["full-1.nc"]
+
+
+def test_auto_says_that_it_ended_at_its_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bayesgmm.compare as module
+
+    monkeypatch.setattr(module, "CEILING", 2)
+    rng = np.random.default_rng(2)
+    rows = np.concatenate([rng.normal(m, 0.3, (40, 1)) for m in (0.0, 4.0, 9.0)])
+    found = bg.compare_components(
+        rows, "auto", inference="laplace", draws=250, n_init=5, random_seed=1, progressbar=False
+    )
+    assert list(found.fits) == [1, 2]
+    assert "Components up to K = 2, where the search for their number ends, still gained" in str(found)
+
+
+def test_auto_and_nothing_else_in_words() -> None:
+    with pytest.raises(InputError, match=r'such as range.1, 7., or "auto"'):
+        bg.compare_components([[1.0], [2.0]], "many")

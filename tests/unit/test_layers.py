@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "reporting": {"data", "kernels", "model", "posterior", "clustering", "model_selection"},
 }  # fmt: skip
 SHELL = {
-    "__init__", "__main__", "checkpoint", "compare", "compare_fits", "comparison", "datasets", "estimator", "fitted",
-    "interruption", "priors", "storage", "warm_up",
+    "__init__", "__main__", "checkpoint", "compare", "compare_fits", "compare_plan", "comparison", "datasets",
+    "estimator", "fitted", "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"inference"} | SHELL
 THIRD_PARTY = {

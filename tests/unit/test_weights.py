@@ -23,7 +23,7 @@ import bayesgmm as bg
 from bayesgmm.compare import gather
 from bayesgmm.inference.gibbs.left_out import bridge_repair
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Kind, get_structure
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.secondary import secondary_scores
 from bayesgmm.posterior.tree import equal_draws
@@ -171,8 +171,10 @@ def no_larger_table(pair: Pair) -> None:
     a, b = pair.weighted, pair.copied
     plain = [name for name in a.index if not name.startswith(("log_density[", "log_det_covariance[", "co_clustering["))]
     assert {"classification_entropy", "log_likelihood", "log_posterior"} <= set(plain)
-    for column in ("mean", "sd", "r_hat", "ess_bulk", "ess_tail"):
+    for column in ("mean", "sd"):
         close(a.loc[plain, column], b.loc[plain, column], rtol=1e-5)
+    for column in ("r_hat", "ess_bulk", "ess_tail"):  # of ranks, which rounding may swap
+        close(a.loc[plain, column], b.loc[plain, column], rtol=1e-2)
     for kind in ("log_density", "log_det_covariance"):
         ours, theirs = (x[x.index.str.startswith(kind)] for x in (a, b))
         rows = {f"{kind}[{COPIES[int(name.split('[')[1][:-1])]}]" for name in theirs.index}
@@ -269,6 +271,10 @@ def called(call: Callable[[Any], Any], rule: Callable[[Pair], None]) -> Callable
     return lambda pair: rule(pair.map(call))
 
 
+def equal_series(pair: Pair) -> None:
+    close(pair.weighted, pair.copied, rtol=1e-5)
+
+
 def record(name: str) -> Callable[[Pair], None]:
     """Returns a record whose members have rules of their own."""
 
@@ -297,6 +303,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "BayesianGMM.posterior_": tree, "BayesianGMM.em_": record("EMResult"), "BayesianGMM.table_": record("Table"),
     "BayesianGMM.prior_": record("ResolvedPrior"), "BayesianGMM.modes_": not_compared("of the draws, which are shared"),
     "BayesianGMM.weights_": equal, "BayesianGMM.means_": equal, "BayesianGMM.covariances_": equal,
+    "BayesianGMM.df_": equal, "BayesianGMM.noise_weight_": equal,
     "BayesianGMM.labels_": by_row, "BayesianGMM.n_features_in_": equal, "BayesianGMM.feature_names_in_": equal,
     "BayesianGMM.assignment": record("Assignment"), "BayesianGMM.partition": record("Partition"),
     "BayesianGMM.merging": record("Merging"), "BayesianGMM.diagnose": record("Diagnosis"),
@@ -333,6 +340,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "MixtureParams.scaling": not_compared("of the covariances"),
     "MixtureParams.cholesky": not_compared("of the covariances"),
     "MixtureParams.permute": INPUT, "MixtureParams.rescale": INPUT,
+    "MixtureParams.df": equal, "MixtureParams.noise_weight": equal, "MixtureParams.head": near(2e-3),
     # who belongs where
     "Assignment.table": by_row, "Assignment.probabilities": by_row, "Assignment.lower": by_row,
     "Assignment.upper": by_row, "Assignment.components": frame(), "Assignment.ci_prob": equal,
@@ -380,6 +388,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Comparison.unfinished": equal, "Comparison.recommendation": record("Recommendation"),
     "Comparison.trees": record("BayesianGMM"), "Comparison.best": record("BayesianGMM"),
     "Comparison.sensitivity": frame(), "Comparison.occupied": frame(), "Comparison.clusters": frame(),
+    "Comparison.labels_": by_row, "Comparison.average": called(lambda c: c.average().n_clusters, equal_series),
     "Comparison.stages": SENTENCE, "Comparison.plot": SENTENCE, "Comparison.summary": not_compared("of the table"),
     "Comparison.table": frame(rtol=2e-3, skip=(
         "seconds", "n_bad_rows", "n_waic_unstable", "loo_methods", "elpd_mcse", "method", "escalation", "converged",
@@ -391,7 +400,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Candidate.empty_ratio": called(lambda r: np.array([r.value, r.mcse]), equal),
     "Candidate.log_likelihood": near(1e-5),
     "Candidate.aicc": near(1e-5), "Candidate.bic": near(1e-5), "Candidate.icl": near(1e-4),
-    "Candidate.n_components": equal, "Candidate.covariance_type": equal, "Candidate.n_parameters": equal,
+    "Candidate.n_components": equal, "Candidate.kind": equal, "Candidate.n_parameters": equal,
     "Candidate.log_evidence": equal, "Candidate.converged": record("Diagnosis"), "Candidate.rough": equal,
     "Candidate.status": record("Diagnosis"), "Candidate.verdict": SENTENCE, "Candidate.method": SENTENCE,
     "Candidate.notes": SENTENCE, "Candidate.seconds": SENTENCE, "Candidate.stages": SENTENCE,
@@ -480,7 +489,10 @@ def test_secondary_scores(k: int) -> None:
     rows = table().fillna(1.0).to_numpy()
     weighted, copied = bg.prepare_table(rows, sample_weight=WEIGHTS), bg.prepare_table(rows[COPIES])
     labels = np.arange(20) % 2
-    ours, theirs = secondary_scores(weighted, k, "full", labels), secondary_scores(copied, k, "full", labels[COPIES])
+    ours, theirs = (
+        secondary_scores(weighted, k, Kind("full"), labels),
+        secondary_scores(copied, k, Kind("full"), labels[COPIES]),
+    )
     assert set(ours) == {"cv_log_likelihood", "within_ss", "silhouette"}
     for name, value in ours.items():
         assert value == pytest.approx(theirs[name], rel=1e-3 if name == "cv_log_likelihood" else 1e-9), name

@@ -54,12 +54,11 @@ def sample_pymc(
         )  # fmt: skip
     seconds = time.perf_counter() - began
     posterior = tree["posterior"]
-    weights = np.broadcast_to(posterior["weights"].values, posterior["means"].shape[:3])
-    means = posterior["means"].values
+    heads, means = _heads(posterior), posterior["means"].values
     cholesky = np.linalg.cholesky(posterior["covariances"].values)
     n_chains, n_draws = means.shape[:2]
     density = Density.build(problem, modes[0].params)
-    parts = (weights, means, _before_rounding(posterior, means.shape))
+    parts = (heads, means, _before_rounding(posterior, means.shape))
     flat = (np.ascontiguousarray(a.reshape(-1, *a.shape[2:])) for a in parts)
     stats = {
         _STATS.get(name, name): values.values
@@ -67,10 +66,16 @@ def sample_pymc(
         if values.ndim == 2 and values.dtype.kind in "fiub"
     }
     return Draws(
-        np.ascontiguousarray(weights), means, cholesky, density.log_prior(*flat).reshape(n_chains, n_draws), stats,
+        heads, means, cholesky, density.log_prior(*flat).reshape(n_chains, n_draws), stats,
         chosen[:n_chains], modes_table(modes), seconds, n_draws < draws or n_chains < chains,
         "NUTS (PyMC) on build_model",
     )  # fmt: skip
+
+
+def _heads(posterior: Any) -> NDArray[np.float64]:
+    """(C, S, H) heads, see `kernels.row_model`."""
+    parts = [posterior[name].values for name in ("weights", "noise_weight", "df") if name in posterior]
+    return np.concatenate([p if p.ndim == 3 else p[..., None] for p in parts], axis=2)
 
 
 def _before_rounding(posterior: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -99,8 +104,10 @@ def initial_values(
     sds = np.linalg.norm(latent, axis=2)  # (K, D), before rounding
     correlation = latent / sds[:, :, None]
     sds, correlation = structure.distinct_sds(sds), structure.distinct(correlation)
+    df = params.df if params.df is None or structure.component == "t_each" else params.df[0]
     values = {
-        "weights": params.weights, "means": params.means, "sds": sds, "sds_true": sds,
+        "weights": params.weights, "shares": params.weights / params.weights.sum(),
+        "noise_weight": params.noise_weight, "df": df, "means": params.means, "sds": sds, "sds_true": sds,
         "variances": sds**2, "variances_true": sds**2, "correlation_cholesky": correlation,
     }  # fmt: skip
     return {rv.name: values[rv.name] for rv in model.free_RVs}

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bayesgmm.kernels.compiled import callback, compiled, put
-from bayesgmm.kernels.row_model import RowModel, digamma, log_normalizers
+from bayesgmm.kernels.row_model import RowModel, df_slope, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.triangular import invert_lower, multiply_lower
 from bayesgmm.model.density.coordinates import unpack_point
@@ -93,11 +93,7 @@ def log_posterior_gradient(x, grad, ints, floats):
         step, a, b = packed.stick_step[place], packed.df_prior[0], packed.df_prior[1]
         u = packed.stick_ref[place] + step * x[place]
         value += (a - 1.0) * log_weights[classes + i] - b * df + u
-        n, tail = 0.0, 0.0
-        for k in range(i, i + 1 if n_df > 1 else n_components):
-            n += counts[k]
-            tail += counts[classes + n_components + k]
-        slope = (a - 1.0) / df - b + 0.5 * (n * (math.log(0.5 * df) + 1.0 - digamma(0.5 * df)) + tail)
+        slope = (a - 1.0) / df - b + df_slope(df, i, n_df, counts, classes)
         grad[place] = step * (slope * math.exp(u) + 1.0)
     o = n_head
     mean_loc, mean_scale = packed.mean_loc, packed.mean_scale

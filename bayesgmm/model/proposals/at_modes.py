@@ -25,6 +25,7 @@ from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.decoupled import from_affine, log_prior_of_decoupled, to_affine
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.draws import Sample
+from bayesgmm.model.params import head_in_order
 from bayesgmm.model.proposals.exchange import exchangeable, orders_within
 from bayesgmm.model.proposals.student_mixture import Proposal
 
@@ -59,7 +60,9 @@ class Part:
 
     def log_ratio(self, x: Sample, order: Sequence[int] | NDArray[np.int64]) -> Array:
         """(S,) log q / prior with component ``order[k]`` in place k."""
-        packed = self.density.pack_draws(x.weights[:, order], x.means[:, order], x.latent[:, order])
+        places = np.asarray(order)
+        head = head_in_order(x.weights, places, self.density.structure.row_model)
+        packed = self.density.pack_draws(head, x.means[:, places], x.latent[:, places])
         u, normal = from_affine(self.density, packed), self.proposal
         whitened = solve_triangular(self.factor, (u - self.mean).T, lower=True, check_finite=False)
         log_q = normal.log_constants[0] + normal.log_kernel((whitened**2).sum(axis=0))
@@ -86,8 +89,9 @@ class LocalProposal:
         sizes = rng.multinomial(n_samples, self.weights)
         drawn = [part.proposal.sample(int(size), rng) for part, size in zip(self.parts, sizes, strict=True)]
         places = np.argsort(rng.permutation(n_samples))
-        k, d = self.parts[0].density.reference.means.shape
-        out = Sample(*(np.empty((n_samples, *shape)) for shape in ((k,), (k, d), (k, d, d), (k, d, d))))
+        reference = self.parts[0].density.reference
+        (k, d), h = reference.means.shape, len(reference.head)
+        out = Sample(*(np.empty((n_samples, *shape)) for shape in ((h,), (k, d), (k, d, d), (k, d, d))))
         done = 0
         for part, points in zip(self.parts, drawn, strict=True):
             for start in range(0, len(points), _CHUNK):
@@ -121,7 +125,7 @@ class LocalProposal:
 
         A fifth of the old scale matrix is kept, and tails are heavier (df is the number of parameters).
         """
-        identity = np.arange(x.weights.shape[1])
+        identity = np.arange(x.means.shape[1])
         of_part = softmax([np.log(w) + p.log_ratio(x, identity) for w, p in zip(self.weights, self.parts, strict=True)],
                           axis=0)  # fmt: skip
         beside = []
@@ -153,13 +157,14 @@ class LocalProposal:
 
 def _orders(alone: LocalProposal, pilot: Sample) -> NDArray[np.int64]:
     """(P, K) all orders within sets of components that the proposal's draws can exchange; the identity first."""
-    k = pilot.weights.shape[1]
+    k = pilot.means.shape[1]
     own = alone.log_ratio(pilot)
     exchange = {}
     for i, j in combinations(range(k), 2):
         order = np.arange(k)
         order[[i, j]] = j, i
-        swapped = Sample(*(field[:, order] for field in pilot))
+        head = head_in_order(pilot.weights, order, alone.parts[0].density.structure.row_model)
+        swapped = Sample(head, *(field[:, order] for field in pilot[1:]))
         gain = np.fmin(alone.log_ratio(swapped) - own, 0.0)
         exchange[i, j] = float(logsumexp(gain) - math.log(len(gain)))
     groups, _ = exchangeable(exchange, k, least=_LEAST_EXCHANGE, most=_MAX_ORDERS)

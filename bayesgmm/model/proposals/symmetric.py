@@ -25,6 +25,7 @@ from scipy.special import logsumexp
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
+from bayesgmm.model.params import head_in_order
 from bayesgmm.model.proposals.exchange import exchangeable, orders_within
 from bayesgmm.model.proposals.student_mixture import Proposal
 
@@ -46,8 +47,8 @@ def permuted_log_density(
 
     Parameters
     ----------
-    weights, means, latent : arrays (S, K), (S, K, D), (S, K, D, D)
-        Draws on the model's scale; `latent` holds Cholesky factors before rounding.
+    weights, means, latent : arrays (S, H), (S, K, D), (S, K, D, D)
+        Draws on the model's scale: heads (`kernels.row_model`), means, and Cholesky factors before rounding.
     order : int array (P, K)
         Place j of permutation p holds component ``order[p, j]``; the first one is usually the identity.
 
@@ -55,7 +56,7 @@ def permuted_log_density(
     -------
     arrays (S,), (S,)
     """
-    n_draws, k = weights.shape
+    n_draws, k = means.shape[:2]
     total, first = np.empty(n_draws), np.empty(n_draws)
     size = max(1, _BATCH // max(len(order), k * k * density.n_dim))
 
@@ -77,32 +78,44 @@ def _permuted(
     shared = density.structure.n_matrices(2) == 1
     cells = density.structure.n_cells(d)
     stick_ref, stick_step = density.packed.stick_ref, density.packed.stick_step
-    own = d if shared else d + cells  # coordinates that go with one component
+    # Coordinates of the head, of which the sticks come first and degrees of freedom of each component last; in between
+    # is what no order changes.
+    head = len(stick_ref)
+    each_df = density.structure.component == "t_each"
+    fixed = slice(k - 1, head - k if each_df else head)
+    own = d + cells * (not shared) + each_df  # coordinates that go with one component
     blocks = np.empty((n_draws, k, k, own))  # [draw, place, component]
     places = np.arange(k)
     for shift in range(k):
         index = (places + shift) % k
-        x = density.pack_draws(weights, means[:, index], latent if shared else latent[:, index])
-        blocks[:, places, index, :d] = x[:, k - 1 : k - 1 + k * d].reshape(n_draws, k, d)
+        turned = head_in_order(weights, index, density.structure.row_model)
+        x = density.pack_draws(turned, means[:, index], latent if shared else latent[:, index])
+        blocks[:, places, index, :d] = x[:, head : head + k * d].reshape(n_draws, k, d)
         if not shared:
-            blocks[:, places, index, d:] = x[:, k - 1 + k * d :].reshape(n_draws, k, cells)
-    log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
+            blocks[:, places, index, d : d + cells] = x[:, head + k * d :].reshape(n_draws, k, cells)
+        if each_df:
+            blocks[:, places, index, -1] = x[:, head - k : head]
+    log_weights = np.log(np.maximum(weights[:, :k], np.finfo(float).tiny))
+    sticks = slice(k - 1)
 
     values = np.empty((len(proposal.weights), n_draws, len(order)))
     for m, (constant, mean, factor) in enumerate(
         zip(proposal.log_constants, proposal.means, proposal.cholesky, strict=True)
     ):
         inverse = np.linalg.solve(factor, np.eye(len(mean)))  # (n, n)
-        base = np.tile(-inverse @ mean - inverse[:, : k - 1] @ (stick_ref / stick_step), (n_draws, 1))
+        base = np.tile(-inverse @ mean - inverse[:, sticks] @ (stick_ref / stick_step)[sticks], (n_draws, 1))
+        base += x[:, fixed] @ inverse[:, fixed].T
         if shared:
-            base += x[:, k - 1 + k * d :] @ inverse[:, k - 1 + k * d :].T
+            base += x[:, head + k * d :] @ inverse[:, head + k * d :].T
         pieces = np.empty((n_draws, k, k, len(mean)))
         for j in range(k):
-            columns = np.arange(k - 1 + j * d, k - 1 + (j + 1) * d)
+            columns = np.arange(head + j * d, head + (j + 1) * d)
             if not shared:
-                columns = np.concatenate([columns, k - 1 + k * d + np.arange(j * cells, (j + 1) * cells)])
+                columns = np.append(columns, head + k * d + np.arange(j * cells, (j + 1) * cells))
+            if each_df:
+                columns = np.append(columns, head - k + j)
             pieces[:, j] = blocks[:, j] @ inverse[:, columns].T
-        _quadratics(base, pieces, np.ascontiguousarray((inverse[:, : k - 1] / stick_step).T), log_weights, order,
+        _quadratics(base, pieces, np.ascontiguousarray((inverse[:, sticks] / stick_step[sticks]).T), log_weights, order,
                     values[m])  # fmt: skip
         values[m] = constant + proposal.log_kernel(values[m])
     return values[0] if len(values) == 1 else logsumexp(values, axis=0)
@@ -145,7 +158,7 @@ def relevant_permutations(
     the draws) are put into one group, the most easily swapped first, as long as no more than 5040 permutations within
     groups arise; the second result is the average share of the largest swap that had to be left out.
     """
-    k = weights.shape[1]
+    k = means.shape[1]
     if k <= _ENUMERATED:
         return orders_within([list(range(k))]), 0.0
     pairs = list(combinations(range(k), 2))

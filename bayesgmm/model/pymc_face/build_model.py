@@ -7,6 +7,7 @@ The likelihood is one operation on the compiled kernel (`model.pymc_face.likelih
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 from pymc.distributions.transforms import CholeskyCorrTransform
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.arguments import check_count, check_flag, check_instance
+from bayesgmm.arguments import check_choice, check_count, check_flag, check_instance
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.errors import InputError
+from bayesgmm.model.background import Box, structure_for, table_box
+from bayesgmm.model.density.coordinates import LEAST_DF
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.pymc_face.likelihood_op import mixture_log_density
 from bayesgmm.model.scale_families import Exponential, HalfCauchy, HalfNormal, InverseGamma, LogNormal, ScaleFamily
-from bayesgmm.model.structure import Structure, get_structure
+from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
 
 __all__ = ["build_model", "model_from_numbers"]
 
@@ -47,6 +50,8 @@ def build_model(
     n_components: int,
     *,
     covariance_type: str = "full",
+    component: str = "normal",
+    noise: bool = False,
     prior: MixturePrior | None = None,
     standardize: bool = True,
     sample_weight: ArrayLike | None = None,
@@ -64,6 +69,10 @@ def build_model(
         Number of components K.
     covariance_type : str
         ``"full"``, ``"tied"``, ``"diag"``, ``"spherical"`` or ``"EEI"``.
+    component : {"normal", "t", "t_each"}
+        Density of a component; "t" has degrees of freedom that all of them share, "t_each" has one number each.
+    noise : bool
+        Whether rows may belong to no component but to noise, uniform over the box of the data.
     prior : MixturePrior, optional
         None takes the data-scaled defaults.
     standardize : bool
@@ -81,7 +90,9 @@ def build_model(
         feature_bis) and the observed ``obs`` (obs_id, feature). Where a column was recorded in steps the
         prior's family is that of ``sds_true``, the sd before rounding, the correlations are those before rounding
         and ``covariances`` include its variance; an inverse-gamma family is that of ``variances`` or
-        ``variances_true``.
+        ``variances_true``. With noise, ``weights`` are ``1 - noise_weight`` times ``shares`` (component), which are
+        the Dirichlet's. Of t components ``df`` are the degrees of freedom (t_each: component), and ``covariances``
+        their scale matrices.
 
     Raises
     ------
@@ -96,6 +107,8 @@ def build_model(
     >>> [v.name for v in build_model(rows, 2).free_RVs]
     ['weights', 'means', 'sds', 'correlation_cholesky']
     """
+    check_choice(component, "component", COMPONENTS)
+    check_flag(noise, "noise")
     structure = get_structure(covariance_type)
     check_count(n_components, "n_components")
     check_flag(standardize, "standardize")
@@ -109,7 +122,7 @@ def build_model(
         raise InputError("sample_weight is already part of a Table; give it to prepare_table instead.")
     check_enough_rows(table.used_rows, n_components)
     numbers = (MixturePrior() if prior is None else prior).resolve(table)
-    return model_from_numbers(table, structure, numbers, n_components)
+    return model_from_numbers(table, structure_for(table, structure, component, noise), numbers, n_components)
 
 
 def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrior, n_components: int) -> pm.Model:
@@ -126,7 +139,7 @@ def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrio
         "obs_id": table.row_names.to_numpy(),
     }
     with pm.Model(coords=coords) as model:
-        weights = _weights(k, numbers)
+        head = _head(structure, numbers, k)
         means = pm.Normal("means", numbers.mean_loc, numbers.mean_scale, dims=("component", "feature"))
         cholesky = _cholesky(structure, numbers, k, d)
         pm.Deterministic("covariances", cholesky @ cholesky.mT, dims=("component", "feature", "feature_bis"))
@@ -134,21 +147,36 @@ def model_from_numbers(table: Table, structure: Structure, numbers: ResolvedPrio
         values = table.standardized
         gaps = np.isnan(values)  # PyMC would take NaN among the observed for variables of its own
 
-        def log_density(rows: TensorVariable, w: Any, m: Any, c: Any) -> TensorVariable:
+        def log_density(rows: TensorVariable, h: Any, m: Any, c: Any) -> TensorVariable:
             rows = pt.switch(gaps, np.nan, rows) if gaps.any() else rows
-            return mixture_log_density(rows, w, m, c, row_weights=table.weights, row_model=structure.row_model)
+            return mixture_log_density(rows, h, m, c, row_weights=table.weights, row_model=structure.row_model)
 
         pm.CustomDist(
-            "obs", weights, means, cholesky, logp=log_density, dist=_draw, class_name="GaussianMixture",
-            signature="(k),(k,d),(k,d,d)->(d)", observed=np.where(gaps, 0.0, values), dims=("obs_id", "feature"),
+            "obs", head, means, cholesky, logp=log_density, class_name="GaussianMixture",
+            dist=partial(_draw, k=k, structure=structure, box=table_box(table) if structure.has_background else None),
+            signature="(h),(k,d),(k,d,d)->(d)", observed=np.where(gaps, 0.0, values), dims=("obs_id", "feature"),
         )  # fmt: skip
     return model
 
 
-def _weights(k: int, prior: ResolvedPrior) -> TensorVariable:
+def _head(structure: Structure, prior: ResolvedPrior, k: int) -> TensorVariable:
+    """(H,) head of the mixture, see `kernels.row_model`, from weights, the noise's weight and degrees of freedom."""
+    (a, b), (shape, rate) = np.array(prior.noise), np.array(prior.df)  # of Python's floats PyTensor makes single ones
+    parts = [_shares("shares" if structure.has_background else "weights", k, prior)]
+    if structure.has_background:
+        noise = pm.Beta("noise_weight", a, b)
+        parts = [pm.Deterministic("weights", (1.0 - noise) * parts[0], dims="component"), noise[None]]
+    if structure.component != "normal":
+        dims = ("component",) if structure.component == "t_each" else ()
+        df = pm.Truncated("df", pm.Gamma.dist(shape, rate), lower=LEAST_DF, dims=dims)
+        parts.append(pt.atleast_1d(df))
+    return pt.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _shares(name: str, k: int, prior: ResolvedPrior) -> TensorVariable:
     if k == 1:  # a Dirichlet on one weight has no free dimension to sample
-        return pm.Deterministic("weights", pt.ones(1), dims="component")
-    return pm.Dirichlet("weights", np.full(k, prior.concentration), dims="component")
+        return pm.Deterministic(name, pt.ones(1), dims="component")
+    return pm.Dirichlet(name, np.full(k, prior.concentration), dims="component")
 
 
 def _cholesky(structure: Structure, prior: ResolvedPrior, k: int, d: int) -> TensorVariable:
@@ -189,8 +217,19 @@ def _standard_deviations(structure: Structure, prior: ResolvedPrior, floor: NDAr
     return pt.sqrt(free) if on_variance else free
 
 
-def _draw(weights: Any, means: Any, cholesky: Any, size: Any) -> TensorVariable:
+def _draw(
+    head: Any, means: Any, cholesky: Any, size: Any, *, k: int, structure: Structure, box: Box | None
+) -> TensorVariable:
     """Rows drawn from the mixture, for predictive sampling."""
-    component = pm.Categorical.dist(weights, size=size)
-    noise = pm.Normal.dist(size=(*component.shape, means.shape[-1]))
-    return means[component] + (cholesky[component] @ noise[..., None])[..., 0]
+    classes = structure.n_classes(k)
+    drawn = pm.Categorical.dist(head[:classes], size=size)
+    component = pt.minimum(drawn, k - 1)
+    z = pm.Normal.dist(size=(*component.shape, means.shape[-1]))
+    if structure.component != "normal":
+        half = 0.5 * pt.broadcast_to(head[classes:], (k,))[component]
+        z = z / pt.sqrt(pm.Gamma.dist(half, half))[..., None]
+    rows = means[component] + (cholesky[component] @ z[..., None])[..., 0]
+    if box is None:
+        return rows
+    uniform = pm.Uniform.dist(box.low, box.high, size=z.shape) @ box.axes.T
+    return pt.switch(pt.eq(drawn, k)[..., None], uniform, rows)

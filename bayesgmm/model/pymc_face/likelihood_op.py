@@ -3,11 +3,12 @@
 `MixtureLogDensity` returns the log density of every row and, from the same pass over the rows, the gradient
 of their sum. For a cotangent g (N,) the chain rule asks for sum_n g_n d log p_n, and
 
-    d log p_n / d log weight_k = r_nk
-    d log p_n / d mean_k       = S_k' (r_nk y_nk)                      S_k = inverse of Cholesky factor L_k
-    d log p_n / d L_k          = lower triangle of S_k' (r_nk (y_nk y_nk' - I))
+    d log p_n / d log weight_k = r_nk                                  of the background too
+    d log p_n / d mean_k       = S_k' (r_nk u_nk y_nk)                 S_k = inverse of Cholesky factor L_k
+    d log p_n / d L_k          = lower triangle of S_k' (r_nk (u_nk y_nk y_nk' - I))
 
-with responsibilities r and whitened residuals y = S (x - mean), so it is the same pass with row weights g.
+with responsibilities r, whitened residuals y = S (x - mean), and u = 1 or, of t components, the expectation of the
+precision (`kernels.row_model`; `df_slope` by degrees of freedom), so it is the same pass with row weights g.
 `MixturePullback` makes that pass only when g is not constant; for a sum over rows (g = 1) one pass gives
 value and gradient. Both operations run inside compiled numba graphs without returning to Python.
 """
@@ -26,7 +27,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.kernels.compiled import compiled, source_version
-from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
+from bayesgmm.kernels.row_model import NORMAL, RowModel, df_slope, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.triangular import invert_lower
@@ -38,25 +39,34 @@ _VERSION = source_version("kernels", "model/pymc_face")
 
 
 @compiled
-def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_model):
-    """Weighted log density of each row, and the gradient of their sum by log weights, means and factors."""
+def _density_and_gradient(rows, row_weights, log_head, means, cholesky, row_model):
+    """Weighted log density of each row, and the gradient of their sum by the logarithm of the head, means and
+    factors."""
     n_rows, d = rows.shape
-    n_components = means.shape[0]
+    n_components, n_head = means.shape[0], log_head.shape[0]
+    classes = n_classes(row_model, n_components)
+    n_df = n_head - classes
     features = np.empty((d, n_rows))
     for b in range(n_rows):
         for j in range(d):
             features[j, b] = rows[b, j]
     scaling = np.empty((n_components, d, d))
-    log_norm, counts = np.empty(n_components), np.empty(n_components)
+    log_norm, counts = np.empty(n_head), np.empty(classes + (2 * n_components if n_df > 0 else 0))
     sums, outers = np.empty((n_components, d)), np.empty((n_components, d, d))
     density = np.empty(n_rows)
     # Copies are contiguous whatever layout the graph hands over: one specialisation of the kernel.
     invert_lower(cholesky.copy(), scaling)
-    log_normalizers(log_weights.copy(), scaling, log_norm)
+    log_normalizers(log_head.copy(), scaling, row_model, log_norm)
     mixture_pass(rows_of(features), row_weights.copy(), log_norm, means.copy(), scaling, row_model,
                  counts, sums, outers, density, np.empty((0, 0)))  # fmt: skip
     for b in range(n_rows):
         density[b] *= row_weights[b]
+    grad_head = np.empty(n_head)
+    for i in range(classes):
+        grad_head[i] = counts[i]
+    for i in range(n_df):
+        df = log_norm[classes + i]
+        grad_head[classes + i] = df * df_slope(df, i, n_df, counts, classes)
     grad_means, grad_cholesky = np.zeros((n_components, d)), np.zeros((n_components, d, d))
     for k in range(n_components):
         for i in range(d):
@@ -66,28 +76,24 @@ def _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_m
                 grad_means[k, j] += scaling[k, i, j] * sums[k, i]
                 for m in range(i, d):
                     grad_cholesky[k, i, j] += scaling[k, m, i] * outers[k, m, j]
-    return density, counts, grad_means, grad_cholesky
+    return density, grad_head, grad_means, grad_cholesky
 
 
 @compiled
-def _pull_back(cotangent, counts, grad_means, grad_cholesky,
-               rows, row_weights, log_weights, means, cholesky, row_model):  # fmt: skip
+def _pull_back(cotangent, grad_head, grad_means, grad_cholesky,
+               rows, row_weights, log_head, means, cholesky, row_model):  # fmt: skip
     """Gradient of sum cotangent * log density, from the saved one when the cotangent is constant."""
     first = cotangent[0]
     for b in range(len(cotangent)):
         if cotangent[b] != first:
             weights = cotangent * row_weights
-            _, c, m, f = _density_and_gradient(rows, weights, log_weights, means, cholesky, row_model)
-            return c, m, f
-    return first * counts, first * grad_means, first * grad_cholesky
+            _, h, m, f = _density_and_gradient(rows, weights, log_head, means, cholesky, row_model)
+            return h, m, f
+    return first * grad_head, first * grad_means, first * grad_cholesky
 
 
-class MixtureLogDensity(Op):
-    """Row-weighted log density of each row under a Gaussian mixture.
-
-    Inputs: rows (N, D), row weights (N,), log weights (K,), means (K, D), lower Cholesky factors (K, D, D).
-    Outputs: log densities (N,), each times its row weight, and the gradient of their sum by log weights,
-    means and factors, kept for the pullback.
+class _OfRows(Op):
+    """An operation with a row model, told apart from others by what of it can be hashed.
 
     Parameters
     ----------
@@ -95,16 +101,31 @@ class MixtureLogDensity(Op):
         The density of a row given its component.
     """
 
-    __props__ = ("row_model",)
-    gufunc_signature = "(n,d),(n),(k),(k,d),(k,d,d)->(n),(k),(k,d),(k,d,d)"
+    __props__ = ("diagonal", "background")
 
     def __init__(self, row_model: RowModel) -> None:
-        self.row_model = row_model
+        self.diagonal = bool(row_model.diagonal)
+        self.background = tuple(row_model.background.tolist())
+
+    @property
+    def row_model(self) -> RowModel:
+        return RowModel(self.diagonal, np.array(self.background))
+
+
+class MixtureLogDensity(_OfRows):
+    """Row-weighted log density of each row under a mixture.
+
+    Inputs: rows (N, D), row weights (N,), the logarithm of a head (H,), means (K, D), lower Cholesky factors
+    (K, D, D). Outputs: log densities (N,), each times its row weight, and the gradient of their sum by the logarithm of
+    the head, means and factors, kept for the pullback.
+    """
+
+    gufunc_signature = "(n,d),(n),(h),(k,d),(k,d,d)->(n),(h),(k,d),(k,d,d)"
 
     def make_node(self, *inputs: Any) -> Apply:
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
         if [v.type.ndim for v in variables] != [2, 1, 1, 2, 3]:
-            raise TypeError("inputs have shapes (N, D), (N,), (K,), (K, D), (K, D, D)")
+            raise TypeError("inputs have shapes (N, D), (N,), (H,), (K, D), (K, D, D)")
         density = pt.tensor(dtype="float64", shape=(variables[0].type.shape[0],))
         return Apply(self, variables, [density, *(variable.type() for variable in variables[2:])])
 
@@ -119,7 +140,7 @@ class MixtureLogDensity(Op):
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
     ) -> list[Variable]:
-        reason = "only the density is differentiable, by weights, means and Cholesky factors"
+        reason = "only the density is differentiable, by the head, means and Cholesky factors"
         refused = [grad_not_implemented(self, i, inputs[i], reason) for i in range(len(inputs))]
         if not all(isinstance(g.type, DisconnectedType) for g in cotangents[1:]):
             return refused
@@ -127,17 +148,13 @@ class MixtureLogDensity(Op):
         return [*refused[:2], *pullback.outputs]
 
 
-class MixturePullback(Op):
-    """Gradient of sum_n g_n log p_n, for any g (N,), by log weights, means and Cholesky factors.
+class MixturePullback(_OfRows):
+    """Gradient of sum_n g_n log p_n, for any g (N,), by the logarithm of the head, means and Cholesky factors.
 
     Inputs: g (N,), then the three gradients and the five inputs of `MixtureLogDensity`.
     """
 
-    __props__ = ("row_model",)
-    gufunc_signature = "(n),(k),(k,d),(k,d,d),(n,d),(n),(k),(k,d),(k,d,d)->(k),(k,d),(k,d,d)"
-
-    def __init__(self, row_model: RowModel) -> None:
-        self.row_model = row_model
+    gufunc_signature = "(n),(h),(k,d),(k,d,d),(n,d),(n),(h),(k,d),(k,d,d)->(h),(k,d),(k,d,d)"
 
     def make_node(self, *inputs: Any) -> Apply:
         variables = [pt.as_tensor(value, dtype="float64") for value in inputs]
@@ -154,23 +171,25 @@ class MixturePullback(Op):
 
 @register_funcify_default_op_cache_key(MixtureLogDensity)
 def _funcify_density(op: MixtureLogDensity, node: Apply | None = None, **kwargs: Any) -> tuple[Any, int]:
-    row_model = op.row_model
+    diagonal, background = op.row_model
 
     @numba_njit
-    def log_density(rows, row_weights, log_weights, means, cholesky):
-        return _density_and_gradient(rows, row_weights, log_weights, means, cholesky, row_model)
+    def log_density(rows, row_weights, log_head, means, cholesky):
+        row_model = RowModel(diagonal, background.copy())  # a constant cannot be written to: it is a type of its own
+        return _density_and_gradient(rows, row_weights, log_head, means, cholesky, row_model)
 
     return log_density, _VERSION
 
 
 @register_funcify_default_op_cache_key(MixturePullback)
 def _funcify_pullback(op: MixturePullback, node: Apply | None = None, **kwargs: Any) -> tuple[Any, int]:
-    row_model = op.row_model
+    diagonal, background = op.row_model
 
     @numba_njit
-    def pull_back(g, counts, grad_means, grad_cholesky, rows, row_weights, log_weights, means, cholesky):
-        return _pull_back(g, counts, grad_means, grad_cholesky,
-                          rows, row_weights, log_weights, means, cholesky, row_model)  # fmt: skip
+    def pull_back(g, grad_head, grad_means, grad_cholesky, rows, row_weights, log_head, means, cholesky):
+        row_model = RowModel(diagonal, background.copy())
+        return _pull_back(g, grad_head, grad_means, grad_cholesky,
+                          rows, row_weights, log_head, means, cholesky, row_model)  # fmt: skip
 
     return pull_back, _VERSION
 
@@ -178,13 +197,14 @@ def _funcify_pullback(op: MixturePullback, node: Apply | None = None, **kwargs: 
 def mixture_log_density(
     rows: Any, weights: Any, means: Any, cholesky: Any, *, row_weights: Any = None, row_model: RowModel = NORMAL
 ) -> TensorVariable:
-    """Log density (N,) of each row under a Gaussian mixture, as a node of a PyTensor graph.
+    """Log density (N,) of each row under a mixture, as a node of a PyTensor graph.
 
     Parameters
     ----------
     rows : tensor (N, D)
-    weights, means, cholesky : tensors (K,), (K, D), (K, D, D)
-        Mixture weights, means and lower Cholesky factors of the covariances.
+    weights, means, cholesky : tensors (H,), (K, D), (K, D, D)
+        Head (see `kernels.row_model`; of normal components without a background the mixture weights), means and lower
+        Cholesky factors of the covariances.
     row_weights : tensor (N,), optional
         Multiplies the log density of each row.
     row_model : RowModel
@@ -193,7 +213,7 @@ def mixture_log_density(
     Returns
     -------
     TensorVariable
-        Differentiable by weights, means and Cholesky factors.
+        Differentiable by head, means and Cholesky factors.
 
     Examples
     --------

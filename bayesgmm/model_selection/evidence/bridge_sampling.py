@@ -193,7 +193,8 @@ def _one_mode(
         row_weights=table.weights,
     )  # fmt: skip
     shape = weights.shape[:2]
-    w, m, c = (relabelling.apply(a).reshape(*shape, *a.shape[1:]) for a in draws)
+    heads = relabelling.apply_head(draws[0], structure.row_model)
+    w, m, c = (a.reshape(*shape, *a.shape[1:]) for a in (heads, *(relabelling.apply(a) for a in draws[1:])))
     return w, m, c
 
 
@@ -205,28 +206,29 @@ def evidence_of_draws(
     *,
     random_seed: int = 0,
 ) -> Evidence:
-    """`log_evidence` of relabelled draws on the model's scale: (C, S, K), (C, S, K, D), (C, S, K, D, D)."""
+    """`log_evidence` of relabelled draws on the model's scale: heads (C, S, H), (C, S, K, D), (C, S, K, D, D)."""
     table, structure, prior = problem
     n_chains, n_draws, k, d = means.shape
     if n_draws < 20:
         raise InputError(f"log evidence needs at least 20 draws a chain, got {n_draws}: sample more draws.")
     rng = np.random.default_rng(random_seed)
     covariances = cholesky @ cholesky.mT
-    flat_weights = weights.reshape(-1, k).mean(axis=0)
-    reference = MixtureParams(
-        flat_weights / flat_weights.sum(), means.mean(axis=(0, 1)), covariances.mean(axis=(0, 1)), structure.name
+    reference = MixtureParams.of_head(
+        weights.mean(axis=(0, 1)), means.mean(axis=(0, 1)), covariances.mean(axis=(0, 1)), structure
     )
     density = Density.build(problem, reference)
     floor = prior.rounding(structure)
     latent = latent_cholesky(covariances.reshape(-1, d, d), floor).reshape(-1, k, d, d) if floor.any() else (
         cholesky.reshape(-1, k, d, d)
     )  # fmt: skip
-    flat = (weights.reshape(-1, k), means.reshape(-1, k, d), np.ascontiguousarray(latent))
+    flat = (weights.reshape(-1, weights.shape[2]), means.reshape(-1, k, d), np.ascontiguousarray(latent))
     x = density.pack_draws(*flat).reshape(n_chains, n_draws, -1)
     half = n_draws // 2
     proposal = fit_proposal(x[:, :half], random_seed=random_seed)
 
     def by_modes() -> BridgeEstimate | None:
+        if not structure.is_normal:  # its proposals are of normal components
+            return None
         return bridge_by_modes(
             weights, means, latent.reshape(means.shape[:3] + (d, d)), cholesky, problem,
             random_seed=random_seed,

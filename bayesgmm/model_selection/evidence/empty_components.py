@@ -97,9 +97,11 @@ def empty_component_ratio(tree: xarray.DataTree, table: Table, prior: ResolvedPr
         If the fit has one component.
     """
     arrays, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
-    k = arrays.weights.shape[1]
+    k = arrays.n_components
     if k == 1:
         raise InputError("a fit with one component has no empty component: fit two components or more.")
+    if arrays.n_classes > k:
+        raise InputError("with a noise component the number of rows in the others is not fixed: compare evidences.")
     log_p = log_empty_probability(
         table.standardized, arrays.weights, arrays.means, arrays.scaling,
         row_weights=table.weights, row_model=arrays.row_model,
@@ -157,8 +159,8 @@ def log_empty_probability(
 @compiled
 def _log_empty(rows, row_weights, weights, means, scaling, row_model, out):
     """out[s] = log mean_j prod_i (1 - r_ij)^{a_i}; 1 - r_ij as the sum of the others where r_ij is large."""
-    n_rows, n_components = row_weights.shape[0], weights.shape[1]
-    log_norm, total = np.empty(n_components), np.empty(n_components)
+    n_rows, n_components = row_weights.shape[0], means.shape[1]
+    log_norm, total = np.empty(weights.shape[1]), np.empty(n_components)
     r = np.empty((n_rows, n_components))
     none, none2, none3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
     for s in range(weights.shape[0]):

@@ -94,13 +94,13 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
     a, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-    plain, used = are_whole(weight), np.flatnonzero(weight > 0.0)
+    plain, used = are_whole(weight) and a.df is None, np.flatnonzero(weight > 0.0)
     x, packed = a.to_model(rows[used]), model_rows(tree, a, some=used)
     copies = weight[used].astype(np.int64) if plain else np.ones(len(used), np.int64)
-    counts, sums = np.zeros(a.weights.shape, dtype=np.int64), np.zeros(a.means.shape)
+    counts, sums = np.zeros(a.means.shape[:2], dtype=np.int64), np.zeros(a.means.shape)
     rng = np.random.default_rng(random_seed)
     for where, r in blocks_of_draws(packed, a.weights, a.means, a.scaling, row_model=a.row_model):
-        labelled = count_labels(r, copies, np.zeros(len(x)), rng)
+        labelled = count_labels(r, copies, np.zeros(len(x)), rng)[:, :, : a.n_components]
         counts[where] = labelled.sum(axis=1)
         sums[where] = labelled.transpose(0, 2, 1) @ x
     row_means = sums / np.maximum(counts, 1)[..., None]
@@ -131,7 +131,8 @@ def scale_sensitivity(
     DataFrame
         Index ``mean_scale_factor``, columns ``log_evidence, mcse, note``; no number where the evidence is not known or
         the change has a Monte Carlo error above 0.1. With row weights that are not whole, where labels have
-        no meaning, and where a gain of c^D could hide between so many draws, it is `evidence_sensitivity`.
+        no meaning, with t components, whose means have no closed form given the labels, and where a gain of c^D could
+        hide between so many draws, it is `evidence_sensitivity`.
 
     Examples
     --------

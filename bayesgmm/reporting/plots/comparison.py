@@ -77,10 +77,12 @@ def plot_comparison(comparison: ComparedFits) -> Any:
 def draw_comparison(figure: Figure, comparison: ComparedFits) -> Any:
     """Draw the panels on an empty figure."""
     axes = figure.subplots(2, 2)
-    table, structures = comparison.table, list(dict.fromkeys(comparison.table["covariance_type"]))
+    table = comparison.table.copy()
+    table["kind"] = [str(comparison.candidates[label].kind) for label in table.index]
+    structures = list(dict.fromkeys(table["kind"]))
     for ax in axes.flat:
         quiet_axes(ax)
-    _elpd(axes[0, 0], comparison, structures)
+    _elpd(axes[0, 0], comparison, table, structures)
     _probability(axes[0, 1], comparison)
     _occupied(axes[1, 0], comparison)
     _criteria(axes[1, 1], table, structures)
@@ -95,14 +97,13 @@ def _positions(table: pd.DataFrame, structure: str, structures: Sequence[str]) -
     return table["n_components"].to_numpy(dtype=float) + shift
 
 
-def _elpd(ax: Axes, comparison: ComparedFits, structures: Sequence[str]) -> None:
-    table = comparison.table
+def _elpd(ax: Axes, comparison: ComparedFits, table: pd.DataFrame, structures: Sequence[str]) -> None:
     if table["elpd_diff"].isna().all():
         instead(ax, "No fit has LOO.")
         return
     ax.axhspan(-NEGLIGIBLE_ELPD, 0.0, color=MUTED, alpha=0.15, linewidth=0, gid="band")
     for j, structure in enumerate(structures):
-        part = table[table["covariance_type"] == structure]
+        part = table[table["kind"] == structure]
         colour, marker = component_style(j)
         x = _positions(part, structure, structures)
         y, se = (part[name].to_numpy(dtype=float) for name in ("elpd_diff", "diff_se"))
@@ -176,7 +177,7 @@ def _criteria(ax: Axes, table: pd.DataFrame, structures: Sequence[str]) -> None:
         values = table[name].replace(np.inf, np.nan)
         colour, _ = component_style(j)
         for i, structure in enumerate(structures):
-            part = table[table["covariance_type"] == structure]
+            part = table[table["kind"] == structure]
             ax.plot(part["n_components"], values[part.index] - values.min(), marker=component_style(i)[1], color=colour,
                     markersize=4, linewidth=1.0, linestyle=("-", "--", ":", "-.")[i % 4],
                     label=words if i == 0 else None)  # fmt: skip

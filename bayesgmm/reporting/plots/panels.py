@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.row_model import NORMAL
 from bayesgmm.kernels.spacing import evenly_spaced
+from bayesgmm.model.standard_rows import radius
 from bayesgmm.reporting.plots.scene import Scene
 from bayesgmm.reporting.plots.style import INK, MUTED, component_style
 
@@ -50,7 +50,7 @@ def ellipse_outlines(means: Array, covariances: Array, share: float, n_points: i
     """
     angle = np.linspace(0.0, 2.0 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, T)
-    offsets = NORMAL.radius(share, 2) * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
+    offsets = radius(share, 2) * np.swapaxes(np.linalg.cholesky(covariances) @ circle, 1, 2)
     return np.asarray(means[:, None, :] + offsets, dtype=np.float64)
 
 

@@ -25,6 +25,7 @@ from pytensor.compile.mode import Mode
 from scipy.integrate import dblquad, quad
 
 from bayesgmm.data.table import prepare_table
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.log_posterior import log_posterior_callback
 from bayesgmm.model.density.prior_density import log_sd_prior
@@ -51,12 +52,28 @@ COMBINATIONS = list(itertools.product(COVARIANCE_TYPES, FAMILIES, (False, True))
 # Half of them, with and without rounding, lack cells.
 CASES = [(*combination, *SIZES[i % len(SIZES)], i // 2 % 2 == 1) for i, combination in enumerate(COMBINATIONS)]
 IDS = ["-".join(map(str, case)) for case in CASES]
+HEADS = [
+    ("full", "log_normal", True, 3, 2, False, "t", True),
+    ("full", "inverse_gamma", False, 2, 3, True, "t_each", True),
+    ("full", "log_normal", False, 1, 2, False, "t_each", False),
+    ("tied", "half_normal", True, 2, 2, True, "t", False),
+    ("tied", "exponential", False, 3, 2, False, "normal", True),
+    ("diag", "log_normal", False, 2, 3, True, "t", True),
+    ("diag", "exponential", True, 3, 1, False, "t_each", False),
+    ("spherical", "log_normal", True, 2, 2, False, "t_each", True),
+    ("spherical", "half_normal", False, 1, 2, True, "t", True),
+    ("EEI", "log_normal", True, 3, 3, False, "t", False),
+    ("EEI", "half_normal", False, 1, 2, True, "normal", True),
+]
 
 
 class Problem:
     """One data set, prior and reference mixture, drawn from a seed, with the density and the PyMC model."""
 
-    def __init__(self, covariance_type: str, family: str, rounded: bool, k: int, d: int, gaps: bool = False) -> None:
+    def __init__(
+        self, covariance_type: str, family: str, rounded: bool, k: int, d: int, gaps: bool = False,
+        component: str = "normal", noise: bool = False,
+    ) -> None:  # fmt: skip
         self.k, self.d = k, d
         seed = [COVARIANCE_TYPES.index(covariance_type), list(FAMILIES).index(family), rounded, k, d]
         self.rng = rng = np.random.default_rng(seed)
@@ -66,10 +83,10 @@ class Problem:
         self.prior = MixturePrior(
             mean_loc=rng.normal(size=d), mean_scale=rng.uniform(0.8, 3.0, d), sd=FAMILIES[family](d),
             lkj_eta=rng.uniform(0.6, 3.0), concentration=rng.uniform(0.4, 2.5),
-            resolution=np.linspace(0.2, 0.0, d) if rounded else None,
+            df=(2.5, 0.2), noise=(1.5, 7.0), resolution=np.linspace(0.2, 0.0, d) if rounded else None,
         )  # fmt: skip
         self.table = prepare_table(rows, sample_weight=row_weights)
-        self.structure = get_structure(covariance_type)
+        self.structure = structure_for(self.table, covariance_type, component, noise)
         self.numbers = self.prior.resolve(self.table)
         self.covariance_type = covariance_type
         self.density = Density.build(Given(self.table, self.structure, self.numbers), self.mixture())
@@ -84,8 +101,9 @@ class Problem:
             factors = factors[:, :1, :1] * np.eye(d)
         if self.structure.shared:
             factors = np.broadcast_to(factors[:1], factors.shape)
-        weights = rng.dirichlet(np.full(k, 3.0))
-        return MixtureParams(weights, rng.normal(size=(k, d)), factors @ factors.mT, self.covariance_type)
+        weights = rng.dirichlet(np.full(self.structure.n_classes(k), 3.0))
+        head = np.concatenate([weights, rng.uniform(3.0, 12.0, self.structure.n_df(k))])
+        return MixtureParams.of_head(head, rng.normal(size=(k, d)), factors @ factors.mT, self.structure)
 
     def point(self) -> np.ndarray:
         return 2.0 * self.rng.normal(size=self.density.n_dim)
@@ -98,11 +116,14 @@ class Problem:
         mean_step, cell_step, stick_ref, stick_step = p.mean_step, p.cell_step, p.stick_ref, p.stick_step
         g, n_cells = cell_step.shape
         batch = x.shape[:-1]
-        sticks, m, t = np.split(x, [k - 1, k - 1 + k * d], axis=-1)
-        fractions = 1.0 / (1.0 + np.exp(-(stick_ref + stick_step * sticks)))
+        n_head = self.structure.n_head(k) - 1
+        head, m, t = np.split(x, [n_head, n_head + k * d], axis=-1)
+        sticks, noise, df = np.split(stick_ref + stick_step * head, [k - 1, self.structure.n_classes(k) - 1], axis=-1)
+        fractions = 1.0 / (1.0 + np.exp(-sticks))
         one = np.ones((*batch, 1))
         left = np.concatenate([one, np.cumprod(1.0 - fractions, axis=-1)], axis=-1)
-        weights = left * np.concatenate([fractions, one], axis=-1)
+        shares = left * np.concatenate([fractions, one], axis=-1)
+        noise, df = 1.0 / (1.0 + np.exp(-noise)), 2.0 + np.exp(df)
         steps = (mean_step * m.reshape(*batch, k, d))[..., None]
         means = mean_ref + (chol_ref @ steps)[..., 0]
         free = cell_step * t.reshape(*batch, g, n_cells)
@@ -120,8 +141,10 @@ class Problem:
         if self.structure.shared:
             sds, before, correlation = sds[..., 0, :], before[..., 0, :], correlation[..., 0, :, :]
         return {
-            "weights": weights, "means": means, "correlation_cholesky": correlation,
-            "sds": sds, "sds_true": before, "variances": sds**2, "variances_true": before**2,
+            "weights": shares, "shares": shares, "noise_weight": noise[..., 0] if noise.shape[-1] else None,
+            "df": df[..., 0] if self.structure.component == "t" else df, "means": means,
+            "correlation_cholesky": correlation, "sds": sds, "sds_true": before,
+            "variances": sds**2, "variances_true": before**2,
         }  # fmt: skip
 
     def free_vector(self, x: np.ndarray, names: list[str]) -> np.ndarray:
@@ -130,7 +153,7 @@ class Problem:
         parts = []
         for name in names:
             value = values[name]
-            if name == "weights":
+            if name in ("weights", "shares"):
                 value = value[..., :-1]
             elif name == "correlation_cholesky":
                 rows, columns = np.tril_indices(self.d, -1)
@@ -159,7 +182,8 @@ class Reference:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         model = build_model(
-            problem.table, problem.k, covariance_type=problem.covariance_type, prior=problem.prior
+            problem.table, problem.k, covariance_type=problem.covariance_type, prior=problem.prior,
+            component=problem.structure.component, noise=problem.structure.has_background,
         )  # fmt: skip
         bare = remove_value_transforms(model)
         self.names = [variable.name for variable in bare.value_vars]
@@ -202,6 +226,23 @@ def test_equals_the_pymc_model_in_value_and_gradient(case):
         # PyMC keeps the log 2 of its half-Cauchy in single precision: 2e-9 off for every sd.
         np.testing.assert_allclose(value, expected, rtol=1e-9)
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("case", HEADS, ids=str)
+def test_equals_the_pymc_model_of_t_components_and_noise(case):
+    problem = Problem(*case)
+    x = problem.point()
+    value, gradient = problem.density.value_and_gradient(x)
+    expected, expected_gradient, expected_prior = Reference(problem)(x)
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
+    values = problem.constrained(x)
+    noise = values["noise_weight"]
+    head = [values["shares"]] if noise is None else [(1.0 - noise) * values["shares"], noise[None]]
+    np.testing.assert_allclose(problem.density.unpack(x)[0][0], np.r_[*head, values["df"]], rtol=1e-12)
+    if "inverse_gamma" in case:
+        expected_prior += np.log(2.0 * values["sds_true"]).sum()
+    assert problem.density.log_prior_of(x)[0] == pytest.approx(expected_prior, rel=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES[1::7], ids=IDS[1::7])

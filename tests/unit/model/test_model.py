@@ -17,14 +17,18 @@ import pytest
 import xarray as xr
 from pytensor.compile.mode import Mode
 from scipy.special import logsumexp
-from scipy.stats import lognorm, multivariate_normal
+from scipy.stats import beta, gamma, kstest, lognorm, multivariate_normal, multivariate_t, norm
+from scipy.stats import t as student_t
 
 from bayesgmm.data.table import prepare_table
+from bayesgmm.datasets import load_faithful
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel
+from bayesgmm.model.background import Box
 from bayesgmm.model.prior import MixturePrior
-from bayesgmm.model.pymc_face.build_model import build_model
-from bayesgmm.model.pymc_face.likelihood_op import mixture_log_density
+from bayesgmm.model.pymc_face.build_model import _draw, build_model
+from bayesgmm.model.pymc_face.likelihood_op import MixtureLogDensity, _density_and_gradient, mixture_log_density
+from bayesgmm.model.structure import get_structure
 from bayesgmm.priors import HalfNormal, InverseGamma, LogNormal
 
 PYTHON = Mode(linker="py", optimizer=None)
@@ -107,6 +111,33 @@ def test_the_family_is_a_variable_of_its_own_name(frame, prior, free, derived):
     np.testing.assert_allclose(np.diagonal(covariances, axis1=1, axis2=2), variances + step**2 / 12)
 
 
+@pytest.mark.parametrize(("component", "shape", "dims"), [("t", (), ()), ("t_each", (K,), ("component",))])
+def test_variables_of_a_head(frame, component, shape, dims):
+    """1000 draws from the prior: a gamma above 2, a beta, and shares of what the noise leaves."""
+    prior = MixturePrior(df=(2.5, 0.2), noise=(1.5, 7.0), concentration=1.4)
+    model = build_model(frame, K, covariance_type="EEI", component=component, noise=True, prior=prior)
+    assert [v.name for v in model.free_RVs] == ["shares", "noise_weight", "df", "means", "sds"]
+    assert model.named_vars_to_dims["df"] == dims
+    assert model.named_vars_to_dims["weights"] == ("component",)
+    names = ["shares", "noise_weight", "df", "weights"]
+    shares, noise, df, weights = pm.draw([model[n] for n in names], draws=1000, mode=PYTHON, random_seed=3)
+    assert df.shape == (1000, *shape)
+    np.testing.assert_allclose(weights, (1.0 - noise[:, None]) * shares, rtol=1e-12)
+    np.testing.assert_allclose(weights.sum(axis=1) + noise, 1.0, rtol=1e-12)
+    above = gamma(2.5, scale=5.0)
+    assert kstest(df.ravel(), lambda v: 1.0 - above.sf(v) / above.sf(2.0)).pvalue > 1e-4
+    assert kstest(noise, beta(1.5, 7.0).cdf).pvalue > 1e-4
+    assert kstest(shares[:, 0], beta(1.4, 1.4).cdf).pvalue > 1e-4
+
+
+def test_one_component_with_noise(frame):
+    model = build_model(frame, 1, covariance_type="diag", component="t_each", noise=True)
+    assert [v.name for v in model.free_RVs] == ["noise_weight", "df", "means", "sds"]
+    noise, weights, df = pm.draw([model["noise_weight"], model["weights"], model["df"]], mode=PYTHON)
+    assert weights == pytest.approx([1.0 - noise])
+    assert df.shape == (1,)
+
+
 def test_one_component_and_one_column(frame):
     model = build_model(frame[["a"]], 1)
     assert [v.name for v in model.free_RVs] == ["means", "sds"]
@@ -133,6 +164,8 @@ def observed(model):
         ({"n_components": 0}, "n_components"),
         ({"n_components": N + 1}, "n_components"),
         ({"covariance_type": "fulll"}, "fulll"),
+        ({"component": "cauchy"}, "component"),
+        ({"noise": 1}, "noise"),
         ({"sample_weight": [1.0]}, "sample_weight"),
         ({"prior": MixturePrior(mean_scale=[1.0, 2.0])}, "mean_scale"),
     ],
@@ -199,16 +232,77 @@ def test_gradient_for_any_cotangent_is_the_difference_quotient(frame, mixture, d
             assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
 
 
+BOX = np.array([1.5, 2.0, 2.5])  # log widths
+HEADS = {
+    "t": (RowModel(), [0.3, 0.7, 4.5]),
+    "t_each": (RowModel(True), [0.3, 0.7, 4.5, 2.5]),
+    "noise": (RowModel(False, BOX), [0.3, 0.5, 0.2]),
+    "t_each, noise": (RowModel(False, BOX), [0.3, 0.5, 0.2, 4.5, 2.5]),
+}
+
+
+def density_of_head(row, head, box, means, cholesky):
+    """Log density of the cells that a row has, by SciPy."""
+    o, df = np.flatnonzero(~np.isnan(row)), head[len(means) + (len(box) > 0) :]
+    parts = [np.log(head[len(means)]) - box[o].sum()] if len(box) else []
+    for k, (m, c) in enumerate(zip(means, cholesky, strict=True)):
+        of_cells = m[o], (c @ c.T)[np.ix_(o, o)]
+        component = multivariate_t(*of_cells, df[k % len(df)]) if len(df) else multivariate_normal(*of_cells)
+        parts.append(np.log(head[k]) + component.logpdf(row[o]))
+    return logsumexp(parts)
+
+
+@pytest.mark.parametrize("cotangent", ["constant", "mixed"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_of_t_components_and_a_background_value_and_gradient(frame, mixture, kind, cotangent):
+    row_model, head = HEADS[kind]
+    _, means, cholesky = mixture
+    rows = prepare_table(frame).standardized
+    rows[:, 1:][np.random.default_rng(9).random((N, D - 1)) < 0.3] = np.nan
+    row_weights, g = np.linspace(0.5, 2.0, N), COTANGENTS[cotangent]
+    logs, m, c = pt.dvector(), pt.dmatrix(), pt.dtensor3()
+    density = mixture_log_density(rows, pt.exp(logs), m, c, row_weights=row_weights, row_model=row_model)
+    total = (g * density).sum()
+    function = pytensor.function([logs, m, c], [density, total, *pytensor.grad(total, [logs, m, c])], mode=PYTHON)
+    point = [np.log(head), means, cholesky * np.eye(D) if row_model.diagonal else cholesky]
+    found, _, *gradients = function(*point)
+    expected = [density_of_head(row, np.array(head), row_model.background, *point[1:]) for row in rows]
+    np.testing.assert_allclose(found, row_weights * expected, rtol=1e-11, atol=1e-14)
+    h = 1e-5
+    for position, gradient in enumerate(gradients):
+        for cell in np.ndindex(gradient.shape):
+            if position == 2 and (cell[1] != cell[2] if row_model.diagonal else cell[1] < cell[2]):
+                assert gradient[cell] == 0.0
+                continue
+            values = []
+            for step in (h, -h):
+                moved = [value.copy() for value in point]
+                moved[position][cell] += step
+                values.append(function(*moved)[1])
+            assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
+
+
+def test_operations_are_told_apart_by_their_row_models():
+    assert len({MixtureLogDensity(row_model) for row_model, _ in HEADS.values()}) == 3
+
+
 def test_compiled_operation_equals_the_python_one_without_object_mode(frame, mixture):
+    """Of two row models in one graph, for which kernels are compiled once."""
     weights, means, cholesky = mixture
-    point = [np.log(weights), np.asfortranarray(means), cholesky]
     inputs, outputs = weighted_sum(frame, False, COTANGENTS["mixed"], np.linspace(0.5, 2.0, N))
+    row_model, head = HEADS["t_each, noise"]
+    logs, rows = pt.dvector(), prepare_table(frame).standardized
+    density = mixture_log_density(rows, pt.exp(logs), *inputs[1:], row_model=row_model)
+    total = (COTANGENTS["mixed"] * density).sum()
+    inputs, outputs = [*inputs, logs], [*outputs, total, *pytensor.grad(total, [logs, *inputs[1:]])]
+    point = [np.log(weights), np.asfortranarray(means), cholesky, np.log(head)]
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Numba will use object mode")
         compiled = pytensor.function(inputs, outputs, mode="NUMBA")
     reference = pytensor.function(inputs, outputs, mode=PYTHON)
     for value, expected in zip(compiled(*point), reference(*point), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+    assert len({signature[-1] for signature in _density_and_gradient.signatures}) == 1
 
 
 def test_second_derivatives_are_refused():
@@ -271,6 +365,29 @@ def test_prior_predictive_draws_follow_the_prior(frame):
     assert_mean((obs - numbers.mean_loc) ** 2, numbers.mean_scale**2 + variances)
 
 
+@pytest.mark.parametrize(("component", "df"), [("normal", []), ("t", [4.0]), ("t_each", [4.0, 2.5])])
+def test_predictive_draws_follow_the_mixture(mixture, component, df):
+    """Each column of 20,000 rows from one head, a fifth of them noise in a box along other axes than the columns'."""
+    _, means, cholesky = mixture
+    axes = np.linalg.qr(np.random.default_rng(2).normal(size=(D, D)))[0]
+    box = Box(axes, np.array([-3.0, -1.0, 0.0]), np.array([2.0, 4.0, 0.5]))
+    structure = get_structure("full").of(component, box.log_widths)
+    head = pt.as_tensor(np.array([0.3, 0.5, 0.2, *df]))
+    graph = _draw(head, pt.as_tensor(means), pt.as_tensor(cholesky), (20_000,), k=K, structure=structure, box=box)
+    rows = pm.draw(graph, mode=PYTHON, random_seed=1)
+    uniform = box.draw(np.random.default_rng(3), 200_000)
+    for j in range(D):
+
+        def cdf(values, j=j):
+            total = 0.2 * np.searchsorted(np.sort(uniform[:, j]), values) / len(uniform)
+            for k, weight in enumerate((0.3, 0.5)):
+                z = (values - means[k, j]) / np.linalg.norm(cholesky[k, j])
+                total += weight * (student_t(df[k % len(df)]) if df else norm).cdf(z)
+            return total
+
+        assert kstest(rows[:, j], cdf).pvalue > 1e-4
+
+
 @pytest.mark.slow
 def test_pymc_samples_it():
     """Two clusters far apart, tied: weights and means are found by nutpie through the compiled operation."""
@@ -286,3 +403,16 @@ def test_pymc_samples_it():
     assert np.isfinite(weights).all()
     # Posterior Dirichlet(31, 61): mean 0.337, sd 0.049; labels may switch between chains.
     assert np.abs(np.sort(weights, axis=-1)[..., 0].mean() - 31 / 92) < 0.03
+
+
+@pytest.mark.slow
+def test_parameters_may_be_held_fixed() -> None:
+    """As docs/known_labels.md has it: what is left is the density given the fixed means, without their prior."""
+    table = prepare_table(load_faithful()[::9])
+    model, known = build_model(table, 2), np.array([[-1.2, -1.1], [0.7, 0.7]])
+    held = pm.do(model, {"means": known})
+    point = held.initial_point()
+    assert not any(name.startswith("means") for name in point)
+    prior = MixturePrior().resolve(table)
+    of_means = norm.logpdf(known, prior.mean_loc, prior.mean_scale).sum()
+    assert held.compile_logp()(point) == pytest.approx(model.compile_logp()(point | {"means": known}) - of_means)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesgmm.compare import _pairs
+from bayesgmm.compare_plan import pairs_of
 from bayesgmm.errors import InputError
-from bayesgmm.model.structure import COVARIANCE_TYPES, STRUCTURES, get_structure
+from bayesgmm.model.structure import COVARIANCE_TYPES, STRUCTURES, Kind, get_structure
 
 
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
@@ -55,5 +55,11 @@ def test_names() -> None:
 
 
 def test_one_component_is_fitted_once_for_structures_that_are_then_the_same() -> None:
-    assert _pairs([1], ["tied", "full", "EEI", "diag", "spherical"]) == [(1, "full"), (1, "diag"), (1, "spherical")]
-    assert _pairs([1, 2], ["EEI"]) == [(1, "EEI"), (2, "EEI")]
+    kinds = [Kind(name) for name in ("tied", "full", "EEI", "diag", "spherical")]
+    assert [kind.covariance_type for _, kind in pairs_of([1], kinds)] == ["full", "diag", "spherical"]
+    assert pairs_of([1, 2], [Kind("EEI")]) == [(1, Kind("EEI")), (2, Kind("EEI"))]
+    both = [Kind("full", "t_each"), Kind("full", "t")]
+    assert pairs_of([1, 2], both) == [
+        (1, both[0]),
+        *((2, kind) for kind in both),
+    ]  # one component has one number of them

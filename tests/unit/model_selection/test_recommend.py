@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from bayesgmm.clustering.merging import Merging
+from bayesgmm.compare_plan import at_ceiling, pairs_of, rounds
 from bayesgmm.errors import InputError
+from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import Candidate, aicc
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio
@@ -55,7 +57,7 @@ def candidate(
         "icl": bic, "n_parameters": 3 * k - 1, "waic": None, "empty_ratio": None, "seconds": 1.0, "problems": (),
         "occupied": pd.Series({k: 1.0}),
     } | options  # fmt: skip
-    return Candidate(n_components=k, covariance_type=structure, loo=loo, evidence=record, sensitivity=table, bic=bic,
+    return Candidate(n_components=k, kind=Kind(structure), loo=loo, evidence=record, sensitivity=table, bic=bic,
                      merging=merging_of(k, clusters or {k: 1.0}), **values)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -220,3 +222,25 @@ def test_two_estimates_of_one_bayes_factor_that_differ() -> None:
 def test_aicc() -> None:
     assert aicc(10.0, 2, 10.0) == pytest.approx(10.0 + 12.0 / 7.0)
     assert aicc(10.0, 9, 10.0) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("elpds", "evidences", "last"),
+    [
+        ([-3.0, -2.0, -2.0, -2.0, -2.0, -1.0], [-320.0, -230.0, -234.0, -239.0, -245.0, 0.0], 4),  # fell at 3 and at 4
+        ([-3.0, -2.0, -2.0, -2.0, -2.0, -2.0], [-320.0, -230.0, -232.0, -234.0, -236.0, -240.0], 5),  # 232: not clearly
+        ([-3.0, -2.0, -2.0, -1.8, -1.8, -1.8], [-320.0, -230.0, -234.0, -239.0, -245.0, -250.0], 6),  # elpd rose at 4
+        ([-3.0, -2.0, -2.0, -2.0, -2.0, -2.0], [-320.0, -230.0, None, None, -245.0, -250.0], 4),  # none, and no gain
+        ([-3.0, -2.0, -2.0, -2.0, -2.0, -2.0], [-320.0, -310.0, -300.0, -290.0, -280.0, -270.0], 6),  # rises still
+    ],
+)  # fmt: skip
+def test_auto_ends_where_two_in_a_row_gain_nothing(elpds: Any, evidences: Any, last: int) -> None:
+    kind = Kind("full")
+    pairs = pairs_of(list(range(1, 7)), [kind])
+    found: dict[Any, Any] = {}
+    for wanted in rounds(pairs, found, True):
+        for k, _ in wanted:
+            found[k, kind] = None, candidate(k, elpds[k - 1], evidences[k - 1])
+    assert max(k for k, _ in found) == last
+    assert (at_ceiling(pairs, found) != ()) == (evidences[-1] == -270.0)
+    assert list(rounds(pairs, {}, False)) == [pairs]
