@@ -250,10 +250,13 @@ class FittedMixture:
 
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:
         """Short chains without the row, with about as much work in all as the fit's own draws took, and once at least
-        for so many rows."""
+        for so many rows; none where there is no Gibbs sampler."""
+        from bayesgmm.inference.escalation import has_gibbs
         from bayesgmm.inference.gibbs.left_out import SWEEPS_A_ROW, bridge_repair, sweeps_of
         from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE
 
+        if not has_gibbs(self._problem):
+            return {}
         draws = equal_draws(self.posterior_)
         repair = bridge_repair(
             self._problem, draws, max_error=SCORE_MCSE,

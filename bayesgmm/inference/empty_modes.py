@@ -7,7 +7,8 @@ components, so the mode's evidence is
 
     log p(y | K - m) + log (K choose m) + log P(n_1 = ... = n_m = 0 | K),
 
-the last the prior probability under the Dirichlet weights; p(y | K - m) is taken by Laplace's approximation.
+the last the prior probability under the Dirichlet weights; p(y | K - m) is taken by Laplace's approximation. With a
+background n is the number of rows that it leaves at the mode.
 """
 
 from __future__ import annotations
@@ -50,16 +51,14 @@ class EmptyMode:
 def empty_modes(problem: Problem, n_components: int, *, random_seed: int | None = None) -> list[EmptyMode]:
     """The best few for each number of empty components, 1 to K - 1, the best first; of many, for some numbers."""
     table, _, prior = problem
-    found = []
+    found, total = [], float(table.weights.sum())
     told = 0 if table.known is None else int(table.known.max()) + 1  # components with known rows are not empty
     for occupied in (number for number in _looked_at(n_components) if number >= told):
         m = n_components - occupied
-        chance = log_probability_empty(float(table.weights.sum()), n_components, m, prior.concentration)
-        chance += math.log(math.comb(n_components, m))
-        found += [
-            EmptyMode(m, params, log_evidence + chance)
-            for params, log_evidence in _look(problem, occupied, random_seed)
-        ]
+        for params, log_evidence in _look(problem, occupied, random_seed):
+            rows = total * (1.0 - (params.noise_weight or 0.0))
+            chance = log_probability_empty(rows, n_components, m, prior.concentration)
+            found.append(EmptyMode(m, params, log_evidence + chance + math.log(math.comb(n_components, m))))
     return found
 
 

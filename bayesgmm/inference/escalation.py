@@ -7,7 +7,7 @@ empty, its chains disagree, or agree on a part of the posterior. So, unless `esc
 2. NUTS runs, and is judged by the gate;
 3. chains that sat in negligible modes start again from those that matter;
 4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
-5. Gibbs sampling with jumps between modes.
+5. Gibbs sampling, between modes of normal mixtures with jumps; not for fractions of rows under t components.
 
 Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bayesgmm.inference.empty_modes import EmptyMode
     from bayesgmm.inference.modes import Mode
 
-__all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior"]
+__all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior", "has_gibbs"]
 
 INFERENCES = ("nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto")
 SAMPLERS = ("nutpie", "pymc")
@@ -134,8 +134,8 @@ def _within_memory(request: Request) -> tuple[Request, str]:
 
 def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tuple[Draws, str]:
     if inference == "gibbs":
-        if not _has_gibbs(request):
-            raise InputError("inference='gibbs' takes component='normal' and noise=False: take inference='nuts'.")
+        if not has_gibbs(request.problem):
+            raise InputError("inference='gibbs' takes whole weights of rows under t components: take inference='nuts'.")
         return _gibbs(request), inference
     if inference in ("laplace", "advi", "fullrank_advi"):
         return _approximation(request, inference), inference
@@ -227,8 +227,15 @@ def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
     return partial(sample, request.problem, request.modes, **options)
 
 
-def _has_gibbs(request: Request) -> bool:
-    return request.problem.structure.is_normal
+def has_gibbs(problem: Problem) -> bool:
+    """Rows of t components are completed copy by copy: a fraction of a copy is not normal given its precision."""
+    table, structure, _ = problem
+    return structure.component == "normal" or bool((table.weights == np.floor(table.weights)).all())
+
+
+def _sweeps(request: Request) -> str:
+    normal = request.problem.structure.is_normal
+    return "Gibbs sweeps with jumps between modes" if normal else "Gibbs sweeps"
 
 
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
@@ -262,7 +269,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
 
     empty = _empty_components(request)
     if empty is not None:
-        return _gibbs(request, (f"{empty} So the posterior was sampled by Gibbs sweeps with jumps between modes.",))
+        return _gibbs(request, (f"{empty} So the posterior was sampled by {_sweeps(request)}.",))
     notes: tuple[str, ...] = ()
     draws = run()
     gate = request.judge(draws)
@@ -274,9 +281,9 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
     if not _content(draws, gate) and (gate.ok or gate.shortfall <= _LONGEST):
         draws = _longer(request, run, gate, notes)
         notes, gate = draws.notes, request.judge(draws)
-    if _content(draws, gate) or not _has_gibbs(request):
+    if _content(draws, gate) or not has_gibbs(request.problem):
         return draws
-    said = "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes."
+    said = f"NUTS did not pass the gate, so the posterior was sampled by {_sweeps(request)}."
     return _better(request, draws, gate, _gibbs(request, (*notes, said)))
 
 
@@ -318,7 +325,7 @@ def _empty_components(request: Request) -> str | None:
     """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
     from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
 
-    if request.n_components == 1 or not _has_gibbs(request):
+    if request.n_components == 1 or not has_gibbs(request.problem):
         return None
     best = request.modes[0]
     found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]

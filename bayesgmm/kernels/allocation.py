@@ -2,8 +2,9 @@
 
 The twin of `kernels.row_pass.mixture_pass`: the same whitened residuals and responsibilities, but instead of
 weighting rows by responsibilities it draws an allocation from them, and its statistics are those of the complete
-data. A row of weight a counts as a copies of itself, each allocated on its own; what remains of a weight that is not
-whole is one more copy that counts for that fraction.
+data, of t components with the precisions of `kernels.completed`; rows of a background add to its count alone. A row of
+weight a counts as a copies of itself, each allocated on its own; what remains of a weight that is not whole is one more
+copy that counts for that fraction.
 
 A fraction f of a copy is not a mixture: the target has the power f of the marginal density, the complete data have the
 power f of one component's. With z drawn from the responsibilities r, a move of the parameters that is reversible for
@@ -13,25 +14,25 @@ the pass returns the logarithm of that ratio for the copies allocated last.
 Missing cells are drawn with the allocation, given the observed cells and the component: the whitened residual of the
 whole row is u^ + Q z (`kernels.rows`), z standard normal. The sums are those of completed rows. The missing cells of a
 fraction f of a copy are drawn from the power f of their density. What normalises it, |V|^((1 - f) / 2) for their
-covariance V, is part of the ratio.
+covariance V, is part of the ratio. Under t components there are whole copies only.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.block_math import BLOCK, FAST, log_block, uniform_block
+from bayesgmm.kernels.block_math import BLOCK, FAST, log_block
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.completed import MANY_COPIES, add_completed
-from bayesgmm.kernels.row_model import add_block
+from bayesgmm.kernels.completed import add_completed, draw_masses
+from bayesgmm.kernels.picks import draw_block, draw_fractions
+from bayesgmm.kernels.row_model import add_block, degrees_of_freedom, forget_cells, n_classes
 from bayesgmm.kernels.row_pass import weigh_block
 from bayesgmm.kernels.rows import PIECE, free_span, gather
 
-__all__ = ["Allocation", "allocation_pass", "new_allocation", "pick"]
+__all__ = ["Allocation", "allocation_pass", "new_allocation"]
 
 Array = NDArray[np.float64]
 
@@ -42,95 +43,19 @@ _FEW = 14  # columns below which adding rows of no copies, too, is less work tha
 class Allocation(NamedTuple):
     """The allocation of the rows, and sums over it."""
 
-    counts: Array  # (K,) weight of the rows drawn for each component
-    sums: Array  # (K, D) of their whitened residuals y
-    outers: Array  # (K, D, D) of y y', lower triangles
+    counts: Array  # (C,) weight of the rows drawn for each class; of t components K more, the sums of u
+    sums: Array  # (K, D) of their whitened residuals y, or of u y
+    outers: Array  # (K, D, D) of y y', or of u y y', lower triangles
     component: NDArray[np.int64]  # (N,) of each fractional copy, -1 before the first pass; (0,) if weights are whole
     log_r: Array  # (N,) or (0,), the log of its responsibility, and of what its missing cells are normalised by
 
 
-def new_allocation(n_components: int, n_features: int, n_rows: int, fractional: bool) -> Allocation:
+def new_allocation(
+    n_components: int, n_features: int, n_rows: int, fractional: bool, n_counts: int | None = None
+) -> Allocation:
     """Storage for the allocation of a chain, to be filled by its first sweep."""
     k, d, n = n_components, n_features, n_rows if fractional else 0
-    return Allocation(np.empty(k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
-
-
-@compiled(fastmath=FAST)
-def _draw_block(rng, key, start, n, row_weights, r, total, allocated, work, bits):
-    """Allocate the whole copies of each row of a block: allocated[k, b] counts those in component k.
-
-    The first copy of all rows at once, by `key`; work is (3, block), bits its first row as integers.
-    """
-    last = r.shape[0] - 1
-    level, below, copy = work[0], work[1], work[2]
-    uniform_block(key, start, level, bits, n)
-    several = False
-    for b in range(n):
-        level[b] *= total[b]
-        below[b] = 0.0
-        copy[b] = 1.0 if row_weights[start + b] >= 1.0 else 0.0
-        several |= row_weights[start + b] >= 2.0
-    for k in range(last):
-        rk, out = r[k], allocated[k]
-        for b in range(n):
-            up_to = below[b] + rk[b]
-            out[b] = copy[b] if (level[b] >= below[b]) & (level[b] < up_to) else 0.0
-            below[b] = up_to
-    for b in range(n):
-        allocated[last, b] = copy[b] if level[b] >= below[b] else 0.0
-    if several:
-        for b in range(n):
-            others = int(row_weights[start + b]) - 1
-            if others > MANY_COPIES:
-                _draw_copies(rng, others, r[:, b], allocated[:, b])
-                continue
-            for _ in range(others):
-                allocated[pick(rng.random() * total[b], r[:, b]), b] += 1.0
-
-
-@compiled
-def _draw_copies(rng, copies, r, allocated):
-    """Add a multinomial draw of so many copies with probabilities proportional to r (K,), a binomial at a time."""
-    n_components = r.shape[0]
-    tail = r.copy()  # sums of r from each component on, from behind: differences would lose small ones
-    for k in range(n_components - 2, -1, -1):
-        tail[k] += tail[k + 1]
-    for k in range(n_components - 1):
-        drawn = rng.binomial(copies, r[k] / tail[k]) if tail[k + 1] > 0.0 else copies
-        allocated[k] += drawn
-        copies -= drawn
-    allocated[n_components - 1] += copies
-
-
-@compiled
-def pick(level, r):
-    """The component in which `level` falls, between 0 and the sum of r (K,)."""
-    for k in range(r.shape[0] - 1):
-        level -= r[k]
-        if level < 0.0:
-            return k
-    return r.shape[0] - 1
-
-
-@compiled
-def _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r):
-    """Allocate the fractional copies; returns the log acceptance ratio of the allocation that they replace.
-
-    `shift` (K,) is what missing cells add to the log of a responsibility, -log|V_k| / 2."""
-    ratio = 0.0
-    for b in range(n):
-        row = start + b
-        fraction = row_weights[row] - math.floor(row_weights[row])
-        if fraction == 0.0:
-            continue
-        if component[row] >= 0:
-            old = component[row]
-            ratio += (1.0 - fraction) * (math.log(r[old, b] / total[b]) + shift[old] - log_r[row])
-        k = pick(rng.random() * total[b], r[:, b])
-        component[row] = k
-        log_r[row] = math.log(r[k, b] / total[b]) + shift[k]
-        allocated[k, b] += fraction
-    return ratio
+    return Allocation(np.empty(n_counts or k), np.empty((k, d)), np.empty((k, d, d)), np.full(n, -1), np.empty(n))
 
 
 @compiled
@@ -163,6 +88,18 @@ def _add_rows(y, copies, n, row_model, chosen, centred, total, outer):
 
 
 @compiled
+def _add_heavy_rows(rng, y, df, observed, copies, masses, n, row_model, basis, chosen, centred, total, outer):
+    """The same for rows of a t component, missing cells or not; returns their copies and the sum of u, drawn into
+    `masses`."""
+    count, mass = draw_masses(rng, y, df, observed, n, copies, masses)
+    if basis.shape[0] > 0:
+        add_completed(rng, y, copies, masses, n, basis, total, outer)
+    else:
+        _add_rows(y, masses, n, row_model, chosen, centred, total, outer)
+    return count, mass
+
+
+@compiled
 def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model, want_likelihood, watched, allocation):
     """Draw every row's component, and its missing cells, and sum over the rows of each.
 
@@ -188,12 +125,14 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
     if order.shape[0] == 0:
         return _allocate_pattern(
             rng, features, known, row_weights, log_norm, means, scaling, np.empty((n_components, 0, d)),
-            np.zeros(n_components), row_model, want_likelihood, watched, allocation,
+            np.zeros(len(log_norm)), row_model, want_likelihood, watched, allocation,
         )  # fmt: skip
     ratio, log_likelihood, place = 0.0, 0.0, -1
     for p in range(observed.shape[0]):
         missing = np.flatnonzero(observed[p] == 0)
         constants, centres, basis = free_span(missing, log_norm, means, scaling)
+        shift = log_norm - constants
+        forget_cells(row_model, missing, n_components, d, constants)
         for start in range(first[p], first[p + 1], PIECE):
             index = order[start : min(start + PIECE, first[p + 1])]
             here = -1
@@ -204,7 +143,7 @@ def allocation_pass(rng, rows, row_weights, log_norm, means, scaling, row_model,
             places, logs = (component[index], log_r[index]) if fractional else (component, log_r)
             gain, value, found = _allocate_pattern(
                 rng, gather(features, index, missing), known[index] if len(known) else known, row_weights[index],
-                constants, centres, scaling, basis, log_norm - constants, row_model, want_likelihood, here,
+                constants, centres, scaling, basis, shift, row_model, want_likelihood, here,
                 Allocation(counts, sums, outers, places, logs),
             )  # fmt: skip
             ratio += gain
@@ -233,33 +172,43 @@ def _allocate_pattern(
     allocation,
 ):
     """`allocation_pass` of rows of one pattern, features (D, N), added to what `allocation` holds; `basis` (K, M, D) is
-    that of `free_span`, `shift` (K,) as in `_draw_fractions`."""
+    that of `free_span`, `shift` (H,) as in `draw_fractions`."""
     counts, sums, outers, component, log_r = allocation
     n_features, n_rows = features.shape
     n_components = means.shape[0]
-    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((n_components, BLOCK))
+    classes = n_classes(row_model, n_components)
+    heavy, n_observed = log_norm.shape[0] > classes, n_features - basis.shape[1]
+    y, r = np.empty((n_components, n_features, BLOCK)), np.empty((classes, BLOCK))
     centred, work = np.empty((n_features, BLOCK)), np.empty((3, BLOCK))
     highest, total, buffer = work[0], work[1], work[2]
     bits = buffer.view(np.int64)
-    allocated, chosen, drawn = np.empty((n_components, BLOCK)), np.empty((n_features + 1, BLOCK)), np.empty((3, BLOCK))
+    allocated, chosen, drawn = np.empty((classes, BLOCK)), np.empty((n_features + 1, BLOCK)), np.empty((4, BLOCK))
     drawn_bits = drawn[0].view(np.uint64)
     ratio, log_likelihood, place = 0.0, 0.0, -1
     key = np.uint64(rng.integers(0, _LARGEST))
     for start in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - start)
         weigh_block(row_model, features, known, start, n, log_norm, means, scaling, basis, centred, y, r, work)
-        _draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
+        draw_block(rng, key, start, n, row_weights, r, total, allocated, drawn, drawn_bits)
         if want_likelihood:
             log_block(total, drawn[0], buffer, bits, n)
             for b in range(n):
                 log_likelihood += row_weights[start + b] * (highest[b] + drawn[0, b])
         if component.shape[0] > 0:
-            ratio += _draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
+            ratio += draw_fractions(rng, start, n, row_weights, r, total, shift, allocated, component, log_r)
         for k in range(n_components):
-            if basis.shape[1] > 0:
-                counts[k] += add_completed(rng, y[k], allocated[k], n, basis[k], sums[k], outers[k])
+            if heavy:
+                df = degrees_of_freedom(log_norm, classes, k)
+                count, mass = _add_heavy_rows(rng, y[k], df, n_observed, allocated[k], drawn[3], n, row_model, basis[k],
+                                              chosen, centred, sums[k], outers[k])  # fmt: skip
+                counts[k] += count
+                counts[classes + k] += mass
+            elif basis.shape[1] > 0:
+                counts[k] += add_completed(rng, y[k], allocated[k], allocated[k], n, basis[k], sums[k], outers[k])
             else:
                 counts[k] += _add_rows(y[k], allocated[k], n, row_model, chosen, centred, sums[k], outers[k])
             if start <= watched < start + n and allocated[k, watched - start] > 0.0:
                 place = k
+        for b in range(n if classes > n_components else 0):
+            counts[n_components] += allocated[n_components, b]
     return ratio, log_likelihood, place

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 class ChainState(NamedTuple):
     """One mixture; G is K, or 1 for a shared covariance."""
 
-    weights: Array  # (K,)
+    weights: Array  # (H,) a head, see `kernels.row_model`
     means: Array  # (K, D)
     latent: Array  # (G, D, D) factors of the covariances before rounding
     cholesky: Array  # (G, D, D)

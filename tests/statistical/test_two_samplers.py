@@ -59,6 +59,13 @@ def quantities(fit: bg.BayesianGMM) -> dict[str, np.ndarray]:
         "log_likelihood": posterior["log_likelihood_total"].values,
         "log_prior": fit.posterior_["sample_stats"]["log_prior"].values,
     }
+    if "noise_weight" in posterior:
+        out["noise"] = np.log(posterior["noise_weight"].values)
+    if "df" in posterior:
+        df = posterior["df"].values
+        out |= {
+            f"log df {k}": np.log(values) for k, values in enumerate(df.reshape(*df.shape[:2], -1).transpose(2, 0, 1))
+        }
     for k in range(sds.shape[2]):
         out[f"weight {k}"] = posterior["weights"].values[..., k]
         for j in range(sds.shape[3]):
@@ -93,6 +100,39 @@ def test_nuts_and_gibbs_agree(name: str) -> None:
             escalate=False,
             **OPTIONS,
         ).fit(rows, KNOWN if name == "known labels" else None)
+        for inference in ("nuts", "gibbs")
+    ]
+    assert all(fit.diagnose().ok for fit in fits)
+    z = z_scores(*(quantities(fit) for fit in fits))
+    assert max(map(abs, z.values())) < 4.5, {n: round(v, 1) for n, v in z.items() if abs(v) > 3}
+
+
+SCATTERED = pd.concat([FAITHFUL[::4], FAITHFUL[::4].sample(frac=1.0, random_state=1).set_axis(FAITHFUL.index[1::4])])
+SCATTERED = SCATTERED.assign(waiting=np.where(np.arange(len(SCATTERED)) < 68, SCATTERED["waiting"],
+                                              GAPS.uniform(40.0, 100.0, len(SCATTERED))))[:90]  # fmt: skip
+HEAVY = {
+    "t": (FAITHFUL[::4], {"component": "t"}, None),
+    "t each, diag, missing cells": (
+        FAITHFUL[::3].mask(GAPS.random((91, 2)) < 0.2),
+        {"component": "t_each", "covariance_type": "diag", "prior": bg.MixturePrior(df=(3.0, 0.3))}, None,
+    ),
+    "noise": (SCATTERED, {"noise": True}, None),
+    "t, noise, tied, whole weights": (
+        SCATTERED,
+        {"component": "t", "noise": True, "covariance_type": "tied", "prior": bg.MixturePrior(noise=(2.0, 6.0))},
+        np.arange(90) % 3 + 0.0,
+    ),
+    "noise, fractional weights": (SCATTERED, {"noise": True, "covariance_type": "EEI"}, GAPS.uniform(0.2, 2.0, 90)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_nuts_and_gibbs_agree_on_tails_and_noise(name: str) -> None:
+    rows, options, weights = HEAVY[name]
+    fits = [
+        bg.BayesianGMM(2, inference=inference, target_accept=0.95, escalate=False, **options, **OPTIONS).fit(
+            rows, sample_weight=weights
+        )
         for inference in ("nuts", "gibbs")
     ]
     assert all(fit.diagnose().ok for fit in fits)

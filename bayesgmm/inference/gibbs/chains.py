@@ -53,7 +53,9 @@ WALK_EVERY = 2  # jumps
 def sweep_work(table: Table, structure: Structure, n_components: int) -> float:
     """Multiply-adds of one sweep, roughly: those of the rows, and of what is done once for each component."""
     n, d = table.n_rows, table.n_features
-    return n_components * (n * structure.row_work(d) + 8.0 * d**3 + 25_000.0)
+    n_df = structure.n_df(n_components)
+    passes = 1.0 + (1.0 + 1.5 * (n_df + 1.0) if n_df else 0.0)  # tails, and one for each of the degrees of freedom
+    return n_components * (passes * n * structure.row_work(d) + 8.0 * d**3 + 25_000.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,12 @@ class GibbsProblem:
         """(N, D) standardised rows, missing cells filled in: what is cut to find starts."""
         return filled(self.table.standardized, self.table.weights)
 
+    def new_allocation(self, n_components: int) -> Allocation:
+        """Storage for the allocation of a chain."""
+        structure, table = self.structure, self.table
+        n_counts = structure.n_classes(n_components) + (n_components if structure.component != "normal" else 0)
+        return new_allocation(n_components, table.n_features, table.n_rows, self.fractional, n_counts)
+
     def sweep_work(self, n_components: int) -> float:
         """Multiply-adds of one sweep, roughly."""
         return sweep_work(self.table, self.structure, n_components)
@@ -115,8 +123,9 @@ def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:
     latent = latent_cholesky(start.covariances[: problem.structure.n_matrices(k)], floor)
     cholesky = np.linalg.cholesky(latent @ latent.mT + np.diag(floor))
     scaling = np.broadcast_to(inverse_cholesky(cholesky), (k, d, d))
-    weights = np.maximum(start.weights, 1e-12)
-    state = (weights / weights.sum(), start.means, latent, cholesky, scaling)
+    classes = problem.structure.n_classes(k)
+    weights, df = np.maximum(start.head[:classes], 1e-12), start.head[classes:]
+    state = (np.append(weights / weights.sum(), df), start.means, latent, cholesky, scaling)
     return ChainState(*(np.array(a, dtype=float, order="C") for a in state))
 
 
@@ -172,7 +181,7 @@ def run_chains(
     An interrupted run gives the draws that every chain has made. The starts are not changed.
     """
     problem = sweeps.problem
-    k, d = starts[0].means.shape
+    k = len(starts[0].means)
     work = problem.sweep_work(k) * thin
     step = int(np.clip(_WORK_A_CALL // work, 1, draws))
     stop = threading.Event()
@@ -182,7 +191,7 @@ def run_chains(
         rng = np.random.default_rng(seeds[i])
         state = ChainState(*(a.copy() for a in starts[i]))
         out = Sample(*(np.empty((draws, *a.shape)) for a in state[:4]))
-        allocation = new_allocation(k, d, problem.table.n_rows, problem.fractional)
+        allocation = problem.new_allocation(k)
         tally = np.zeros(TALLY)
         used = np.zeros(len(sweeps.library.proposals.alpha), dtype=np.int64)
         for first in range(0, draws, step):

@@ -12,12 +12,12 @@ import math
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.triangular import factor
 
-__all__ = ["draw_weights", "update_mean"]
+__all__ = ["draw_noise", "draw_weights", "update_mean"]
 
 
 @compiled
 def draw_weights(rng, counts, concentration, out):
-    """out ~ Dirichlet(concentration + counts)."""
+    """out ~ Dirichlet(concentration + counts), of components."""
     total = 0.0
     for k in range(counts.shape[0]):
         out[k] = max(rng.standard_gamma(concentration + counts[k]), 1e-300)
@@ -27,8 +27,21 @@ def draw_weights(rng, counts, concentration, out):
 
 
 @compiled
+def draw_noise(rng, counts, n_components, noise, out):
+    """The weight of a background ~ its beta, given the counts of all classes; the others, drawn before, share what it
+    leaves."""
+    rest = rng.standard_gamma(noise[1] + counts[:n_components].sum())
+    share = max(rng.standard_gamma(noise[0] + counts[n_components]), 1e-300)
+    total = rest + share
+    out[n_components] = share / total
+    for k in range(n_components):
+        out[k] *= rest / total
+
+
+@compiled
 def update_mean(rng, prior, n, total, centre, scaling, matrix, root, vector, mean):
-    """mean ~ its conditional, given `n` rows with sum `total` of deviations from `centre`, and the covariance."""
+    """mean ~ its conditional, given `n` rows with sum `total` of deviations from `centre`, and the covariance; of t
+    components both are weighted by precisions."""
     d = mean.shape[0]
     if not prior.correlated:
         for j in range(d):

@@ -32,7 +32,6 @@ from bayesgmm.inference.first_use import finish
 from bayesgmm.inference.gibbs.chains import GibbsProblem, no_library, start_state, sweep_work
 from bayesgmm.inference.gibbs.rounds import choose_refresh
 from bayesgmm.inference.gibbs.sweeps import TALLY, sweep_many
-from bayesgmm.kernels.allocation import new_allocation
 from bayesgmm.kernels.rows import take_rows
 from bayesgmm.kernels.state import ChainState
 from bayesgmm.kernels.streaming import pointwise_log_density
@@ -132,7 +131,7 @@ class _Starts:
 
     problem: GibbsProblem
     refresh: float
-    weights: Array  # (S, K)
+    weights: Array  # (S, H)
     means: Array  # (S, K, D)
     scaling: Array  # (S, K, D, D)
     cholesky: Array  # (S, G, D, D)
@@ -141,9 +140,7 @@ class _Starts:
     def of(cls, problem: Problem, posterior: Draws) -> _Starts:
         given = GibbsProblem.build(problem)
         (weights, means, scaling), cholesky = posterior.flat(), posterior.cholesky
-        first = MixtureParams(
-            weights[0] / weights[0].sum(), means[0], cholesky[0, 0] @ cholesky[0, 0].mT, problem.structure.name
-        )
+        first = MixtureParams.of_head(weights[0], means[0], cholesky[0, 0] @ cholesky[0, 0].mT, problem.structure)
         refresh = choose_refresh(given, start_state(given, first), np.random.SeedSequence(0))
         n = problem.structure.n_matrices(posterior.shape[2])
         return cls(
@@ -190,7 +187,7 @@ def _sweep_without(starts: _Starts, row: int, index: IntArray, n_sweeps: int, rn
     weights = table.weights.copy()
     weights[row] -= datum(weights[row])
     target, library = problem.target._replace(row_weights=weights), no_library(k, d)
-    allocation = new_allocation(k, d, table.n_rows, problem.fractional)
+    allocation = problem.new_allocation(k)
     tally, used, out = np.zeros(TALLY), np.zeros(0, dtype=np.int64), np.empty((len(index), n_sweeps))
     step = max(1, _NUMBERS // (n_sweeps * k * d * d))
     for first in range(0, len(index), step):

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.inference.gibbs.bins import fit_bins, no_bins
-from bayesgmm.inference.gibbs.chains import JUMP_EVERY, WALK_EVERY, ChainDraws, GibbsProblem
+from bayesgmm.inference.gibbs.chains import JUMP_EVERY, WALK_EVERY, ChainDraws, GibbsProblem, no_library
 from bayesgmm.inference.gibbs.moves.move import MANY_ROWS, Library
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
@@ -45,10 +45,13 @@ def fit_library(
 ) -> Library:
     """Proposals fitted to draws of each mode, for a round of this number; each kind as often as it was accepted before.
 
-    After a round that did not do, moves more often, and walks, which cost more than sweeps, in tables of many rows.
+    Nothing is proposed but mixtures of normal components. After a round that did not do, moves more often, and walks,
+    which cost more than sweeps, in tables of many rows.
     """
-    table, proposals, walks = problem.table, proposals_of(problem, samples), _walks(problem, number)
     k, d = samples[0].means.shape[1:]
+    if not problem.structure.is_normal:
+        return no_library(k, d)
+    table, proposals, walks = problem.table, proposals_of(problem, samples), _walks(problem, number)
     own = tuple(move.none(k, d) if move.fit is None else move.fit(problem, samples, proposals) for move in MOVES)
     bins = fit_bins(table.standardized, table.weights, problem.structure.row_model, samples) if walks else no_bins(d)
     return Library(
@@ -108,9 +111,8 @@ def _every(problem: GibbsProblem, number: int) -> int:
 
 
 def _walks(problem: GibbsProblem, number: int) -> bool:
-    return (
-        number > 1 and problem.table.n_rows >= MANY_ROWS and problem.table.is_complete and problem.table.known is None
-    )
+    table, long = problem.table, problem.table.n_rows >= MANY_ROWS
+    return number > 1 and long and table.is_complete and table.known is None and problem.structure.is_normal
 
 
 def _walk_steps(n_bins: int) -> int:

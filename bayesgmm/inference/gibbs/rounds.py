@@ -88,13 +88,14 @@ def sample_in_rounds(
         What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
+    jumps = k > 1 and problem.structure.is_normal
     work = draws * chains * problem.sweep_work(k)  # of a round with one step a draw
     first = int(min(least_work, max_work) / work) if k > 1 else 1
     thin, number, restarted, done = max(1, first), 1, 0, list[ChainDraws]()
     known, before, before_thin = list[Sample](), list[ChainDraws](), 0
     earlier: tuple[int, Any] = (0, None)  # steps of the round before, and its draws
     while True:
-        if k > 1:
+        if jumps:
             sweeps = replace(sweeps, library=fit_library(problem, samples, done, number))
         label = f"{name}, {thin} sweeps a draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
@@ -119,12 +120,12 @@ def sample_in_rounds(
         if allowed < _SHORTEST_STEP or (last and judgement.shortfall > _HOPE * allowed):
             return result
         kept, states = list(range(chains)), [c.state for c in done]
-        if places is not None and k > 1 and (number > 1 or math.isinf(judgement.shortfall)):
+        if places is not None and jumps and (number > 1 or math.isinf(judgement.shortfall)):
             kept, states, known = places.after(done)
             restarted += chains - len(kept)
             if len(kept) < chains:
                 goes_on, allowed = 0.0, allowed - goes_on
-        if k > 1:
+        if jumps:
             samples = _renewed(problem, samples, [done[i] for i in kept], known)
         less, shortest = 1.0, _SHORTEST_STEP
         if goes_on and thin * one > _LONG:

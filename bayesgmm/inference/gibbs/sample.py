@@ -3,7 +3,8 @@
 Allocations let components empty and fill freely, where NUTS meets a funnel: this is the sampler for more components
 than the data hold. Between modes that sweeps cannot leave it moves (`inference.gibbs.moves`): scouts find
 the modes, proposals are fitted to their draws, and rounds of chains (`inference.gibbs.rounds`) go on until the gate
-passes or the work allowed is done.
+passes or the work allowed is done. Moves propose mixtures of normal components: of t components, or with a background,
+chains make sweeps alone, from the modes that are known.
 """
 
 from __future__ import annotations
@@ -95,13 +96,14 @@ def sample_gibbs(
     near = np.flatnonzero(~(evidence < np.fmax.reduce(evidence) - _NEGLIGIBLE))
     chosen = near[np.linspace(0, len(near) - 1, chains).round().astype(np.int64)]
     halves = [Sample(*(a[tune:] for a in c.sample)) for c in found]
-    modes_found = unlike(given, halves, likeliest(given, halves, evidence))
+    jumps = problem.structure.is_normal
+    modes_found = unlike(given, halves, likeliest(given, halves, evidence)) if jumps else []
     samples = [in_order_by_rows(given, halves[i]) for i in modes_found]
     return sample_in_rounds(
         alone, [found[i].state for i in chosen], samples, root,
         collect=lambda done: _collect(done, modes, chosen, time.perf_counter() - began), judge=judge, draws=draws,
         cores=cores, max_work=max_work, rough=rough, least_work=_LEAST_WORK, progressbar=progressbar, name="Gibbs",
-        places=Places(given, samples, [found[i].state for i in modes_found]),
+        places=Places(given, samples, [found[i].state for i in modes_found]) if jumps else None,
     )  # fmt: skip
 
 

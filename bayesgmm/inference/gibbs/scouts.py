@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.starts import CUTS, from_labels, like_known
+from bayesgmm.em.tails import STARTING_DF
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem
 from bayesgmm.inference.modes import Mode
@@ -52,6 +53,7 @@ def scout_starts(
     rng = np.random.default_rng(random_seed)
     known = [m.log_evidence for m in modes] + [m.log_evidence for m in empty]
     n_cuts = int(min(_CUTS * max(1, k - 2), _CUTS_WORK // problem.sweep_work(k))) if k > 1 else 0
+    n_cuts *= problem.structure.is_normal  # they teach moves, which there are between normal mixtures
     starts = [m.params for m in modes] + [_filled_up(problem, m.params, k, rng) for m in empty]
     starts += [_cut(problem, ("random points", "k-means")[i % 2], k, rng) for i in range(n_cuts)]
     return starts, np.array(known + n_cuts * [-np.inf])
@@ -76,12 +78,12 @@ def _filled_up(problem: GibbsProblem, params: MixtureParams, k: int, rng: np.ran
         own = problem.packed.own > 0
         draw_prior_component(rng, problem.packed, means[j], *work, own)
         covariances[j] = work[1] @ work[1].T if own else params.covariances[0]
-    small = 1.0 / (problem.table.weights.sum() + 1.0)
-    weights = np.concatenate([params.weights, np.full(extra, small)])
-    return MixtureParams(
-        weights / weights.sum(), np.vstack([params.means, means]), np.concatenate([params.covariances, covariances]),
-        params.covariance_type,
-    )  # fmt: skip
+    small, head = 1.0 / (problem.table.weights.sum() + 1.0), params.head
+    at, each = params.n_components, problem.structure.n_df(k) > 1
+    head = np.concatenate([head[:at], np.full(extra, small), head[at:], np.full(extra * each, STARTING_DF)])
+    return MixtureParams.of_head(
+        head, np.vstack([params.means, means]), np.concatenate([params.covariances, covariances]), problem.structure
+    )
 
 
 def in_order_by_rows(problem: GibbsProblem, sample: Sample) -> Sample:

@@ -1,7 +1,8 @@
 """Gibbs sweeps over the allocations and the parameters of a mixture, with moves between modes now and then.
 
 One sweep: allocate every row (`kernels.allocation`), move one of them to a vacant component or out of one
-(`moves.lone_rows`), then draw weights, means and covariances given the allocation (`complete_data`, `conditionals`).
+(`moves.lone_rows`), then draw weights, means and covariances given the allocation (`complete_data`, `conditionals`),
+and of t components degrees of freedom (`tails`). Rows and jumps are moved in mixtures of normal components alone.
 The order mean, covariance, mean makes the move of the parameters reversible, which fractional row weights need.
 """
 
@@ -12,17 +13,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
+from bayesgmm.inference.gibbs.complete_data import draw_noise, draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import update_covariance
 from bayesgmm.inference.gibbs.moves.lone_rows import Sums, move_row
 from bayesgmm.inference.gibbs.moves.move import new_workspace
 from bayesgmm.inference.gibbs.moves.registry import MOVES, jump
+from bayesgmm.inference.gibbs.tails import step_df
 from bayesgmm.kernels.allocation import allocation_pass
 from bayesgmm.kernels.compiled import add, compiled, put
-from bayesgmm.kernels.row_model import RowModel, log_normalizers
+from bayesgmm.kernels.row_model import log_normalizers, n_classes
 from bayesgmm.kernels.rows import is_complete
 from bayesgmm.kernels.state import copy_state, new_copy
-from bayesgmm.model.density.natural import draw_prior_component
+from bayesgmm.model.density.natural import draw_prior_component, row_model_of
 
 __all__ = ["COUNTED", "KINDS", "N_MOVES", "ROWS", "TALLY", "WALKS", "sweep_many"]
 
@@ -74,25 +76,27 @@ def _recentre(raw, total, n, centre, mean, out):
 
 
 @compiled(inline="always")
-def _draw_parameters(rng, prior, refresh, steps, sums, state, scatter, matrices, tally):
+def _draw_parameters(rng, prior, refresh, steps, classes, sums, masses, state, scatter, matrices, tally):
     """New weights, means and covariances given the sums over the rows of each component, and in two steps means
-    again."""
+    again. `classes` are counts of components and background, `masses` (K,) of components, in t ones sums of u."""
     weights, means, latent, cholesky, scaling = state
     counts, centres, totals, raws = sums
     (n_components, d), own = means.shape, prior.own > 0
     vector = np.empty(d)
-    draw_weights(rng, counts, prior.concentration, weights)
+    draw_weights(rng, counts, prior.concentration, weights[:n_components])
+    if len(prior.background) > 0:
+        draw_noise(rng, classes, n_components, prior.noise, weights)
     for step in range(steps):
         scatter[n_components] = 0.0
         for k in range(n_components):
-            g, n = prior.own * k, counts[k]
+            g, n, mass = prior.own * k, counts[k], masses[k]
             if n == 0.0:
                 if step == 0:
                     draw_prior_component(rng, prior, means[k], latent[g], cholesky[g], scaling[k], matrices[0], own)
                 scatter[k] = 0.0
                 continue
-            update_mean(rng, prior, n, totals[k], centres[k], scaling[k], matrices[0], matrices[1], vector, means[k])
-            _recentre(raws[k], totals[k], n, centres[k], means[k], scatter[k])
+            update_mean(rng, prior, mass, totals[k], centres[k], scaling[k], matrices[0], matrices[1], vector, means[k])
+            _recentre(raws[k], totals[k], mass, centres[k], means[k], scatter[k])
             if step == 0 and own:
                 tried, accepted = update_covariance(
                     rng, prior, refresh, n, scatter[k], matrices, latent[k], cholesky[k], scaling[k]
@@ -112,7 +116,7 @@ def _draw_parameters(rng, prior, refresh, steps, sums, state, scatter, matrices,
 
 @compiled
 def _allocate(rng, target, state, log_norm, want_likelihood, watched, allocation):
-    row_model = RowModel(not target.prior.correlated, np.empty(0))
+    row_model = row_model_of(target.prior)
     log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
     return allocation_pass(rng, target.rows, target.row_weights, log_norm, state.means, state.scaling, row_model,
                            want_likelihood, watched, allocation)  # fmt: skip
@@ -158,11 +162,12 @@ def sweep_many(rng, first, thin, target, library, refresh, state, allocation, ou
     features, row_weights, prior = target.rows.features, target.row_weights, target.prior
     proposals, fractional = library.proposals, allocation.component.shape[0] > 0
     scatter, y = np.zeros((n_components + 1, d, d)), np.empty(d)
-    sums = Sums(
-        allocation.counts, np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d))
-    )
+    classes = n_classes(row_model_of(prior), n_components)
+    heavy, counts = len(state.weights) > classes, allocation.counts[:n_components]
+    masses = allocation.counts[classes : classes + n_components] if heavy else counts
+    sums = Sums(counts, np.empty((n_components, d)), np.empty((n_components, d)), np.empty((n_components, d, d)))
     work, before = new_workspace(state, N_MOVES), new_copy(state)
-    alone = n_components > 1 and not fractional
+    alone = n_components > 1 and not fractional and len(allocation.counts) == n_components  # normal, no background
     no = np.bool_(False)  # a literal would be compiled on its own
     place, watched = -1, _watch(rng, features, row_weights, proposals.rows) if alone else -1
     if first == 0:
@@ -180,7 +185,10 @@ def sweep_many(rng, first, thin, target, library, refresh, state, allocation, ou
                 for i in range(d):
                     y[i] = features[i, watched]
                 move_row(rng, y, place, prior, sums, state, work, tally[ROWS:])
-            _draw_parameters(rng, prior, refresh, 2 if fractional else 1, sums, state, scatter, work.matrices, tally)
+            _draw_parameters(rng, prior, refresh, 2 if fractional else 1, allocation.counts, sums, masses, state,
+                             scatter, work.matrices, tally)  # fmt: skip
+            if heavy:
+                step_df(rng, target, state, work.log_norm)
             moves = proposals.alpha.shape[0] > 0 and n_sweeps % library.every == 0
             watched = _watch(rng, features, row_weights, proposals.rows) if alone else -1
             ratio, log_likelihood, place = _allocate(rng, target, state, work.log_norm, moves, watched, allocation)

@@ -25,7 +25,7 @@ from bayesgmm.model.structure import Structure
 
 __all__ = [
     "CompletePrior", "cells_of", "complete_prior", "draw_prior_component", "log_likelihood_of", "log_posterior_of",
-    "log_prior_covariance", "log_prior_mean", "log_prior_of", "squares_by_variance",
+    "log_prior_covariance", "log_prior_mean", "log_prior_of", "row_model_of", "squares_by_variance",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -51,6 +51,9 @@ class CompletePrior(NamedTuple):
     correlated: bool
     first: NDArray[np.int64]
     variance: NDArray[np.int64]
+    background: Array  # (D,) or (0,), as in `RowModel`
+    noise: tuple[float, float]  # of the beta prior of its weight
+    df: tuple[float, float]  # shape and rate of the gamma prior of degrees of freedom
 
 
 def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
@@ -74,6 +77,9 @@ def complete_prior(prior: ResolvedPrior, structure: Structure) -> CompletePrior:
         # Of the density with respect to S: ds^2 = 2 s ds for each sd, and the normaliser of the LKJ.
         constant=structure.log_prior_constant(d, prior.lkj_eta) - sd.shape[1] * math.log(2.0),
         **structure.pattern(d)._asdict(),
+        background=np.array(structure.background),
+        noise=prior.noise,
+        df=prior.df,
     )
 
 
@@ -183,6 +189,7 @@ def log_prior_covariance(prior, latent):
 
 @compiled
 def log_prior_of(prior, weights, means, latent):
+    """Of normal components and no background, constants of the Dirichlet aside."""
     value = 0.0
     for k in range(means.shape[0]):
         value += (prior.concentration - 1.0) * math.log(weights[k]) + log_prior_mean(prior, means[k])
@@ -192,8 +199,14 @@ def log_prior_of(prior, weights, means, latent):
 
 
 @compiled
+def row_model_of(prior):
+    """The density of a row given its component."""
+    return RowModel(not prior.correlated, prior.background)
+
+
+@compiled
 def log_likelihood_of(rows, row_weights, prior, weights, means, scaling, log_norm):
-    row_model = RowModel(not prior.correlated, np.empty(0))
+    row_model = row_model_of(prior)
     log_normalizers(np.log(weights), scaling, row_model, log_norm)
     return mixture_pass(rows, row_weights, log_norm, means, scaling, row_model, np.empty(0),
                         np.empty((0, 0)), np.empty((0, 0, 0)), np.empty(0), np.empty((0, 0)))  # fmt: skip

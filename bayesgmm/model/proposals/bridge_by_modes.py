@@ -51,13 +51,14 @@ def bridge_by_modes(
 ) -> BridgeEstimate | None:
     """Log evidence on the model's scale from draws (C, S, K), (C, S, K, D), twice (C, S, K, D, D).
 
-    None for one component or more than 12, and where there are too few draws to fit a proposal to.
+    None for one component or more than 12, for components that are not normal or a background, and where there are too
+    few draws to fit a proposal to.
 
     Half of every chain fits the proposals, the other half is bridged to them.
     """
     table, structure, prior = problem
     n_chains, n_draws, k, d = means.shape
-    if not 1 < k <= MAX_WHOLE:
+    if not 1 < k <= MAX_WHOLE or not structure.is_normal:
         return None
     packed = complete_prior(prior, structure)
     g, half = structure.n_matrices(k), n_draws // 2

@@ -113,7 +113,7 @@ def geweke(
     redraws = fit_redraws([independent], packed) if walk_steps else no_redraws()
     out = Sample(*(np.empty((n_iter, *a.shape[1:])) for a in start))
     features, ones = np.zeros((D, n)), np.ones(n)
-    missing = np.random.default_rng(6).random((D, n)) < gaps
+    missing = np.random.default_rng(7).random((D, n)) < gaps
     features[missing] = np.nan
     bins = Bins(rows_of(np.random.default_rng(5).normal(size=(D, n_bins))), np.full(n_bins, 0.7))  # not near the rows
     tally, kinds = np.zeros(TALLY), np.array([0.2, 0.3, 0.2, 0.3] if len(joint.part) else [0.4, 0.3, 0.0, 0.3])

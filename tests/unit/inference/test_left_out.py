@@ -16,11 +16,12 @@ from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.sample import sample_nuts
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.streaming import pointwise_log_density
+from bayesgmm.model.background import structure_for
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.structure import get_structure
+from bayesgmm.model.structure import Structure, get_structure
 from bayesgmm.model_selection.loo.kfold import held_out_scores
 from bayesgmm.posterior.tree import equal_draws
 
@@ -40,26 +41,37 @@ def problem(covariance_type: str, fractions: bool) -> tuple[Table, ResolvedPrior
     return table, MixturePrior(resolution=[0.4, 0.0]).resolve(table), start
 
 
-def nuts(table: Table, prior: ResolvedPrior, start: MixtureParams, seed: int) -> Draws:
-    structure = get_structure(start.covariance_type)
-    modes = find_modes(Problem(table, structure, prior), [start])
-    return sample_nuts(Problem(table, structure, prior), modes, draws=2000, random_seed=seed, progressbar=False)
+def nuts(
+    table: Table, prior: ResolvedPrior, start: MixtureParams, seed: int, structure: Structure | None = None
+) -> Draws:
+    given = Problem(table, structure or get_structure(start.covariance_type), prior)
+    return sample_nuts(given, find_modes(given, [start]), draws=2000, random_seed=seed, progressbar=False)
 
 
 @pytest.mark.parametrize(
-    ("covariance_type", "fractions"), [("full", True), ("tied", False), ("diag", False), ("spherical", True)]
-)
-def test_scores_are_those_of_refits_by_another_sampler(covariance_type: str, fractions: bool) -> None:
+    ("covariance_type", "fractions", "component", "noise"),
+    [
+        ("full", True, "normal", False), ("tied", False, "normal", False), ("diag", False, "normal", False),
+        ("spherical", True, "normal", False), ("diag", False, "t", False), ("tied", False, "t_each", True),
+        ("full", True, "normal", True),
+    ],
+)  # fmt: skip
+def test_scores_are_those_of_refits_by_another_sampler(
+    covariance_type: str, fractions: bool, component: str, noise: bool
+) -> None:
     table, prior, start = problem(covariance_type, fractions)
-    structure = get_structure(covariance_type)
-    posterior = nuts(table, prior, start, 1)
+    structure, head = structure_for(table, covariance_type, component, noise), start.weights
+    if not structure.is_normal:
+        head = np.concatenate([head * (1.0 - 0.1 * noise), [0.1] * noise, [5.0] * structure.n_df(2)])
+    start = MixtureParams.of_head(head, start.means, start.covariances, structure)
+    posterior = nuts(table, prior, start, 1, structure)
     rows = np.array([0, 20])
     scores, errors = bridge_repair(Problem(table, structure, prior), posterior, random_seed=2)(rows, np.zeros(2))
     for row, score, error in zip(rows, scores, errors, strict=True):
         weights = table.weights.copy()
         weights[row] -= min(weights[row], 1.0)  # one copy
         found = held_out_scores(
-            table, structure, nuts(replace(table, weights=weights), prior, start, 3), np.array([row])
+            table, structure, nuts(replace(table, weights=weights), prior, start, 3, structure), np.array([row])
         )
         assert found.converged_i[0] and abs(score - found.elpd_i[0]) < 4.0 * np.hypot(error, found.mcse_i[0])
         assert error < 0.1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from bayesgmm.kernels.allocation import _draw_copies
+from bayesgmm.kernels.picks import _draw_copies
 
 SHARES = np.array([0.2, 0.0, 0.5, 0.3])
 

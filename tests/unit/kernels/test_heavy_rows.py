@@ -1,4 +1,5 @@
-"""Rows of t components and of a background: the pass against dense arithmetic, a row at a time."""
+"""Rows of t components and of a background: the pass against dense arithmetic, a row at a time, and what
+the pass that draws allocations sums against its expectation."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import pytest
 from scipy.special import digamma as scipy_digamma
 from scipy.stats import multivariate_normal, multivariate_t
 
+from bayesgmm.kernels.allocation import allocation_pass, new_allocation
 from bayesgmm.kernels.row_model import RowModel, digamma, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import as_rows
@@ -95,3 +97,46 @@ def test_the_pass_is_the_dense_computation(d: int, share: float, n_df: int, back
     np.testing.assert_allclose(outers[:, cells], second[:, cells], rtol=1e-9, atol=1e-10)
     one = total_log_likelihood(rows, a, head[None], means[None], scaling[None], row_model=row_model)
     np.testing.assert_allclose(one, [value], rtol=1e-12)
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("n_df", [0, 1, K])
+@pytest.mark.parametrize(("d", "share", "diagonal"), [(3, 0.0, True), (15, 0.0, False), (3, 0.3, False)])
+def test_drawn_statistics_have_the_expectation_of_the_pass(
+    d: int, share: float, diagonal: bool, n_df: int, background: bool
+) -> None:
+    rng = np.random.default_rng([d, n_df, background, diagonal])
+    rows = rng.standard_t(2.0, size=(N, d))
+    rows[rng.random((N, d)) < share] = np.nan
+    below = np.tril(0.3 * rng.normal(size=(K, d, d)), -1) * (not diagonal)
+    factors = below + rng.uniform(0.5, 1.5, (K, 1, d)) * np.eye(d)
+    means, scaling = rng.normal(size=(K, d)), np.ascontiguousarray(np.tril(np.linalg.inv(factors)))
+    widths = rng.uniform(1.0, 2.0, d) * (2.5 if d > 3 else 1.0) if background else np.empty(0)
+    classes = K + background
+    head = np.concatenate([rng.dirichlet(np.full(classes, 3.0)), rng.uniform(2.1, 30.0, n_df)])
+    a, row_model = rng.choice([0.0, 1.0, 1.0, 2.0, 3.0, 70.0], N), RowModel(diagonal, widths)
+    log_norm, counts = np.empty(len(head)), np.empty(classes + 2 * K * (n_df > 0))
+    sums, outers, r = np.empty((K, d)), np.empty((K, d, d)), np.empty((N, classes))
+    log_normalizers(np.log(head), scaling, row_model, log_norm)
+    packed = as_rows(rows)
+    value = mixture_pass(packed, a, log_norm, means, scaling, row_model, counts, sums, outers, np.empty(0), r)
+    n_counts, cells = classes + K * (n_df > 0), np.arange(d) if diagonal else np.tril_indices(d)
+    places = (cells, cells) if diagonal else cells
+    allocation, found = new_allocation(K, d, N, False, n_counts), []
+    for _ in range(600):
+        _, log_likelihood, _ = allocation_pass(
+            rng, packed, a, log_norm, means, scaling, row_model, True, -1, allocation
+        )
+        found.append(np.concatenate([
+            allocation.counts, allocation.sums.ravel(), allocation.outers[:, *places].ravel()
+        ]))  # fmt: skip
+    np.testing.assert_allclose(log_likelihood, value, rtol=1e-12)
+    expected = np.concatenate([counts[:n_counts], sums.ravel(), outers[:, *places].ravel()])
+    error = np.std(found, axis=0) / np.sqrt(len(found))
+    assert (np.abs(np.mean(found, axis=0) - expected) < 5.0 * error + 1e-9).all()
+    if n_df:  # each copy has a precision of its own: the variance of their sum
+        _, u, _ = dense(rows, head, means, factors @ factors.mT, widths)
+        shape = 0.5 * (np.broadcast_to(head[classes:], K) + (~np.isnan(rows)).sum(axis=1)[:, None])
+        spread = a @ (r[:, :K] * u**2 * (1.0 + 1.0 / shape) - (r[:, :K] * u) ** 2)
+        drawn = np.var(found, axis=0)[classes:n_counts]
+        np.testing.assert_allclose(drawn, spread, rtol=6.0 * np.sqrt(2.0 / 600))

@@ -19,7 +19,7 @@ KNOWN = np.array([[1.5], [-0.5]])
 def sums(copies: Array, known: Array, seed: int) -> Array:
     """Count, sums and products of completed rows, in one vector."""
     total, outer = np.zeros(4), np.zeros((4, 4))
-    count = add_completed(np.random.default_rng(seed), SEEN.T @ known, copies, len(copies), FREE, total, outer)
+    count = add_completed(np.random.default_rng(seed), SEEN.T @ known, copies, copies, len(copies), FREE, total, outer)
     return np.concatenate([[count], total, outer[np.tril_indices(4)]])
 
 

@@ -7,6 +7,8 @@ A move proposes another mixture (or allocation) in `work.new`, a copy of the sta
 -inf where there is no move. Unless it decides, the ratio of the posteriors is still to be added: `accept` does so, in
 two stages where there are bins. A move that has already put the ratio of its own target into the first number decides.
 Proposals are fixed while they are in use, so a chain keeps the posterior as its distribution (Tierney 1994).
+
+Moves know of normal components and of no background; with others chains make sweeps alone.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Workspace(NamedTuple):
 
     new: ChainState
     matrices: Array  # (5, D, D)
-    log_norm: Array  # (K,)
+    log_norm: Array  # (H,)
     logs: Array  # (K, K)
     table: Array  # (2^K,), for permanents
     near: NDArray[np.int64]  # for each kind of move, the proposal likely to be nearest to the state
@@ -98,8 +100,8 @@ def new_workspace(state, n_moves):
     """Scratch for a chain in such a state."""
     k, d = state.means.shape
     return Workspace(
-        new_copy(state), np.zeros((5, d, d)), np.empty(k), np.empty((k, k)), np.empty(1 << min(k, MAX_WHOLE)),
-        np.zeros(n_moves, dtype=np.int64),
+        new_copy(state), np.zeros((5, d, d)), np.empty(len(state.weights)), np.empty((k, k)),
+        np.empty(1 << min(k, MAX_WHOLE)), np.zeros(n_moves, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ from bayesgmm.inference.gibbs.complete_data import draw_weights, update_mean
 from bayesgmm.inference.gibbs.conditionals import before_data
 from bayesgmm.inference.gibbs.moves.lone_rows import log_marginal
 from bayesgmm.inference.gibbs.moves.move import MANY_ROWS, Move
-from bayesgmm.kernels.allocation import pick
 from bayesgmm.kernels.compiled import add, compiled, put
+from bayesgmm.kernels.picks import pick
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.kernels.row_pass import component_log_densities
 from bayesgmm.kernels.spacing import evenly_spaced
