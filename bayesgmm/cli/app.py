@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -17,6 +18,21 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Bayesian Gaussian mixtures: how many clusters, what each looks like, who belongs where, how sure we are.",
 )  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"bayesgmm {version('bayesgmm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What every command takes."""
 
 
 @app.command()
@@ -70,8 +86,11 @@ def fit(
 def compare(
     data: o.File,
     components: Annotated[
-        str, typer.Option("--components", "-k", help="Numbers of components: 1:6, or 2,3,5.")
-    ] = "1:6",
+        str,
+        typer.Option(
+            "--components", "-k", help="Numbers of components: 1:6, or 2,3,5; auto goes up while a component gains."
+        ),
+    ] = "auto",
     columns: o.Columns = None,
     exclude: o.Exclude = None,
     label: o.Label = None,

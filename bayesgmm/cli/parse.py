@@ -12,12 +12,14 @@ __all__ = ["parse_components", "parse_kinds", "parse_steps", "parse_structures"]
 _MOST = 100
 
 
-def parse_components(text: str) -> list[int]:
-    """Numbers of components: ``1:6`` is 1 to 6, ``2,3,5`` a list; parts may be combined.
+def parse_components(text: str) -> list[int] | str:
+    """Numbers of components: ``1:6`` is 1 to 6, ``2,3,5`` a list; parts may be combined; ``auto`` stays as it is.
 
-    >>> parse_components("1:3,6")
-    [1, 2, 3, 6]
+    >>> parse_components("1:3,6"), parse_components("auto")
+    ([1, 2, 3, 6], 'auto')
     """
+    if text.strip() == "auto":
+        return "auto"
     numbers: list[int] = []
     try:
         for part in text.split(","):
@@ -29,7 +31,8 @@ def parse_components(text: str) -> list[int]:
             numbers += range(low, high + 1)
     except ValueError:
         raise InputError(
-            f"--components {text!r}: give a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers from 1."
+            f"--components {text!r}: give auto, a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers from "
+            "1."
         ) from None
     return sorted(set(numbers))
 

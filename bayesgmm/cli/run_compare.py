@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_compare"]
 
+_LIKELY = 5  # numbers of components that "auto" tries, for what to say of the time
 _SCORED = 3.0  # times what a fit takes: with its scores
 
 
@@ -28,8 +29,6 @@ def run_compare(
     assignments: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compare, print, write; the exit code is 3 where no fit has converged. `kinds` is what `parse_kinds` gives."""
-    import numpy as np
-
     from bayesgmm.compare import compare_components
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.model.prior import MixturePrior
@@ -46,7 +45,8 @@ def run_compare(
     )
     if options["max_seconds"] is None:
         cost = {name: options[name] for name in ("inference", "draws", "tune", "chains")}
-        each = numbers * math.prod(len(several) for several in kinds.values())
+        likely = list(range(1, _LIKELY + 1)) if isinstance(numbers, str) else numbers
+        each = likely * math.prod(len(several) for several in kinds.values())
         say_cost(table.data.shape, each, BayesianGMM(covariance_type=kinds["covariance_type"][0], **cost), _SCORED)
     watch.busy = True
     comparison = compare_components(
@@ -64,8 +64,7 @@ def run_compare(
             known.append(agreement(table.labels, best.labels_, "component", table.weights))
             merge = comparison.candidates[comparison.recommendation.label].merging.merge
             if len(set(merge.tolist())) < len(merge):
-                cluster = np.append(merge, -1)[best.labels_]  # noise stays -1
-                known.append(agreement(table.labels, cluster, "cluster", table.weights))
+                known.append(agreement(table.labels, comparison.labels_, "cluster", table.weights))
         if as_json:
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))

@@ -286,16 +286,19 @@ def test_operations_are_told_apart_by_their_row_models():
     assert len({MixtureLogDensity(row_model) for row_model, _ in HEADS.values()}) == 3
 
 
-def test_compiled_operation_equals_the_python_one_without_object_mode(frame, mixture):
-    """Of two row models in one graph, for which kernels are compiled once."""
+@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_compiled_operation_equals_the_python_one_without_object_mode(frame, mixture, several):
+    """Of t components and noise, and of two row models in one graph, for which kernels are compiled once."""
     weights, means, cholesky = mixture
     inputs, outputs = weighted_sum(frame, False, COTANGENTS["mixed"], np.linspace(0.5, 2.0, N))
+    if not several:
+        inputs, outputs = inputs[1:], []
     row_model, head = HEADS["t_each, noise"]
     logs, rows = pt.dvector(), prepare_table(frame).standardized
-    density = mixture_log_density(rows, pt.exp(logs), *inputs[1:], row_model=row_model)
+    density = mixture_log_density(rows, pt.exp(logs), *inputs[several:], row_model=row_model)
     total = (COTANGENTS["mixed"] * density).sum()
-    inputs, outputs = [*inputs, logs], [*outputs, total, *pytensor.grad(total, [logs, *inputs[1:]])]
-    point = [np.log(weights), np.asfortranarray(means), cholesky, np.log(head)]
+    inputs, outputs = [*inputs, logs], [*outputs, total, *pytensor.grad(total, [logs, *inputs[several:]])]
+    point = [*[np.log(weights)] * several, np.asfortranarray(means), cholesky, np.log(head)]
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Numba will use object mode")
         compiled = pytensor.function(inputs, outputs, mode="NUMBA")
