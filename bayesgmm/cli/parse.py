@@ -31,8 +31,8 @@ def parse_components(text: str) -> list[int] | str:
             numbers += range(low, high + 1)
     except ValueError:
         raise InputError(
-            f"--components {text!r}: give auto, a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers from "
-            "1."
+            f"--components {text!r}: give auto, a range such as 1:6 or a list such as 2,3,5, at most {_MOST} numbers "
+            "from 1."
         ) from None
     return sorted(set(numbers))
 
