@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import pytest
-from _fuzz import Case, cases, example, run
+from _fuzz import LIMIT, Case, cases, example, run
 from hypothesis import HealthCheck, given, settings
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_an_answer_or_one_sentence(seed: int) -> None:
     case = example(seed, ("fit_em", "laplace"))
-    assert not (outcome := run(case)).faults, f"{case}: {outcome}"
+    outcome = run(case)
+    if outcome.seconds > LIMIT:  # kernels may have been compiled
+        outcome = run(case)
+    assert not outcome.faults, f"{case}: {outcome}"
 
 
 @pytest.mark.slow
