@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm import priors
-from bayesgmm.data.files import one_error, read_whole, write_whole
+from bayesgmm.data.files import as_path, one_error, read_whole, write_whole
 from bayesgmm.data.row_names import read_row_names, write_row_names
 from bayesgmm.data.table import Table
 from bayesgmm.data.visible import visible
@@ -64,6 +64,7 @@ def write_fit(saved: Saved, path: str | PathLike[str]) -> None:
     InputError
         If the path cannot be written to, a name cannot be kept, or the options are no longer those of the draws.
     """
+    as_path(path)
     _check(saved)
     for name in saved.table.feature_names:
         if "\0" in name or name.encode(errors="ignore").decode() != name:

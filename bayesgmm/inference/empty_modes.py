@@ -83,7 +83,13 @@ def _look(problem: Problem, occupied: int, random_seed: int | None) -> list[tupl
     if key in known and random_seed is not None:
         return known[key]
     _, candidates = fit_em_candidates(
-        table, occupied, structure=structure, n_init=_STARTS, short_runs=_SHORT_RUNS, random_seed=random_seed
+        table,
+        occupied,
+        structure=structure,
+        n_init=_STARTS,
+        short_runs=_SHORT_RUNS,
+        random_seed=random_seed,
+        look_further=structure.is_normal,
     )
     modes = find_modes(problem, candidates[:_CANDIDATES])
     known[key] = [

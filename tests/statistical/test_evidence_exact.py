@@ -302,7 +302,7 @@ def full_truth(table: Table, prior: ResolvedPrior, k: int) -> float:
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("k", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("covariance_type", ["diag", "full"])
 def test_two_columns(covariance_type: str, k: int, gaps: bool) -> None:
     rng = np.random.default_rng(31)

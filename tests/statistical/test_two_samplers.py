@@ -46,7 +46,7 @@ for _name, _rows in (("faithful", FAITHFUL[::3]), ("iris", IRIS)):
 EVIDENCE = json.loads((REFERENCE / "log_evidence.json").read_text())
 SLOW = (
     "faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy",
-    *(f"missing cells, iris, {structure}" for structure in ("tied", "spherical", "EEI")),
+    *(f"missing cells, iris, {structure}" for structure in ("full", "tied", "spherical", "EEI")),
 )  # fmt: skip
 OPTIONS = {"draws": 2000, "random_seed": 4, "progressbar": False, "log_likelihood": False}
 
@@ -126,7 +126,9 @@ HEAVY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "," in name else ()) for name in HEAVY]
+)  # fmt: skip
 def test_nuts_and_gibbs_agree_on_tails_and_noise(name: str) -> None:
     rows, options, weights = HEAVY[name]
     fits = [

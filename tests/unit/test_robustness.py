@@ -79,6 +79,7 @@ def test_output_paths_are_refused_before_any_work(tmp_path: Path) -> None:
         check_writable(tmp_path / "nowhere" / "x.nc")
 
 
+@pytest.mark.slow
 def test_the_mode_search_ends_on_the_same_bits_in_every_process() -> None:
     code = textwrap.dedent("""
         import warnings; warnings.simplefilter("ignore")

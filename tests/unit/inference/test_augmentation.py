@@ -155,7 +155,7 @@ def geweke(
         ("EEI", "lognormal", 0.6),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("jumps", [False, True])
+@pytest.mark.parametrize("jumps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: str, step: float, jumps: bool) -> None:
     slow = structure == "tied" and family == "exponential"  # it stays in the tail of its prior for long
     z = geweke(structure, family, step, jumps=jumps, n_iter=24_000 if slow else 6000)
@@ -190,7 +190,7 @@ def test_jumps_judged_by_bins_first_keep_the_joint_distribution(structure: str, 
         ("spherical", "lognormal", 0.6),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("k", [2, 3])  # of three components, pairs are chosen
+@pytest.mark.parametrize("k", [2, pytest.param(3, marks=pytest.mark.slow)])  # of three components, pairs are chosen
 def test_walks_keep_the_joint_distribution(structure: str, family: str, step: float, k: int) -> None:
     z = geweke(structure, family, step, jumps=False, walk_steps=4, k=k, n_iter=6000 if k == 2 else 20_000)
     assert np.abs(z).max() < 4.5, z.round(1)

@@ -63,9 +63,15 @@ def simulate(rng: np.random.Generator, state, structure: Structure, out: Array) 
 @pytest.mark.parametrize(
     ("kind", "component", "noise", "gaps"),
     [
-        ("full", "t", False, 0.3), ("EEI", "t", False, 0.0), ("tied", "t_each", False, 0.3),
-        ("diag", "t_each", False, 0.0), ("full", "normal", True, 0.0), ("spherical", "normal", True, 0.3),
-        ("full", "t", True, 0.0), ("diag", "t", True, 0.3), ("full", "t_each", True, 0.3),
+        ("full", "t", False, 0.3), ("tied", "t_each", False, 0.3), ("full", "normal", True, 0.0),
+        ("diag", "t", True, 0.3),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("EEI", "t", False, 0.0), ("diag", "t_each", False, 0.0), ("spherical", "normal", True, 0.3),
+                ("full", "t", True, 0.0), ("full", "t_each", True, 0.3),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_sweeps_keep_the_joint_distribution(kind: str, component: str, noise: bool, gaps: float) -> None:

@@ -85,7 +85,7 @@ def _walks(n, rng, target, library, state, space, tally):
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize(("fitted", "n_bins"), [(False, 0), (True, 3)])
+@pytest.mark.parametrize(("fitted", "n_bins"), [pytest.param(False, 0, marks=pytest.mark.slow), (True, 3)])
 def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_bins: int) -> None:
     """With bins, too, that are far from the rows: they decide what is looked at, not what is kept."""
     _, struct, prior = problem(structure, family, step)
@@ -162,7 +162,7 @@ def _jump(rng, target, library, number, state, work):
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize("number", [SINGLE, WHOLE, JOINT])
+@pytest.mark.parametrize("number", [SINGLE, pytest.param(WHOLE, marks=pytest.mark.slow), JOINT])
 def test_moves_keep_the_prior(structure: str, family: str, step: float, number: int) -> None:
     if number == JOINT and structure in ("tied", "EEI"):
         pytest.skip("a shared covariance has no joint proposals")
