@@ -278,6 +278,7 @@ visits.missing_cells().head(4).round(1)
 eruptions = bg.datasets.load_faithful()
 low, high = eruptions.min() - [1, 10], eruptions.max() + [1, 10]
 clutter = pd.DataFrame(np.random.default_rng(5).uniform(low, high, (90, 2)), columns=eruptions.columns)
+clutter = clutter.round({"eruptions": 3, "waiting": 0})  # recorded as the others are
 cluttered = pd.concat([eruptions, clutter], ignore_index=True)
 is_clutter = np.arange(len(cluttered)) >= len(eruptions)
 

@@ -201,6 +201,22 @@ def weighted_sum(frame, diagonal, cotangent, row_weights):
     return inputs, [total, *pytensor.grad(total, inputs)]
 
 
+def are_slopes(gradients, point, function, diagonal):
+    """Gradients by logits or head, means and factors are difference quotients; fixed cells of factors have none."""
+    h = 1e-5
+    for position, gradient in enumerate(gradients):
+        for cell in np.ndindex(gradient.shape):
+            if position == 2 and (cell[1] < cell[2] or (diagonal and cell[1] != cell[2])):
+                assert gradient[cell] == 0.0
+                continue
+            values = []
+            for step in (h, -h):
+                moved = [value.copy() for value in point]
+                moved[position][cell] += step
+                values.append(function(*moved))
+            assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
+
+
 COTANGENTS = {
     "ones": np.ones(N),
     "constant": np.full(N, -2.5),
@@ -218,18 +234,7 @@ def test_gradient_for_any_cotangent_is_the_difference_quotient(frame, mixture, d
     inputs, outputs = weighted_sum(frame, diagonal, COTANGENTS[cotangent], row_weights)
     function = pytensor.function(inputs, outputs, mode=PYTHON)
     _, *gradients = function(*point)
-    h = 1e-5
-    for position, gradient in enumerate(gradients):
-        for cell in np.ndindex(gradient.shape):
-            if position == 2 and (cell[1] < cell[2] or (diagonal and cell[1] != cell[2])):
-                assert gradient[cell] == 0.0
-                continue
-            values = []
-            for step in (h, -h):
-                moved = [value.copy() for value in point]
-                moved[position][cell] += step
-                values.append(function(*moved)[0])
-            assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
+    are_slopes(gradients, point, lambda *moved: function(*moved)[0], diagonal)
 
 
 BOX = np.array([1.5, 2.0, 2.5])  # log widths
@@ -268,18 +273,7 @@ def test_of_t_components_and_a_background_value_and_gradient(frame, mixture, kin
     found, _, *gradients = function(*point)
     expected = [density_of_head(row, np.array(head), row_model.background, *point[1:]) for row in rows]
     np.testing.assert_allclose(found, row_weights * expected, rtol=1e-11, atol=1e-14)
-    h = 1e-5
-    for position, gradient in enumerate(gradients):
-        for cell in np.ndindex(gradient.shape):
-            if position == 2 and (cell[1] != cell[2] if row_model.diagonal else cell[1] < cell[2]):
-                assert gradient[cell] == 0.0
-                continue
-            values = []
-            for step in (h, -h):
-                moved = [value.copy() for value in point]
-                moved[position][cell] += step
-                values.append(function(*moved)[1])
-            assert gradient[cell] == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6, abs=1e-6)
+    are_slopes(gradients, point, lambda *moved: function(*moved)[1], row_model.diagonal)
 
 
 def test_operations_are_told_apart_by_their_row_models():
