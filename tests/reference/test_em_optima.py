@@ -12,9 +12,10 @@ import bayesgmm as bg
 
 FOLDER = Path(__file__).parent / "em"
 CELLS = json.loads((FOLDER / "best_optima.json").read_text())
+SOME = [pytest.param(cell, marks=pytest.mark.slow if i % 3 else ()) for i, cell in enumerate(CELLS)]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: f"{c['dataset']}-{c['covariance_type']}-{c['K']}")
+@pytest.mark.parametrize("cell", SOME, ids=lambda c: f"{c['dataset']}-{c['covariance_type']}-{c['K']}")
 def test_best_optimum(cell: dict) -> None:
     rows = pd.read_csv(FOLDER / f"{cell['dataset']}.csv")
     em = bg.fit_em(rows, cell["K"], covariance_type=cell["covariance_type"], random_seed=1)

@@ -466,6 +466,7 @@ def test_long_names_are_cut_to_three_lines() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_figures_show_in_a_notebook() -> None:
     """Each plotting cell of a real kernel displays its figure, also when pyplot was not imported before."""
     import nbformat
