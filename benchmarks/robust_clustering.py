@@ -108,7 +108,7 @@ def ours(rows: Array, seed: int) -> dict[str, tuple[Labels, int]]:
     candidates = {}
     for name, (component, noise) in KINDS.items():
         cmp = bg.compare_components(
-            rows, range(1, LARGEST + 1), component=component, noise=noise, inference="auto", draws=250,
+            rows, range(1, LARGEST + 1), component=component, noise=noise, inference="auto",
             random_seed=seed, progressbar=False,
         )  # fmt: skip
         found[name] = cmp.fits[K].labels_, cmp.recommendation.n_components
