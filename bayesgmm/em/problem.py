@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from bayesgmm.data.checks import mean_and_sd, row_blocks
-from bayesgmm.em.far_rows import far_rows
+from bayesgmm.em.far_rows import far_rows, neighbour_distance
 from bayesgmm.em.spikes import WIDE_ENOUGH, SpikeRule, smallest_sd
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, em
@@ -158,14 +158,14 @@ class EMProblem:
         return columns, np.ascontiguousarray(self.features.T)
 
     def far_rows(self, share: float) -> NDArray[np.bool_]:
-        """(N,) rows that starts leave out; kept for the next start."""
-        if share not in self._far:
-            self._far[share] = far_rows(self.points[0], self.row_weights, share)
-        return self._far[share]
+        """(N,) rows that starts leave out."""
+        if share == 0.0:
+            return np.zeros(len(self.row_weights), dtype=bool)
+        return far_rows(self._neighbour_distance, self.row_weights, share)
 
     @cached_property
-    def _far(self) -> dict[float, NDArray[np.bool_]]:
-        return {}
+    def _neighbour_distance(self) -> Array:
+        return neighbour_distance(self.points[0])
 
     @property
     def is_rough(self) -> bool:

@@ -143,27 +143,25 @@ def log_densities(log_norm, df, d, values, n, spare, buffer, bits):
 
 
 @compiled(fastmath=FAST)
-def tail_weights(y, df, d, n, r, spare, buffer, bits):
+def tail_weights(y, df, d, n, r, squares, spare, buffer, bits):
     """Multiply weights r of rows by u = (v + d) / (v + |y|^2); returns the sums of r u and of r E(log U - U | x).
 
-    U is the precision that makes the row normal: Gamma((v + d)/2, (v + |y|^2)/2), of expectation u.
+    U is the precision that makes the row normal: Gamma((v + d)/2, (v + |y|^2)/2), of expectation u. `squares`, `spare`,
+    `buffer` and its `bits` are memory.
     """
+    inverse, at_mean = 1.0 / df, (df + d) / df
     for b in range(n):
-        buffer[b] = 1.0
+        squares[b] = 1.0
     for i in range(y.shape[0]):
         yi = y[i]
         for b in range(n):
-            buffer[b] += yi[b] * yi[b] / df
-    for b in range(n):
-        spare[b] = buffer[b]
-    squares, logs = buffer.copy(), buffer.copy()
-    log_block(spare, logs, buffer, bits, n)
-    at_mean = (df + d) / df
+            squares[b] += inverse * yi[b] * yi[b]
+    log_block(squares, spare, buffer, bits, n)
     constant = math.log(at_mean) + digamma(0.5 * (df + d)) - math.log(0.5 * (df + d))
     mass, tail = 0.0, 0.0
     for b in range(n):
         u = at_mean / squares[b]
-        tail += r[b] * (constant - logs[b] - u)
+        tail += r[b] * (constant - spare[b] - u)
         r[b] *= u
         mass += r[b]
     return mass, tail

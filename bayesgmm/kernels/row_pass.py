@@ -195,7 +195,7 @@ def _pass(
                     break
                 if heavy:
                     df = degrees_of_freedom(log_norm, classes, k)
-                    mass, tail = tail_weights(y[k], df, observed, n, rk, log_total, buffer, bits)
+                    mass, tail = tail_weights(y[k], df, observed, n, rk, centred[0], log_total, buffer, bits)
                     counts[classes + k] += mass
                     counts[classes + n_components + k] += tail
                 add_block(row_model, y[k], rk, n, centred, sums[k], outers[k])

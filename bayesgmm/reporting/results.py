@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.model_selection.fit import kind_of
 from bayesgmm.posterior.tree import read_draws
-from bayesgmm.reporting.besides import besides_in_words
+from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
 from bayesgmm.reporting.numbers import (
     Grid,
     class_name,
@@ -59,7 +59,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
         if low[c] * total < 1.0:
             line += "; it may hold no rows at all"
         components.append(f"{line}.")
-    components += besides_in_words(fit, ci_prob)
+    components += noise_and_tails_in_words(fit, ci_prob)
     kind = kind_of(fit)
     summary = [
         f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "

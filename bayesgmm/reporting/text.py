@@ -14,7 +14,7 @@ from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
 from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.agreement import agreement_text
-from bayesgmm.reporting.besides import besides_in_words
+from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
 from bayesgmm.reporting.parameters import parameter_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         lines.append("Recorded in steps: " + ", ".join(f"{visible(name)} {steps[name]:g}" for name in rounded))
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     lines.append(parameter_text(fit.summary().rename(index=visible)))
-    lines += besides_in_words(fit)
+    lines += noise_and_tails_in_words(fit)
     if (fit.em_.starts["method"] == "regularised").any():
         lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")

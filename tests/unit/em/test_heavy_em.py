@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_t
 
 import bayesgmm as bg
-from bayesgmm.em.far_rows import far_rows
+from bayesgmm.em.far_rows import far_rows, neighbour_distance
 from bayesgmm.em.tails import LARGEST_DF, SMALLEST_DF, tail_step
 from bayesgmm.model.background import box_of
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
@@ -156,9 +156,10 @@ def test_bounds_of_the_degrees_of_freedom() -> None:
 def test_far_rows_are_those_with_far_neighbours() -> None:
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.normal(size=(95, 2)), rng.uniform(20.0, 90.0, (5, 2))])
-    assert np.flatnonzero(far_rows(rows, np.ones(100), 0.05)).tolist() == [95, 96, 97, 98, 99]
-    assert not far_rows(rows, np.ones(100), 0.0).any()
-    assert not far_rows(rows[:1], np.ones(1), 0.5).any()
+    distance = neighbour_distance(rows)
+    assert np.flatnonzero(far_rows(distance, np.ones(100), 0.05)).tolist() == [95, 96, 97, 98, 99]
+    assert not far_rows(distance, np.ones(100), 0.0).any()
+    assert not far_rows(neighbour_distance(rows[:1]), np.ones(1), 0.5).any()
 
 
 def test_one_component_and_noise() -> None:

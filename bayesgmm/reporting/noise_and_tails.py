@@ -12,12 +12,12 @@ from bayesgmm.reporting.numbers import percent, significant, tally
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
 
-__all__ = ["NEARLY_NORMAL", "besides_in_words", "tails_in_words"]
+__all__ = ["NEARLY_NORMAL", "noise_and_tails_in_words", "tails_in_words"]
 
 NEARLY_NORMAL = 30.0  # degrees of freedom from which no table that is usual tells tails from normal ones
 
 
-def besides_in_words(fit: Fit, ci_prob: float = 0.95) -> list[str]:
+def noise_and_tails_in_words(fit: Fit, ci_prob: float = 0.95) -> list[str]:
     """Sentences on the share of noise and on tails; none of a mixture of normal components."""
     draws, tail = read_draws(fit.posterior_), [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob]
     out = []
