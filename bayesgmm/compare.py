@@ -1,8 +1,8 @@
 """`compare_components`: fit every number of components and structure, score each, and answer how many clusters.
 
-Effort goes where the decision needs it. Every fit is sampled until its gate passes or, by Gibbs sampling, for some
-seconds; if the one that is then recommended is rough, it is sampled again, longer. When the time is up, or at Ctrl-C,
-the answer is that of the fits there are.
+Effort goes where the decision needs it. Every fit is sampled until it meets the convergence criteria or, by Gibbs
+sampling, for some seconds; if the one that is then recommended is rough, it is sampled again, longer. When the time is
+up, or at Ctrl-C, the answer is that of the fits there are.
 """
 
 from __future__ import annotations
@@ -214,10 +214,10 @@ def _unfinished(ended: str, pairs: list[Pair], found: dict[Pair, Scored], auto: 
         return ()
     if auto:
         most = max((k for k, _ in found), default=0)
-        return (f"{ended}: more than K = {most} was not tried, so this is the best answer so far.",)
+        return (f"{ended}: no K above {most} was tried, so this is the best answer so far.",)
     several = len({kind for _, kind in pairs}) > 1
     missing = [f"{k} ({kind})" if several else str(k) for k, kind in pairs if (k, kind) not in found]
-    lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were rough then stay so"
+    lacks = f"K = {', '.join(missing)} not fitted" if missing else "fits that were sampled briefly stay rough"
     return (f"{ended}: {lacks}, so this is the best answer so far.",)
 
 

@@ -97,7 +97,7 @@ def at_ceiling(pairs: list[Pair], found: Mapping[Pair, tuple[Any, Candidate]]) -
     if not going_on:
         return ()
     return (
-        f"Components up to K = {most}, where the search for their number ends, still gained ({'; '.join(going_on)}): "
+        f"Every added component still improved the fit at K = {most}, where the search ends ({'; '.join(going_on)}): "
         "give larger numbers of components, or look at the clusters that they describe.",
     )
 

@@ -118,7 +118,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     labels_ : int array (N,)
         Most probable component of each row; of a row of known class, that of its class.
     modes_ : DataFrame
-        Distinct posterior modes that were found.
+        Distinct posterior modes that were found; log posterior density and Laplace evidence per original unit.
     table_, prior_ : Table, ResolvedPrior
         The checked data, and the prior's numbers for it.
 
@@ -263,12 +263,14 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
             )
         with stage("relabelling and diagnosis"):
+            from bayesgmm.inference.modes import modes_per_original_unit
+
             gate = judge(draws)
             tree = build_tree(
                 draws, problem, inference=used, random_seed=self.random_seed,
                 standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
             )  # fmt: skip
-            self._set_results(tree, em, table, prior, draws.modes)
+            self._set_results(tree, em, table, prior, modes_per_original_unit(draws.modes, table))
             self._once("diagnosis", lambda: self._diagnose(gate))
 
     def _set_results(

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesgmm.clustering.assignment import Assignment
+    from bayesgmm.clustering.classification import Classification
     from bayesgmm.clustering.merging import Merging
     from bayesgmm.clustering.partition.estimate import Partition
     from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
@@ -89,7 +90,18 @@ class FittedMixture:
     @property
     def labels_(self) -> NDArray[np.int64]:
         """(N,) most probable component of each row; -1 is noise."""
-        return self._once("labels", lambda: self._label(self._responsibilities(None)))
+        return self._once("labels", lambda: self._label(self._own_responsibilities))
+
+    @property
+    def _own_responsibilities(self) -> Array:
+        return self._once("responsibilities", lambda: self._responsibilities(None))
+
+    def classification(self) -> Classification:
+        """Sizes of the classes and how surely observations belong to them; `clustering.classification`."""
+        from bayesgmm.clustering.classification import classify
+
+        self._check_fitted()
+        return classify(self._own_responsibilities, self.table_.weights, self._arrays.n_components)
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""

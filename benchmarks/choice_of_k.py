@@ -113,7 +113,7 @@ def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) 
         cores=options.cores, progressbar=False,
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    table, said = found.table, found.recommendation
+    table, said = found.details, found.recommendation
     if kept is not None:
         keep(found, X, kept)
     z = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -136,7 +136,7 @@ def choices(X: Rows, seed: int, kept: Path | None, options: argparse.Namespace) 
 def keep(found: bg.Comparison, X: Rows, path: Path) -> None:
     """The table as JSON, and the rows and 200 draws of every fit as ``w<K>``, ``m<K>``, ``c<K>``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found.table.to_json(path.with_suffix(".json"), orient="index")
+    found.details.to_json(path.with_suffix(".json"), orient="index")
     arrays = {"X": X, **{f"elpd{k}": c.loo.elpd_i for k, c in found.candidates.items() if c.loo}}
     for label, fit in found.fits.items():
         k = str(label).replace(" ", "_")

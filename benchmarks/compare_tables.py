@@ -62,7 +62,7 @@ def run(name: str, effort: str, max_seconds: float | None) -> dict:
         )
     seconds = time.perf_counter() - began
     stages = comparison.stages.reindex(columns=list(SHOWN), fill_value=0.0).rename(columns=SHOWN)
-    stages["all"], stages["status"] = comparison.table["seconds"], comparison.table["status"]
+    stages["all"], stages["status"] = comparison.details["seconds"], comparison.details["status"]
     return {
         "seconds": seconds, "headline": comparison.recommendation.headline, "shape": list(rows.shape),
         "stages": json.loads(stages.to_json(orient="index")),

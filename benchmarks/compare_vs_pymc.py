@@ -26,7 +26,7 @@ def run_ours(largest: int) -> dict:
         bg.datasets.load_faithful(), range(1, largest + 1), random_seed=1, progressbar=False
     )  # fmt: skip
     said = str(found)
-    table = found.table[["elpd_loo", "elpd_diff", "diff_se", "probability", "converged", "seconds"]]
+    table = found.details[["elpd_loo", "elpd_diff", "diff_se", "probability", "converged", "seconds"]]
     return {"seconds": time.perf_counter() - began, "says": said, "table": table.to_string()}
 
 

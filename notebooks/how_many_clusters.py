@@ -54,7 +54,7 @@ print(of_galaxies)
 # was obtained.
 
 # %%
-table = of_galaxies.table
+table = of_galaxies.details
 prediction = ["elpd_loo", "se", "elpd_diff", "diff_se"]
 prediction += ["max_pareto_k", "loo_methods", "n_bad_rows"]
 table[prediction].round(2).T
@@ -156,7 +156,7 @@ print(of_iris)
 # %%
 scores = ["log_likelihood", "bic", "icl", "elpd_loo", "elpd_diff", "diff_se"]
 scores += ["log_evidence", "probability"]
-of_iris.table[scores].round(2).T
+of_iris.details[scores].round(2).T
 
 # %% [markdown]
 # BIC, ICL and the evidence say two, leave-one-out says three, and there are three species. What separates them is the
@@ -164,7 +164,7 @@ of_iris.table[scores].round(2).T
 # the gain in log-likelihood:
 
 # %%
-t = of_iris.table
+t = of_iris.details
 two, three = of_iris.candidates[2], of_iris.candidates[3]
 parameters = three.n_parameters - two.n_parameters
 print(f"parameters of the third component: {parameters}")
@@ -217,7 +217,7 @@ print(of_faithful)
 # %%
 scores = ["elpd_diff", "diff_se", "probability", "bic", "icl"]
 scores += ["n_clusters", "cluster_probability"]
-of_faithful.table[scores].round(2).T
+of_faithful.details[scores].round(2).T
 
 # %% [markdown]
 # Prediction and evidence ask for three components, and here the most probable K is the same at all three scales:
@@ -236,7 +236,7 @@ plt.show()
 # assigned, does not pay for a component that overlaps. It counts the groups, at the price of a worse density.
 
 # %%
-t = of_faithful.table
+t = of_faithful.details
 print(f"BIC of K = 3 less BIC of K = 2: {t.bic[3] - t.bic[2]:.1f}")
 print(f"ICL of K = 3 less ICL of K = 2: {t.icl[3] - t.icl[2]:.1f}")
 print(f"elpd of K = 3 less that of K = 2: {t.elpd_loo[3] - t.elpd_loo[2]:.1f}")
@@ -276,7 +276,7 @@ print(eruptions.assignment(level="cluster"))
 
 # %%
 reference = az.compare(of_faithful.trees, round_to="none").rename(index=int)
-own = of_faithful.table.loc[reference.index, ["elpd_loo", "se"]]
+own = of_faithful.details.loc[reference.index, ["elpd_loo", "se"]]
 print("rows repaired:", {k: fit.loo().n_repaired for k, fit in of_faithful.fits.items()})
 pd.concat({"ArviZ": reference[["elpd", "se"]], "bayesgmm": own}, axis=1).round(2)
 
@@ -288,7 +288,7 @@ pd.concat({"ArviZ": reference[["elpd", "se"]], "bayesgmm": own}, axis=1).round(2
 
 # %%
 def votes(comparison):
-    t, answer = comparison.table, comparison.recommendation
+    t, answer = comparison.details, comparison.recommendation
     return {
         "highest elpd": t["elpd_loo"].idxmax(),
         "elpd, 1 SE": answer.label,

@@ -54,6 +54,6 @@ def say_cost(shape: tuple[int, int], n_components: Sequence[int], estimator: Bay
         return
     time = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"
     say(
-        f"expected to take very roughly {time} and {size / 1e9:.1f} GB of memory; fewer draws (--draws, --chains), "
-        "fewer rows or --inference laplace take less"
+        f"expected to take roughly {time} and {size / 1e9:.1f} GB of memory; fewer draws (--draws, --chains), "
+        "fewer observations or --inference laplace take less"
     )

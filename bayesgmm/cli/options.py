@@ -27,7 +27,7 @@ Label = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="Column of row weights, not fitted: a row of weight 3 counts as three such rows."),
+    typer.Option("--weights", help="Column of weights, not fitted: an observation of weight 3 counts as three."),
 ]
 SurveyWeights = Annotated[
     str | None,
@@ -44,7 +44,7 @@ Missing = Annotated[
         "and the like; may be repeated.",
     ),
 ]
-DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Leave out the rows that lack a value.")]
+DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Leave out observations that lack a value.")]
 Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")]
 Delimiter = Annotated[str | None, typer.Option("--delimiter", help="One character, or tab.")]
 Decimal = Annotated[str | None, typer.Option("--decimal", help="The decimal mark: . or ,")]
@@ -57,24 +57,24 @@ Component = Annotated[
     str,
     typer.Option(
         "--component",
-        help="Density of a component: normal; t, whose tails are heavier, by an estimate; t_each, tails of its own.",
+        help="Density of a component: normal; t: heavier tails, degrees of freedom estimated; t_each: one for each.",
     ),
 ]
 Noise = Annotated[
     bool,
-    typer.Option("--noise", help="Rows may belong to noise, uniform over the range of the table; its label is -1."),
+    typer.Option("--noise", help="Observations may belong to noise, uniform over the range of the table; label -1."),
 ]
 Steps = Annotated[
     list[str] | None,
-    typer.Option("--resolution", help="Recording step: COLUMN=STEP, repeated, or one STEP for all columns."),
+    typer.Option("--resolution", help="Measurement resolution: COLUMN=STEP, repeated, or one STEP for all columns."),
 ]
 Inference = Annotated[
     str,
     typer.Option("--inference", help="nuts, gibbs, laplace, advi, fullrank_advi or auto: how to find the posterior."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-DrawCount = Annotated[int, typer.Option("--draws", help="Draws of each chain.")]
-TuneCount = Annotated[int, typer.Option("--tune", help="Draws of adaptation of each chain.")]
+DrawCount = Annotated[int, typer.Option("--draws", help="Draws kept of each chain.")]
+TuneCount = Annotated[int, typer.Option("--tune", help="Warm-up (tuning) iterations of each chain.")]
 ChainCount = Annotated[int, typer.Option("--chains", help="Number of chains.")]
 
 # What is written
@@ -82,6 +82,9 @@ Out = Annotated[Path | None, typer.Option("--out", help="Write a report to this 
 Save = Annotated[Path | None, typer.Option("--save", help="Save the fit to this .nc file.")]
 Assignments = Annotated[
     Path | None,
-    typer.Option("--assignments", help="Write each row's component (-1: noise) and probabilities to this .csv file."),
+    typer.Option(
+        "--assignments",
+        help="Write the component (-1: noise) and its probabilities of each observation to this .csv file.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]

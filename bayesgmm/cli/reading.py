@@ -27,7 +27,7 @@ def read_table(path: str, *, columns: Sequence[str] | None, exclude: Sequence[st
         All faults in one line.
     """
     if weights is not None and survey_weights is not None:
-        raise InputError("--weights and --survey-weights are both given: a row has one weight, leave one out.")
+        raise InputError("--weights and --survey-weights are both given: an observation has one weight, leave one out.")
     from bayesgmm.data.faults import column_faults
     from bayesgmm.data.file_table import raise_faults
     from bayesgmm.data.read_csv import read_file

@@ -60,11 +60,10 @@ def run_compare(
     with watch:
         known = []
         if table.labels is not None:
-            best = comparison.best
-            known.append(agreement(table.labels, best.labels_, "component", table.weights))
+            known.append(agreement(table.labels, comparison.labels_, "cluster", table.weights))
             merge = comparison.candidates[comparison.recommendation.label].merging.merge
             if len(set(merge.tolist())) < len(merge):
-                known.append(agreement(table.labels, comparison.labels_, "cluster", table.weights))
+                known.append(agreement(table.labels, comparison.best.labels_, "component", table.weights))
         if as_json:
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))
@@ -75,5 +74,5 @@ def run_compare(
         write_report(comparison, out, as_json=as_json)
     if assignments is not None:
         write_assignments(comparison.fits[comparison.recommendation.label], table.lines, assignments, as_json=as_json)
-    if not (comparison.table["status"] != "not converged").any():
+    if not (comparison.details["status"] != "not converged").any():
         raise typer.Exit(3)

@@ -24,6 +24,7 @@ from bayesgmm.clustering.label_counts import copies_of, count_labels
 from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray
@@ -98,15 +99,15 @@ class Assignment:
         m = int((self.components.index >= 0).sum())
         noise = " and noise" * (m < len(parts))
         sentence = (
-            f"{n:,.15g} row{'s' * (n > 1)} in {m} {self.level}{'s' * (m > 1)}{noise} (sizes with "
-            f"{100 * self.ci_prob:g} % intervals: {'; '.join(parts)}); "
+            f"{n:,.15g} {plural(n, 'observation')} in {m} {self.level}{'s' * (m > 1)}{noise} (sizes with "
+            f"{100 * self.ci_prob:g} % credible intervals: {'; '.join(parts)}); "
         )
         if len(parts) == 1:
             return sentence + "there is nothing to assign."
         return sentence + (
-            f"{self.n_ambiguous:,.15g} {'is' if self.n_ambiguous == 1 else 'are'} ambiguous; of the uncertainty, "
-            f"{100 * (1.0 - self.parameter_share):.0f} % is overlap and {100 * self.parameter_share:.0f} % would "
-            "shrink with more data."
+            f"{self.n_ambiguous:,.15g} {'is' if self.n_ambiguous == 1 else 'are'} ambiguous; "
+            f"{100 * (1.0 - self.parameter_share):.0f} % of the classification entropy is overlap of the "
+            f"{self.level}s and {100 * self.parameter_share:.0f} % is parameter uncertainty."
         )
 
 

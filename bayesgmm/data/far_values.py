@@ -12,6 +12,7 @@ import numpy as np
 
 from bayesgmm.data.copies import quantiles
 from bayesgmm.data.table import Table
+from bayesgmm.wording import observation
 
 __all__ = ["FarValues", "far_values"]
 
@@ -34,7 +35,7 @@ def far_values(table: Table) -> list[FarValues]:
     >>> from bayesgmm.data.table import prepare_table
     >>> table = prepare_table([[0.0], [1.0], [2.0], [3.0], [1e9]], feature_names=["x"])
     >>> far_values(table)[0].sentence[:68]
-    "column 'x' holds 1e+09 (row 4), 5e+08 interquartile ranges from its "
+    "column 'x' holds 1e+09 (observation 4, counted from 0), 5e+08 interqu"
     """
     used = np.flatnonzero(table.weights > 0)
     found = []
@@ -50,10 +51,10 @@ def far_values(table: Table) -> list[FarValues]:
         many = int(table.weights[used][distance > _FAR * spread].sum())
         more = f" and {many - 1} more such value{'s' * (many > 2)}" if many > 1 else ""
         found.append(FarValues(
-            f"column {name!r} holds {column[place]:g} (row {table.row_names[used[place]]}){more}, "
+            f"column {name!r} holds {column[place]:g} ({observation(used[place], table.row_names)}){more}, "
             f"{distance[place] / spread:.0g} interquartile ranges from its median: check whether it is an error or a "
-            "code for a missing value. It rules the scale of the column, and clusters that differ by no more than the "
-            "other values do may not be found.",
+            "code for a missing value. It determines the scale of the column, and clusters that differ by no more than "
+            "the other values do may not be found.",
             bool(unlike_prior > _NATS_A_ROW * table.weights[used][known].sum()),
         ))  # fmt: skip
     return found

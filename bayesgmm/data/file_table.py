@@ -15,7 +15,7 @@ from bayesgmm.arguments import shown
 from bayesgmm.data.decimal_mark import Question, find_decimal
 from bayesgmm.data.kept import Fault, naming_column, refuse_no_numbers, sort_columns
 from bayesgmm.data.numerals import Mark, Numbers, is_missing, read_numbers
-from bayesgmm.data.quoted import excluding
+from bayesgmm.data.quoted import excluding, quoted
 from bayesgmm.data.recognise import total_row
 from bayesgmm.data.said import grouped, lacking, unlike, unsure
 from bayesgmm.data.sources import Cells, Source
@@ -161,7 +161,7 @@ def _selected(
     unknown = [name for name in asked if name not in names]
     if unknown:
         words = ", ".join(map(shown, unknown))
-        raise InputError(f"{path}: there is no column {words}; the columns are {', '.join(names)}.")
+        raise InputError(f"{path}: there is no column {words}; the columns are {quoted(names)}.")
     chosen = names if columns is None else columns
     wanted = [name for name in dict.fromkeys(chosen) if name not in aside and name not in exclude]
     if not wanted:

@@ -17,7 +17,7 @@ def missing_cells_in_words(table: Table) -> list[str]:
     >>> from bayesgmm.data.table import prepare_table
     >>> table = prepare_table([[1.0, 2.0], [2.5, np.nan], [0.5, 4.0], [3.0, 1.0]], feature_names=["a", "b"])
     >>> missing_cells_in_words(table)[0]
-    '1 of 8 cells is missing (12 %), in 1 of 4 rows: b 1.'
+    '1 of 8 cells is missing (12 %), in 1 of 4 observations: b 1.'
     """
     if table.is_complete:
         return []
@@ -29,8 +29,8 @@ def missing_cells_in_words(table: Table) -> list[str]:
     total, rows = int(gaps.sum()), int(gaps.any(axis=1).sum())
     return [
         f"{total:,} of {gaps.size:,} cells {'is' if total == 1 else 'are'} missing ({100.0 * gaps.mean():.2g} %), in "
-        f"{rows:,} of {len(gaps):,} rows: {named}{more}.",
-        "A row counts by the density of the cells it has. That is right where cells are missing at random: whether a "
-        "cell is missing may depend on the cells observed beside it, but beyond them neither on its own value nor on "
-        "the component of the row.",
+        f"{rows:,} of {len(gaps):,} observations: {named}{more}.",
+        "An observation counts by the density of the cells it has. That is right where cells are missing at random: "
+        "whether a cell is missing may depend on the cells observed beside it, but beyond them neither on its own "
+        "value nor on the component of the observation.",
     ]

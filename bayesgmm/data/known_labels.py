@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.arguments import shown
 from bayesgmm.errors import InputError, warn
+from bayesgmm.wording import plural
 
 __all__ = ["check_known", "known_components", "known_labels_in_words"]
 
@@ -78,20 +79,20 @@ def known_labels_in_words(known: NDArray[np.int64] | None, classes: tuple[Any, .
     """No sentence where no class is known, else how many are, and what is assumed.
 
     >>> known_labels_in_words(np.array([0, -1, 1]), ("a", "b"))[0]
-    'The class of 2 of 3 rows is known: component 0 is a (1 row), component 1 is b (1 row).'
+    'The class of 2 of 3 observations is known: component 0 is a (1 observation), component 1 is b (1 observation).'
     """
     if known is None:
         return []
     counts = np.bincount(known[known >= 0], minlength=len(classes)).tolist()
     parts = [
-        f"component {k} is {name} ({n:,} row{'s' * (n != 1)})"
+        f"component {k} is {name} ({n:,} {plural(n, 'observation')})"
         for k, (name, n) in enumerate(zip(classes, counts, strict=True))
         if n
     ]
     return [
-        f"The class of {sum(counts):,} of {len(known):,} rows is known: {', '.join(parts)}.",
-        "These rows stay in the component of their class. Which rows were labelled may depend on their cells, but "
-        "beyond those not on their class.",
+        f"The class of {sum(counts):,} of {len(known):,} observations is known: {', '.join(parts)}.",
+        "These observations stay in the component of their class. Which ones were labelled may depend on their cells, "
+        "but beyond those not on their class.",
     ]
 
 

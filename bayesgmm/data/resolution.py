@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.arguments import check_number, shown
 from bayesgmm.data.copies import quantiles
+from bayesgmm.data.quoted import quoted
 from bayesgmm.errors import InputError
 
 __all__ = ["Resolution", "column_resolution", "recording_step"]
@@ -106,7 +107,7 @@ def column_resolution(
         stated = resolution if isinstance(resolution, Mapping) else {}
         unknown = [name for name in stated if not isinstance(name, str) or name not in names]
         if unknown:
-            raise InputError(f"resolution names the column {shown(unknown[0])}: the columns are {', '.join(names)}.")
+            raise InputError(f"resolution names the column {shown(unknown[0])}: the columns are {quoted(names)}.")
         detected = {j: recording_step(values[:, j], weights) for j, name in enumerate(names) if name not in stated}
         steps = [detected.get(j, stated.get(name)) for j, name in enumerate(names)]
     else:

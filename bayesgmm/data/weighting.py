@@ -14,8 +14,8 @@ def weights_in_words(table: Table) -> list[str]:
         return []
     ignored = table.n_rows - len(used)
     words = (
-        f"Rows are weighted: weights from {used.min():.4g} to {used.max():.4g}, {used.sum():.6g} in all"
-        + (f"; {ignored:,} rows of weight 0 are ignored." if ignored else ".")
+        f"Observations are weighted: weights from {used.min():.4g} to {used.max():.4g}, {used.sum():.6g} in total"
+        + (f"; {ignored:,} of weight 0 are ignored." if ignored else ".")
     )  # fmt: skip
     survey = survey_in_words(table)
     return [words, survey] if survey else [words]

@@ -70,13 +70,15 @@ class EMResult:
 
     def __str__(self) -> str:
         params, kind = self.params, self.params.kind
-        weights = ", ".join(f"{w:.3f}" for w in params.weights)
+        order = np.argsort(-params.weights, kind="stable")
+        weights = ", ".join(f"{w:.3f}" for w in params.weights[order])
         noise = f", noise {params.noise_weight:.3f}" if kind.noise else ""
-        tails = "" if params.df is None else f", degrees of freedom {', '.join(map(df_in_words, params.df))}"
+        df = params.df if params.df is None or len(params.df) == 1 else params.df[order]
+        tails = "" if df is None else f", degrees of freedom {', '.join(map(df_in_words, df))}"
         return (
             f"Mixture of {kind.counted(params.n_components)} ({kind.covariance_type} covariance) by maximum "
-            f"likelihood: log-likelihood {self.log_likelihood:.3f}, BIC {self.bic:.2f}, weights {weights}{noise}"
-            f"{tails}. {self.message}"
+            f"likelihood: log-likelihood {self.log_likelihood:.3f}, BIC {self.bic:.2f}, mixing proportions (largest "
+            f"first) {weights}{noise}{tails}. {self.message}"
         )
 
 
@@ -150,10 +152,10 @@ def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependen
         return ["One component: the estimate is in closed form.", *out]
     if best.method == "regularised":
         return [
-            f"All {_counted(collapsed, 'start')} collapsed: a component shrank onto rows that (nearly) agree, where "
-            "the likelihood is unbounded; components were kept from being narrower than 3 % of the table, which is not "
-            "a maximum of the likelihood: look for values that many rows share, take fewer components, or a simpler "
-            "covariance_type.",
+            f"All {_counted(collapsed, 'start')} collapsed: a component shrank onto observations that (nearly) agree, "
+            "where the likelihood is unbounded; components were kept from being narrower than 3 % of the table, which "
+            "is not a maximum of the likelihood: look for values that many observations share, use fewer components, "
+            "or a simpler covariance_type.",
             *out,
         ]
     n_iter = len(best.run.trace)
@@ -166,7 +168,7 @@ def _sentences(best: Start, table: pd.DataFrame, log_likelihood: float, dependen
         out.append("A larger n_init may find a better one.")
     if collapsed:
         verb = "is" if collapsed == 1 else "are"
-        why = "a component shrank onto rows that (nearly) agree"
+        why = "a component shrank onto observations that (nearly) agree"
         out.append(f"{_counted(collapsed, 'start')} collapsed ({why}) and {verb} set aside.")
     return out
 

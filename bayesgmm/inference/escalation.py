@@ -1,15 +1,15 @@
-"""From a request to draws: which sampler runs, and what runs next when the gate fails.
+"""From a request to draws: which sampler runs, and what runs next where the convergence criteria are not met.
 
 NUTS is quick and exact where the posterior has one mode up to relabelling. Where it has more, or components are
 empty, its chains disagree, or agree on a part of the posterior. So, unless `escalate` is off:
 
 1. modes with empty components that hold more than a hundredth of the posterior call for Gibbs sampling at once;
-2. NUTS runs, and is judged by the gate;
+2. NUTS runs, and is judged by the convergence criteria;
 3. chains that sat in negligible modes start again from those that matter;
 4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
-5. Gibbs sampling, between modes of normal mixtures with jumps; not for fractions of rows under t components.
+5. Gibbs sampling, of normal mixtures with moves between modes; not for fractions of rows under t components.
 
-Nothing runs again where the gate has passed. Each stage leaves a sentence in `Draws.notes`.
+Nothing runs again where the criteria are met. Each stage leaves a sentence in `Draws.notes`.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Request:
     progressbar: bool
     target_accept: float
     batch_size: int | None
-    judge: Judge  # the convergence gate
+    judge: Judge  # the convergence criteria
     meanwhile: Callable[[], object] = lambda: None  # done while another process compiles the Gibbs sampler
 
     @property
     def can_pass(self) -> bool:
-        """There are draws enough for the gate to pass at all."""
+        """There are draws enough for the convergence criteria to be met at all."""
         return self.draws * self.chains > self.judge.ess_min
 
     @property
@@ -95,7 +95,8 @@ class Request:
 
     @cached_property
     def empty_modes(self) -> list[EmptyMode]:
-        """Modes with components empty: found once, asked for before sampling and by the scouts of Gibbs sampling."""
+        """Modes with components empty: found once, asked for before sampling and by the pilot chains of Gibbs
+        sampling."""
         from bayesgmm.inference.empty_modes import empty_modes
 
         return empty_modes(self.problem, self.n_components, random_seed=self.random_seed)
@@ -110,7 +111,8 @@ def check_inference(inference: str, sampler: str) -> None:
 def draw_posterior(
     request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
 ) -> tuple[Draws, str]:
-    """Draws from the posterior, those that pass the gate if any stage's do, and how: `inference`, or auto's choice."""
+    """Draws from the posterior, those that meet the criteria if any stage's do, and how: `inference`, or auto's
+    choice."""
     check_inference(inference, sampler)
     request, said = _within_memory(request)
     draws, inference = _drawn(request, inference, sampler, escalate)
@@ -118,16 +120,16 @@ def draw_posterior(
 
 
 def _within_memory(request: Request) -> tuple[Request, str]:
-    """The request with as many draws as memory allows, or its gate needs, and a sentence if they are fewer than asked
-    for."""
+    """The request with as many draws as memory allows, or its criteria need, and a sentence if they are fewer than
+    asked for."""
     one = 8.0 * _COPIES * request.chains * request.n_components * request.problem.table.n_features**2
     draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
     if draws >= request.draws:
         return request, ""
     said = (
-        f"The covariances of {request.draws} draws a chain, {request.n_components} components and "
-        f"{request.problem.table.n_features} columns would take {one * request.draws / 1e9:.1f} GB of memory: {draws} "
-        "draws a chain were made."
+        f"The covariances of {request.draws} draws per chain, {request.n_components} components and "
+        f"{request.problem.table.n_features} variables would take {one * request.draws / 1e9:.1f} GB of memory: "
+        f"{draws} draws per chain were kept."
     )
     return replace(request, draws=draws), said
 
@@ -165,8 +167,8 @@ def _affordable(request: Request) -> tuple[Request, str]:
     if draws >= request.draws and tune >= request.tune:
         return request, ""
     said = (
-        f"{request.draws} draws a chain of so large a table would take NUTS very long: {draws} were made, after {tune} "
-        "of tuning, and the sampler was not changed where they do not suffice. inference='laplace' suits long tables."
+        f"With so large a table NUTS would take very long for {request.draws} draws per chain: {draws} were made after "
+        f"{tune} warm-up iterations, and no other sampler was tried. inference='laplace' suits long tables."
     )
     return replace(request, draws=min(draws, request.draws), tune=min(tune, request.tune)), said
 
@@ -189,7 +191,7 @@ def _approximation(request: Request, inference: str) -> Draws:
     empty = _empty_components(request)
     if empty is None:
         return draws
-    said = f"{empty} This approximation leaves it out: use inference='gibbs'."
+    said = f"{empty}, which this approximation leaves out: use inference='gibbs'."
     return replace(draws, notes=(*draws.notes, said))
 
 
@@ -197,20 +199,20 @@ def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
     """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
     empty = _empty_components(request)
     if empty is not None:
-        return None, "Laplace's approximation was not tried: components may be empty."
+        return None, "The Laplace approximation was not tried: components may be empty."
     try:
         draws = _approximation(request, "laplace")
     except InputError:
-        return None, "Laplace's approximation cannot be made of this table, so the posterior was sampled by NUTS."
+        return None, "The Laplace approximation cannot be made for this table, so NUTS was used."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
     if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
-        said = f"Laplace's approximation with importance resampling was kept: Pareto k is {pareto_k:.2f}."
+        said = f"The Laplace approximation with importance resampling was kept (Pareto k {pareto_k:.2f})."
         return replace(draws, notes=(*draws.notes, said)), ""
-    return None, f"Laplace's approximation has Pareto k {pareto_k:.2f}, so the posterior was sampled by NUTS."
+    return None, f"The Laplace approximation has Pareto k {pareto_k:.2f}, so NUTS was used."
 
 
 def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:
-    """NUTS on the compiled density or on the PyMC face; sampler packages are imported here, when needed."""
+    """NUTS on the compiled density or on the PyMC model; sampler packages are imported here, when needed."""
     sample: Callable[..., Draws]
     if sampler == "nutpie":
         from bayesgmm.inference.nuts.sample import sample_nuts
@@ -235,7 +237,7 @@ def has_gibbs(problem: Problem) -> bool:
 
 def _sweeps(request: Request) -> str:
     normal = request.problem.structure.is_normal
-    return "Gibbs sweeps with jumps between modes" if normal else "Gibbs sweeps"
+    return "Gibbs sampling with moves between modes" if normal else "Gibbs sampling"
 
 
 def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
@@ -257,9 +259,9 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
     notes = (*notes, *draws.notes)
     if work < most and not request.judge(draws).ok:
         step = max(1, draws.shape[1] // _ROUGH_DRAWS)
-        said = "Sampling was kept short, and its gate did not pass: the numbers of this fit are rough."
+        said = "Sampling was kept short and does not meet the convergence criteria: estimates are rough."
         if step > 1:
-            said += f" One draw in {step} is kept: more would say nothing new."
+            said += f" One draw in {step} was kept."
         return replace(draws.thinned(step), notes=(*notes, said), extra=draws.extra | {"kept_short": 1})
     return replace(draws, notes=notes)
 
@@ -269,7 +271,7 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
 
     empty = _empty_components(request)
     if empty is not None:
-        return _gibbs(request, (f"{empty} So the posterior was sampled by {_sweeps(request)}.",))
+        return _gibbs(request, (f"{empty}, which NUTS does not reach; {_sweeps(request)} was used.",))
     notes: tuple[str, ...] = ()
     draws = run()
     gate = request.judge(draws)
@@ -283,14 +285,14 @@ def _escalated(request: Request, run: Callable[..., Draws], sampler: str) -> Dra
         notes, gate = draws.notes, request.judge(draws)
     if _content(draws, gate) or not has_gibbs(request.problem):
         return draws
-    said = f"NUTS did not pass the gate, so the posterior was sampled by {_sweeps(request)}."
+    said = f"NUTS did not meet the convergence criteria; {_sweeps(request)} was used."
     return _better(request, draws, gate, _gibbs(request, (*notes, said)))
 
 
 def _better(request: Request, before: Draws, gate: Judgement, after: Draws) -> Draws:
     """The draws of the last stage, or those that they were to replace, if they are no better.
 
-    They are better if they pass, if their chains agree more closely, or if one of them found a place in the posterior
+    They are better if they pass, if their chains agree more closely, or if one of them found a mode of the posterior
     that is likelier than any of those before: then what came before agreed on a part of it.
     """
     found = request.judge(after)
@@ -300,29 +302,29 @@ def _better(request: Request, before: Draws, gate: Judgement, after: Draws) -> D
     if not typical[0] < typical[1] + _LIKELIER:
         return after
     said = (
-        f"Gibbs sampling, run because NUTS did not pass the gate, ended with a larger R-hat ({found.disagreement:.2f}, "
-        f"{gate.disagreement:.2f} before): the draws of NUTS are kept."
+        "Gibbs sampling, tried because NUTS did not meet the convergence criteria, ended with a larger R-hat "
+        f"({found.disagreement:.2f} after {gate.disagreement:.2f}): the draws of NUTS were kept."
     )
     return replace(before, notes=(*before.notes, said))
 
 
 def _content(draws: Draws, gate: Judgement) -> bool:
-    """Nothing more to do: the gate passed without divergences, or the user interrupted."""
+    """Nothing more to do: the criteria are met without divergences, or the user interrupted."""
     return draws.partial or (gate.ok and not np.any(draws.stats.get("diverging", False)))
 
 
 def _longer(request: Request, run: Callable[..., Draws], gate: Judgement, notes: tuple[str, ...]) -> Draws:
     times = int(np.clip(np.ceil(gate.shortfall), 2, _LONGEST))
     said = (
-        f"The gate failed, so the chains were run again, {times} times as long with smaller steps; "
-        f"every {'second' if times == 2 else f'{times}th' if times > 3 else 'third'} draw is kept."
+        f"The convergence criteria were not met, so the chains were run again, {times} times as long with smaller "
+        f"steps, thinned by {times}."
     )
     options = {"draws": times * request.draws, "target_accept": max(request.target_accept, 0.9)}
     return replace(run(**options).thinned(times), notes=(*notes, said))
 
 
 def _empty_components(request: Request) -> str | None:
-    """A sentence if modes with empty components matter: NUTS would not visit them, and would not notice."""
+    """A clause if modes with empty components matter: NUTS would not visit them, and would not notice."""
     from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
 
     if request.n_components == 1 or not has_gibbs(request.problem):
@@ -333,7 +335,6 @@ def _empty_components(request: Request) -> str | None:
     share, n_empty = max(shares, default=(0.0, 0))
     if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
         return None
-    return (
-        f"By Laplace's approximation, modes with {n_empty} of the {request.n_components} components empty may hold a "
-        "share of the posterior, and starts with all components occupied do not reach them."
-    )
+    much = f"About {100.0 * share:.0f} %" if share < 0.99 else "More than 99 %"
+    empty = "one component is" if n_empty == 1 else f"{n_empty} of the {request.n_components} components are"
+    return f"{much} of the posterior probability (Laplace approximation) lies where {empty} empty"

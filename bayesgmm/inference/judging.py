@@ -13,9 +13,9 @@ __all__ = ["Judge", "Judgement"]
 
 
 class Judgement(Protocol):
-    """What a round is judged by: quantities of the draws, arrays (chains, draws), whether they pass the gate, if not
-    how many times as long a run would, as far as that can be told, how far chains disagree, and whether they pass
-    roughly."""
+    """What a round is judged by: quantities of the draws, arrays (chains, draws), whether they meet the convergence
+    criteria, if not how many times as long a run would, as far as that can be told, how far chains disagree, and
+    whether they pass roughly."""
 
     @property
     def values(self) -> dict[str, NDArray[np.float64]]: ...

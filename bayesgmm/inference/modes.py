@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize
 
+from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.inference.level_starts import level_starts
 from bayesgmm.kernels.threads import one_blas_thread
@@ -26,7 +27,7 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Mode", "find_modes", "modes_table", "score_of"]
+__all__ = ["Mode", "find_modes", "modes_per_original_unit", "modes_table", "score_of"]
 
 Array = NDArray[np.float64]
 
@@ -128,6 +129,21 @@ def modes_table(modes: Sequence[Mode]) -> pd.DataFrame:
     score = score_of(modes)
     table.insert(3, "below_best", score.max() - score)
     return table
+
+
+def modes_per_original_unit(modes: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The table of modes with densities of the data in their original units, as evidence by bridge sampling has them.
+
+    Parameters
+    ----------
+    modes : DataFrame
+        Of `modes_table`, on the model's scale.
+    table : Table
+    """
+    jacobian = float(table.log_jacobian @ table.weights)
+    return modes.assign(
+        log_posterior=modes["log_posterior"] - jacobian, laplace_log_evidence=modes["laplace_log_evidence"] - jacobian
+    )
 
 
 def score_of(modes: Sequence[Mode]) -> Array:

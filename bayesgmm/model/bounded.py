@@ -68,7 +68,7 @@ def check_bounded(problem: Problem, n_components: int) -> None:
             f"onto them without limit, so {fault} to summarise. State the step in which they were recorded "
             f"(MixturePrior(resolution={{{column!r}: 0.01}}), or --resolution '{column}=0.01'), let components share a "
             "covariance (covariance_type='tied', or --covariance tied), keep variances from zero "
-            "(MixturePrior(sd=priors.InverseGamma(3, 1))), or model these rows apart."
+            "(MixturePrior(sd=priors.InverseGamma(3, 1))), or model these observations separately."
         )
 
 

@@ -136,7 +136,7 @@ class MixturePrior:
             feature_names=table.feature_names, center=table.center, scale=table.scale,
             mean_loc=loc, mean_scale=scale, family=family, sd_parameters=family.columns(d),
             lkj_eta=float(self.lkj_eta), concentration=float(self.concentration), df=self.df, noise=self.noise,
-            step=step,
+            step=step, from_data=self.mean_loc is None and self.mean_scale is None,
         )  # fmt: skip
 
 
@@ -156,6 +156,7 @@ class ResolvedPrior:
     df: tuple[float, float]
     noise: tuple[float, float]
     step: Array
+    from_data: bool = False  # the means' centre and scale are the middle and the range of the columns
 
     def log_head_constant(self, structure: Structure, n_components: int) -> float:
         """Log of what normalises the prior of weights, the share of noise and degrees of freedom above 2."""
@@ -201,7 +202,9 @@ class ResolvedPrior:
         """The prior of a mixture of this structure in words: `str` and what else it has, noise and tails."""
         (shape, rate), (a, b) = self.df, self.noise
         about = "one for all components" if structure.component == "t" else "of each component"
-        noise = f"share of noise ~ Beta({a:g}, {b:g}), mean {a / (a + b):.2g}; weights are those of the rest"
+        noise = (
+            f"mixing proportion of noise ~ Beta({a:g}, {b:g}), mean {a / (a + b):.2g}; the components share the rest"
+        )
         tails = f"degrees of freedom, {about}, ~ Gamma({shape:g}, rate {rate:g}) above 2, where covariances exist"
         more = [noise] * structure.has_background + [tails] * (structure.component != "normal")
         weights, *others = str(self).splitlines()
@@ -209,20 +212,18 @@ class ResolvedPrior:
 
     def __str__(self) -> str:
         lines = [
-            f"weights ~ Dirichlet({self.concentration:g}, ..., {self.concentration:g})",
+            f"mixing proportions ~ Dirichlet({self.concentration:g}, ..., {self.concentration:g})",
             f"correlations ~ LKJ(eta={self.lkj_eta:g})",
         ]
         for j, name in enumerate(self.feature_names):
             mean = self.center[j] + self.scale[j] * self.mean_loc[j]
             spread = self.scale[j] * self.mean_scale[j]
-            lines.append(f"{name}: component mean ~ Normal({mean:.4g}, {spread:.4g}) in original units")
-            what = "variance" if self.family.on_variance else "sd"
-            unit = self.scale[j] ** 2 if self.family.on_variance else self.scale[j]
-            family = self.family.describe(self.sd_parameters[:, j])
-            lines.append(f"{name}: component {what} ~ {unit:.4g} x {family}")
+            default = ": the middle and the range of the data" if self.from_data else ""
+            lines.append(f"{name}: component mean ~ Normal({mean:.4g}, SD {spread:.4g}){default}")
+            lines.append(f"{name}: component {self.family.stated(self.sd_parameters[:, j], self.scale[j])}")
             if self.step[j] > 0:
                 lines.append(
-                    f"{name}: recorded in steps of {self.scale[j] * self.step[j]:.4g}; "
+                    f"{name}: apparent measurement resolution {self.scale[j] * self.step[j]:.4g}; "
                     f"no component sd can fall below {self.scale[j] * self.step[j] / math.sqrt(12):.4g}"
                 )
         return "\n".join(lines)

@@ -6,6 +6,7 @@ the density and its derivative stand in `model.density.prior_density`, in one pl
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -52,6 +53,17 @@ class ScaleFamily(ABC):
         """(D,) centre and spread of the log sd under hyperparameters (2, D), roughly."""
         return np.log(parameters[0]), np.ones(parameters.shape[1])
 
+    def stated(self, values: Array, scale: float) -> str:
+        """The prior of a component's sd, or variance, in the units of a column of this scale.
+
+        >>> LogNormal().stated(np.array([np.log(0.5), 0.7]), 5.452)
+        'log(sd / 5.45) ~ Normal(log 0.5, 0.7²)'
+        >>> HalfNormal().stated(np.array([1.0, 0.0]), 5.452)
+        'sd / 5.45 ~ HalfNormal(scale=1)'
+        """
+        what, unit = ("variance", scale**2) if self.on_variance else ("sd", scale)
+        return f"{_over(what, unit)} ~ {self.describe(values)}"
+
     def describe(self, values: Array) -> str:
         """Family name with the given hyperparameters (2,)."""
         names = list(self.hyperparameters())
@@ -60,6 +72,14 @@ class ScaleFamily(ABC):
             raise InputError(f"values={shown(values)} must be two finite numbers, the second 0 if there is but one.")
         inside = ", ".join(f"{name}={value:.4g}" for name, value in zip(names, values, strict=False))
         return f"{type(self).__name__}({inside})"
+
+
+def _over(what: str, unit: float) -> str:
+    """
+    >>> _over("sd", 5.452), _over("sd", 1.0)
+    ('sd / 5.45', 'sd')
+    """
+    return what if unit == 1.0 else f"{what} / {unit:.3g}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +132,10 @@ class LogNormal(ScaleFamily):
 
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"mu": self.mu, "sigma": self.sigma}
+
+    def stated(self, values: Array, scale: float) -> str:
+        mu, sigma = values
+        return f"log({_over('sd', scale)}) ~ Normal(log {math.exp(mu):.3g}, {sigma:.3g}²)"
 
     def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         return parameters[0], parameters[1]

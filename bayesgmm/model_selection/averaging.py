@@ -23,6 +23,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model_selection.ranking import Label
 from bayesgmm.posterior.tree import posterior_arrays
+from bayesgmm.wording import probability
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.candidate import Candidate
@@ -95,19 +96,19 @@ class ModelAverage:
         return partition_from_labels(draws, loss, ci_prob=ci_prob, row_names=table.row_names, random_seed=random_seed)
 
     def __str__(self) -> str:
-        shares = ", ".join(f"K = {label} {share:.2f}" for label, share in self.weights.items())
+        shares = ", ".join(f"K = {label} {probability(share)}" for label, share in self.weights.items())
         what = {"probability": "posterior probabilities p(K | y)", "stacking": "stacking weights"}[self.by]
         best = int(self.n_clusters.index[int(self.n_clusters.to_numpy().argmax())])
         return (
             f"Averaged over {len(self.weights)} fits by {what}: {shares}. {best} cluster{'s' * (best > 1)} "
-            f"{'have' if best > 1 else 'has'} probability {self.n_clusters.max():.2f}."
+            f"{'have' if best > 1 else 'has'} probability {probability(self.n_clusters.max())}."
         )
 
 
 def model_average(
     fits: dict[Label, Fit], candidates: dict[Label, Candidate], table: pd.DataFrame, by: str | None
 ) -> ModelAverage:
-    """`ModelAverage` of the fits of a comparison, `table` its table; None takes p(K | y) if every ranked fit has one.
+    """`ModelAverage` of the fits of a comparison, `table` its details; None takes p(K | y) if every ranked fit has one.
 
     Raises
     ------

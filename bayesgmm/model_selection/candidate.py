@@ -2,7 +2,7 @@
 
 A score that cannot be computed is None and leaves a sentence in `problems`; nothing is filled in.
 
-A fit whose sampling was kept short, and whose convergence gate did not pass, is rough: its scores may do for a
+A fit whose sampling was kept short, and that does not meet the convergence criteria, is rough: its scores may do for a
 comparison all the same, since differences of under four nats do not count. So its chains are scored one by one, and it
 is ranked if they agree.
 """
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from bayesgmm.clustering.classification import Classification
 from bayesgmm.clustering.merging import Merging
 from bayesgmm.data.copies import multiplicity
 from bayesgmm.errors import InputError
@@ -50,7 +51,7 @@ class Candidate:
     n_components, kind
         K, the structure of the covariances, the density of a component, and whether there is noise.
     converged : bool
-        The convergence gate passed.
+        The convergence criteria are met.
     rough : bool
         It did not, since sampling was kept short, but chains agree on the scores.
     elpd_mcse : float
@@ -66,6 +67,8 @@ class Candidate:
     empty_ratio : EmptyComponentRatio or None
         Bayes factor of K - 1 against K from empty components; None for K = 1.
     merging : Merging
+    classification : Classification
+        Sizes of the classes, mean posterior probabilities and relative entropy.
     occupied : Series
         Posterior probability of each number of occupied components.
     seconds : float
@@ -97,6 +100,7 @@ class Candidate:
     sensitivity: pd.DataFrame | None = field(repr=False)
     empty_ratio: EmptyComponentRatio | None
     merging: Merging
+    classification: Classification
     occupied: pd.Series[float] = field(repr=False)
     seconds: float
     problems: tuple[str, ...]
@@ -187,6 +191,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         sensitivity=sensitivity,
         empty_ratio=ratio,
         merging=merging,
+        classification=fit.classification(),
         occupied=occupancy.probability,
         seconds=seconds,
         problems=tuple(problems),

@@ -16,7 +16,7 @@ from bayesgmm.model_selection.averaging import WEIGHTINGS, ModelAverage, model_a
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
-from bayesgmm.model_selection.scores import comparison_table
+from bayesgmm.model_selection.scores import comparison_details, comparison_table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,18 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparedFits"]
 
-_SUMMARY = [
-    "elpd_diff", "diff_se", "n_bad_rows", "log_evidence", "mcse", "probability", "bic", "occupied_mean", "n_clusters",
-    "cluster_probability", "status",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ComparedFits:
     """Fits with different numbers of components (and structures) to one table.
 
-    The keys of `fits`, `trees` and `candidates` and the index of `table` are the numbers of components; with several
-    structures they are ``"3 full"``, ``"3 diag"``.
+    The keys of `fits`, `trees` and `candidates` and the index of `table` and `details` are the numbers of components;
+    with several structures they are ``"3 full"``, ``"3 diag"``.
 
     Attributes
     ----------
@@ -52,9 +47,14 @@ class ComparedFits:
     unfinished: tuple[str, ...] = ()
 
     @cached_property
+    def details(self) -> pd.DataFrame:
+        """All scores, a row a fit; see `model_selection.scores.comparison_details`."""
+        return comparison_details(self.candidates)
+
+    @property
     def table(self) -> pd.DataFrame:
-        """A row a fit; see `comparison_table`."""
-        return comparison_table(self.candidates)
+        """What the choice of K rests on, rounded to be read; see `model_selection.scores.comparison_table`."""
+        return comparison_table(self.details)
 
     @cached_property
     def recommendation(self) -> Recommendation:
@@ -91,7 +91,7 @@ class ComparedFits:
         """
         if by is not None:
             check_choice(by, "by", WEIGHTINGS)
-        return model_average(self.fits, self.candidates, self.table, by)
+        return model_average(self.fits, self.candidates, self.details, by)
 
     @property
     def sensitivity(self) -> pd.DataFrame:
@@ -114,10 +114,6 @@ class ComparedFits:
     def stages(self) -> pd.DataFrame:
         """Seconds of each stage, a row a fit."""
         return pd.DataFrame({label: c.stages for label, c in self.candidates.items()}).T.fillna(0.0)
-
-    def summary(self) -> pd.DataFrame:
-        """The columns of `table` that the recommendation rests on, to read or to print."""
-        return self.table[_SUMMARY]
 
     def __repr__(self) -> str:
         return f"Comparison of {len(self.fits)} fits: {self.recommendation.headline}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesgmm.clustering.assignment import Assignment
+    from bayesgmm.clustering.classification import Classification
     from bayesgmm.clustering.merging import Merging
     from bayesgmm.clustering.partition.estimate import Partition
     from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
@@ -66,6 +67,8 @@ class Fit(Protocol):
     def partition(self, X: Any = ..., *, loss: str = ..., ci_prob: float = ..., level: str = ...) -> Partition: ...
 
     def merging(self) -> Merging: ...
+
+    def classification(self) -> Classification: ...
 
     def loo(self, *, repair: bool = ..., force: bool = ...) -> LooResult: ...
 

@@ -1,7 +1,7 @@
 """The numbers by which fits are ranked: paired differences of elpd, and posterior probabilities of K.
 
-A fit that failed its convergence gate is not ranked, unless sampling was kept short and its chains agree on the scores
-(`model_selection.candidate`), or all failed.
+A fit that does not meet the convergence criteria is not ranked, unless sampling was kept short and its chains agree on
+the scores (`model_selection.candidate`), or all failed.
 
 Two fits predict about equally well where their elpd differ by less than one standard error of the paired difference,
 with the Monte Carlo errors of both, or by less than 4: of so small a difference the standard error is itself not to be

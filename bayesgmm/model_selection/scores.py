@@ -1,4 +1,4 @@
-"""All scores of all fits in one table."""
+"""All scores of all fits, and the few of them that the choice of K rests on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,48 @@ import pandas as pd
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, elpd_table, probabilities, ranked
 
-__all__ = ["comparison_table"]
+__all__ = ["comparison_details", "comparison_table"]
+
+_SCREEN = 80  # characters
+# Columns of the table to read: the one of the details, and its decimals. Names are short, since all are to fit.
+_READ = {
+    "elpd_diff": ("elpd_diff", 1), "diff_se": ("diff_se", 1), "log_ev": ("log_evidence", 1),
+    "prob": ("probability", 3), "bic": ("bic", 0), "clusters": ("n_clusters", None), "entropy": ("entropy", 2),
+    "status": ("status", None),
+}  # fmt: skip
+_LEFT_OUT_FIRST = ("entropy", "bic", "diff_se")
 
 
-def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
+def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
+    """The columns that the choice of K rests on, rounded, no wider than a terminal.
+
+    Parameters
+    ----------
+    details : DataFrame
+        Of `comparison_details`.
+
+    Returns
+    -------
+    DataFrame
+        ``elpd_diff, diff_se`` (expected log predictive density less that of the best, and the standard error of the
+        difference), ``log_ev`` (log evidence), ``prob`` (p(K | y)), ``bic``, ``clusters`` (most probable number after
+        merging), ``entropy`` (relative, 1: every assignment is certain), ``status``. NaN where there is no number.
+        Beside long labels of several kinds of mixture there is no room for ``entropy``, ``bic`` or ``diff_se``.
+    """
+    if not len(details):
+        return pd.DataFrame(columns=list(_READ))
+    found = {}
+    for name, (column, decimals) in _READ.items():
+        values = details[column]
+        found[name] = values if decimals is None else values.astype(float).round(decimals) + 0.0  # no minus zero
+    table = pd.DataFrame(found, index=details.index).astype({"bic": np.int64})
+    for name in _LEFT_OUT_FIRST:
+        if max(map(len, table.to_string().splitlines())) > _SCREEN:
+            table = table.drop(columns=name)
+    return table
+
+
+def comparison_details(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
     """All scores, a row a fit.
 
     Parameters
@@ -25,14 +63,17 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
     DataFrame
         ``n_components, covariance_type, component, noise, ranked``; of the maximum-likelihood fit ``log_likelihood,
         bic, icl, aicc`` (lower is better); ``elpd_loo, se, elpd_diff, diff_se`` (less the best ranked fit, negative is
-        worse, as ArviZ has it), ``p_loo, max_pareto_k`` (before repair), ``loo_methods`` (rows by method),
-        ``n_bad_rows`` (not to be trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse`` (none where
-        it may not be used), ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1 against K,
-        by the evidences and from empty components), ``probability`` (p(K | y), all fits equally probable a priori),
-        ``stacking_weight``; ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; ``converged, status``
-        (converged, rough or not converged), ``elpd_mcse`` (Monte Carlo standard error of elpd), ``method, escalation,
-        seconds``; then secondary scores, where asked for. NaN where there is no number; a fit that is not ranked has
-        no probability and no stacking weight.
+        worse, as ArviZ has it), ``p_loo, max_pareto_k`` (before repair), ``loo_methods`` (observations by method),
+        ``n_bad_rows`` (observations not to be trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse``
+        (none where it may not be used), ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1
+        against K, by the evidences and from empty components), ``probability`` (p(K | y), all fits equally probable a
+        priori), ``stacking_weight``; ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; what latent
+        profile analyses report (`clustering.classification`): ``entropy`` (relative), ``n_min, n_max, share_min,
+        share_max`` (observations in the smallest and the largest class by most probable component, and their shares,
+        which tidyLPA calls n_min and n_max), ``prob_min, prob_max`` (smallest and largest mean posterior probability of
+        a class; noise is no class); ``converged, status`` (converged, rough or not converged), ``elpd_mcse`` (Monte
+        Carlo standard error of elpd), ``method, escalation, seconds``; then secondary scores, where asked for. NaN
+        where there is no number; a fit that is not ranked has no probability and no stacking weight.
     """
     differences, p, weight = elpd_table(candidates), probabilities(candidates), _stacking(candidates)
     taking_part = set(ranked(candidates))
@@ -69,6 +110,13 @@ def comparison_table(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
             "occupied_mode": int(c.occupied.index[int(c.occupied.to_numpy().argmax())]),
             "n_clusters": c.merging.best,
             "cluster_probability": float(c.merging.n_clusters[c.merging.best]),
+            "entropy": c.classification.relative_entropy,
+            "n_min": c.classification.n_min,
+            "n_max": c.classification.n_max,
+            "share_min": float(c.classification.shares.min()),
+            "share_max": float(c.classification.shares.max()),
+            "prob_min": c.classification.prob_min,
+            "prob_max": c.classification.prob_max,
             "converged": c.converged,
             "status": c.status,
             "elpd_mcse": c.elpd_mcse,

@@ -65,9 +65,10 @@ def levels(tree: xarray.DataTree) -> list[str]:
         if len(held):
             least = int(100.0 * share[held, j].min())
             sentences.append(
-                f"In column {name!s} {'at least ' if least < 100 else ''}{least} % of the rows of {_components(held)} "
-                f"agree, so that {'its' if len(held) == 1 else 'their'} spread there (sd {_listed(sd[held, j])}) is "
-                f"hardly from the rows: {_stand_for(held, np.unique(agreed[held, j]))}"
+                f"In column {name!s} {'at least ' if least < 100 else ''}{least} % of the observations of "
+                f"{_components(held)} agree, so that {'its' if len(held) == 1 else 'their'} spread there "
+                f"(sd {_listed(sd[held, j])}) comes from the prior rather than the data: "
+                f"{_stand_for(held, np.unique(agreed[held, j]))}"
             )
     return sentences
 

@@ -59,6 +59,6 @@ def agreement_text(found: dict[str, Any]) -> str:
     shown = table.to_string() if len(table) <= _SHOWN else f"{len(table)} classes: too many for a table."
     return (
         f"{shown}\n"
-        f"Agreement with the known classes ({found['label']}), by {found['of']}: adjusted Rand index "
-        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} rows{noise}"
+        f"Agreement of the {found['of']}s with the known classes ({found['label']}): adjusted Rand index "
+        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} observations{noise}."
     )

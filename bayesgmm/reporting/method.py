@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.data.checks import mean_and_sd
+from bayesgmm.data.coarse_columns import coarse_columns
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.known_labels import known_labels_in_words
 from bayesgmm.data.weighting import weights_in_words
@@ -17,6 +18,7 @@ from bayesgmm.model.background import table_box
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -41,27 +43,23 @@ def data(fit: Fit) -> dict[str, Any]:
         ])  # fmt: skip
     scale = "standardised columns (mean 0, sd 1)" if fit.standardize else "the columns as they are"
     sentences = [
-        f"{count(table.n_rows)} rows and {table.n_features} column{'s' * (table.n_features > 1)}, in the units of the "
-        f"table. The model works on {scale}; every result here is in the original units.",
+        f"{count(table.n_rows)} observations of {table.n_features} {plural(table.n_features, 'variable')}. The model "
+        f"works on {scale}; results are in the original units.",
         *missing_cells_in_words(table),
         *known_labels_in_words(table.known, table.classes),
         _rounding(fit),
     ]
     sentences += weights_in_words(table)
-    header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "missing", "recording step"]
+    header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "missing", "apparent resolution"]
     return {"sentences": sentences, "columns": Grid.of(header, rows)}
 
 
 def _rounding(fit: Fit) -> str:
     table = fit.table_
-    found = [
-        f"{n} (in steps of {significant(s)})"
-        for n, s in zip(table.feature_names, table.resolution, strict=True)
-        if s > 0
-    ]
+    found = coarse_columns(table)
     if not found:
-        return "No column looks rounded."
-    text = f"Looking rounded, by {'its' if len(found) == 1 else 'their'} values: {join(found)}. "
+        return "The apparent measurement resolution of every column is fine: below 1 % of its sd."
+    text = f"Apparent measurement resolution: {join(found)}. "
     if not fit.prior_.rounded_columns():
         return text + "The prior leaves rounding out (resolution=None)."
     return text + "The model adds the variance of rounding, step²/12, so that no component can shrink onto tied values."
@@ -74,9 +72,9 @@ def model(fit: Fit) -> dict[str, Any]:
     matrix = "Covariance" if structure.component == "normal" else "Scale matrix"
     return {
         "sentences": [
-            f"Each row comes from one of K = {fit.n_components} multivariate {density} distributions"
-            f"{', or is noise,' * structure.has_background} chosen with probabilities that are the weights. {matrix} "
-            f"“{structure.name}”: {structure.words}.",
+            f"Each observation comes from one of K = {fit.n_components} multivariate {density} distributions"
+            f"{', or is noise,' * structure.has_background} chosen with the mixing proportions as probabilities. "
+            f"{matrix} “{structure.name}”: {structure.words}.",
             *_tails(structure),
             *(_noise(fit) if structure.has_background else ()),
             f"The mixture has {count(fit.em_.params.n_parameters)} free parameters.",
@@ -92,8 +90,8 @@ def _tails(structure: Structure) -> list[str]:
     each = "each component has a number of its own" if structure.component == "t_each" else "one for all components"
     return [
         "A t distribution (Peel and McLachlan 2000, Statistics and Computing 10, 339-348) has heavier tails than a "
-        "normal one: a row far from a component counts for less in its mean and scale matrix. How heavy is estimated, "
-        f"by degrees of freedom above 2, {each}. The covariance is df / (df − 2) times the scale matrix."
+        "normal one: an observation far from a component counts for less in its mean and scale matrix. How heavy is "
+        f"estimated, by degrees of freedom above 2, {each}. The covariance is df / (df − 2) times the scale matrix."
     ]
 
 
@@ -111,9 +109,9 @@ def _noise(fit: Fit) -> list[str]:
         where = "along the principal axes of the table's covariance"
     return [
         "Noise (Banfield and Raftery 1993, Biometrics 49, 803-821; Fraley and Raftery 1998, The Computer Journal 41, "
-        "578-588) is uniform over a box that holds all rows, the smaller of one along the columns and one along their "
-        f"principal axes; here {where}. The box follows from the range of the table alone and nothing of it is "
-        "estimated but the share of noise: noise takes up rows where no component is as dense as the box."
+        "578-588) is uniform over a box that holds all observations, the smaller of one along the columns and one "
+        f"along their principal axes; here {where}. The box follows from the range of the table alone and nothing of "
+        "it is estimated but the share of noise: noise takes up observations where no component is as dense as the box."
     ]
 
 
@@ -143,7 +141,9 @@ def diagnostics(fit: Fit) -> dict[str, Any]:
             cells += [count(row["ess_bulk"]), count(row["ess_tail"]), "yes" if row["ok"] else "NO"]
             rows.append([*cells, str(row["note"])])
         before = ["R-hat before relabelling"] * raw
-        return Grid.of(["quantity", "mean", "sd", "R-hat", *before, "ESS bulk", "ESS tail", "passes", "note"], rows)
+        return Grid.of(
+            ["quantity", "mean", "sd", "R-hat", *before, "ESS bulk", "ESS tail", "meets criteria", "note"], rows
+        )
 
     return {
         "verdict": lines[0],
@@ -165,7 +165,7 @@ def reproducibility(fit: Fit) -> dict[str, Any]:
     stats = [
         ["random seed", str(attrs["random_seed"])],
         ["inference", str(attrs.get("method", attrs["inference"]))],
-        ["chains, tuning draws, kept draws", f"{fit.chains}, {fit.tune}, {fit.draws}"],
+        ["chains, warm-up iterations, kept draws", f"{fit.chains}, {fit.tune}, {fit.draws}"],
         ["target acceptance", f"{fit.target_accept:g}"],
         ["EM starts", str(fit.n_init)],
         ["relabelling", str(attrs["relabelling"])],

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.posterior.tree import read_draws
 from bayesgmm.reporting.numbers import percent, significant, tally
+from bayesgmm.wording import plural, probability
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -25,9 +26,9 @@ def noise_and_tails_in_words(fit: Fit, ci_prob: float = 0.95) -> list[str]:
         low, high = np.quantile(draws.noise_weight, tail)
         n = float(fit.table_.weights[fit.labels_ == -1].sum())
         out.append(
-            f"Noise, rows of no component, is {percent(float(draws.noise_weight.mean()))} of the population "
-            f"({percent(ci_prob)} interval {percent(low)} to {percent(high)}); {tally(n)} row{'s' * (n != 1)} of the "
-            f"table {'is' if n == 1 else 'are'} most probably noise."
+            f"Noise has mixing proportion {probability(float(draws.noise_weight.mean()))} ({percent(ci_prob)} credible "
+            f"interval {probability(low)} to {probability(high)}); {tally(n)} {plural(n, 'observation')} "
+            f"{'is' if n == 1 else 'are'} most probably noise."
         )
     if draws.df is not None:
         df = draws.df.reshape(-1, draws.df.shape[-1])
@@ -35,7 +36,7 @@ def noise_and_tails_in_words(fit: Fit, ci_prob: float = 0.95) -> list[str]:
         some = df.shape[1] > 1 or fit.n_components == 1
         out += [
             f"The tails of {f'component {c}' if some else 'all components'} are those of a t distribution with "
-            f"{significant(mean, 2)} degrees of freedom ({percent(ci_prob)} interval {significant(low, 2)} to "
+            f"{significant(mean, 2)} degrees of freedom ({percent(ci_prob)} credible interval {significant(low, 2)} to "
             f"{significant(high, 2)}): {tails_in_words(low, high)}."
             for c, (mean, low, high) in enumerate(each)
         ]

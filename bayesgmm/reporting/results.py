@@ -21,6 +21,7 @@ from bayesgmm.reporting.numbers import (
     tally,
     to_sd,
 )
+from bayesgmm.wording import plural, probability
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -47,8 +48,8 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     components = []
     for c in range(k) if k > 1 else ():
         line = (
-            f"Component {c} holds {percent(fit.weights_[c])} of the population ({percent(ci_prob)} interval "
-            f"{percent(low[c])} to {percent(high[c])})"
+            f"Component {c} has mixing proportion {probability(fit.weights_[c])} ({percent(ci_prob)} credible interval "
+            f"{probability(low[c])} to {probability(high[c])})"
         )
         if table.n_features <= _SHOWN_COLUMNS:
             sds = np.sqrt(np.diagonal(fit.covariances_[c]))
@@ -57,21 +58,20 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
             ]
             line += f", centred at {join(centre)}"
         if low[c] * total < 1.0:
-            line += "; it may hold no rows at all"
+            line += "; it may be empty"
         components.append(f"{line}.")
     components += noise_and_tails_in_words(fit, ci_prob)
     kind = kind_of(fit)
     summary = [
         f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "
-        f"{count(n_used)} rows{'' if total == n_used else f' that count as {tally(total)}'} of {table.n_features} "
-        f"column{'s' * (table.n_features > 1)}. The number of "
-        "components was given, not estimated."
+        f"{count(n_used)} observations{'' if total == n_used else f' that count as {tally(total)}'} of "
+        f"{table.n_features} {plural(table.n_features, 'variable')}. The number of components of this fit was fixed."
     ]
     if probabilities.shape[1] > 1:
         certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
         summary.append(
-            f"{percent(certain)} of the rows belong to one component{' or to noise' * kind.noise} with probability "
-            f"above {CERTAIN:g}."
+            f"{percent(certain)} of the observations belong to one component{' or to noise' * kind.noise} with "
+            f"probability above {CERTAIN:g}."
         )
     return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
 
@@ -133,9 +133,9 @@ def _notes(fit: Fit) -> list[str]:
     if fit.component == "normal":
         return []
     return [
-        "Degrees of freedom (df) say how heavy tails are: with 5, one row in 33 lies further than 3 scales from the "
-        "mean in a given column, with 30 one in 185, of a normal distribution one in 370. Scales, called sd in the "
-        "table of all parameters, and correlations are those of the scale matrix; standard deviations are "
+        "Degrees of freedom (df) say how heavy tails are: with 5, one observation in 33 lies further than 3 scales "
+        "from the mean in a given column, with 30 one in 185, of a normal distribution one in 370. Scales, called sd "
+        "in the table of all parameters, and correlations are those of the scale matrix; standard deviations are "
         "√(df / (df − 2)) times the scales."
     ]
 
@@ -160,10 +160,10 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
             for n_sure in (float(of_mine[mine > t].sum()) for t in (0.9, 0.99))
         ]
         rows.append([class_name(number), tally(n_mine), f"{copies @ p[:, c]:,.1f}", *sure])
-    header = ["", "rows assigned", "rows expected", "p > 0.9", "p > 0.99"]
+    header = ["", "assigned", "expected", "p > 0.9", "p > 0.99"]
     n_sure = float(copies[certainty > CERTAIN].sum())
     sentence = (
-        f"{tally(n_sure)} of {tally(total)} rows ({percent(n_sure / total)}) belong to one component"
+        f"{tally(n_sure)} of {tally(total)} observations ({percent(n_sure / total)}) belong to one component"
         f"{' or to noise' * noise} with posterior probability above {CERTAIN:g}"
     )
     undecided = float(copies[certainty < 0.6].sum())
@@ -175,7 +175,7 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     least = [
         [
             str(table.row_names[used[i]]),
-            *[f"{class_name(classes[c])} ({p[i, c]:.2f})" for c in two],
+            *[f"{class_name(classes[c])} ({probability(p[i, c])})" for c in two],
             *[significant(v, 5) for v in table.values[used[i], :_SHOWN_COLUMNS]],
         ]
         for i, two in zip(order, ranked[:, :2], strict=True)
@@ -183,7 +183,7 @@ def assignment(fit: Fit, probabilities: Array) -> dict[str, Any] | None:
     return {
         "sentence": sentence,
         "components": Grid.of(header, rows),
-        "least": Grid.of(["row", "most probable", "next", *columns], least, n_text=3) if least else None,
+        "least": Grid.of(["observation", "most probable", "next", *columns], least, n_text=3) if least else None,
         "noise": _like_noise(fit, used, p) if noise else None,
     }
 
@@ -199,5 +199,5 @@ def _like_noise(fit: Fit, used: NDArray[np.intp], p: Array) -> Grid | None:
         ]
         for i in order[noise[order] > _LIKE_NOISE]
     ]  # fmt: skip
-    header = ["row", "else in", "probability of noise", *table.feature_names[:_SHOWN_COLUMNS]]
+    header = ["observation", "else in", "probability of noise", *table.feature_names[:_SHOWN_COLUMNS]]
     return Grid.of(header, rows, n_text=2) if rows else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.data.coarse_columns import coarse_columns
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.known_labels import known_labels_in_words
 from bayesgmm.data.visible import visible
@@ -16,21 +16,13 @@ from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.agreement import agreement_text
 from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
 from bayesgmm.reporting.parameters import parameter_text
+from bayesgmm.reporting.score_tables import score_tables
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["comparison_record", "comparison_text", "fit_record", "fit_text"]
-
-_SHOWN = {
-    "elpd_loo": "elpd_loo", "se": "se", "elpd_diff": "diff", "diff_se": "diff_se", "log_evidence": "log_evidence",
-    "mcse": "mcse", "probability": "p(K|y)", "stacking_weight": "stacking", "occupied_mean": "occupied",
-    "n_clusters": "clusters", "cluster_probability": "probability", "bic": "BIC", "icl": "ICL", "aicc": "AICc",
-    "max_pareto_k": "max_k", "loo_methods": "rows_by", "elpd_waic": "waic(legacy)", "n_waic_unstable": "unstable",
-    "cv_log_likelihood": "cv", "within_ss": "within_ss", "silhouette": "silhouette", "status": "status",
-    "elpd_mcse": "elpd_mcse",
-    "seconds": "seconds",
-}  # fmt: skip
 
 
 def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
@@ -40,13 +32,12 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     """
     table = fit.table_
     names = ", ".join(map(visible, table.feature_names))
-    lines = [f"{visible(source)}: {table.n_rows} rows, {table.n_features} columns ({names})"]
+    lines = [f"{visible(source)}: {table.n_rows} observations of {_variables(table.n_features)} ({names})"]
     known = known_labels_in_words(table.known, table.classes)
     lines += [*missing_cells_in_words(table), *known, *weights_in_words(table)]
-    rounded = fit.prior_.rounded_columns()
-    if rounded:
-        steps = dict(zip(table.feature_names, table.resolution, strict=True))
-        lines.append("Recorded in steps: " + ", ".join(f"{visible(name)} {steps[name]:g}" for name in rounded))
+    coarse = coarse_columns(table) if fit.prior_.rounded_columns() else []
+    if coarse:
+        lines.append(f"Apparent measurement resolution: {visible(', '.join(coarse))}")
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     lines.append(parameter_text(fit.summary().rename(index=visible)))
     lines += noise_and_tails_in_words(fit)
@@ -54,8 +45,8 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
         lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
-        lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found:")
-        lines.append(fit.modes_.to_string(index=False))
+        lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found (densities per original unit):")
+        lines.append(fit.modes_.round(2).to_string(index=False))
     if agreement is not None:
         lines.append(f"\n{agreement_text(agreement)}")
     return _visible_lines(lines)
@@ -96,33 +87,20 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
 
 
 def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) -> str:
-    """The answer, then the table turned on its side; names as in `fit_text`."""
-    table = comparison.table
-    shown = table[[name for name in _SHOWN if name in table]].rename(columns=_SHOWN)
-    turned = shown.map(_cell).T
-    turned.columns = [str(label) for label in table.index]
+    """The answer, then the scores in tables; names as in `fit_text`."""
     names = ", ".join(visible(name) for name in frame.columns)
-    head = f"{visible(source)}: {len(frame)} rows, {frame.shape[1]} columns ({names})"
+    head = f"{visible(source)}: {len(frame)} observations of {_variables(frame.shape[1])} ({names})"
     weighted = weights_in_words(comparison.best.table_)[:1]  # the recommendation says the rest
-    return _visible_lines([head, *weighted, "", str(comparison), "", turned.to_string()])
+    return _visible_lines([head, *weighted, "", str(comparison), "", score_tables(comparison.details)])
+
+
+def _variables(n: int) -> str:
+    return f"{n} {plural(n, 'variable')}"
 
 
 def _visible_lines(lines: list[str]) -> str:
     """The text, in which nothing but line breaks is left of control characters."""
     return visible("\n".join(lines), keep="\n")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bool,)) or type(value).__name__ == "bool":
-        return "yes" if value else "NO"
-    number = float(value)
-    if not math.isfinite(number):
-        return "-"
-    return f"{number:.0f}" if number == round(number) and abs(number) < 1e6 else (
-        f"{number:.2f}" if abs(number) < 100 else f"{number:.1f}"
-    )  # fmt: skip
 
 
 def comparison_record(comparison: ComparedFits, source: str) -> dict[str, Any]:
@@ -141,7 +119,7 @@ def comparison_record(comparison: ComparedFits, source: str) -> dict[str, Any]:
         "most_probable": recommendation.most_probable,
         "stable": recommendation.stable,
         "criteria_agree": recommendation.agree,
-        "table": json.loads(comparison.table.to_json(orient="records")),
+        "table": json.loads(comparison.details.to_json(orient="records")),
         "probability_by_mean_scale": json.loads(comparison.sensitivity.to_json(orient="index")),
         "occupied": json.loads(comparison.occupied.to_json(orient="index")),
     }

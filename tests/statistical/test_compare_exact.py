@@ -42,7 +42,7 @@ def compared(name: str) -> bg.Comparison:
 @pytest.mark.parametrize("name", NAMES)
 def test_probabilities_of_the_number_of_components(name: str) -> None:
     truth = softmax([exact(name, k).log_evidence for k in K])
-    p = compared(name).table["probability"].to_numpy(dtype=float)
+    p = compared(name).details["probability"].to_numpy(dtype=float)
     assert np.abs(p - truth).max() < 0.03, (p, truth)
 
 

@@ -232,7 +232,6 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
         "Table.write_features": (table.write_features, {"out": out}),
         "Comparison.plot": (comparison.plot, {}),
         "Comparison.average": (comparison.average, {}),
-        "Comparison.summary": (lambda: None, {}),
         "Partition.agreement": (partition.agreement, {"labels": partition.labels}),
         "ClusteringComparison.disagreements": (clusterings.disagreements, {"method": "k-means"}),
         "PredictiveDistribution.cdf": (marginal.cdf, {"values": 60.0, "feature": "waiting"}),

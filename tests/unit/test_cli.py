@@ -167,7 +167,7 @@ def test_all_faults_are_told_at_once(
     advice = "--exclude bad --exclude inf --exclude c --exclude twice"
     assert advice in err
     code, out, err = run(monkeypatch, capsys, "fit", str(path), "-k", "2", *advice.split(), *FAST)
-    assert code in (0, 3) and "30 rows, 1 columns (a b)" in out
+    assert code in (0, 3) and "30 observations of 1 variable (a b)" in out
     assert err.splitlines()[0].endswith(
         "left out: 'name' (names of the rows); to take a number in, name it with --columns"
     )
@@ -210,7 +210,7 @@ def test_classes_are_compared_with_the_recommended_clusters(
 ) -> None:
     given = ["-k", "2", "--label", "kind", "--exclude", "width", "--assignments", str(tmp_path / "rows.csv")]
     code, out, _ = run(monkeypatch, capsys, "compare", str(two_groups), *given, *FAST)
-    assert code == 0 and "120 rows, 1 columns (height)" in out
+    assert code == 0 and "120 observations of 1 variable (height)" in out
     assert "Agreement with the known classes (kind), by component: adjusted Rand index" in out
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 121
     code, out, err = run(monkeypatch, capsys, "compare", str(two_groups), "--inference", "magic")

@@ -28,7 +28,7 @@ from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import score_candidate
 from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
 from bayesgmm.model_selection.evidence.prior_sensitivity import evidence_sensitivity
-from bayesgmm.model_selection.scores import comparison_table
+from bayesgmm.model_selection.scores import comparison_details
 from bayesgmm.model_selection.secondary import cross_validated_log_likelihood, secondary_scores
 from bayesgmm.reporting.text import comparison_record, comparison_text
 
@@ -70,7 +70,7 @@ def test_loo_columns_are_arviz(comparison: Comparison) -> None:
     theirs = az.compare({str(k): tree for k, tree in comparison.trees.items()}, round_to="none")
     theirs.index = theirs.index.astype(int)
     theirs = theirs.loc[comparison.table.index]
-    ours = comparison_table(unrepaired)
+    ours = comparison_details(unrepaired)
     np.testing.assert_allclose(ours["elpd_loo"], theirs["elpd"], atol=0.05)
     np.testing.assert_allclose(ours["se"], theirs["se"], atol=0.05)
     np.testing.assert_allclose(ours["elpd_diff"], theirs["elpd_diff"], atol=0.05)
@@ -80,7 +80,7 @@ def test_loo_columns_are_arviz(comparison: Comparison) -> None:
 
 
 def test_columns_are_their_definitions(comparison: Comparison, rows: pd.DataFrame) -> None:
-    table, n = comparison.table, len(rows)
+    table, n = comparison.details, len(rows)
     for k, p in ((1, 5), (2, 11)):
         ll = table.at[k, "log_likelihood"]
         assert table.at[k, "bic"] == pytest.approx(p * np.log(n) - 2 * ll)
@@ -91,15 +91,47 @@ def test_columns_are_their_definitions(comparison: Comparison, rows: pd.DataFram
     assert table.at[2, "log_bf_smaller"] == pytest.approx(evidence[0] - evidence[1])
     assert comparison.occupied.loc[2].to_dict() == {1: 0.0, 2: 1.0}
     assert comparison.clusters.loc[2].to_dict() == {1: 0.0, 2: 1.0}
-    pd.testing.assert_frame_equal(comparison.summary(), table[comparison.summary().columns])
     assert comparison.best is comparison.fits[2]
     assert comparison.recommendation.headline == "2 Gaussian components (full) that describe 2 clusters."
+
+
+def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
+    """Eight columns of 80 characters, the numbers those of the details."""
+    table, details = comparison.table, comparison.details
+    assert list(table) == ["elpd_diff", "diff_se", "log_ev", "prob", "bic", "clusters", "entropy", "status"]
+    assert table.index.equals(details.index)
+    np.testing.assert_allclose(table["log_ev"], details["log_evidence"], atol=0.0501)
+    np.testing.assert_allclose(table["prob"], details["probability"], atol=0.000501)
+    np.testing.assert_allclose(table["bic"], details["bic"], atol=0.501)
+    wide = replace(
+        comparison, candidates={
+            f"{k} full": replace(c, bic=-123456.7, converged=False, kind=kind)
+            for (k, c), kind in zip(comparison.candidates.items(), (Kind("full"), Kind("diag")), strict=True)
+        },
+    )  # fmt: skip
+    assert list(wide.table) == [name for name in table if name != "entropy"]
+    for printed in (repr(table), repr(wide.table)):
+        assert "..." not in printed and "\\" not in printed
+        assert len(printed.splitlines()) == 3 and max(map(len, printed.splitlines())) <= 80
+
+
+def test_classes_are_those_of_the_labels(comparison: Comparison) -> None:
+    """tidyLPA's columns, from the labels and the responsibilities of the fit."""
+    fit, details = comparison.fits[2], comparison.details.loc[2]
+    p = fit.predict_proba(pd.DataFrame(fit.table_.values, columns=fit.table_.feature_names))
+    sizes = np.bincount(fit.labels_)
+    assert (details["n_min"], details["n_max"]) == (sizes.min(), sizes.max())
+    assert (details["share_min"], details["share_max"]) == pytest.approx((sizes.min() / len(p), sizes.max() / len(p)))
+    own = [p[fit.labels_ == k, k].mean() for k in (0, 1)]
+    assert (details["prob_min"], details["prob_max"]) == pytest.approx((min(own), max(own)))
+    assert details["entropy"] == pytest.approx(1.0 + (p * np.log(p)).sum() / (len(p) * np.log(2.0)))
+    assert comparison.details.loc[1, ["n_min", "prob_min", "entropy"]].tolist() == [len(p), 1.0, 1.0]
 
 
 @pytest.mark.slow
 def test_same_seed_same_table_in_processes(comparison: Comparison, rows: pd.DataFrame) -> None:
     again = bg.compare_components(rows, [2, 1], n_jobs=2, **OPTIONS)
-    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), check_exact=True)
+    pd.testing.assert_frame_equal(without_time(again.details), without_time(comparison.details), check_exact=True)
 
 
 def test_checkpoint_is_read_not_fitted(
@@ -112,7 +144,7 @@ def test_checkpoint_is_read_not_fitted(
     monkeypatch.setattr("bayesgmm.model_selection.loo.loo.loo", refuse)
     monkeypatch.setattr("bayesgmm.model_selection.evidence.bridge_sampling.log_evidence", refuse)
     again = bg.compare_components(rows, [1, 2], checkpoint=folder, **OPTIONS)
-    pd.testing.assert_frame_equal(again.table, comparison.table, check_exact=True)
+    pd.testing.assert_frame_equal(again.details, comparison.details, check_exact=True)
 
 
 def test_stale_checkpoint_is_refused(rows: pd.DataFrame, comparison: Comparison, folder: Path) -> None:
@@ -153,25 +185,25 @@ def test_a_killed_run_continues(comparison: Comparison, rows: pd.DataFrame, tmp_
     again = bg.compare_components(rows, [1, 2], checkpoint=target, **OPTIONS)
     assert first.stat().st_mtime_ns == written and second.exists()
     # Sums over rows may differ in the last digit from one process to another.
-    pd.testing.assert_frame_equal(without_time(again.table), without_time(comparison.table), rtol=1e-12)
+    pd.testing.assert_frame_equal(without_time(again.details), without_time(comparison.details), rtol=1e-12)
 
 
 def test_a_comparison_pickles(comparison: Comparison) -> None:
     again = pickle.loads(pickle.dumps(comparison))
-    pd.testing.assert_frame_equal(again.table, comparison.table)
+    pd.testing.assert_frame_equal(again.details, comparison.details)
     assert str(again) == str(comparison)
 
 
 def test_failed_fit_stays_in_the_table_and_out_of_the_ranking(comparison: Comparison) -> None:
     candidates = dict(comparison.candidates)
     candidates[2] = replace(candidates[2], converged=False, verdict="Chains disagree.")
-    table = comparison_table(candidates)
+    table = comparison_details(candidates)
     assert list(table.index) == [1, 2]
     assert not table.at[2, "ranked"] and np.isfinite(table.at[2, "elpd_loo"])
     assert np.isnan(table.at[2, "probability"]) and np.isnan(table.at[2, "stacking_weight"])
     assert table.at[1, "probability"] == 1.0 and table.at[1, "elpd_diff"] == 0.0
     assert table.at[2, "elpd_diff"] > 0.0  # it is better, and not to be believed
-    assert "K = 2 failed its convergence gate and is not ranked: Chains disagree." in str(
+    assert "K = 2 does not meet the convergence criteria and is not ranked: Chains disagree." in str(
         Comparison(comparison.fits, candidates)
     )
 
@@ -389,7 +421,7 @@ def test_auto_says_that_it_ended_at_its_ceiling(monkeypatch: pytest.MonkeyPatch)
         rows, "auto", inference="laplace", draws=250, n_init=5, random_seed=1, progressbar=False
     )
     assert list(found.fits) == [1, 2]
-    assert "Components up to K = 2, where the search for their number ends, still gained" in str(found)
+    assert "Every added component still improved the fit at K = 2, where the search ends (full)" in str(found)
 
 
 def test_auto_and_nothing_else_in_words() -> None:

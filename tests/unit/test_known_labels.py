@@ -143,7 +143,10 @@ def test_gaps_of_known_rows_are_filled_from_their_component() -> None:
     tables = fit.impute(draws=100)
     assert tables[:, 3, 1].max() < 3.0 < tables[:, 63, 1].min()
     text = fit_text(fit, "birds.csv", None)
-    assert "The class of 40 of 120 rows is known: component 0 is 0 (20 rows), component 1 is 1 (20 rows)." in text
+    assert (
+        "The class of 40 of 120 observations is known: component 0 is 0 (20 observations), component 1 is 1 (20 obs"
+        in text
+    )
 
 
 def test_what_takes_no_known_labels_says_so() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
-BASE = {"arguments", "errors", "progress"}
+BASE = {"arguments", "errors", "progress", "wording"}
 # A room, and the rooms and modules it may import besides itself and the base.
 MAY_IMPORT = {
     "data": set(),

@@ -390,13 +390,19 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Comparison.trees": record("BayesianGMM"), "Comparison.best": record("BayesianGMM"),
     "Comparison.sensitivity": frame(), "Comparison.occupied": frame(), "Comparison.clusters": frame(),
     "Comparison.labels_": by_row, "Comparison.average": called(lambda c: c.average().n_clusters, equal_series),
-    "Comparison.stages": SENTENCE, "Comparison.plot": SENTENCE, "Comparison.summary": not_compared("of the table"),
-    "Comparison.table": frame(rtol=2e-3, skip=(
+    "Comparison.stages": SENTENCE, "Comparison.plot": SENTENCE,
+    "Comparison.table": not_compared("of the details"),
+    "Comparison.details": frame(rtol=2e-3, skip=(
         "seconds", "n_bad_rows", "n_waic_unstable", "loo_methods", "elpd_mcse", "method", "escalation", "converged",
         "status", "elpd_loo", "se", "p_loo", "elpd_diff", "diff_se", "stacking_weight",  # after repairs, below
     )),
     "Candidate.loo": not_compared("after repairs, which are random: `test_repaired_scores`"),
     "Candidate.waic": record("WaicResult"), "Candidate.evidence": record("Evidence"),
+    "Candidate.classification": record("Classification"),
+    "Classification.sizes": near(1e-6), "Classification.average": near(2e-3),
+    "Classification.relative_entropy": near(2e-3), "Classification.shares": near(1e-6),
+    "Classification.n_min": near(1e-6), "Classification.n_max": near(1e-6), "Classification.prob_min": near(2e-3),
+    "Classification.prob_max": near(2e-3), "BayesianGMM.classification": record("Classification"),
     "Candidate.sensitivity": frame(), "Candidate.merging": record("Merging"), "Candidate.occupied": equal,
     "Candidate.empty_ratio": called(lambda r: np.array([r.value, r.mcse]), equal),
     "Candidate.log_likelihood": near(1e-5),
@@ -513,7 +519,7 @@ def test_report(pairs: dict[str, Pair]) -> None:
     assert pages[0][0]["sentence"] == pages[1][0]["sentence"]
     assert pages[0][0]["components"] == pages[1][0]["components"]
     assert pages[0][1]["summary"][1:] == pages[1][1]["summary"][1:]
-    assert f"18 rows that count as {len(COPIES)}" in pages[0][1]["summary"][0]
+    assert f"18 observations that count as {len(COPIES)}" in pages[0][1]["summary"][0]
     keep = [0, 1, 2, 3, 4, 5, 7]  # all but the number of missing cells, which is of rows of the table
     assert [[r[i] for i in keep] for r in pages[0][2]["columns"].rows] == [
         [r[i] for i in keep] for r in pages[1][2]["columns"].rows

@@ -17,6 +17,7 @@ from bayesgmm.clustering.partition.credible_ball import CredibleBall
 from bayesgmm.clustering.partition.loss import LOSSES, as_label_draws, as_labels, cell_adjusted_rand, cell_distances
 from bayesgmm.data.copies import are_whole
 from bayesgmm.errors import InputError
+from bayesgmm.wording import plural, probability_of
 
 __all__ = ["MAX_MATRIX_ROWS", "Partition", "distances_from_estimate", "label_similarity"]
 
@@ -31,6 +32,9 @@ _SHOWN = 8  # sizes in the sentence
 class Partition:
     """A point estimate of the partition, with its uncertainty.
 
+    Its groups are called clusters below, whatever was divided: the components of the mixture, or its clusters after
+    merging.
+
     Attributes
     ----------
     labels : Series (N,)
@@ -39,7 +43,7 @@ class Partition:
     expected_loss : float
         Mean distance from the draws: nats, or share of the ordered pairs.
     occupied : Series
-        Posterior probability of each number of occupied clusters.
+        Posterior probability of each number of occupied groups: components, or clusters where components were merged.
     ball : CredibleBall
     draws : int array (S, N)
         The label draws, clusters numbered in order of appearance; of a row that counts several times the cluster that
@@ -125,15 +129,15 @@ class Partition:
         largest = self.sizes.sort_values(ascending=False)
         sizes = ", ".join(f"{n:,.10g}" for n in largest[:_SHOWN]) + ", …" * (len(largest) > _SHOWN)
         unit = " nats" if self.loss == "vi" else ""
-        noise = f" and {n:,} rows of noise" if (n := int((self.labels == -1).sum())) else ""
+        noise = f" and {n:,} of noise" if (n := int((self.labels == -1).sum())) else ""
         at = int(self.occupied.to_numpy().argmax())
         likely = int(self.occupied.index[at])
         return (
-            f"{self.n_clusters} cluster{'s' * (self.n_clusters > 1)} of {sizes} rows{noise} (expected "
+            f"{self.n_clusters} {plural(self.n_clusters, 'group')} of {sizes} observations{noise} (expected "
             f"{LOSSES[self.loss]} {self.expected_loss:.3g}{unit}); {100 * self.ball.probability:.0f} % of the "
             f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.n_clusters[0]} to "
-            f"{self.ball.n_clusters[1]} clusters; {likely} occupied clusters "
-            f"{'have' if likely > 1 else 'has'} probability {self.occupied.iloc[at]:.2f}."
+            f"{self.ball.n_clusters[1]} groups; most probable are {likely} occupied {plural(likely, 'group')} "
+            f"({probability_of('p', self.occupied.iloc[at])})."
         )
 
 

@@ -1,4 +1,4 @@
-"""Gibbs sampling by data augmentation: sweeps, scouts, rounds of chains, and chains without a row.
+"""Gibbs sampling by data augmentation: sweeps, pilot chains, rounds of chains, and chains without a row.
 
 May import what inference may.
 """

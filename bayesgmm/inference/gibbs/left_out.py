@@ -220,6 +220,6 @@ def _in_threads(jobs: Sequence[Callable[[], Any]], cores: int | None) -> list[An
     try:
         return list(pool.map(lambda job: job(), jobs))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted while scoring rows; the fit itself is complete") from None
+        raise KeyboardInterrupt("interrupted while scoring observations; the fit itself is complete") from None
     finally:
         pool.shutdown(cancel_futures=True)

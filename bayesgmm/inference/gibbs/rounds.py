@@ -97,7 +97,7 @@ def sample_in_rounds(
     while True:
         if jumps:
             sweeps = replace(sweeps, library=fit_library(problem, samples, done, number))
-        label = f"{name}, {thin} sweeps a draw"
+        label = f"{name}, {thin} sweeps per draw"
         with sampling_progress(progressbar, chains, draws, label) as report:
             done, interrupted = run_chains(
                 sweeps, states, root.spawn(chains), draws=draws, thin=thin, cores=cores, report=report

@@ -1,10 +1,10 @@
 """Gibbs sampling by data augmentation (Diebolt and Robert 1994), of the same posterior that NUTS samples.
 
 Allocations let components empty and fill freely, where NUTS meets a funnel: this is the sampler for more components
-than the data hold. Between modes that sweeps cannot leave it moves (`inference.gibbs.moves`): scouts find
-the modes, proposals are fitted to their draws, and rounds of chains (`inference.gibbs.rounds`) go on until the gate
-passes or the work allowed is done. Moves propose mixtures of normal components: of t components, or with a background,
-chains make sweeps alone, from the modes that are known.
+than the data hold. Between modes that sweeps cannot leave it moves (`inference.gibbs.moves`): pilot chains find
+the modes, proposals are fitted to their draws, and rounds of chains (`inference.gibbs.rounds`) go on until the
+convergence criteria are met or the work allowed is done. Moves propose mixtures of normal components: of t components,
+or with a background, chains make sweeps alone, from the modes that are known.
 """
 
 from __future__ import annotations
@@ -117,21 +117,21 @@ def _collect(done: Round, modes: Sequence[Mode], chosen: NDArray[np.int64], seco
     log_prior = modes[0].density.log_prior(*flat).reshape(c, s)
     tally = np.sum([chain.tally for chain in done.chains], axis=0)
     method = (
-        f"Gibbs sampling with {done.thin} sweeps a draw, round {done.number}; "
+        f"Gibbs sampling with {done.thin} sweeps per draw, round {done.number}; "
         f"{tally[1] / max(tally[0], 1.0):.0%} of the proposed covariances accepted"
     )
     tried = tally[KINDS::2]
     share = tally[KINDS + 1 :: 2] / np.maximum(tried, 1.0)
     made = [f"{share[i]:.2%} of {words}" for i, words in enumerate(COUNTED) if tried[i] > 0]
     if made:
-        method += f"; jumps between modes: {', '.join(made)} accepted"
+        method += f"; accepted moves between modes: {', '.join(made)}"
     start, table = chosen[:c], modes_table(modes)
     draws = Draws(weights, means, cholesky, log_prior, {}, start, table, seconds, done.interrupted, method,
                   extra={"sweeps": c * s * done.thin})  # fmt: skip
     if not done.restarted:
         return draws
     said = (
-        f"{done.restarted} times a chain was found in a mode that by its evidence holds less than e^-12 of the "
-        "posterior, and went on from the best place known."
+        f"{done.restarted} {'chain was' if done.restarted == 1 else 'chains were'} restarted from the best mode known, "
+        "out of modes whose posterior probability is below e^-12 by their evidence."
     )
     return replace(draws, notes=(said,))

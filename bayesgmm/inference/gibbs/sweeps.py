@@ -36,9 +36,9 @@ KINDS, ROWS, WALKS, TALLY = 3, 3 + 2 * N_MOVES, 5 + 2 * N_MOVES, 9 + 2 * N_MOVES
 # What is counted from KINDS on, tried and accepted.
 COUNTED = (
     *(move.words for move in MOVES),
-    "rows to a component of their own or back",
-    "steps of walks",
-    "pairs drawn anew",
+    "single-observation moves",
+    "random-walk moves of pairs of components",
+    "redraws of pairs of components",
 )
 
 

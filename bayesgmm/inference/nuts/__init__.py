@@ -1,4 +1,4 @@
-"""NUTS on the compiled density, or on the PyMC face.
+"""NUTS on the compiled density, or on the PyMC model.
 
 May import what inference may.
 """

@@ -143,7 +143,7 @@ def run_chains(
     if sum(steps) > max_steps and not any(results):
         raise InputError(
             f"NUTS made no draw after tuning in {sum(steps):,} gradients: use inference='laplace' or 'gibbs', fewer "
-            "components, or a part of the rows."
+            "components, or fewer observations."
         )
     return results, interrupted
 

@@ -62,7 +62,7 @@ def sample_nuts(
     modes : sequence of Mode
         Of the posterior, best first (`inference.modes.find_modes`).
     draws, tune, chains : int
-        Draws kept and draws of adaptation of each chain, and number of chains.
+        Draws kept and warm-up (tuning) iterations of each chain, and number of chains.
     cores : int or None
         Chains that run at once; None uses every processor. Draws do not depend on it.
     target_accept : float
@@ -118,9 +118,9 @@ def negligible_starts(draws: Draws) -> str | None:
         return None
     gaps = ", ".join(f"{gap:.1f}" for gap in started)
     return (
-        f"Chains that started {gaps} nats below the best posterior mode (Laplace evidence; a share of at most "
-        f"{np.exp(-started[0]):.1g}) did not exchange with the others, so all chains were run again from modes that "
-        f"hold at least 0.1 % of the best one's weight."
+        f"Chains that started {gaps} nats below the best posterior mode (log evidence by Laplace; at most "
+        f"{np.exp(-started[0]):.1g} of its probability) did not leave their modes, so all chains were run again from "
+        "modes with at least 0.1 % of its probability."
     )
 
 

@@ -104,8 +104,8 @@ class Evidence:
             )
         if self.left_out > _LEFT_OUT_MAX:
             reasons.append(
-                f"{self.n_components} components mix in more ways than can be summed (a relabelling left out holds "
-                f"{self.left_out:.1%} of the density): use fewer components"
+                f"{self.n_components} overlapping components have too many relabellings to sum over (one left out "
+                f"holds {self.left_out:.1%} of the density): use fewer components"
             )
         return reasons
 
@@ -287,7 +287,7 @@ def _method(proposal: str, k: int, n_permutations: int, omega: float, weighted: 
     words = f"bridge sampling, {proposal} proposal"
     if k > 1:
         words += f", symmetrised over {n_permutations} of {math.factorial(k)} relabellings"
-        words += "; the copies are apart" if omega < OMEGA_SEPARATE else f"; the copies overlap, omega {omega:.2g}"
+        words += "; they do not overlap" if omega < OMEGA_SEPARATE else f"; they overlap, omega {omega:.2g}"
     return words + ("; of the weighted likelihood" if weighted else "")
 
 

@@ -74,8 +74,8 @@ class EmptyComponentRatio:
         k = self.n_components
         if not self.ok:
             return (
-                f"No Bayes factor of {k - 1} against {k} components from empty components: too few draws have one "
-                f"(Monte Carlo error {self.mcse:.2g}, {self.n_contributing:.0f} draws carry the mean)."
+                f"No Bayes factor of {k - 1} against {k} components by empty components (Nobile): too few draws have "
+                f"one (Monte Carlo error {self.mcse:.2g}, effectively {self.n_contributing:.0f} draws)."
             )
         versus = f"{k - 1} against {k} components"
         return f"Log Bayes factor of {versus}: {self.value:.2f}, Monte Carlo error {self.mcse:.2g}."
@@ -101,7 +101,9 @@ def empty_component_ratio(tree: xarray.DataTree, table: Table, prior: ResolvedPr
     if k == 1:
         raise InputError("a fit with one component has no empty component: fit two components or more.")
     if arrays.n_classes > k:
-        raise InputError("with a noise component the number of rows in the others is not fixed: compare evidences.")
+        raise InputError(
+            "with a noise component the number of observations in the others is not fixed: compare evidences."
+        )
     log_p = log_empty_probability(
         table.standardized, arrays.weights, arrays.means, arrays.scaling,
         row_weights=table.weights, row_model=arrays.row_model,

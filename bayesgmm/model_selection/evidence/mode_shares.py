@@ -33,7 +33,7 @@ def weigh_modes(diagnosis: Diagnosis, tree: xarray.DataTree, problem: Problem) -
     except InputError as error:
         why = str(error)
     if why is not None:
-        said = f"How much of the posterior each mode holds could not be told: {why}"
+        said = f"The posterior probability of each mode could not be estimated: {why}"
         return replace(diagnosis, advice=(*diagnosis.advice, said))
     shares, errors = mode_weights(evidences)
     modes = diagnosis.modes.assign(log_evidence=[e.value for e in evidences], share=shares, share_se=errors)
@@ -43,7 +43,7 @@ def weigh_modes(diagnosis: Diagnosis, tree: xarray.DataTree, problem: Problem) -
     )
     best = ", ".join(map(str, modes["chains"].iloc[int(np.argmax(shares))]))
     said = (
-        f"By evidence the modes found hold of the posterior: {parts}. The draws are not weighted accordingly: take "
+        f"Posterior probabilities of the modes by their evidence: {parts}. The draws are not weighted accordingly: use "
         f"those of chains {best} for the most probable mode."
     )
     return replace(diagnosis, modes=modes, advice=(*diagnosis.advice, said))

@@ -71,9 +71,7 @@ class KFoldResult:
         return bool(self.ok_i.all())
 
     def __str__(self) -> str:
-        words = (
-            f"elpd of {len(self.rows)} rows from {self.n_folds} refits {self.elpd:.1f}, standard error {self.se:.1f}"
-        )
+        words = f"elpd of {len(self.rows)} observations from {self.n_folds} refits: {self.elpd:.1f} (SE {self.se:.1f})"
         failed = len(set(self.folds[~self.ok_i].tolist()))
         return words + (f"; {failed} of the refits did not converge: sample longer." if failed else ".")
 

@@ -28,6 +28,7 @@ from bayesgmm.model.proposals.pareto import pareto_smoothed
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, scored_weights, sum_and_se
 from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray
@@ -140,19 +141,20 @@ class LooResult:
 
     def __str__(self) -> str:
         n, counts = len(self.elpd_i), self.counts
-        sentence = f"elpd_loo {self.elpd:.1f}, standard error {self.se:.1f}, p_loo {self.p:.1f}: "
+        sentence = f"elpd_loo {self.elpd:.1f} (SE {self.se:.1f}), p_loo {self.p:.1f}; "
         sentence += "; ".join(
-            f"{count} of {n} rows by PSIS" if name == "PSIS" else f"{count} by {name}" for name, count in counts.items()
+            f"{count} of {n} observations by PSIS" if name == "PSIS" else f"{count} by {name}"
+            for name, count in counts.items()
         )
         sentence += f"; largest Pareto k {self.pareto_k.max():.2f} before repair" if self.n_repaired else (
             f"; largest Pareto k {self.pareto_k.max():.2f}"
         )  # fmt: skip
         if self.ok:
             return sentence + "."
-        rows = "1 row" if self.n_bad == 1 else f"{self.n_bad} rows"
+        have = f"{self.n_bad} {plural(self.n_bad, 'observation')} {'has' if self.n_bad == 1 else 'have'}"
         return (
-            f"{sentence}. The scores of {rows} are rough (Pareto k above {self.good_k:.2f}, and no repair reached a "
-            f"standard error of {SCORE_MCSE}), so elpd_loo is likely too high."
+            f"{sentence}. {have} a Pareto k above {self.good_k:.2f} and no score that is accurate to {SCORE_MCSE}: "
+            "elpd_loo is likely too high."
         )
 
 

@@ -59,10 +59,10 @@ class WaicResult:
         return self.n_unstable == 0
 
     def __str__(self) -> str:
-        words = f"elpd_waic {self.elpd:.1f}, standard error {self.se:.1f} (legacy), p_waic {self.p:.1f}"
+        words = f"elpd_waic {self.elpd:.1f} (SE {self.se:.1f}; legacy), p_waic {self.p:.1f}"
         if self.ok:
             return words + "."
-        rows = "1 row has" if self.n_unstable == 1 else f"{self.n_unstable} rows have"
+        rows = "1 observation has" if self.n_unstable == 1 else f"{self.n_unstable} observations have"
         return f"{words}; {rows} p_waic above {P_UNSTABLE:g}, so it is not to be trusted: use LOO."
 
 

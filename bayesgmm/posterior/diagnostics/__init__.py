@@ -1,4 +1,4 @@
-"""Can the draws be believed: label-invariant quantities, the gate, the verdict.
+"""Can the draws be believed: label-invariant quantities, the convergence criteria, the verdict.
 
 May import what posterior may.
 """

@@ -24,7 +24,7 @@ R_HAT_MAX = 1.01
 ESS_MIN = 400.0
 MIN_DRAWS = 4  # a chain, for split diagnostics to exist
 
-_STATIONARY_R_HAT = 1.05  # halves of one chain hold half its information, so the gate's 1.01 is too strict
+_STATIONARY_R_HAT = 1.05  # halves of one chain hold half its information, so a limit of 1.01 is too strict
 _APART_SDS = 2.0  # modes differ by more; chains that mix slowly differ by one
 _APART_ERRORS = 5.0
 _ROUNDING = 8 * np.finfo(np.float64).eps
@@ -45,7 +45,7 @@ def convergence_table(values: Mapping[str, Array], *, negligible: Mapping[str, f
     -------
     DataFrame
         Columns ``mean, sd, r_hat, ess_bulk, ess_tail, ok, note``. A constant quantity is ok, with NaN for
-        R-hat and ESS and a note; one that is not finite, or has fewer than four draws a chain, is not.
+        R-hat and ESS and a note; one that is not finite, or has fewer than four draws per chain, is not.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def convergence_table(values: Mapping[str, Array], *, negligible: Mapping[str, f
             continue
         row["mean"], row["sd"] = float(x.mean()), float(x.std(ddof=1)) if x.size > 1 else 0.0
         if x.shape[1] < MIN_DRAWS:
-            rows.append({**row, "ok": False, "note": f"fewer than {MIN_DRAWS} draws a chain"})
+            rows.append({**row, "ok": False, "note": f"fewer than {MIN_DRAWS} draws per chain"})
             continue
         if np.ptp(x) <= _ROUNDING * np.abs(x).max() or row["sd"] <= negligible.get(name, 0.0):
             decided = negligible.get(name, 0.0) == np.inf and row["sd"] > 0.0

@@ -1,8 +1,8 @@
 """Can the draws be believed? Two tables and one verdict.
 
-(a) The gate: label-invariant quantities (`posterior.diagnostics.invariants`), R-hat below 1.01, bulk and tail ESS above
-400. (b) Component parameters after relabelling, beside their R-hat before it. Relabelling minimises the
-differences between draws, so (b) alone would be optimistic.
+(a) The convergence criteria: label-invariant quantities (`posterior.diagnostics.invariants`) have R-hat below 1.01,
+bulk and tail ESS above 400. (b) Component parameters after relabelling, beside their R-hat before it. Relabelling
+minimises the differences between draws, so (b) alone would be optimistic.
 
 `posterior.diagnostics.verdicts` turns the two into a status, a sentence and advice.
 """
@@ -10,7 +10,8 @@ differences between draws, so (b) alone would be optimistic.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 from bayesgmm.model.proposals.importance import PARETO_K_MAX
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
 from bayesgmm.posterior.diagnostics.gate import Gate, gate_of_tree
+from bayesgmm.posterior.diagnostics.quantities import quantity_in_words
 from bayesgmm.posterior.diagnostics.verdicts import FEW_AMBIGUOUS, classify, explain, mode_table, sampler_advice
 from bayesgmm.posterior.levels import levels
 from bayesgmm.posterior.scalars import component_scalars
-from bayesgmm.posterior.tree import MixtureDraws, read_draws, read_sample_stats
+from bayesgmm.posterior.tree import MixtureDraws, observed_rows, read_draws, read_sample_stats
 
 if TYPE_CHECKING:
     import xarray
@@ -52,8 +54,9 @@ class Diagnosis:
         ``converged``, ``label_switching``, ``slow_components``, ``not_identified``, ``several_modes``,
         ``too_few_draws`` or ``not_converged``: see `posterior.diagnostics.verdicts`.
     ok : bool
-        The gate passed, no parameter is unexplored whose labels are certain, nothing diverged, the run is complete
-        and, for an approximation, its Pareto k < 0.7 and its importance weights are worth at least 400 draws.
+        The convergence criteria are met, no parameter is unexplored whose labels are certain, nothing diverged, the run
+        is complete and, for an approximation, its Pareto k < 0.7 and its importance weights are worth at least 400
+        draws.
     advice : tuple of str
         What to do and what to keep in mind, a sentence each.
     n_divergences : int
@@ -77,6 +80,7 @@ class Diagnosis:
     modes: pd.DataFrame | None
     n_chains: int
     n_draws: int
+    _numbered: bool = field(default=False, repr=False)  # observations have numbers for names
 
     def __str__(self) -> str:
         numbers = f"{self.n_chains} chain{'s' * (self.n_chains != 1)} of {self.n_draws} draws"
@@ -84,13 +88,16 @@ class Diagnosis:
         if len(moving):
             ess = moving[["ess_bulk", "ess_tail"]].min(axis=1)
             numbers += (
-                f": largest R-hat {moving['r_hat'].max():.3f} ({moving['r_hat'].idxmax()}), "
-                f"smallest ESS {ess.min():.0f} ({ess.idxmin()})"
+                f": largest R-hat {moving['r_hat'].max():.3f} ({self._called(moving['r_hat'].idxmax())}), "
+                f"smallest ESS {ess.min():.0f} ({self._called(ess.idxmin())})"
             )
-        numbers += f"; {self.n_divergences} divergent draws"
+        numbers += f"; {self.n_divergences} divergent transition{'s' * (self.n_divergences != 1)}"
         if np.isfinite(self.ambiguous_share):
             numbers += f"; {self.ambiguous_share:.1%} of draws with ambiguous labels"
         return "\n".join([self.verdict, numbers + ".", *self.advice])
+
+    def _called(self, name: object) -> str:
+        return quantity_in_words(str(name), self._numbered)
 
 
 def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
@@ -132,7 +139,7 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
     ...     {"posterior": xr.Dataset(posterior, {"feature": ["x"]}), "observed_data": data}
     ... )
     >>> print(diagnose(tree).verdict)
-    Converged: every label-invariant quantity passes (R-hat < 1.01, ESS > 400).
+    The chains converged (all R-hat < 1.01, all ESS > 400).
     """
     stats, draws = read_sample_stats(tree), read_draws(tree)
     gate = gate_of_tree(tree) if gate is None else gate
@@ -153,7 +160,10 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         n_draws=n_draws,
     )
     modes = mode_table(groups, values, draws.weights) if groups and status == "several_modes" else None
-    head, advice = explain(status, table, components, modes, n_chains * n_draws, share)
+    names = observed_rows(tree)[2]
+    numbered = np.array_equal(names, np.arange(len(names)))
+    called = partial(quantity_in_words, numbered=numbered)
+    head, advice = explain(status, table, components, modes, n_chains * n_draws, share, called)
 
     gate_ok = bool(table["ok"].all()) and status != "not_converged"
     n_divergences = int(np.sum(stats.get("diverging", 0)))
@@ -163,7 +173,7 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         advice.append("Divergences bias the posterior: raise target_accept or tune longer.")
     if tree.attrs.get("partial", 0):
         reservations.append("the run was ended before it was done")
-        advice.append("The run is partial: let it finish before using its intervals.")
+        advice.append("The run is partial: let it finish before using its credible intervals.")
     if inference in APPROXIMATIONS:
         fault = approximation_fault(tree.attrs)
         if fault:
@@ -174,7 +184,9 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
     if not tree.attrs.get("relabelling_converged", 1):
         advice.append("Relabelling stopped before it settled: treat labels as ambiguous.")
     if share > FEW_AMBIGUOUS and status != "not_identified":
-        advice.append(f"{share:.0%} of draws have ambiguous labels: component intervals are optimistic.")
+        advice.append(
+            f"{share:.0%} of draws have ambiguous labels: credible intervals of the components are too narrow."
+        )
     return Diagnosis(
         table=table,
         components=components,
@@ -187,6 +199,7 @@ def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
         modes=modes,
         n_chains=n_chains,
         n_draws=n_draws,
+        _numbered=numbered,
     )
 
 
@@ -218,7 +231,7 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
     Notes
     -----
     Pareto k is an estimate: where a handful of draws carry all the weight it may come out below 0.7, so these draws
-    must be worth as many independent ones as the gate asks of a sampler.
+    must be worth as many independent ones as the criteria ask of a sampler.
 
     Examples
     --------

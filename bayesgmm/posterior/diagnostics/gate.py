@@ -1,4 +1,4 @@
-"""The convergence gate: label-invariant quantities of the draws, and whether they pass.
+"""The convergence criteria: label-invariant quantities of the draws, and whether they meet them.
 
 On a sampler's draws it is the judge of what runs again, before they become a DataTree. On a DataTree it gives the same
 numbers, to the last digit.
@@ -46,8 +46,8 @@ class Gate:
     def table(self) -> pd.DataFrame:
         """Table (a); probabilities that hardly vary count as constant.
 
-        A pair of rows that is together, or apart, with a probability below 1 % is decided: R-hat and ESS would ask for
-        many visits to a rare event, to know a small probability to a few percent of itself.
+        A pair of observations that is together, or apart, with a probability below 1 % is decided: R-hat and ESS would
+        ask for many visits to a rare event, to know a small probability to a few percent of itself.
         """
         negligible = {name: NEGLIGIBLE_PROBABILITY for name in self.values if name.split("[")[0] in PROBABILITIES}
         for name, x in self.values.items():
@@ -85,7 +85,7 @@ class Gate:
 
 
 class Judge:
-    """The gate on draws of one table's posterior; that of the draws judged last is kept for who asks again."""
+    """The criteria on draws of one table's posterior; those of the draws judged last are kept for who asks again."""
 
     def __init__(self, table: Table, structure: Structure) -> None:
         self._table, self._structure = table, structure
@@ -97,7 +97,7 @@ class Judge:
         return ESS_MIN
 
     def __call__(self, draws: Draws) -> Gate:
-        """The gate on draws on the model's scale; quantities are in original units, as in the DataTree."""
+        """The criteria on draws on the model's scale; quantities are in original units, as in the DataTree."""
         if self._judged is None or self._judged[0] is not draws.weights:
             self._judged = draws.weights, self._gate(draws)
         return self._judged[1]
@@ -116,7 +116,7 @@ class Judge:
 
 
 def gate_of_tree(tree: xarray.DataTree) -> Gate:
-    """The gate on the draws of a fit's ``posterior_``."""
+    """The criteria on the draws of a fit's ``posterior_``."""
     stats, draws = read_sample_stats(tree), read_draws(tree)
     log_posterior = draws.log_likelihood + stats["log_prior"] if "log_prior" in stats else stats.get("logp")
     rows, row_weights, row_names = observed_rows(tree)

@@ -17,7 +17,7 @@ disagree about a parameter: they have not explored it. Nor have they if it never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,17 @@ def unexplored(components: pd.DataFrame, ambiguous_share: float) -> pd.DataFrame
     return components[stuck | apart]
 
 
-def worst(table: pd.DataFrame) -> str:
+def worst(table: pd.DataFrame, called: Callable[[str], str] = str) -> str:
     """The quantity that fails by most, with its numbers."""
     broken = table[table["note"] == "not finite"]
     if len(broken):
-        return f"{broken.index[0]} is not finite"
+        return f"{called(str(broken.index[0]))} is not finite"
     failed = table[~table["ok"]]
     by_r_hat = failed["r_hat"].max() >= R_HAT_MAX
     ess = failed[["ess_bulk", "ess_tail"]].min(axis=1)
     place = int(np.nanargmax(failed["r_hat"]) if by_r_hat else np.nanargmin(ess))
-    return f"{failed.index[place]} has R-hat {failed['r_hat'].iloc[place]:.3f} and ESS {ess.iloc[place]:.0f}"
+    name = called(str(failed.index[place]))
+    return f"{name} has R-hat {failed['r_hat'].iloc[place]:.3f} and ESS {ess.iloc[place]:.0f}"
 
 
 def explain(
@@ -94,22 +95,22 @@ def explain(
     modes: pd.DataFrame | None,
     n_total: int,
     ambiguous_share: float,
+    called: Callable[[str], str] = str,
 ) -> tuple[str, list[str]]:
-    """The verdict, without a full stop, and advice."""
-    passed = f"every label-invariant quantity passes (R-hat < {R_HAT_MAX}, ESS > {ESS_MIN:.0f})"
+    """The verdict, without a full stop, and advice; `called` names a quantity of table (a)."""
+    met = f"(all R-hat < {R_HAT_MAX}, all ESS > {ESS_MIN:.0f})"
     if status == "converged":
-        return f"Converged: {passed}", []
+        return f"The chains converged {met}", []
     if status == "label_switching":
-        head = f"Converged: {passed}; chains label components differently, relabelling undid it, and the results stand"
-        return head, []
+        return f"The chains converged {met}. Label switching was corrected by relabelling (Stephens 2000)", []
     if status == "slow_components":
-        head = f"Converged for the density: {passed}, but single components need more draws"
-        return head, [f"Run longer for component intervals: {worst(components)}."]
+        head = f"The chains converged for the density {met}, but parameters of single components need more draws"
+        return head, [f"Run longer for credible intervals of the components: {worst(components)}."]
     if status == "not_identified":
         head = "The density has converged, but the components are not identified: their labels cannot be matched"
         report = (
-            "Report the density, the co-clustering of rows and the number of occupied components; intervals "
-            "of single components mean little. Fewer components may describe the data as well."
+            "Report the density, the co-clustering of observations and the number of occupied components; credible "
+            "intervals of single components mean little. Fewer components may describe the data as well."
         )
         failed = () if components["ok"].all() else (f"After relabelling, {worst(components)}.",)
         return head, [report, *failed]
@@ -117,42 +118,46 @@ def explain(
         assert modes is not None
         return _explain_modes(modes)
     if status == "too_few_draws":
-        return _explain_too_few(table, n_total)
-    longer = "Run longer (draws, tune), or with more starts (n_init); if that does not help, try fewer components."
+        return _explain_too_few(table, n_total, called)
+    longer = (
+        "Run longer (draws, tune), or with more starting values (n_init); if that does not help, try fewer components."
+    )
     bad = int((~table["ok"]).sum())
     if not bad:
         left = unexplored(components, ambiguous_share)
         found = f"{left.index[0]} has not moved" if left["ok"].any() else worst(left)
-        head = f"Not converged: {found}, and labels are certain, so chains have not explored this parameter"
+        head = f"Not converged: {found}, and labels are certain, so the chains have not explored this parameter"
         return f"{head} ({len(left)} of {len(components)} parameters)", [longer]
-    return f"Not converged: {worst(table)} ({bad} of {len(table)} label-invariant quantities fail)", [longer]
+    fail = f"{bad} of {len(table)} label-invariant quantities do not meet the convergence criteria"
+    return f"Not converged: {worst(table, called)} ({fail})", [longer]
 
 
 def _explain_modes(modes: pd.DataFrame) -> tuple[str, list[str]]:
     sets = " | ".join(", ".join(map(str, chains)) for chains in modes["chains"])
-    head = f"Not converged: chains sit in {len(modes)} different modes (chains {sets}) and do not exchange"
+    head = f"Not converged: the chains are in {len(modes)} different modes (chains {sets}) and do not move between them"
     advice = []
     for row in modes.to_dict("records"):
         single = len(row["chains"]) == 1
         advice.append(
             f"Chain{'' if single else 's'} {', '.join(map(str, row['chains']))}: mean log-likelihood "
-            f"{row['log_likelihood']:.1f}, weights {', '.join(f'{w:.2f}' for w in row['weights'])}."
+            f"{row['log_likelihood']:.1f}, mixing proportions {', '.join(f'{w:.2f}' for w in row['weights'])}."
         )
     advice.append(
-        "How many chains sit in a mode does not say how probable it is: compare the modes by evidence, or "
-        "run longer, or start from more places (n_init)."
+        "The number of chains in a mode does not say how probable it is: compare the modes by evidence, run longer, or "
+        "use more starting values (n_init)."
     )
     return head, advice
 
 
-def _explain_too_few(table: pd.DataFrame, n_total: int) -> tuple[str, list[str]]:
+def _explain_too_few(table: pd.DataFrame, n_total: int, called: Callable[[str], str]) -> tuple[str, list[str]]:
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     if not np.isfinite(ess.min()):
         return f"Too few draws: a chain needs at least {MIN_DRAWS} for any diagnostic", ["Draw 1000 a chain."]
     if n_total <= ESS_MIN:
-        head = f"Too few draws: {n_total} in all cannot be expected to give an ESS above {ESS_MIN:.0f}"
+        head = f"Too few draws: {n_total} in total cannot be expected to give an ESS above {ESS_MIN:.0f}"
     else:
-        head = f"Too few draws: R-hat passes, but the smallest ESS is {ess.min():.0f} ({ess.idxmin()})"
+        smallest = f"{ess.min():.0f} ({called(str(ess.idxmin()))})"
+        head = f"Too few draws: all R-hat < {R_HAT_MAX}, but the smallest ESS is {smallest}"
     return head, [f"Draw about {int(np.ceil(1.3 * ESS_MIN / max(ess.min(), 1.0)))} times as many."]
 
 

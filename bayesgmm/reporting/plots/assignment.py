@@ -99,11 +99,13 @@ def _stacked(ax: Axes, result: Assignment) -> None:
             ax.axvline(edges[-1], color="white", linewidth=1.2)
     ax.set_xlim(0, total)
     ax.set_ylim(0, 1)
-    ax.set_xlabel(f"{result.n_rows:,.10g} rows by {result.level}, from sure to uncertain")
+    ax.set_xlabel(f"{result.n_rows:,.10g} observations by {result.level}, from certain to uncertain")
     ax.set_ylabel("probability")
     quiet_axes(ax)
     ambiguous = result.n_ambiguous
-    title(ax, f"{ambiguous:,.10g} of {result.n_rows:,.10g} rows are ambiguous ({100 * ambiguous / total:.0f} %)")
+    title(
+        ax, f"{ambiguous:,.10g} of {result.n_rows:,.10g} observations are ambiguous ({100 * ambiguous / total:.0f} %)"
+    )
 
 
 def _uncertain(ax: Axes, result: Assignment, n_rows: int) -> None:
@@ -112,8 +114,8 @@ def _uncertain(ax: Axes, result: Assignment, n_rows: int) -> None:
     chosen = np.argsort(-entropy, kind="stable")[:n_rows]
     chosen = chosen[entropy[chosen] > 1e-6]
     if not len(chosen):
-        title(ax, "The most uncertain rows")
-        instead(ax, "no row is uncertain")
+        title(ax, "The most uncertain observations")
+        instead(ax, "no observation is uncertain")
         return
     p, low, high = (x.to_numpy()[chosen] for x in (result.probabilities, result.lower, result.upper))
     for line in range(len(chosen)):
@@ -131,7 +133,7 @@ def _uncertain(ax: Axes, result: Assignment, n_rows: int) -> None:
     ax.set_yticks(range(len(chosen)), names, parse_math=False)
     ax.set_ylim(len(chosen) - 0.5, -0.5)
     ax.set_xlim(0.0, 1.0)
-    ax.set_xlabel(f"probability, with {100 * result.ci_prob:g} % interval")
+    ax.set_xlabel(f"probability, with {100 * result.ci_prob:g} % credible interval")
     quiet_axes(ax)
     ax.tick_params(axis="y", length=0, labelsize=7.5)
-    title(ax, f"The {len(chosen)} most uncertain rows")
+    title(ax, f"The {len(chosen)} most uncertain observations")

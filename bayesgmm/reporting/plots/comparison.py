@@ -21,6 +21,7 @@ from bayesgmm.reporting.plots.style import (
     title,
     write_note,
 )
+from bayesgmm.wording import probability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ COMPARISON_SIZE = (9.6, 6.2)
 COMPARISON_CAPTION = (
     "Top left: how far each fit falls below the best in expected log predictive density, with one standard error of "
     "the paired difference; fits in the grey band or whose bar reaches zero predict about as well, and the ring marks "
-    "the smallest of them. Top right: posterior probability of each K with the prior scale of the means halved, as it "
+    "the simplest of them. Top right: posterior probability of each K with the prior SD of the means halved, as it "
     "is, and doubled. Bottom left: posterior probability of the number of occupied components (grey), and the most "
     "probable number of clusters (ring). Bottom right: criteria of the maximum-likelihood fit, less the smallest of "
     "each. Crosses: fits that did not converge."
@@ -78,7 +79,7 @@ def plot_comparison(comparison: ComparedFits) -> Any:
 def draw_comparison(figure: Figure, comparison: ComparedFits) -> Any:
     """Draw the panels on an empty figure."""
     axes = figure.subplots(2, 2)
-    table = comparison.table.copy()
+    table = comparison.details.copy()
     table["kind"] = [str(comparison.candidates[label].kind) for label in table.index]
     structures = list(dict.fromkeys(table["kind"]))
     for ax in axes.flat:
@@ -119,7 +120,7 @@ def _elpd(ax: Axes, comparison: ComparedFits, table: pd.DataFrame, structures: S
             at = part.index.get_loc(comparison.recommendation.label)
             ax.plot(x[at], y[at], "o", markersize=11, fillstyle="none", color=INK, gid="recommended")
     _long_scale(ax)
-    ax.set_ylabel("elpd_loo less the best, nats")
+    ax.set_ylabel("Δelpd (difference from the best), nats")
     _components_axis(ax, table)
     title(ax, "Predictive density ± 1 SE of the difference")
     if len(structures) > 1:
@@ -131,14 +132,14 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     if p.isna().all(axis=None):
         instead(ax, "No fit has a log evidence that may be used.")
         return
-    names = {0.5: "prior scale of means × ½", 1.0: "× 1", 2.0: "× 2"}
+    names = {0.5: "prior SD of means × ½", 1.0: "× 1", 2.0: "× 2"}
     place = np.arange(len(p))
     for j, scale in enumerate(p.columns):
         colour, _ = component_style((5, 0, 1)[j % 3])
         known = p[scale].notna().any()
         label = names[float(scale)] + ("" if known else ": not known")
         ax.bar(place + 0.26 * (j - 1), p[scale].fillna(0.0), width=0.24, color=colour, label=label)
-    evidence, many = comparison.table["log_evidence"], len(p) > _ABREAST
+    evidence, many = comparison.details["log_evidence"], len(p) > _ABREAST
     for i, value in enumerate(evidence):
         words = "—" if np.isnan(value) else f"{value:.1f}"
         turned = 90 if many and not np.isnan(value) else 0
@@ -162,8 +163,8 @@ def _occupied(ax: Axes, comparison: ComparedFits) -> None:
         for j, value in enumerate(row):
             if value >= 0.05:
                 colour = "white" if value > 0.5 else INK
-                ax.text(i, low + j, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
-    clusters = comparison.table["n_clusters"].to_numpy(dtype=float)
+                ax.text(i, low + j, probability(value), ha="center", va="center", fontsize=7, color=colour)
+    clusters = comparison.details["n_clusters"].to_numpy(dtype=float)
     size = 7.0 * min(1.0, _ABREAST / len(place))
     ax.plot(place - 0.36, clusters, "o", markersize=size, fillstyle="none", color=component_style(1)[0],
             markeredgewidth=0.23 * size)  # fmt: skip

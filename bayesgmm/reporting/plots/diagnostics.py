@@ -55,8 +55,8 @@ _FAMILIES = {
     "df": "degrees of freedom",
     "mixture_mean": "mixture mean",
     "mixture_log_det_covariance": "mixture log det covariance",
-    "log_density": "log density at rows",
-    "log_det_covariance": "log det covariance at rows",
+    "log_density": "log density at observations",
+    "log_det_covariance": "log det covariance at observations",
     "classification_entropy": "classification entropy",
     "co_clustering": "co-clustering of pairs",
     "weights": "component weights",
@@ -156,8 +156,11 @@ def _quantities(left: Axes, right: Axes, diagnosis: Diagnosis) -> None:
     gate = diagnosis.table[diagnosis.table["r_hat"].notna()]
     too_high = int((gate["r_hat"] >= R_HAT_MAX).sum())
     too_low = int((gate[["ess_bulk", "ess_tail"]].min(axis=1) <= ESS_MIN).sum())
-    title(left, f"R-hat: {too_high} of {len(gate)} of (a) too high" if too_high else "R-hat: all of (a) pass")
-    title(right, f"ESS: {too_low} of {len(gate)} of (a) too low" if too_low else "ESS: all of (a) pass")
+    title(
+        left,
+        f"R-hat: {too_high} of {len(gate)} of (a) too high" if too_high else f"R-hat: all of (a) below {R_HAT_MAX:g}",
+    )
+    title(right, f"ESS: {too_low} of {len(gate)} of (a) too low" if too_low else f"ESS: all of (a) above {ESS_MIN:g}")
     left.set_xlabel(f"R-hat (must be below {R_HAT_MAX:g})")
     right.set_xlabel(f"effective sample size (above {ESS_MIN:g}; hollow: tail)")
 

@@ -105,4 +105,4 @@ def _split(ax: Axes, result: Assignment) -> None:
     ax.set_xlabel("overlap of the components (nats)")
     ax.set_ylabel("parameter uncertainty (nats)")
     quiet_axes(ax)
-    title(ax, f"{100 * result.parameter_share:.0f} % of the uncertainty would shrink with more data")
+    title(ax, f"{100 * result.parameter_share:.0f} % of the classification entropy is parameter uncertainty")

@@ -64,7 +64,7 @@ def _handles(scene: Scene, d: int, levels: Sequence[float], n_draws: int, ci_pro
     handles: list[Any] = [
         marker(
             *component_style(k),
-            f"{class_name(k)}: {'share' if k < 0 else 'weight'} {weight[i]:.2f} [{low[i]:.2f}, {high[i]:.2f}]", 0.6,
+            f"{class_name(k)}: proportion {weight[i]:.2f} [{low[i]:.2f}, {high[i]:.2f}]", 0.6,
         )
         for i, k in enumerate(scene.classes)
     ]  # fmt: skip
@@ -87,7 +87,7 @@ def _omissions(scene: Scene, columns: Sequence[int]) -> list[str]:
     """What the figure leaves out."""
     out = []
     if len(scene.rows) < scene.n_rows:
-        out.append(f"{len(scene.rows):,} of {scene.n_rows:,} rows, drawn at random")
+        out.append(f"{len(scene.rows):,} of {scene.n_rows:,} observations, drawn at random")
     if 2 < len(columns) < len(scene.feature_names):
         out.append(f"{len(columns)} of {len(scene.feature_names)} columns")
     return out
@@ -99,7 +99,7 @@ def clusters_caption(
     """What the figure shows, in the sentences a caption needs."""
     shares, shown = " and ".join(_percent(v) for v in levels), min(n_draws, len(scene.weights))
     omitted = _omissions(scene, columns)
-    rows = "Markers are rows, coloured by their most probable component"
+    rows = "Markers are observations, coloured by their most probable component"
     rows += ", or crosses where that is noise" if scene.box is not None else ""
     rows += "; the fill fades as the assignment becomes uncertain. " if len(scene.classes) > 1 else ". "
     ellipses = (
@@ -107,8 +107,9 @@ def clusters_caption(
         f"{shown} posterior draws. "
     )
     densities = (
-        f"Histogram of the rows, the posterior predictive density (black) with its {_percent(ci_prob)} band, and the "
-        f"weighted density of each component (coloured{'; of noise grey' if scene.box is not None else ''})"
+        f"Histogram of the observations, the posterior predictive density (black) with its {_percent(ci_prob)} "
+        "credible band, and the weighted density of each component "
+        f"(coloured{'; of noise grey' if scene.box is not None else ''})"
     )
     if len(columns) == 1:
         text = f"{densities}; thin lines are {shown} posterior draws. Below the axis, {rows[0].lower()}{rows[1:]}"

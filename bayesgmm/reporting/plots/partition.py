@@ -29,6 +29,7 @@ from bayesgmm.reporting.plots.style import (
     title,
     write_verdict,
 )
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         target.set_yticks([])
         target.set_xticks([])
         n = len(shown)
-        text = f"{n:,} rows" if n == total else f"{n:,} of {total:,.0f} rows, drawn at random"
+        text = f"{n:,} observations" if n == total else f"{n:,} of {total:,.0f} observations, drawn at random"
         target.set_xlabel(f"{text}; strips: most probable component")
         off = similarity[np.triu_indices(n, 1)]
         title(target, f"{100 * float(np.mean((off > 0.05) & (off < 0.95))):.0f} % of the pairs are uncertain")
@@ -164,7 +165,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
             clusters = _matched(labels, estimate)
             _scatter(ax, values, clusters, clusters != estimate)
             n = len(np.unique(clusters[clusters >= 0]))
-            text = f"{n} cluster{'s' * (n > 1)}"
+            text = f"{n} {plural(n, 'group')}"
             title(ax, f"{name}: {text}" if labels is estimate else f"{name}: {text}, {distance:.2g}{unit} away")
             quiet_axes(ax)
         for ax in axes.flat[len(panels) :]:
@@ -175,7 +176,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
             ax.set_ylabel(axis_label(scene.feature_names[columns[1]], 30), parse_math=False)
         text = (
             f"{100 * ball.probability:.0f} % of the posterior lies within {ball.radius:.2g}{unit} of the estimate; "
-            f"{'black' if len(values) > _RASTER_ROWS else 'ringed'} rows are elsewhere than in the estimate"
+            f"{'black' if len(values) > _RASTER_ROWS else 'ringed'} observations are elsewhere"
         )
         figure.supxlabel(text, fontsize=8.5, color=MUTED)
         write_verdict(figure, scene.diagnosis)

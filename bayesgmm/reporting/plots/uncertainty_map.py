@@ -131,6 +131,6 @@ def _map(ax: Axes, scene: Scene, columns: list[int], n_grid: int) -> Any:
     ax.set_xlabel(axis_label(scene.feature_names[columns[0]], 50), parse_math=False)
     ax.set_ylabel(axis_label(scene.feature_names[columns[1]]), parse_math=False)
     quiet_axes(ax)
-    shown = f" ({len(rows):,} of {scene.n_rows:,} rows, drawn at random)" if len(rows) < scene.n_rows else ""
+    shown = f" ({len(rows):,} of {scene.n_rows:,} observations, drawn at random)" if len(rows) < scene.n_rows else ""
     title(ax, f"Where the component is uncertain{shown}")
     return image

@@ -128,7 +128,7 @@ def test_a_fit_says_who_is_ambiguous():
     setosa = result.table[np.asarray(species) == "setosa"]
     assert not setosa["ambiguous"].any()
     assert 5 < result.n_ambiguous < 100  # of the other two species
-    assert str(result).startswith("150 rows in 3 components")
+    assert str(result).startswith("150 observations in 3 components")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_draws_of_one_partition_have_no_uncertainty():
     assert found.expected_loss == pytest.approx(0.0, abs=1e-12)
     assert found.ball.radius == pytest.approx(0.0, abs=1e-12)
     assert found.occupied.to_dict() == {3: 1.0}
-    assert str(found).startswith("3 clusters of 2, 1, 1 rows")
+    assert str(found).startswith("3 groups of 2, 1, 1 observations")
 
 
 def test_the_ball_holds_its_share_and_its_bounds_are_extremes():

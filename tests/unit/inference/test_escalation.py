@@ -166,7 +166,7 @@ def test_where_that_does_not_do_gibbs_follows_and_all_is_said(ladder) -> None:
         draws, stages = ladder(NEARLY, second, PASSES, diverging=bad)
         assert stages.samplers == ["nuts", "nuts", "gibbs"]
         longer, then = draws.notes
-        assert "3 times as long" in longer and "Gibbs sweeps with jumps between modes" in then
+        assert "3 times as long" in longer and "Gibbs sampling with moves between modes" in then
         assert stages.asked[2]["draws"] == 500 and stages.asked[2]["empty"] == []
 
 

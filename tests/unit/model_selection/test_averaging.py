@@ -22,7 +22,7 @@ def compared() -> bg.Comparison:
 @pytest.mark.parametrize("by", ["probability", "stacking"])
 def test_an_average_is_the_sum_over_fits(compared: bg.Comparison, by: str) -> None:
     found = compared.average(by)
-    p = compared.table["probability" if by == "probability" else "stacking_weight"]
+    p = compared.details["probability" if by == "probability" else "stacking_weight"]
     p = p[p >= 0.001] / p[p >= 0.001].sum()
     pd.testing.assert_series_equal(found.weights, p, check_names=False)
     X = pd.DataFrame({"x": [-1.0, 1.5, 9.0]})
@@ -35,7 +35,7 @@ def test_an_average_is_the_sum_over_fits(compared: bg.Comparison, by: str) -> No
 
 
 def test_the_partition_is_of_all_fits(compared: bg.Comparison) -> None:
-    found, p = compared.average("probability"), compared.table["probability"]
+    found, p = compared.average("probability"), compared.details["probability"]
     partition = found.partition()
     assert len(partition.draws) == pytest.approx(4000, abs=2)
     one = (partition.draws.max(axis=1) == 0).mean()  # draws in one cluster: those of K = 1, and few of K = 2

@@ -57,7 +57,7 @@ def test_scores_are_those_of_rows_held_out_together() -> None:
     truth = np.array([exact(table, [4, 7], 4), exact(table, [0], 0), exact(table, [4, 7], 7)])
     assert (np.abs(result.elpd_i - truth) < 4.0 * result.mcse_i).all() and result.mcse_i.max() < 0.02
     assert result.n_folds == 2 and result.ok and result.elpd == pytest.approx(result.elpd_i.sum())
-    assert str(result).startswith("elpd of 3 rows from 2 refits")
+    assert str(result).startswith("elpd of 3 observations from 2 refits")
 
 
 def test_k_fold_of_all_rows_with_a_weight() -> None:

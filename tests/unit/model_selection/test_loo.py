@@ -46,7 +46,7 @@ def test_equals_r_loo() -> None:
     assert result.elpd_i[BAD] == pytest.approx(TRUTH["elpd_i"][BAD], abs=0.1)
     assert result.se == pytest.approx(TRUTH["se"], abs=0.1) and result.p == pytest.approx(TRUTH["p_loo"], abs=0.1)
     assert result.n_bad == 1 and not result.ok and np.isnan(result.mcse)
-    assert "The scores of 1 row are rough" in str(result)
+    assert "1 observation has a Pareto k above" in str(result)
 
 
 def test_draws_of_an_approximation_are_weighed_as_in_arviz() -> None:
@@ -125,7 +125,7 @@ def test_a_repair_takes_over_the_rows_it_is_given() -> None:
     assert after.elpd == pytest.approx(before.elpd - 30.0 - before.elpd_i[BAD])
     assert after.p == pytest.approx(before.p + 30.0 + before.elpd_i[BAD])
     np.testing.assert_array_equal(after.pareto_k, before.pareto_k)
-    assert np.isfinite(after.mcse) and "39 of 40 rows by PSIS; 1 by chains" in str(after)
+    assert np.isfinite(after.mcse) and "39 of 40 observations by PSIS; 1 by chains" in str(after)
 
 
 @pytest.mark.parametrize("error", [np.nan, 5 * SCORE_MCSE])

@@ -56,4 +56,4 @@ def test_shares_of_modes() -> None:
     smaller = diagnosis.modes.loc[diagnosis.modes["share"].idxmin()]
     error = np.hypot(visited, smaller["share_se"])
     assert error < 0.02 and abs(smaller["share"] - share) < 4.0 * error, (smaller["share"], share, error)
-    assert "of the posterior" in diagnosis.advice[-1]
+    assert "Posterior probabilities of the modes" in diagnosis.advice[-1]

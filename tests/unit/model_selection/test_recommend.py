@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesgmm.clustering.classification import Classification
 from bayesgmm.clustering.merging import Merging
 from bayesgmm.compare_plan import at_ceiling, pairs_of, rounds
 from bayesgmm.errors import InputError
@@ -55,7 +56,7 @@ def candidate(
     values: dict[str, Any] = {
         "converged": True, "verdict": "Converged.", "method": "", "notes": "", "log_likelihood": 0.0, "aicc": 0.0,
         "icl": bic, "n_parameters": 3 * k - 1, "waic": None, "empty_ratio": None, "seconds": 1.0, "problems": (),
-        "occupied": pd.Series({k: 1.0}),
+        "occupied": pd.Series({k: 1.0}), "classification": Classification(np.full(k, N / k), np.full(k, 0.9), 0.8),
     } | options  # fmt: skip
     return Candidate(n_components=k, kind=Kind(structure), loo=loo, evidence=record, sensitivity=table, bic=bic,
                      merging=merging_of(k, clusters or {k: 1.0}), **values)  # type: ignore[arg-type]  # fmt: skip
@@ -79,7 +80,21 @@ def test_all_agree() -> None:
     assert said.headline == "2 Gaussian components (full) that describe 2 clusters."
     assert (said.label, said.n_components, said.n_clusters, said.most_probable) == (2, 2, 2, 2)
     assert said.agree and said.stable is True
-    assert "stable" in str(said) and "disagree" not in str(said)
+    assert said.sentences[:2] == (
+        "K = 2 has the highest expected log predictive density (elpd -200.0); K = 1 is lower by 100.0 (SE 0.0).",
+        "If every cluster is Gaussian, K = 2 is most probable, p(K | y) = 0.98. K = 2 remains most probable when the "
+        "prior SD of the means is halved or doubled (p = 0.98 or more).",
+    )
+    assert "disagree" not in str(said)
+
+
+def test_a_simpler_fit_that_predicts_about_as_well() -> None:
+    said = recommend({1: candidate(1, -2.03, 0.0), 2: candidate(2, -2.0, 9.0)})
+    assert said.sentences[0] == (
+        "K = 2 has the highest expected log predictive density (elpd -200.0); K = 1, lower by 3.0 (SE 0.0), is the "
+        "simplest that predicts about as well."
+    )
+    assert "K = 2 is most probable, p(K | y) > 0.99." in said.sentences[1]
 
 
 def test_one_standard_error_of_the_paired_difference() -> None:
@@ -106,7 +121,9 @@ def test_components_that_describe_fewer_clusters_and_criteria_that_disagree() ->
     assert said.headline == "3 Gaussian components (full) that describe 2 clusters."
     assert said.cluster_probability == 0.8 and not said.agree
     assert "The criteria disagree: elpd and p(K | y) for K = 3; BIC and ICL for K = 2." in str(said)
-    assert "largest K that was ranked" in str(said) and "fewer clusters than components" in str(said)
+    assert "K = 3 is the largest number of components that was ranked" in str(
+        said
+    ) and "fewer clusters than components" in str(said)
 
 
 def test_levels_leave_the_number_of_clusters_unknown() -> None:
@@ -129,14 +146,16 @@ def test_probability_and_its_stability() -> None:
     np.testing.assert_allclose(scale_table(found)[0.5], [np.e / (1 + np.e), 1 / (1 + np.e)])
     said = recommend(found)
     assert said.most_probable == 2 and said.stable is False
-    assert "not stable" in str(said) and "K = 1 at half the scale (0.73)" in str(said)
+    assert "This depends on the prior SD of the means: K = 1 is most probable when it is halved (p = 0.73)." in str(
+        said
+    )
 
 
 def test_unknown_scale_is_said() -> None:
     found = {1: candidate(1, -2.0, 0.0), 2: candidate(2, -2.0, 1.0, double=np.nan)}
     assert scale_table(found)[2.0].isna().all()
     said = recommend(found)
-    assert said.stable is None and "at twice the scale it is not known" in str(said)
+    assert said.stable is None and "with the prior SD of the means doubled is not known" in str(said)
 
 
 def test_failed_fits_are_named_and_not_ranked() -> None:
@@ -144,7 +163,7 @@ def test_failed_fits_are_named_and_not_ranked() -> None:
     found[3] = candidate(3, -1.0, 0.0, converged=False, verdict="Chains disagree.", problems=("no WAIC: too short",))
     said = recommend(found)
     assert said.label == 2 and said.most_probable == 2
-    assert "K = 3 failed its convergence gate and is not ranked: Chains disagree." in said.sentences
+    assert "K = 3 does not meet the convergence criteria and is not ranked: Chains disagree." in said.sentences
     assert "K = 3: no WAIC: too short" in said.sentences
     assert np.isnan(probabilities(found)[3])
 
@@ -157,7 +176,9 @@ def test_what_the_answer_depends_on() -> None:
     """K = 2 is best by far; rough fits near it do not matter, if they are not smaller or much better."""
     found = {1: candidate(1, -3.0, None), 2: candidate(2, -2.0, None), 3: rough(3, -2.0, 0.5)}
     assert depends_on(found) is None
-    assert "would be the same" in str(recommend(found)) and "K = 3 (elpd to 0.5)" in str(recommend(found))
+    assert "K = 3 (Monte Carlo SE of elpd 0.5). Errors of two standard errors would not change the" in str(
+        recommend(found)
+    )
     # It is named itself.
     assert depends_on({1: candidate(1, -3.0, None), 2: rough(2, -2.0, 0.5)}) == 2
     # Within two errors of leaving K = 2 behind by more than 4 and their own error: N rows, 3.5 nats better.
@@ -169,7 +190,7 @@ def test_what_the_answer_depends_on() -> None:
     assert depends_on({2: rough(2, worse, 0.6), 3: candidate(3, -2.0, None)}) == 2
     assert depends_on({2: rough(2, worse, 0.4), 3: candidate(3, -2.0, None)}) is None
     said = str(recommend({2: candidate(2, -2.0, None), 3: rough(3, better, 0.5)}))
-    assert "The answer could change with K = 3: compare again with effort='full'." in said
+    assert "K = 3 could change the recommendation: compare again with effort='full'." in said
 
 
 def test_monte_carlo_errors_widen_what_counts_as_well() -> None:
@@ -188,7 +209,7 @@ def test_nothing_converged() -> None:
     found = {k: candidate(k, -2.0, 0.0, converged=False, verdict="Chains disagree.") for k in (1, 2)}
     said = recommend(found)
     assert said.headline.startswith(
-        "Not to be relied on, no fit converged: 1 Gaussian component (full) that describes 1"
+        "No fit converged, do not rely on this: 1 Gaussian component (full) that describes 1"
     )
 
 
@@ -209,7 +230,7 @@ def test_structures_with_equal_k_fewest_parameters_first() -> None:
         "2 diag": candidate(2, -2.01, 1.0, structure="diag", n_parameters=4),
     }
     said = recommend(found)
-    assert said.label == "2 diag" and "K = 2 (full) predicts best" in str(said)
+    assert said.label == "2 diag" and "K = 2 (full) has the highest expected log" in str(said)
 
 
 def test_two_estimates_of_one_bayes_factor_that_differ() -> None:

@@ -36,7 +36,7 @@ def test_equals_r_loo() -> None:
     np.testing.assert_allclose(result.elpd_i, TRUTH["waic_i"], atol=1e-10)
     np.testing.assert_allclose(result.p_i, TRUTH["p_waic_i"], atol=1e-10)
     assert result.n_unstable == (np.array(TRUTH["p_waic_i"]) > 0.4).sum() == 2
-    assert not result.ok and "2 rows have p_waic above 0.4" in str(result)
+    assert not result.ok and "2 observations have p_waic above 0.4" in str(result)
 
 
 def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_constant_log_likelihood_has_no_penalty() -> None:
     result = waic(tree(np.full((2, 50, 3), -1.5)))
     assert result.ok and result.p == 0.0 and result.elpd == pytest.approx(-4.5)
-    assert str(result) == "elpd_waic -4.5, standard error 0.0 (legacy), p_waic 0.0."
+    assert str(result) == "elpd_waic -4.5 (SE 0.0; legacy), p_waic 0.0."
 
 
 def test_one_draw_is_refused() -> None:

@@ -18,19 +18,20 @@ from _trees import (
 
 from bayesgmm.posterior.diagnostics.diagnose import diagnose
 from bayesgmm.posterior.diagnostics.gate import Gate
+from bayesgmm.posterior.diagnostics.quantities import quantity_in_words
 
 
 def test_independent_draws_pass():
     result = diagnose(converged())
     assert result.status == "converged"
     assert result.ok
-    assert result.verdict.startswith("Converged")
+    assert result.verdict == "The chains converged (all R-hat < 1.01, all ESS > 400)."
     assert result.table["ok"].all() and result.components["ok"].all()
     assert result.modes is None
     assert result.advice == ()
     assert np.isnan(result.ambiguous_share)
     assert "4 chains of 500 draws" in str(result)
-    assert "0 divergent draws" in str(result)
+    assert "0 divergent transitions" in str(result)
 
 
 def test_the_gate_holds_every_label_invariant_quantity():
@@ -55,7 +56,7 @@ def test_label_switching_alone_leaves_the_results_standing():
     result = diagnose(label_switched())
     assert result.status == "label_switching"
     assert result.ok
-    assert "results stand" in result.verdict
+    assert "Label switching was corrected by relabelling (Stephens 2000)." in result.verdict
     raw = result.components["r_hat_raw"]
     assert raw["means[0, x0]"] > 1.5
     assert result.components["r_hat"].max() < 1.01
@@ -109,7 +110,7 @@ def test_components_that_mix_slowly_need_more_draws():
     result = diagnose(make_tree(rows_around(np.array([[0.4], [-0.4]])), (weights, means, covariances)))
     assert result.table["ok"].all()
     assert result.status == "slow_components"
-    assert "Run longer for component intervals" in result.advice[0]
+    assert "Run longer for credible intervals of the components" in result.advice[0]
 
 
 def test_chains_in_different_modes_are_listed_by_mode():
@@ -130,10 +131,10 @@ def test_wandering_chains_have_not_converged_and_the_worst_quantity_is_named():
     assert not result.ok
     assert result.modes is None
     worst = result.table["r_hat"].idxmax()
-    assert f"{worst} has R-hat {result.table.loc[worst, 'r_hat']:.3f}" in result.verdict
+    assert f"{quantity_in_words(worst)} has R-hat {result.table.loc[worst, 'r_hat']:.3f}" in result.verdict
 
 
-@pytest.mark.parametrize(("n_draws", "message"), [(50, "200 in all"), (3, "at least 4"), (1, "at least 4")])
+@pytest.mark.parametrize(("n_draws", "message"), [(50, "200 in total"), (3, "at least 4"), (1, "at least 4")])
 def test_too_few_draws_are_called_that(n_draws, message):
     draws = independent_draws(np.full(3, 1 / 3), CENTRES, n_draws=n_draws)
     result = diagnose(make_tree(rows_around(), draws))
@@ -153,7 +154,7 @@ def test_enough_draws_with_too_small_an_ess_ask_for_more():
     assert result.status == "too_few_draws"
     assert not result.ok
     assert result.table["r_hat"].max() < 1.01
-    assert "R-hat passes, but the smallest ESS" in result.verdict
+    assert "all R-hat < 1.01, but the smallest ESS" in result.verdict
     assert "times as many" in result.advice[0]
 
 

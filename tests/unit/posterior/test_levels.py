@@ -49,11 +49,11 @@ def test_rows_that_agree_make_a_level_whatever_the_sd() -> None:
     tree = twenty_rows_of_a_code(-200.0)
     (said,) = levels(tree)
     assert said == (
-        "In column x0 100 % of the rows of component 1 agree, so that its spread there (sd 2) is hardly from the rows: "
-        "it stands for the recorded value -200, and a level of a column is no cluster."
+        "In column x0 100 % of the observations of component 1 agree, so that its spread there (sd 2) comes from the "
+        "prior rather than the data: it stands for the recorded value -200, and a level of a column is no cluster."
     )
     assert said in diagnose(tree).advice
-    assert "at least 95 % of the rows" in levels(twenty_rows_of_a_code(-199.0))[0]
+    assert "at least 95 % of the observations" in levels(twenty_rows_of_a_code(-199.0))[0]
     tree["constant_data"]["row_weight"][100:112] = 0.0  # eight rows are left
     assert levels(tree)
     tree["constant_data"]["row_weight"][112] = 0.0
@@ -65,7 +65,7 @@ def test_rows_without_the_cell_say_nothing_of_a_level() -> None:
     tree["observed_data"]["obs"][:] = np.where(np.arange(120) % 2, np.nan, tree["observed_data"]["obs"].values[:, 0])[
         :, None
     ]
-    assert "100 % of the rows of component 1 agree" in levels(tree)[0]  # ten rows are left
+    assert "100 % of the observations of component 1 agree" in levels(tree)[0]  # ten rows are left
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(60, 2)) + np.where(np.arange(60) < 30, 0.0, 9.0)[:, None]
     rows[:30, 0] = 1.0  # a level of component 0; rows of component 1 lack the cell
@@ -73,7 +73,7 @@ def test_rows_without_the_cell_say_nothing_of_a_level() -> None:
     draws = (np.full((4, 50, 2), 0.5), np.zeros((4, 50, 2, 2)), np.broadcast_to(np.eye(2), (4, 50, 2, 2, 2)).copy())
     draws[1][:] = [[1.0, 0.0], [9.0, 9.0]]
     (said,) = levels(make_tree(rows, draws))
-    assert "100 % of the rows of component 0 agree" in said
+    assert "100 % of the observations of component 0 agree" in said
 
 
 def test_a_spread_of_half_a_step_is_a_spread_and_no_step_has_no_levels() -> None:

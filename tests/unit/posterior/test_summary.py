@@ -49,7 +49,7 @@ def test_default_columns_name_the_interval():
 def test_failure_is_visible():
     good, bad, unidentified = (summary(tree) for tree in (converged(), wandering(), not_identified()))
     assert good["ok"].all()
-    assert good.attrs["verdict"].startswith("Converged")
+    assert good.attrs["verdict"].startswith("The chains converged")
     assert not bad["ok"].any()
     assert bad.attrs["verdict"].startswith("Not converged")
     assert not unidentified.loc["means[0, x0]", "ok"]

@@ -75,8 +75,8 @@ def test_the_report_says_how_many_cells_are_missing_and_what_is_assumed(fit: bg.
     words = " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
     gaps = gapped().isna().to_numpy()
     assert f"{gaps.sum()} of {gaps.size} cells are missing" in words
-    assert f"in {gaps.any(axis=1).sum()} of {len(gaps)} rows" in words
-    assert "A row counts by the density of the cells it has." in words
+    assert f"in {gaps.any(axis=1).sum()} of {len(gaps)} observations" in words
+    assert "An observation counts by the density of the cells it has." in words
     assert "missing at random" in words
 
 

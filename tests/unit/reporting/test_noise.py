@@ -64,7 +64,7 @@ def test_text_says_noise_and_tails(fit: bg.BayesianGMM) -> None:
     n = int((fit.labels_ == -1).sum())
     assert n > 5
     assert "Mixture of 2 t components and noise (full covariance) by maximum likelihood" in text
-    assert re.search(rf"Noise, rows of no component, is \d+ % of the population .*; {n} rows of the table are", text)
+    assert re.search(rf"Noise has mixing proportion 0\.\d\d .*; {n} observations are most probably noise", text)
     assert re.search(r"The tails of all components are those of a t distribution with \d+ degrees of freedom", text)
 
 
@@ -79,7 +79,7 @@ def test_record_is_plain(fit: bg.BayesianGMM) -> None:
     assert (record["component"], record["noise"]) == ("t", True)
     assert record["noise_weight"] == fit.noise_weight_ and record["df"] == fit.df_.tolist()
     assert -1 in record["labels"]
-    assert any(line.startswith("share of noise ~ Beta") for line in record["prior"])
+    assert any(line.startswith("mixing proportion of noise ~ Beta") for line in record["prior"])
 
 
 def test_report_names_noise(fit: bg.BayesianGMM, alone: bg.BayesianGMM, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_ellipses_of_t_hold_their_share() -> None:
 
 def test_other_clusterings_and_classes(fit: bg.BayesianGMM) -> None:
     noise = fit.partition().labels == -1
-    assert "rows of noise" in str(fit.partition())
+    assert "of noise" in str(fit.partition())
     found = bg.compare_clusterings(fit, ["k-means", "DBSCAN"])
     assert found.table.loc["mixture", "n_noise"] == noise.sum()
     assert found.table.loc["mixture", "n_clusters"] == 2

@@ -199,7 +199,7 @@ def test_legend_names_components_with_their_weights() -> None:
     posterior = converged()["posterior"]["weights"].values.reshape(-1, 3)
     low, high = np.quantile(posterior[:, 1], [0.25, 0.75])
     texts = [t.get_text() for t in legend_of(ax.figure).get_texts()]
-    assert f"component 1: weight {posterior[:, 1].mean():.2f} [{low:.2f}, {high:.2f}]" in texts
+    assert f"component 1: proportion {posterior[:, 1].mean():.2f} [{low:.2f}, {high:.2f}]" in texts
     assert "95 % ellipse at the posterior mean" in texts
     ax.figure.canvas.draw()
     assert not legend_of(ax.figure).get_window_extent().overlaps(ax.get_window_extent())
@@ -226,7 +226,7 @@ def test_many_rows_are_sampled_and_the_figure_says_so() -> None:
     tree = spread(2, n_rows=5200)
     ax = plot_clusters(as_fit(tree), n_draws=5)
     assert sum(len(m.get_offsets()) for m in by_gid(ax, "rows")) == 5000
-    assert legend_of(ax.figure).get_title().get_text() == "5,000 of 5,200 rows, drawn at random"
+    assert legend_of(ax.figure).get_title().get_text() == "5,000 of 5,200 observations, drawn at random"
 
 
 # --- one column, many columns
@@ -326,7 +326,7 @@ def test_a_converged_fit_carries_no_note() -> None:
 def test_an_unconverged_fit_says_so_on_every_figure() -> None:
     fit = as_fit(two_modes())
     verdict = fit.diagnose().verdict
-    assert verdict.startswith("Not converged: chains sit in 2 different modes")
+    assert verdict.startswith("Not converged: the chains are in 2 different modes")
     for axes in (plot_clusters(fit), plot_diagnostics(fit)[0, 0]):
         figure = axes.figure
         assert words(figure.get_suptitle()) == words(verdict)
@@ -373,7 +373,7 @@ def test_diagnostics_of_a_converged_fit() -> None:
     vertical = [[line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1] for ax in axes[1, :2]]
     assert vertical[0] == [pytest.approx(R_HAT_MAX - 1)]
     assert vertical[1] == [ESS_MIN]
-    assert axes[1, 0].get_title(loc="left") == "R-hat: all of (a) pass"
+    assert axes[1, 0].get_title(loc="left") == "R-hat: all of (a) below 1.01"
     assert "not recorded" in axes[1, 2].texts[0].get_text()  # the synthetic tree has no ambiguities
     assert "no energies" in axes[0, 2].texts[0].get_text()
 

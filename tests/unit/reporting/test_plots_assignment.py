@@ -81,8 +81,8 @@ def test_intervals_are_those_of_the_record(fit):
     drawn = {tuple(np.round(line.get_xdata(), 9)) for line in right.lines if len(line.get_xdata()) == 2}
     label = result.table.loc[top[0], "label"]
     assert tuple(np.round([result.lower.loc[top[0], label], result.upper.loc[top[0], label]], 9)) in drawn
-    assert "80 % interval" in right.get_xlabel()
-    assert f"{result.n_ambiguous} of 60 rows" in left.get_title(loc="left")
+    assert "80 % credible interval" in right.get_xlabel()
+    assert f"{result.n_ambiguous} of 60 observations" in left.get_title(loc="left")
 
 
 def test_columns_of_a_row_reach_one(fit):
@@ -118,9 +118,9 @@ def test_the_heatmap_is_the_ordered_matrix(fit):
     order = display_order(similarity)
     ax = plot_coclustering(fit)
     np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), similarity[np.ix_(order, order)])
-    assert ax.get_xlabel().startswith("60 rows;")
+    assert ax.get_xlabel().startswith("60 observations;")
     some = plot_coclustering(fit, max_rows=20)
-    assert "20 of 60 rows, drawn at random" in some.get_xlabel()
+    assert "20 of 60 observations, drawn at random" in some.get_xlabel()
 
 
 def test_ringed_rows_are_those_elsewhere(fit):

@@ -25,11 +25,11 @@ def test_panels_show_the_table(comparison: Comparison) -> None:
     axes = comparison.plot()
     assert axes.shape == (2, 2)
     (points,) = [c for c in axes[0, 0].containers if hasattr(c, "has_yerr")]
-    np.testing.assert_allclose(points.lines[0].get_ydata(), comparison.table["elpd_diff"])
+    np.testing.assert_allclose(points.lines[0].get_ydata(), comparison.details["elpd_diff"])
     bars = [bar.get_height() for bar in axes[0, 1].containers[1]]
-    np.testing.assert_allclose(bars, comparison.table["probability"])
-    np.testing.assert_allclose(axes[1, 0].lines[0].get_ydata(), comparison.table["n_clusters"])
-    bic = comparison.table["bic"]
+    np.testing.assert_allclose(bars, comparison.details["probability"])
+    np.testing.assert_allclose(axes[1, 0].lines[0].get_ydata(), comparison.details["n_clusters"])
+    bic = comparison.details["bic"]
     np.testing.assert_allclose(axes[1, 1].lines[0].get_ydata(), bic - bic.min())
     ring = [line for line in axes[0, 0].lines if line.get_gid() == "recommended"]
     assert [float(line.get_xdata()[0]) for line in ring] == [comparison.recommendation.n_components]

@@ -143,12 +143,14 @@ def test_a_saved_fit_gives_the_same_report(good: BayesianGMM, good_page: str, tm
 def test_headline_has_sizes_with_intervals_and_the_verdict(good: BayesianGMM, good_page: str) -> None:
     words = _Page(good_page).words
     assert good.diagnose().ok
-    assert "A mixture of 2 Gaussian components (full covariance) was fitted to 272 rows of 2 columns." in words
+    assert (
+        "A mixture of 2 Gaussian components (full covariance) was fitted to 272 observations of 2 variables." in words
+    )
     weights = good.posterior_["posterior"]["weights"].values.reshape(-1, 2)
     for k in range(2):
-        low, high = (percent(float(q)) for q in np.quantile(weights[:, k], [0.025, 0.975]))
-        share = percent(float(weights[:, k].mean()))
-        assert f"Component {k} holds {share} of the population (95 % interval {low} to {high})" in words
+        low, high = np.quantile(weights[:, k], [0.025, 0.975])
+        said = f"mixing proportion {weights[:, k].mean():.2f} (95 % credible interval {low:.2f} to {high:.2f})"
+        assert f"Component {k} has {said}" in words
     assert good.diagnose().verdict in words
 
 
@@ -163,7 +165,7 @@ def test_sections_are_all_there(good: BayesianGMM, good_page: str) -> None:
         assert line in words
     assert str(good.em_) in words
     assert f"{good.em_.bic:.1f}" in words
-    assert "eruptions (in steps of 0.001) and waiting (in steps of 1)" in words
+    assert "Apparent measurement resolution: waiting (1)." in words
     assert "random seed 1" in words
     assert "BayesianGMM(draws=600, n_components=2" in words
     for name, version in re.findall(r'"([\w-]+)": "([\d.]+)"', good.posterior_.attrs["versions"]):
@@ -177,7 +179,7 @@ def test_assignment_counts_are_those_of_predict_proba(good: BayesianGMM, good_pa
     p = good.predict_proba(load_faithful())
     sure = int((p.max(axis=1) > 0.9).sum())
     words = _Page(good_page).words
-    assert f"{sure} of 272 rows ({percent(sure / 272)}) belong to one component" in words
+    assert f"{sure} of 272 observations ({percent(sure / 272)}) belong to one component" in words
     least = int(p.max(axis=1).argmin())
     order = np.argsort(-p[least])
     row = f"{least} component {order[0]} ({p[least, order[0]]:.2f}) component {order[1]} ({p[least, order[1]]:.2f})"
@@ -242,8 +244,8 @@ def test_weighted_rows_one_component_no_prior_for_rounding(tmp_path: Path) -> No
     weight[2] = 3.0
     fit = quiet_fit(1, load_faithful(), draws=50, tune=50, prior=MixturePrior(resolution=None), sample_weight=weight)
     words = _Page(report(fit, tmp_path / "r.html").read_text(encoding="utf-8")).words
-    assert "Rows are weighted: weights from 1 to 3, 272 in all; 2 rows of weight 0 are ignored." in words
-    assert "was fitted to 270 rows" in words
+    assert "Observations are weighted: weights from 1 to 3, 272 in total; 2 of weight 0 are ignored." in words
+    assert "was fitted to 270 observations" in words
     assert "leaves rounding out" in words
     assert "Assignment of rows" not in words
 

@@ -21,7 +21,7 @@ def table() -> pd.DataFrame:
 def shown(text: str) -> None:
     assert "\x1b" not in text and "\u202e" not in text
     assert "a\\x1b[2J\\u202ered, two\\nlines)" in text.splitlines()[0]
-    assert text.splitlines()[0].startswith("file\\x07.csv: 60 rows, 2 columns")
+    assert text.splitlines()[0].startswith("file\\x07.csv: 60 observations of 2 variables")
 
 
 def test_names_cannot_command_the_terminal() -> None:

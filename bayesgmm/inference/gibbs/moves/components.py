@@ -70,4 +70,4 @@ def _propose(rng, target, library, own, near, state, work):
     return gain + back - way, m, False
 
 
-MOVE = Move("components", _propose)
+MOVE = Move("single-component independence moves", _propose)

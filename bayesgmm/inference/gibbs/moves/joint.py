@@ -31,7 +31,7 @@ def _propose(rng, target, library, own, near, state, work):
 
 
 MOVE = Move(
-    "whole mixtures proposed jointly",
+    "joint whole-mixture moves",
     _propose,
     fit=lambda problem, samples, proposals: fit_joint(
         samples, problem.packed, proposals, float(problem.table.weights.sum())

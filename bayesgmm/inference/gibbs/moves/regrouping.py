@@ -256,7 +256,7 @@ def _fit(problem: Any, samples: Sequence[Sample], proposals: Proposals) -> Group
 
 
 MOVE = Move(
-    "groupings of all rows",
+    "reallocation moves",
     _propose,
     fit=_fit,
     none=lambda n_components, n_features: no_groupings(n_components),

@@ -29,4 +29,4 @@ def _propose(rng, target, library, own, near, state, work):
     return back - way, m, False
 
 
-MOVE = Move("whole mixtures", _propose, possible=lambda n_components, own: n_components <= MAX_WHOLE)
+MOVE = Move("whole-mixture independence moves", _propose, possible=lambda n_components, own: n_components <= MAX_WHOLE)
