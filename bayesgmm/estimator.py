@@ -77,7 +77,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         What `sample_weight` is: numbers of copies of a row, or weights of a survey, which are rescaled to Kish's
         effective sample size; intervals are then approximate (`prepare_table`).
     inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
-        How the posterior is found: Hamiltonian Monte Carlo; Gibbs sweeps with jumps between modes, which suits more
+        How the posterior is found: Hamiltonian Monte Carlo; Gibbs sampling with moves between modes, which suits more
         components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
         independent or full-rank. "auto" keeps Laplace's where it is as good as exact and else takes NUTS.
     sampler : {"nutpie", "pymc"}

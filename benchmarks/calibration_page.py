@@ -44,9 +44,9 @@ def write(records: dict[Cell, Record], path: Path) -> None:
     lines = [*_head(adjusted, np.concatenate([p[cell] for cell in there]), records, planned), "## Cells", ""]
     lines += [
         "In one column diag and spherical are full, and EEI is tied. The last columns are the "
-        "percentages of fits that passed their gate and that had k̂ < 0.7.",
+        "percentages of fits that met the convergence criteria and that had k̂ < 0.7.",
         "",
-        "| inference | structure | D | K | runs | in band | adjusted p | smallest p | of | gate, % | k̂ < 0.7, % |",
+        "| inference | structure | D | K | runs | in band | adjusted p | smallest p | of | converged, % | k̂ < 0.7, % |",
         "|" + " --- |" * 11,
     ]
     lines += [_line(cell, records[cell], p[cell], adjusted[cell]) for cell in there]
@@ -94,8 +94,8 @@ def _head(adjusted: dict[Cell, float], p: np.ndarray, records: dict[Cell, Record
         f"**{inside} of {len(adjusted)} cells that were run are in their band** ({done} of {len(planned)} planned "
         f"cells were run, {short} of them with fewer than {FULL} simulations). "
         f"Of the {len(p)} p-values in them, {np.mean(p < 0.05):.1%} are below 0.05. "
-        f"Of {fits} fits by NUTS, {unconverged} did not pass their gate at the end (they count like the others), and "
-        f"{gibbs} were escalated to Gibbs sweeps on the way.", "",
+        f"Of {fits} fits by NUTS, {unconverged} did not meet the convergence criteria at the end (they count like the "
+        f"others), and {gibbs} were escalated to Gibbs sweeps on the way.", "",
         "## What was done", "",
         f"- **Prior**: fixed numbers, no numbers from the data. Weights Dirichlet({CONCENTRATION:g}), means normal "
         "with sd 6, correlations LKJ(2); standard deviations log-normal(0, 0.3) for full, diag and spherical, "
@@ -105,10 +105,11 @@ def _head(adjusted: dict[Cell, float], p: np.ndarray, records: dict[Cell, Record
         "rows (spherical: its average over the columns), and the rows were simulated so; they were not rounded (see "
         "the limits).",
         f"- **Fit**: {N} rows, `BayesianGMM(K, covariance_type=..., prior=..., standardize=False)` with its default "
-        f"escalation, four chains of 500 draws; {KEPT} equally spaced draws are kept, which the gate (ESS above 400 of "
-        "2000) makes nearly independent. No simulation is left out of NUTS or Gibbs cells, whatever its gate said.",
-        "- **NUTS** stands for `inference=\"nuts\"` as it comes: what does not pass its gate is run longer or by Gibbs "
-        "sweeps.",
+        f"escalation, four chains of 500 draws; {KEPT} equally spaced draws are kept, which the convergence "
+        "criteria (ESS above 400 of 2000) make nearly independent. No simulation is left out of NUTS or Gibbs cells, "
+        "whether or not it met them.",
+        "- **NUTS** stands for `inference=\"nuts\"` as it comes: what does not meet the convergence criteria is "
+        "run longer or by Gibbs sweeps.",
         "- **Laplace with PSIS**: simulations with k̂ < 0.7 count. To select by a function of the rows and of the "
         "draws leaves ranks uniform where the draws are from the posterior, so it is no excuse for a fault.",
         "- **Quantities**, none depending on labels: "
@@ -199,10 +200,10 @@ def _tail() -> list[str]:
         "- Cells with fewer than 300 simulations are cut short for want of time, not for what they showed.",
         "- Data come from the prior, so from mixtures as the prior has them: mostly separate, all components probably "
         "occupied. That says nothing of a wrong number of components, other prior families, or rows that are not "
-        "normal; `docs/evidence.md` is about convergence on real tables.",
+        "normal; `docs/convergence.md` is about convergence on real tables.",
         "- Rows that really are rounded follow the model only as far as rounding is the same as added variance.",
-        "- Where it says that a fit passed its gate, that is the default gate after the default escalation. One that "
-        "does not pass counts here, as it must, and a user would be warned.",
+        "- Where it says that a fit met the convergence criteria, that is after the default escalation. One that does "
+        "not counts here, as it must, and a user would be warned.",
         "- Modes with empty components that each hold less than a hundredth of the posterior may be left out by NUTS, "
         "by design (`inference.escalation`); that moves ranks by about one in a hundred, which no cell can show.",
         "- k̂ does not see a mode that the approximation has left out altogether; ranks do.", "",

@@ -254,7 +254,7 @@ of {len(stands)} scenarios; a difference of more than two standard errors, on th
 
 {chr(10).join(lines)}
 
-In {converged} of {len(results)} comparisons every fit passed its convergence gate; a fit that did not was not ranked.
+In {converged} of {len(results)} comparisons every fit met the convergence criteria; a fit that did not was not ranked.
 Scenarios: unit normals at distances of 6 (separated), 3.2 (overlapping) and 5 (weights 90/10; rounded to steps of 0.5);
 sds 0.3 and 1.5 at distance 6 (volumes); gamma(2, 1) columns, shifted by 7 in the first; t with 4 degrees of freedom at
 distance 8.

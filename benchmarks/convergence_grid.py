@@ -1,15 +1,15 @@
-"""Does every K converge? Data sets, K = 1..6, structures, two seeds; the table goes to docs/evidence.md.
+"""Does every K converge? Data sets, K = 1..6, structures, two seeds; the table goes to docs/convergence.md.
 
     python benchmarks/convergence_grid.py --results benchmarks/convergence_grid.jsonl [--sets iris wine13]
         [--structures full,diag] [--components 1,2,3,4,5,6] [--beside plain|pymc] [--cpu-seconds 360]
-        [--write docs/evidence.md]
+        [--write docs/convergence.md]
 
-A cell passes when the gate passes (R-hat < 1.01, bulk and tail ESS > 400, no divergences) from both seeds and they
-agree within Monte Carlo error (|z| < 4) on log-likelihood, sorted weights and occupied components. Results are
-appended to the file as they come, and cells that it holds already are not run again. `--beside` runs no new cells, but
-beside those that are there NUTS without escalation (`plain`) or PyMC's NUTS on the `build_model` face (`pymc`, a minute
-or more each, on one core). A run that needs more than `--cpu-seconds` is stopped and recorded as not finished, which is
-not a pass.
+A cell passes when the convergence criteria are met (R-hat < 1.01, bulk and tail ESS > 400, no divergences) from both
+seeds and they agree within Monte Carlo error (|z| < 4) on log-likelihood, sorted weights and occupied components.
+Results are appended to the file as they come, and cells that it holds already are not run again. `--beside` runs no new
+cells, but beside those that are there NUTS without escalation (`plain`) or PyMC's NUTS on the `build_model` face
+(`pymc`, a minute or more each, on one core). A run that needs more than `--cpu-seconds` is stopped and recorded as not
+finished, which is not a pass.
 """
 
 from __future__ import annotations
@@ -154,14 +154,15 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
     missing = [f"{name}, {s}, K = {k}" for name, s, k in wanted if (name, s, k) not in there]
     not_run = f", {len(missing)} were not run with the present code" if missing else ""
     lines = [
-        "# Evidence", "", "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
+        "# Convergence benchmark", "",
+        "By `benchmarks/convergence_grid.py`, which says what a cell is and when it passes.", "",
         f"**{passed} of {len(wanted)} cells pass{not_run}**; seconds a fit (the slower seed): median "
         f"{np.median(seconds):.1f}, 90 % {np.quantile(seconds, 0.9):.0f}, longest {seconds.max():.0f}. The records of "
         "every run, with what the sampler did, are in `benchmarks/convergence_grid.jsonl`.", "",
     ]  # fmt: skip
     for key, name in (("plain", "NUTS without escalation"), ("pymc", "PyMC's NUTS on `build_model`")):
         tried = [r for r in records if key in r]
-        # Its gate may pass though its chains agree on a part of the posterior only: compare with the cell's own answer.
+        # It may meet the criteria though its chains agree on a part of the posterior only: compare with the cell's own.
         same = [
             "summary" in r[key] and agree(r[key]["summary"], r["runs"][0]["summary"]) < TOLERANCE
             for r in tried if r["passed"]
@@ -171,8 +172,9 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
         said = f" In {len(stopped)} of the other cells: {stopped[0][0].lower() + stopped[0][1:]}" if stopped else ""
         if tried:
             lines += [
-                f"{name} was run on {len(tried)} cells; its gate passes in {sum(r[key]["ok"] for r in tried)}. Of the "
-                f"{len(same)} that pass here it passes and gives the same posterior in "
+                f"{name} was run on {len(tried)} cells; it meets the convergence criteria in "
+                f"{sum(r[key]["ok"] for r in tried)}. Of the {len(same)} that pass here it meets them and gives the same "
+                "posterior in "
                 f"{sum(x and y for x, y in zip(same, passed_too, strict=True))}.{said}", "",
             ]  # fmt: skip
     lines += [

@@ -18,7 +18,7 @@ from kernel_speed import seconds
 import bayesgmm as bg
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
 from bayesgmm.inference.gibbs.library import fit_library
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows
+from bayesgmm.inference.gibbs.pilots import in_order_by_rows
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.model.params import MixtureParams

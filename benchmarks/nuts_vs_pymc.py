@@ -10,7 +10,7 @@ pm.sample (PyMC's NUTS, not even relabelled). Three conditions:
 - rows: the same columns and K, other rows (one left out), compile directories as the earlier runs left them;
 - again: the same table once more.
 
-The same label-invariant gate judges both. ESS is the smallest of bulk and tail: over the gate, over the component
+The same label-invariant quantities judge both. ESS is the smallest of bulk and tail: over the gate, over the component
 parameters as sampled (labels as the chains left them), and over the component parameters relabelled.
 """
 

@@ -16,10 +16,10 @@
 # real data: what happens, what the verdict of `fit.diagnose()` says, and what is done about it. At the end is a table
 # of all verdicts.
 #
-# The verdict rests on quantities that do not change when components are renumbered: the log-likelihood, sorted
-# weights, the mean and covariance of the whole mixture, its density at fixed points, co-clustering of pairs of rows.
-# They pass when R-hat is below 1.01 and bulk and tail ESS are above 400 (the gate). Component parameters are judged
-# after relabelling, and separately.
+# The verdict rests on quantities that do not change when components are renumbered: the log-likelihood, sorted weights,
+# the mean and covariance of the whole mixture, its density at fixed points, co-clustering of pairs of rows. They pass
+# when R-hat is below 1.01 and bulk and tail ESS are above 400 (the convergence criteria). Component parameters are
+# judged after relabelling, and separately.
 
 # %%
 import warnings
@@ -84,7 +84,7 @@ wines.diagnose().components.loc[
 ].round(3)
 
 # %% [markdown]
-# Left, what looks like chains that disagree is only numbering. The gate saw none of it, and the status is
+# Left, what looks like chains that disagree is only numbering. These criteria saw none of it, and the status is
 # `label_switching`: the results stand.
 
 # %% [markdown]
@@ -188,13 +188,13 @@ plt.show()
 # (LKJ and the scale family) that is not conjugate: they are proposed from an inverse-Wishart and accepted by a
 # Metropolis step, so the posterior is exactly the one that NUTS samples.
 #
-# Sweeps alone stay in a mode for long. So there are jumps, in four steps:
+# Sweeps alone stay in a mode for long. So there are moves between modes, in four steps:
 #
-# 1. *Scouts*: short chains from the best full modes, from the best modes with K − 1, K − 2, …, 1 components, filled
-#    up by components from the prior, and from random cuts of the rows, since the modes of the posterior are not all
-#    near maxima of the likelihood. All of them teach the proposals; the chains go on from those that hold the
+# 1. *Pilot chains*: short chains from the best full modes, from the best modes with K − 1, K − 2, …, 1 components,
+#    filled up by components from the prior, and from random cuts of the rows, since the modes of the posterior are not
+#    all near maxima of the likelihood. All of them teach the proposals; the chains go on from those that hold the
 #    posterior as far as Laplace's approximation can tell.
-# 2. *Proposals*: to the draws of each mode that scouts found a mixture is fitted, one part for each component: a
+# 2. *Proposals*: to the draws of each mode that pilot chains found a mixture is fitted, one part for each component: a
 #    Dirichlet for the weights, an inverse-Wishart for each covariance, a normal for each mean, or the prior where a
 #    component is empty. Where components overlap they depend on each other, so those that hold rows also get one normal
 #    together. Besides, the draws of a mode say how it groups the rows.
@@ -206,21 +206,21 @@ plt.show()
 #    or are drawn anew, with the allocations integrated out, since rows change hands slowly there. In few columns a
 #    coarse table, of binned rows, then stands for the rows in a first stage of acceptance, which refuses most of
 #    what is bad; a second stage corrects for the difference (Christen and Fox 2005), so the posterior is the same.
-# 4. *Rounds*: chains are judged by the gate. If they fail, proposals are fitted again to the draws, sorted by mode,
-#    and the next round is longer. If they disagree, what scouts and chains found is weighed by bridge sampling: a chain
-#    in a mode that holds less than e⁻¹² of the posterior goes on from the best place known, which is said, and the
-#    modes that scouts found stay among the proposals. Within a round the proposals are fixed. Where chains agree and
-#    are merely short, the next round goes on from the last and both count; otherwise only the last is kept. The first
-#    is not short either: a component that could hold a single outlier finds it after many sweeps, and until then chains
-#    agree.
+# 4. *Rounds*: chains are judged by the convergence criteria. If they fail, proposals are fitted again to the draws,
+#    sorted by mode, and the next round is longer. If they disagree, what pilot chains and chains found is weighed by
+#    bridge sampling: a chain in a mode that holds less than e⁻¹² of the posterior goes on from the best mode known,
+#    which is said, and the modes that pilot chains found stay among the proposals. Within a round the proposals are
+#    fixed. Where chains agree and are merely short, the next round goes on from the last and both count; otherwise only
+#    the last is kept. The first is not short either: a component that could hold a single outlier finds it after many
+#    sweeps, and until then chains agree.
 #
 # Tempering was tried and is not kept: with the likelihood of the complete data raised to powers from 1 down to 0.3
 # (wine, 13 columns, diagonal, K = 6; non-reversible parallel tempering, 8 and 24 temperatures, four runs of 16,000
 # sweeps) no replica went from the posterior to the flat end and back, since components empty at certain powers at once,
-# and a state on one side does not pass to the other. Groupings proposed from the modes that scouts found cross there in
-# one jump, accepted in 6 to 9 % of the tries.
+# and a state on one side does not pass to the other. Reallocation moves proposed from the modes that pilot chains found
+# cross there in one move, accepted in 6 to 9 % of the tries.
 #
-# The default goes the same way where a longer run of NUTS does not pass the gate either. Old Faithful, K = 3: here
+# The default goes the same way where a longer run of NUTS does not meet the criteria either. Old Faithful, K = 3: here
 # plain NUTS fails openly, and a mode with an empty component is small but matters.
 
 # %%
@@ -274,7 +274,7 @@ plt.show()
 
 # %% [markdown]
 # Left, the share of draws with a component of slow galaxies (below 14) is that of the chains that started there. Long
-# runs of JAGS, a Gibbs sampler without jumps, put 0.6 and 2.6 % there from two seeds.
+# runs of JAGS, a Gibbs sampler without moves between modes, put 0.6 and 2.6 % there from two seeds.
 
 # %% [markdown]
 # ## Ties
@@ -296,7 +296,7 @@ except bg.InputError as error:
 
 # %% [markdown]
 # It is refused before anything is sampled: no diagnostic of draws can tell that what was sampled has no finite
-# integral, and a fit that passes the gate would only have stayed away from the spike.
+# integral, and a fit that meets the criteria would only have stayed away from the spike.
 #
 # The spike itself, along one column: the mixture of one broad component and one at 0.2 cm, as a function of its
 # standard deviation, with its mean integrated out.
@@ -352,13 +352,13 @@ print(proper.diagnose())
 #
 # | status | what was seen | what follows |
 # | --- | --- | --- |
-# | `converged` | gate and components pass | results stand |
-# | `label_switching` | gate passes; components pass after relabelling only | results stand |
-# | `slow_components` | gate passes; single components need more draws | run longer for their intervals |
-# | `not_identified` | gate passes; labels cannot be matched | report what does not depend on labels |
+# | `converged` | criteria met, components too | results stand |
+# | `label_switching` | criteria met; by components after relabelling only | results stand |
+# | `slow_components` | criteria met; single components need more draws | run longer for their intervals |
+# | `not_identified` | criteria met; labels cannot be matched | report what does not depend on labels |
 # | `several_modes` | chains fall into groups that do not exchange | compare by `fit.log_evidence(chains=[0, 2])` |
 # | `too_few_draws` | R-hat passes, ESS does not | draw as many more as the verdict says |
-# | `not_converged` | the gate fails otherwise, or a parameter under certain labels | run longer; `inference="gibbs"` |
+# | `not_converged` | criteria not met, or a parameter under certain labels | run longer; `inference="gibbs"` |
 #
 # Divergences, an interrupted run and an approximation of unknown error make any of them "not reliable yet".
 # `fit.diagnose().ok` is the whole verdict as one truth value.

@@ -43,7 +43,8 @@ _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradient
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
 _MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
-_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what the gate asks for
+# Draws of a chain; where memory limits them, all chains together times what the convergence criteria ask for.
+_FEWEST, _WORTH = 25, 2
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
 

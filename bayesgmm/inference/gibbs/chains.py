@@ -47,7 +47,7 @@ Array = NDArray[np.float64]
 # Work is counted in multiply-adds, of which a core makes some 5e9 a second. One compiled call: a tenth of a second.
 _WORK_A_CALL = 5e8
 JUMP_EVERY = 2  # sweeps, after the first round
-WALK_EVERY = 2  # jumps
+WALK_EVERY = 2  # moves between modes
 
 
 def sweep_work(table: Table, structure: Structure, n_components: int) -> float:
@@ -113,7 +113,7 @@ class ChainDraws:
     sample: Sample
     state: ChainState
     tally: Array  # (TALLY,) see `sweep_many`
-    used: NDArray[np.int64]  # (M,) jumps made by each proposal
+    used: NDArray[np.int64]  # (M,) moves made by each proposal
 
 
 def start_state(problem: GibbsProblem, start: MixtureParams) -> ChainState:

@@ -16,7 +16,7 @@ from bayesgmm.inference.gibbs.moves.move import MANY_ROWS, Library
 from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import no_redraws
 from bayesgmm.inference.gibbs.moves.registry import MOVES
-from bayesgmm.inference.gibbs.scouts import SORTING_ROWS, in_order_by_rows, log_densities
+from bayesgmm.inference.gibbs.pilots import SORTING_ROWS, in_order_by_rows, log_densities
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY
 from bayesgmm.kernels.rows import take_rows
 from bayesgmm.kernels.spacing import evenly_spaced
@@ -91,7 +91,8 @@ def samples_by_mode(problem: GibbsProblem, chains: Sequence[ChainDraws], n_modes
 
 
 def proposals_of(problem: GibbsProblem, samples: Sequence[Sample]) -> Proposals:
-    """What jumps propose: mixtures fitted to draws of each mode; and rather rows of low density to move alone."""
+    """What moves between modes propose: mixtures fitted to draws of each mode; and rather rows of low density to move
+    alone."""
     table, each = problem.table, min(_ROW_DRAWS, max(1, _ROW_NUMBERS // problem.table.n_rows))
     each = max(1, each // len(samples))
     log_density = np.zeros(table.n_rows)
@@ -120,8 +121,8 @@ def _walk_steps(n_bins: int) -> int:
 
 
 def relative_work(problem: GibbsProblem, n_components: int, number: int, n_bins: int = 0) -> float:
-    """Work of a sweep in a round of this number, jumps and walks in tables of many rows included, relative to that of
-    a sweep alone."""
+    """Work of a sweep in a round of this number, moves between modes and walks in tables of many rows included,
+    relative to that of a sweep alone."""
     if not _walks(problem, number):
         return 1.0
     rough = n_bins / problem.table.n_rows

@@ -1,8 +1,8 @@
-"""Which of the places that scouts and chains found hold some of the posterior: told by their evidence.
+"""Which of the modes that pilot chains and chains found hold some of the posterior: told by their evidence.
 
 Chains start where Laplace's approximation says that the posterior is. That is tens of nats off where components have
 few rows for their many columns, so a chain can start in a mode that holds next to nothing and stay there, and a mode
-that only a scout from a random cut of the rows has found can hold most. A few hundred draws of each bracket its
+that only a pilot chain from a random cut of the rows has found can hold most. A few hundred draws of each bracket its
 evidence, between importance sampling of a proposal fitted to half of them and reciprocal importance sampling of the
 other half (`model.proposals.bridge`), at the price of as many passes over the rows; it is asked when a first round did
 not do.
@@ -33,12 +33,12 @@ Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 12.0  # nats from the upper end of a place to the lower end of the best
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 80, 400, 2e9  # draws of each place, and the work of a pass over the rows for each
-_MOST = 10  # places of scouts that are remembered
+_MOST = 10  # places of pilot chains that are remembered
 
 
 @dataclass(eq=False)
 class Places:
-    """What scouts found, weighed when it is first asked for."""
+    """What pilot chains found, weighed when it is first asked for."""
 
     problem: GibbsProblem
     samples: Sequence[Sample]  # of unlike places, components in one order
@@ -47,7 +47,7 @@ class Places:
 
     def after(self, done: Sequence[ChainDraws]) -> tuple[list[int], list[ChainState], list[Sample]]:
         """After a round: the chains that are where the posterior is, states to go on from, one for each chain, and the
-        draws of those scouts that found some of it. A chain that is elsewhere goes on from the best place."""
+        draws of those pilot chains that found some of it. A chain that is elsewhere goes on from the best mode."""
         if self._weighed is None:
             self._weighed = bracket_evidences(self.problem, self.samples)
         n, at_chains = len(done), bracket_evidences(self.problem, [c.sample for c in done])

@@ -1,4 +1,5 @@
-"""Gibbs chains in rounds, each longer than the last and with jumps fitted to the draws before it, until one passes.
+"""Gibbs chains in rounds, each longer than the last and with moves between modes fitted to the draws before it, until
+one passes.
 
 Within a round proposals are fixed. A round whose chains agree, and that is merely short, is kept: the next one goes on
 from it, with better proposals, and the draws of both count. Otherwise only the last round is kept. A chain found where
@@ -37,7 +38,7 @@ _CHEAP = 3.0  # times as long, up to which a round that would do roughly is rath
 _HOPE = 3.0  # times as much as is allowed: proposals get better, and rounds count together
 _MODES = 10  # groups of draws that proposals are fitted to
 _MAX_PROPOSALS = 32
-_USEFUL = 3  # jumps that an older proposal must have made to be kept
+_USEFUL = 3  # moves that an older proposal must have made to be kept
 _REFRESH = (1.0, 0.25, 0.1, 0.04, 0.015)
 _TRIAL = 60  # sweeps
 _ACCEPTED = 0.2
@@ -85,7 +86,8 @@ def sample_in_rounds(
     rough : bool
         A round whose chains agree roughly does, unless little more would pass.
     places : Places, optional
-        What scouts found: asked which chains are where the posterior is, when they disagree or two rounds did not do.
+        What pilot chains found: asked which chains are where the posterior is, when they disagree or two rounds did not
+        do.
     """
     k, chains, problem = states[0].means.shape[0], len(states), sweeps.problem
     jumps = k > 1 and problem.structure.is_normal

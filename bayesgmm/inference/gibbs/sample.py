@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state
+from bayesgmm.inference.gibbs.pilots import in_order_by_rows, likeliest, pilot_starts, unlike
 from bayesgmm.inference.gibbs.restarts import Places
 from bayesgmm.inference.gibbs.rounds import Round, choose_refresh, sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import COUNTED, KINDS
 from bayesgmm.inference.judging import Judge
 from bayesgmm.inference.modes import Mode, modes_table
@@ -32,9 +32,9 @@ __all__ = ["MAX_WORK", "sample_gibbs"]
 
 MAX_WORK = 1e12  # multiply-adds of all chains in the last round: less than two minutes on two cores
 # Of the first: half a second on two cores. A shorter run can agree on a part of the posterior, since a component of a
-# few rows in many columns takes thousands of sweeps to find the places where it fits them closely.
+# few rows in many columns takes thousands of sweeps to find the modes where it fits them closely.
 _LEAST_WORK = 5e9
-_SCOUT_WORK, _LEAST_TUNE = 2e10, 100  # of half of the sweeps of all scouts
+_PILOT_WORK, _LEAST_TUNE = 2e10, 100  # of half of the sweeps of all pilot chains
 _NEGLIGIBLE = 25.0  # nats below the best, with room for the error of the approximation
 
 
@@ -53,20 +53,21 @@ def sample_gibbs(
     rough: bool = False,
     progressbar: bool = True,
 ) -> Draws:
-    """Draw from the posterior by Gibbs sweeps and jumps, in rounds, until `judge` is content.
+    """Draw from the posterior by Gibbs sweeps and moves between modes, in rounds, until `judge` is content.
 
     Parameters
     ----------
     problem, modes
         As in `inference.nuts.sample.sample_nuts`.
     empty : sequence of EmptyMode
-        Modes with components empty, where scouts start besides (`inference.empty_modes`).
+        Modes with components empty, where pilot chains start besides (`inference.empty_modes`).
     judge : Judge
         Of the draws of a round.
     draws, chains : int
         Draws kept of each chain, thinned as they are made, and number of chains.
     tune : int
-        Half of the sweeps of each scout, fewer in tables of many rows, and so of each chain before the first round.
+        Half of the sweeps of each pilot chain, fewer in tables of many rows, and so of each chain before the first
+        round.
     cores : int or None
         Chains that run at once; None uses every processor. Draws do not depend on it.
     max_work : float
@@ -83,12 +84,12 @@ def sample_gibbs(
     given = GibbsProblem.build(problem)
     cores = min(cores or available_cores(), chains)
     root = np.random.SeedSequence(random_seed)
-    scouts, evidence = scout_starts(given, modes, empty, int(root.generate_state(1)[0]))
-    starts = [start_state(given, start) for start in scouts]
+    pilots, evidence = pilot_starts(given, modes, empty, int(root.generate_state(1)[0]))
+    starts = [start_state(given, start) for start in pilots]
     refresh = choose_refresh(given, starts[0], root.spawn(1)[0])
     alone = Sweeps(given, refresh, no_library(*starts[0].means.shape))
     work = len(starts) * given.sweep_work(starts[0].means.shape[0])
-    tune = int(np.clip(_SCOUT_WORK / work, min(tune, _LEAST_TUNE), tune))
+    tune = int(np.clip(_PILOT_WORK / work, min(tune, _LEAST_TUNE), tune))
     found, interrupted = run_chains(alone, starts, root.spawn(len(starts)), draws=2 * tune, thin=1, cores=cores)
     if interrupted:
         raise KeyboardInterrupt("interrupted before a single draw was kept; there is nothing to return")

@@ -2,8 +2,9 @@
 
 One sweep: allocate every row (`kernels.allocation`), move one of them to a vacant component or out of one
 (`moves.lone_rows`), then draw weights, means and covariances given the allocation (`complete_data`, `conditionals`),
-and of t components degrees of freedom (`tails`). Rows and jumps are moved in mixtures of normal components alone.
-The order mean, covariance, mean makes the move of the parameters reversible, which fractional row weights need.
+and of t components degrees of freedom (`tails`). Single-observation moves and moves between modes are made in mixtures
+of normal components alone. The order mean, covariance, mean makes the move of the parameters reversible, which
+fractional row weights need.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PyMC's own NUTS on the `build_model` face: slower, kept as a second opinion on the compiled density."""
+"""PyMC's own NUTS on `build_model`: slower, kept as a second opinion on the compiled density."""
 
 from __future__ import annotations
 

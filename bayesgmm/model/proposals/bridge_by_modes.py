@@ -1,7 +1,7 @@
 """Bridge sampling with one fitted mixture a mode, for posteriors whose components empty and fill.
 
 A normal in the coordinates of one mode does not cover a component that follows the prior. The proposals that Gibbs
-sampling jumps with do (`model.proposals.conjugate`): independent Dirichlet, inverse-Wishart and normal parts, or
+sampling moves with do (`model.proposals.conjugate`): independent Dirichlet, inverse-Wishart and normal parts, or
 the prior itself for an empty component, fitted to the draws of each mode, and summed over all K! orders of the
 components exactly, as a permanent.
 """

@@ -112,7 +112,8 @@ class Score(NamedTuple):
     """A log mean, or log ratio of means, over draws, with its Monte Carlo standard error.
 
     The error counts draws by their effective sample size, so that it grows where chains disagree; R-hat and ESS of what
-    is averaged say whether it can be believed. They may be laxer than those of the gate: it is the error that counts.
+    is averaged say whether it can be believed. They may be laxer than those of the convergence criteria: it is the
+    error that counts.
     """
 
     value: float

@@ -220,7 +220,7 @@ def test_a_fit_that_passes_is_judged_once_from_modes_found_once(monkeypatch: pyt
 
 
 def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Before sampling and by scouts; what was done is in the tree, the diagnosis and the report."""
+    """Before sampling and by pilot chains; what was done is in the tree, the diagnosis and the report."""
     calls, find = [], empty_modes.empty_modes
     monkeypatch.setattr(empty_modes, "empty_modes", lambda *a, **kw: calls.append(1) or find(*a, **kw))
     rows = np.random.default_rng(0).normal(size=(60, 1))

@@ -26,9 +26,9 @@ from bayesgmm.inference.gibbs.moves.redraw_fit import fit_redraws
 from bayesgmm.inference.gibbs.moves.redraws import frame_of, to_frame
 from bayesgmm.inference.gibbs.moves.registry import MOVES
 from bayesgmm.inference.gibbs.moves.walks import new_walk_space, walk
+from bayesgmm.inference.gibbs.pilots import in_order_by_rows, likeliest, pilot_starts, unlike
 from bayesgmm.inference.gibbs.restarts import Places, bracket_evidences
 from bayesgmm.inference.gibbs.rounds import sample_in_rounds
-from bayesgmm.inference.gibbs.scouts import in_order_by_rows, likeliest, scout_starts, unlike
 from bayesgmm.inference.gibbs.sweeps import KINDS, ROWS, TALLY
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.kernels.state import ChainState
@@ -413,14 +413,14 @@ def test_bins_stand_for_the_rows(structure: str) -> None:
     assert len(fit_bins(many, np.ones(4000), struct.row_model, [wide]).weights) == 0
 
 
-def test_scouts_start_from_cuts_where_that_is_cheap() -> None:
+def test_pilot_chains_start_from_cuts_where_that_is_cheap() -> None:
     table = prepare_table(np.asarray(bg.datasets.load_faithful()))
     structure = get_structure("full")
     problem = GibbsProblem.build(Problem(table, structure, bg.MixturePrior().resolve(table)))
     em = bg.fit_em(table.standardized, 3, random_seed=0)
     modes = find_modes(Problem(table, structure, problem.prior), [em.params])
     empty = empty_modes(Problem(table, structure, problem.prior), 3, random_seed=1)
-    starts, evidence = scout_starts(problem, modes, empty, 1)
+    starts, evidence = pilot_starts(problem, modes, empty, 1)
     assert len(starts) == len(evidence) == 1 + len(empty) + 15 and np.sum(np.isneginf(evidence)) == 15
     assert not np.isneginf(evidence[0])
     for start in starts:
@@ -477,22 +477,22 @@ def test_a_chain_where_the_posterior_is_not_starts_again() -> None:
     assert (high - low)[:3].max() < 12.0 and max(low[:2]) < min(high[:2]) + 0.5 and high[2] < low[0] - 40.0
     assert low[3] < low[0] - 40.0 and high[3] > high[0] + 40.0
     assert unlike(problem, [c.sample for c in done]) == [0, 2]
-    scouts = [in_order_by_rows(problem, c.sample) for c in done]
-    kept, states_after, known = Places(problem, scouts[1:], [c.state for c in done[1:]]).after(done[::2])
+    pilots = [in_order_by_rows(problem, c.sample) for c in done]
+    kept, states_after, known = Places(problem, pilots[1:], [c.state for c in done[1:]]).after(done[::2])
     assert kept == [0] and states_after[0] is done[0].state and states_after[1] in (done[0].state, done[1].state)
-    assert len(known) == 1 and known[0] is scouts[1]
-    broken = scouts[0]._replace(weights=np.zeros_like(scouts[0].weights))  # its evidence cannot be told
+    assert len(known) == 1 and known[0] is pilots[1]
+    broken = pilots[0]._replace(weights=np.zeros_like(pilots[0].weights))  # its evidence cannot be told
     kept, _, known = Places(problem, [broken], [done[0].state]).after(done[:1])
     assert kept == [0] and known == []
 
     rounds = []
     verdicts = iter((math.inf, 1.0))
     sample_in_rounds(
-        alone, states, [scouts[2]], np.random.SeedSequence(1), collect=rounds.append,
+        alone, states, [pilots[2]], np.random.SeedSequence(1), collect=rounds.append,
         judge=lambda _: SimpleNamespace(
             ok=len(rounds) == 2, shortfall=next(verdicts)
         ), draws=200, cores=1, max_work=1e10, progressbar=False, name="",
-        places=Places(problem, scouts, [c.state for c in done]),
+        places=Places(problem, pilots, [c.state for c in done]),
     )  # fmt: skip
     assert [r.restarted for r in rounds] == [0, 1]
     wide = [[_volume(c).mean() > _volume(done[0]).mean() + 1.0 for c in r.chains] for r in rounds]

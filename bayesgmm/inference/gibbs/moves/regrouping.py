@@ -5,7 +5,7 @@ columns, and none that is fitted is close to the posterior's. The allocation of 
 mode most rows have one component that they can be in. So the rows are allocated anew, each on its own, with the mean
 responsibilities of the draws of one mode, and the covariances are drawn from an inverse-Wishart (or inverse-gammas)
 given the rows, as in `inference.gibbs.conditionals`; weights and means are integrated out, and drawn given the rest
-when the jump is made. The probability of an allocation is summed over the modes and, since the rows are independent in
+when the move is made. The probability of an allocation is summed over the modes and, since the rows are independent in
 each, over the orders of the components by a permanent. For row weights of 1, or 0 for rows that are left out.
 """
 

@@ -1,7 +1,7 @@
 """Finding what moves lead to: where short chains start, and which of them found unlike places.
 
 A posterior with more components than the data hold has modes in which components are empty; no EM fit with K
-components starts there. So scouts start at the modes with K components and at those with fewer, filled up by
+components starts there. So pilot chains start at the modes with K components and at those with fewer, filled up by
 components from the prior.
 """
 
@@ -25,13 +25,13 @@ from bayesgmm.model.draws import Sample
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.relabel import in_one_order
 
-__all__ = ["SORTING_ROWS", "in_order_by_rows", "likeliest", "log_densities", "scout_starts", "unlike"]
+__all__ = ["SORTING_ROWS", "in_order_by_rows", "likeliest", "log_densities", "pilot_starts", "unlike"]
 
 Array = NDArray[np.float64]
 
-_MAX_SCOUTS_AT_K = 6
+_MAX_PILOTS_AT_K = 6
 _CUTS, _CUTS_WORK = 15, 2e7  # for each component beyond two; most work of one sweep of all
-_LEAST_CUTS, _CUT_NUMBERS = 8, 5000  # scouts from cuts that get a proposal, and numbers of their covariances
+_LEAST_CUTS, _CUT_NUMBERS = 8, 5000  # pilot chains from cuts that get a proposal, and numbers of their covariances
 _SAMPLE = 1000  # draws that a proposal is fitted to
 _ORDERING_ROWS = 2000  # by whose responsibilities components are put in one order
 SORTING_ROWS = 200  # by whose densities
@@ -40,15 +40,16 @@ SORTING_ROWS = 200  # by whose densities
 _COMPARED, _ALIKE = 40, 0.5
 
 
-def scout_starts(
+def pilot_starts(
     problem: GibbsProblem, modes: Sequence[Mode], empty: Sequence[EmptyMode], random_seed: int | None
 ) -> tuple[list[MixtureParams], Array]:
-    """Where scouts start, and the Laplace evidence (M,) there, NaN where there is none and -inf where none is known.
+    """Where pilot chains start, and the Laplace evidence (M,) there, NaN where there is none and -inf where none is
+    known.
 
     The best few modes, those with 1, 2, ..., K - 1 components empty, and, where that takes little work, cuts of the
     rows: maxima of the likelihood are not all the modes that a posterior of many components has.
     """
-    modes = modes[:_MAX_SCOUTS_AT_K]
+    modes = modes[:_MAX_PILOTS_AT_K]
     k = modes[0].params.n_components
     rng = np.random.default_rng(random_seed)
     known = [m.log_evidence for m in modes] + [m.log_evidence for m in empty]
@@ -95,7 +96,8 @@ def in_order_by_rows(problem: GibbsProblem, sample: Sample) -> Sample:
 
 
 def likeliest(problem: GibbsProblem, samples: Sequence[Sample], evidence: Array) -> list[int]:
-    """Scouts that are worth a proposal each: those from modes, and of those from cuts (evidence -inf) the likeliest.
+    """Pilot chains that are worth a proposal each: those from modes, and of those from cuts (evidence -inf) the
+    likeliest.
 
     In many columns a proposal takes a tenth of a second to fit and to weigh, and there are dozens of cuts.
     """
