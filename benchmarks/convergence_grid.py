@@ -173,8 +173,8 @@ def write(records: list[dict[str, Any]], path: Path) -> None:
         if tried:
             lines += [
                 f"{name} was run on {len(tried)} cells; it meets the convergence criteria in "
-                f"{sum(r[key]["ok"] for r in tried)}. Of the {len(same)} that pass here it meets them and gives the same "
-                "posterior in "
+                f"{sum(r[key]["ok"] for r in tried)}. Of the {len(same)} that pass here it meets them and gives the "
+                "same posterior in "
                 f"{sum(x and y for x, y in zip(same, passed_too, strict=True))}.{said}", "",
             ]  # fmt: skip
     lines += [

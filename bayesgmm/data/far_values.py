@@ -34,8 +34,8 @@ def far_values(table: Table) -> list[FarValues]:
 
     >>> from bayesgmm.data.table import prepare_table
     >>> table = prepare_table([[0.0], [1.0], [2.0], [3.0], [1e9]], feature_names=["x"])
-    >>> far_values(table)[0].sentence[:68]
-    "column 'x' holds 1e+09 (observation 4, counted from 0), 5e+08 interqu"
+    >>> far_values(table)[0].sentence[:55]
+    "column 'x' holds 1e+09 (observation 4, counted from 0),"
     """
     used = np.flatnonzero(table.weights > 0)
     found = []

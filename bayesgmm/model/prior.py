@@ -28,7 +28,7 @@ from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.resolution import column_resolution
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
-from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column
+from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column, stated
 from bayesgmm.model.structure import Structure
 
 __all__ = ["MixturePrior", "ResolvedPrior", "log_probability_empty"]
@@ -220,7 +220,7 @@ class ResolvedPrior:
             spread = self.scale[j] * self.mean_scale[j]
             default = ": the middle and the range of the data" if self.from_data else ""
             lines.append(f"{name}: component mean ~ Normal({mean:.4g}, SD {spread:.4g}){default}")
-            lines.append(f"{name}: component {self.family.stated(self.sd_parameters[:, j], self.scale[j])}")
+            lines.append(f"{name}: component {stated(self.family, self.sd_parameters[:, j], self.scale[j])}")
             if self.step[j] > 0:
                 lines.append(
                     f"{name}: apparent measurement resolution {self.scale[j] * self.step[j]:.4g}; "

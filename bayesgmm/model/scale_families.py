@@ -19,7 +19,7 @@ from bayesgmm.errors import InputError
 
 __all__ = [
     "Exponential", "HalfCauchy", "HalfNormal", "InverseGamma", "LogNormal", "ScaleFamily", "frozen_value",
-    "per_column",
+    "per_column", "stated",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -53,14 +53,7 @@ class ScaleFamily(ABC):
         """(D,) centre and spread of the log sd under hyperparameters (2, D), roughly."""
         return np.log(parameters[0]), np.ones(parameters.shape[1])
 
-    def stated(self, values: Array, scale: float) -> str:
-        """The prior of a component's sd, or variance, in the units of a column of this scale.
-
-        >>> LogNormal().stated(np.array([np.log(0.5), 0.7]), 5.452)
-        'log(sd / 5.45) ~ Normal(log 0.5, 0.7²)'
-        >>> HalfNormal().stated(np.array([1.0, 0.0]), 5.452)
-        'sd / 5.45 ~ HalfNormal(scale=1)'
-        """
+    def _stated(self, values: Array, scale: float) -> str:
         what, unit = ("variance", scale**2) if self.on_variance else ("sd", scale)
         return f"{_over(what, unit)} ~ {self.describe(values)}"
 
@@ -133,7 +126,7 @@ class LogNormal(ScaleFamily):
     def hyperparameters(self) -> dict[str, ArrayLike]:
         return {"mu": self.mu, "sigma": self.sigma}
 
-    def stated(self, values: Array, scale: float) -> str:
+    def _stated(self, values: Array, scale: float) -> str:
         mu, sigma = values
         return f"log({_over('sd', scale)}) ~ Normal(log {math.exp(mu):.3g}, {sigma:.3g}²)"
 
@@ -157,6 +150,17 @@ class InverseGamma(ScaleFamily):
     def _log_sd(self, parameters: Array) -> tuple[Array, Array]:
         a, b = parameters
         return 0.5 * (np.log(b) - np.log(a)), 0.5 / np.minimum(a, np.sqrt(a))
+
+
+def stated(family: ScaleFamily, values: Array, scale: float) -> str:
+    """The prior of a component's sd, or variance, by hyperparameters (2,), in the units of a column of this scale.
+
+    >>> stated(LogNormal(), np.array([np.log(0.5), 0.7]), 5.452)
+    'log(sd / 5.45) ~ Normal(log 0.5, 0.7²)'
+    >>> stated(HalfNormal(), np.array([1.0, 0.0]), 5.452)
+    'sd / 5.45 ~ HalfNormal(scale=1)'
+    """
+    return family._stated(values, scale)
 
 
 def frozen_value(

@@ -58,7 +58,7 @@ def _rounding(fit: Fit) -> str:
     table = fit.table_
     found = coarse_columns(table)
     if not found:
-        return "The apparent measurement resolution of every column is fine: below 1 % of its sd."
+        return "The apparent measurement resolution of every column is fine: below 0.01 % of its sd."
     text = f"Apparent measurement resolution: {join(found)}. "
     if not fit.prior_.rounded_columns():
         return text + "The prior leaves rounding out (resolution=None)."

@@ -37,7 +37,7 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     lines += [*missing_cells_in_words(table), *known, *weights_in_words(table)]
     coarse = coarse_columns(table) if fit.prior_.rounded_columns() else []
     if coarse:
-        lines.append(f"Apparent measurement resolution: {visible(', '.join(coarse))}")
+        lines.append(f"Measurement resolution in the model: {visible(', '.join(coarse))}")
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
     lines.append(parameter_text(fit.summary().rename(index=visible)))
     lines += noise_and_tails_in_words(fit)

@@ -245,8 +245,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
     for name in ("predict", "predict_proba", "score_samples", "score"):
         known[f"BayesianGMM.{name}"] = getattr(fit, name), {"X": new}
     for name in (
-        "assignment", "coclustering", "diagnose", "impute", "marginal", "merging", "missing_cells", "outlier_score",
-        "partition", "sample", "summary", "waic",
+        "assignment", "classification", "coclustering", "diagnose", "impute", "marginal", "merging", "missing_cells",
+        "outlier_score", "partition", "sample", "summary", "waic",
     ):  # fmt: skip
         known[f"BayesianGMM.{name}"] = getattr(fit, name), {}
     for name in ("log_evidence", "loo"):

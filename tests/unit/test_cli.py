@@ -142,7 +142,7 @@ def test_recording_steps_are_stated_by_column(
     code, out, err = run(monkeypatch, capsys, *given)
     assert (code, out) == (2, "") and "--resolution 'dose=0.01'" in err
     code, out, _ = run(monkeypatch, capsys, *given, "--resolution", "dose=0.01")
-    assert "Recorded in steps: dose 0.01\n" in out
+    assert "Measurement resolution in the model: dose (0.01)" in out
     assert "component 0 has hardly more spread than rounding gives" in out
     code, out, err = run(monkeypatch, capsys, *given, "--resolution", "dose=small")
     assert (code, out) == (2, "") and "give COLUMN=STEP" in err
@@ -211,7 +211,7 @@ def test_classes_are_compared_with_the_recommended_clusters(
     given = ["-k", "2", "--label", "kind", "--exclude", "width", "--assignments", str(tmp_path / "rows.csv")]
     code, out, _ = run(monkeypatch, capsys, "compare", str(two_groups), *given, *FAST)
     assert code == 0 and "120 observations of 1 variable (height)" in out
-    assert "Agreement with the known classes (kind), by component: adjusted Rand index" in out
+    assert "Agreement of the clusters with the known classes (kind): adjusted Rand index" in out
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 121
     code, out, err = run(monkeypatch, capsys, "compare", str(two_groups), "--inference", "magic")
     assert (code, out) == (2, "") and "'magic'" in err

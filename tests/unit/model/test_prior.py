@@ -87,13 +87,18 @@ def test_prints_in_original_units(table, family):
     numbers = MixturePrior(mean_loc=0.0, mean_scale=2.0, sd=family).resolve(table)
     lines = str(numbers).splitlines()
     (mean,) = [line for line in lines if line.startswith("length: component mean")]
-    assert f"Normal({table.center[0]:.4g}, {2 * table.scale[0]:.4g})" in mean
-    what, unit = ("variance", table.scale[1] ** 2) if family.on_variance else ("sd", table.scale[1])
-    (scale,) = [line for line in lines if line.startswith(f"width: component {what} ~")]
+    assert f"Normal({table.center[0]:.4g}, SD {2 * table.scale[0]:.4g})" in mean
+    unit, sd = table.scale[1] ** 2, f"width: component sd / {table.scale[1]:.3g} ~"
     first, value = next(iter(family.hyperparameters().items()))
-    assert f"{unit:.4g} x {type(family).__name__}({first}={value:.4g}" in scale
-    (steps,) = [line for line in lines if "steps" in line]
-    assert steps.startswith("length: recorded in steps of 0.5")
+    said = {
+        "LogNormal": f"width: component log(sd / {table.scale[1]:.3g}) ~ Normal(log {np.exp(value):.3g}, ",
+        "InverseGamma": f"width: component variance / {unit:.3g} ~ InverseGamma(a={value:.4g}, b=",
+    }.get(type(family).__name__, f"{sd} {type(family).__name__}({first}={value:.4g})")
+    assert any(line.startswith(said) for line in lines)
+    assert "the middle and the range of the data" not in mean
+    assert str(MixturePrior().resolve(table)).count("): the middle and the range of the data") == table.n_features
+    (steps,) = [line for line in lines if "resolution" in line]
+    assert steps.startswith("length: apparent measurement resolution 0.5")
     assert f"{0.5 / np.sqrt(12):.4g}" in steps
 
 

@@ -165,7 +165,7 @@ def test_sections_are_all_there(good: BayesianGMM, good_page: str) -> None:
         assert line in words
     assert str(good.em_) in words
     assert f"{good.em_.bic:.1f}" in words
-    assert "Apparent measurement resolution: waiting (1)." in words
+    assert "Apparent measurement resolution: eruptions (0.001) and waiting (1)." in words
     assert "random seed 1" in words
     assert "BayesianGMM(draws=600, n_components=2" in words
     for name, version in re.findall(r'"([\w-]+)": "([\d.]+)"', good.posterior_.attrs["versions"]):
