@@ -160,11 +160,18 @@ class FittedMixture:
         self._check_fitted()
         return coclustering(self.posterior_, rows=rows, merge=self._merge(level))
 
-    def merging(self) -> Merging:
-        """Which components describe one cluster, per draw; see `clustering.merging.merging`."""
-        from bayesgmm.clustering.merging import merging
+    def merging(self, *, separation: float = 2.5) -> Merging:
+        """Which components describe one cluster, per draw, and how far apart they are.
 
-        return self._once("merging", lambda: merging(self.posterior_))
+        Parameters
+        ----------
+        separation : float
+            Groups up to so many sds apart are one cluster; see `clustering.merging.merging`.
+        """
+        from bayesgmm.clustering.merging import check_separation, merging
+
+        check_separation(separation)
+        return self._once("merging", lambda: merging(self.posterior_)).at(separation)
 
     def conditional(
         self, given: Mapping[str, float], *, features: Sequence[str] | str | None = None

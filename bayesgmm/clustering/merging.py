@@ -2,31 +2,25 @@
 
 A cluster that is not Gaussian takes several components, and every criterion of density then counts too many
 (Baudry, Raftery, Celeux, Lo, Gottardo 2010, JCGS 19, 332-353). Components are merged as in Hennig (2010, Advances in
-Data Analysis and Classification 4, 3-34): two groups A and B are one cluster while the larger of the two probabilities
-that a row of one is taken for the other exceeds a threshold; the worst pair first. The probabilities are those along
-the line that separates the groups best (Fisher's discriminant; Qiu and Joe 2006, Journal of Classification 23,
-315-334), where the groups are one-dimensional mixtures and a number needs no rows.
+Data Analysis and Classification 4, 3-34), the nearest two groups first. How near is said in standard deviations: two
+groups are as far apart as two equal normal groups of which as many observations are taken for the other's. The
+probability is the larger of two, along the line that parts the groups best (`clustering.separation`), where a number
+needs no rows (Qiu and Joe 2006, Journal of Classification 23, 315-334).
 
-Why not another rule. Thirteen scenarios (one cluster; two or three, 2.5 to 6 sds apart; 90/10; unequal volumes; gamma-
-and t-shaped) in 1, 2 and 5 columns, 8 samples of 400 rows, EM fits with the number of components of BIC and one more;
-share of fits with the true number of clusters, of 0.92 that had enough components for it:
+From which separation on two groups are two clusters is a choice. Two equal normal groups have two modes from 2 sds on,
+and 3 is far for a cluster that one may still want to see; so all of the tree between is looked at, and a number of
+clusters is named only where it holds all along. Else the answer is that it depends, and on what; the finest of the
+partitions in question is shown, since a reader can put clusters together but not take them apart.
 
-    this rule, threshold 0.075 / 0.1 / 0.15                               0.75  0.79  0.71
-    the same with all columns (DEMP), 0.05 / 0.075 / 0.1                  0.66  0.70  0.65
-    entropy along the line, of that of the two labels, 0.2 / 0.25 / 0.3   0.70  0.74  0.73
-    entropy that a merge takes away, a row of the smaller, 0.2 / 0.3      0.63  0.67
-    the elbow of that entropy (Baudry et al.), 4 components or more       0.47
-    valleys along the ridgeline (Ray and Lindsay 2005), 0.5 / 0.7         0.38  0.36
-
-Modes fail because the components of one gamma- or t-shaped cluster leave spurious valleys; measures with all columns,
-because overlap vanishes as columns are added: for two gamma-shaped clusters in five columns DEMP at 0.1 is right in
-0.19 of the fits, this rule in 0.94. What the rule cannot do: two groups nearer than 2.6 sds are one cluster, and so are
-groups that no line separates, such as a core in a ring.
+A component that has not as many observations as a covariance needs, D + 1, is no cluster of its own. With few more,
+`clustering.separation` takes tails to be long, and so they are a cluster only if they lie far out.
+`benchmarks/choice_of_k.py` and `benchmarks/labelled_tables.py` say how often the answer is right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +28,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.arguments import check_number
-from bayesgmm.clustering.merging_rule import THRESHOLD, merge_draws
+from bayesgmm.clustering.merging_rule import MOST_APART, SEPARATION, MergeTrees, merge_trees
+from bayesgmm.clustering.merging_words import dependence_in_words, number_in_words
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.spacing import some_rows
+from bayesgmm.kernels.spacing import evenly_spaced, some_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.posterior.levels import rounding_steps
 from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
@@ -46,13 +41,15 @@ from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["MIN_SHARE", "Merging", "merging"]
+__all__ = ["Merging", "check_separation", "merging"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-MIN_SHARE = 0.01
+_MARGIN = 0.5  # sds: the answer has to hold from 2 to 3
+_GRID = np.arange(1.0, 6.01, 0.1).round(1)
 _MAX_ROWS = 3000
+_MAX_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,64 +58,146 @@ class Merging:
 
     Attributes
     ----------
-    n_clusters : Series
-        Posterior probability of each number of clusters.
-    together : DataFrame (K, K)
-        Posterior probability that two components are in one cluster.
-    merge : int array (K,)
-        Cluster 0..M-1 of each component, M the most probable number: the most frequent merging into M.
-    merge_probability : float
-        Share of the draws with exactly this merging.
-    threshold, min_share : float
-        As given to `merging`.
-    labels : int array (S, K)
-        Cluster of each component in every draw, chains pooled, numbered in order of appearance.
+    separation : float
+        As given to `merging`, in sds.
     occupied : bool array (S, K)
-        Components that count. The others are put with the cluster they overlap most.
+        Components that count in each draw, of at most 1,000. The others are put with the nearest that does.
+    trees : MergeTrees
+        Of each of those draws.
     """
 
-    n_clusters: pd.Series[float]
-    together: pd.DataFrame
-    merge: IntArray
-    merge_probability: float
-    threshold: float
-    min_share: float
-    labels: IntArray = field(repr=False)
+    separation: float
     occupied: NDArray[np.bool_] = field(repr=False)
+    trees: MergeTrees = field(repr=False)
+
+    def at(self, separation: float) -> Merging:
+        """The same components where groups up to so many sds apart are one cluster."""
+        check_separation(separation)
+        return replace(self, separation=separation)
+
+    def _probabilities(self, separation: float) -> pd.Series[float]:
+        counts = np.bincount(self.trees.numbers(separation))
+        share = {m: counts[m] / counts.sum() for m in range(1, len(counts)) if counts[m]}
+        return pd.Series(share, name="probability").rename_axis("clusters")
+
+    @cached_property
+    def n_clusters(self) -> pd.Series[float]:
+        """Posterior probability of each number of clusters."""
+        return self._probabilities(self.separation)
+
+    @cached_property
+    def by_separation(self) -> pd.DataFrame:
+        """The same from 1 to 6 sds: a row a separation, a column a number of clusters."""
+        return self._table(_GRID)
+
+    def _table(self, grid: Array) -> pd.DataFrame:
+        table = pd.DataFrame({s: self._probabilities(s) for s in grid.tolist()}).T.fillna(0.0)
+        return table.sort_index(axis=1).rename_axis("separation").rename_axis(columns="clusters")
 
     @property
     def best(self) -> int:
         """Most probable number of clusters."""
         return int(self.n_clusters.index[int(self.n_clusters.to_numpy().argmax())])
 
+    @cached_property
+    def in_question(self) -> pd.DataFrame:
+        """`by_separation` where the answer has to hold, half an sd around `separation`: at 2 to 3 sds."""
+        grid = np.linspace(max(0.0, self.separation - _MARGIN), self.separation + _MARGIN, 11).round(2)
+        return self._table(grid)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of clusters that cannot be ruled out: with a third of the probability or more at 2 to 3 sds.
+
+        One number, if it also has more than half throughout; else the next most probable is one of them.
+        """
+        table = self.in_question
+        most = table.max().sort_values(ascending=False, kind="stable")
+        n = int((most > 1.0 / 3.0).sum())
+        if n <= 1 and table[most.index[0]].min() <= 0.5:
+            n = 2
+        return tuple(sorted(int(m) for m in most.index[: max(n, 1)]))
+
+    @property
+    def stable(self) -> bool:
+        """Whether one number of clusters holds at all separations from 2 to 3 sds."""
+        return len(self.numbers) == 1
+
+    @property
+    def shown(self) -> float:
+        """Separation of the partition `merge`: as given, or the least where the number depends on it."""
+        return self.separation if self.stable else float(self.in_question.index[0])
+
+    @cached_property
+    def labels(self) -> IntArray:
+        """(S, K) cluster of each component in every draw, at `shown`, numbered in order of appearance."""
+        return self.trees.labels(self.shown)
+
+    @cached_property
+    def merge(self) -> IntArray:
+        """(K,) cluster of each component: the most frequent merging into the most probable number, at `shown`."""
+        return self._most_frequent[0]
+
+    @property
+    def merge_probability(self) -> float:
+        """Share of the draws with exactly this merging."""
+        return self._most_frequent[1]
+
+    @cached_property
+    def _most_frequent(self) -> tuple[IntArray, float]:
+        number = self.labels.max(axis=1) + 1
+        patterns, frequency = np.unique(self.labels[number == np.bincount(number).argmax()], axis=0, return_counts=True)
+        most = int(frequency.argmax())
+        return patterns[most], float(frequency[most] / len(number))
+
+    @cached_property
+    def together(self) -> pd.DataFrame:
+        """(K, K) posterior probability that two components are in one cluster."""
+        return pd.DataFrame((self.trees.apart <= self.separation).mean(axis=0))
+
+    @cached_property
+    def apart(self) -> pd.DataFrame:
+        """(K, K) posterior median of the separation, in sds, at which two components come to be in one cluster."""
+        return pd.DataFrame(np.median(self.trees.apart, axis=0))
+
+    @cached_property
+    def tree(self) -> pd.DataFrame:
+        """The tree of merges, a row a merge, the nearest first.
+
+        ``group`` and ``other`` are tuples of components; ``separation``, ``low`` and ``high`` the median and the 90 %
+        interval of the sds between them; ``probability`` that they are one cluster at `separation`. Groups are those
+        of average linkage of `apart`.
+        """
+        from scipy.cluster.hierarchy import linkage
+        from scipy.spatial.distance import squareform
+
+        k = len(self.apart)
+        members: list[tuple[int, ...]] = [(i,) for i in range(k)]
+        rows = []
+        for a, b, *_ in linkage(squareform(self.apart.to_numpy(), checks=False), "average") if k > 1 else ():
+            group, other = members[int(a)], members[int(b)]
+            between = self.trees.apart[:, group][:, :, other].mean(axis=(1, 2))
+            low, middle, high = np.quantile(between, [0.05, 0.5, 0.95])
+            one = float((between <= self.separation).mean())
+            rows.append((*sorted((group, other)), middle, low, high, one))
+            members.append(tuple(sorted(group + other)))
+        return pd.DataFrame(rows, columns=["group", "other", "separation", "low", "high", "probability"])
+
     def __str__(self) -> str:
-        k, m = len(self.merge), self.best
-        number = f"{k} component{'s' * (k != 1)} describe{'s' * (k == 1)} {m} cluster{'s' * (m != 1)}"
-        others = ", ".join(f"{c}: {p:.2f}" for c, p in self.n_clusters.items() if c != m and p >= 0.005)
-        sentence = f"{number} (probability {self.n_clusters[m]:.2f}{'; ' + others if others else ''})"
-        groups = [np.flatnonzero(self.merge == c).tolist() for c in range(m)]
-        joined = [g for g in groups if len(g) > 1]
-        if not joined:
-            return sentence + "."
-        parts = []
-        for g in joined:
-            weakest = float(self.together.to_numpy()[np.ix_(g, g)].min())
-            least = f"{weakest:.2f}" if len(g) == 2 else f"each pair at least {weakest:.2f}"
-            parts.append(f"{', '.join(map(str, g[:-1]))} and {g[-1]} together (probability {least})")
-        return f"{sentence}: components {'; components '.join(parts)}."
+        if not self.stable:
+            return dependence_in_words(self.numbers, self.in_question, self.tree)
+        return number_in_words(self.n_clusters, self.merge, self.together)
 
 
-def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: float = MIN_SHARE) -> Merging:
+def merging(tree: xarray.DataTree, *, separation: float = SEPARATION) -> Merging:
     """Merge the components of every draw to clusters.
 
     Parameters
     ----------
     tree : xarray.DataTree
         A fit's ``posterior_``, relabelled.
-    threshold : float
-        Two groups are merged while a row of one is taken for the other with a larger probability than this.
-    min_share : float
-        A component with a smaller expected share of the rows, or with less than one row, is no cluster of its own.
+    separation : float
+        Groups that are no further apart are one cluster, in sds; 2 to 3 is usual.
 
     Returns
     -------
@@ -127,13 +206,14 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     Raises
     ------
     InputError
-        If `threshold` does not lie between 0 and 0.5, or `min_share` between 0 and 1.
+        If `separation` does not lie between 0 and 12.
 
     Notes
     -----
     Values one recording step apart are neighbours: no component counts as narrower than the step of a column. The
-    number of clusters does not depend on labels; `together` and `merge` mean something only as far as the components
-    are identified (`diagnose`). Shares come from at most 3,000 rows, evenly spaced.
+    number of clusters does not depend on labels; `together`, `tree` and `merge` mean something only as far as the
+    components are identified (`diagnose`). Of at most 1,000 draws, evenly spaced; sizes of components come from at most
+    3,000 rows.
 
     Examples
     --------
@@ -141,26 +221,32 @@ def merging(tree: xarray.DataTree, *, threshold: float = THRESHOLD, min_share: f
     >>> from bayesgmm.clustering.merging import merging
     >>> fit = bg.BayesianGMM(2, random_seed=1, progressbar=False).fit(bg.datasets.load_faithful())
     >>> print(merging(fit.posterior_))
-    2 components describe 2 clusters (probability 1.00).
+    2 components describe 2 clusters (probability > 0.99).
     """
-    check_number(threshold, "threshold", "lie between 0 and 0.5; 0.1 is usual", above=0.0, below=0.5)
-    check_number(min_share, "min_share", "lie between 0 and 1; 0.01 is usual", least=0.0, below=1.0)
+    check_separation(separation)
     a = posterior_arrays(tree)
+    some = evenly_spaced(len(a.weights), _MAX_DRAWS)
     rows, row_weights, _ = observed_rows(tree)
     weight = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
     used, some_weight = some_rows(weight, _MAX_ROWS)
-    some = model_rows(tree, a, some=used)
-    counts = np.empty(a.means.shape[:2])
+    some_of_rows = model_rows(tree, a, some=used)
+    heads, means, scaling, cholesky = a.weights[some], a.means[some], a.scaling[some], a.cholesky[some]
+    sizes = np.empty(means.shape[:2])
     over_threads(
-        lambda s: _counts(some, some_weight, a.weights[s], a.means[s], a.scaling[s], a.row_model, counts[s]),
-        len(counts),
+        lambda s: _sizes(some_of_rows, some_weight, heads[s], means[s], scaling[s], a.row_model, sizes[s]), len(sizes)
     )
-    share = counts / some_weight.sum()
-    occupied = share >= max(min_share, 1.0 / weight.sum())
-    occupied[np.arange(len(share)), share.argmax(axis=1)] = True
-    covariances = _no_finer_than(a.cholesky @ a.cholesky.mT, rounding_steps(tree) / a.scale)
-    labels = merge_draws(a.shares, a.means, covariances, occupied=occupied, threshold=threshold)
-    return _summarise(labels, occupied, threshold, min_share)
+    sizes *= weight.sum() / some_weight.sum()
+    occupied = sizes >= means.shape[2] + 1
+    occupied[np.arange(len(sizes)), sizes.argmax(axis=1)] = True
+    covariances = _no_finer_than(cholesky @ cholesky.mT, rounding_steps(tree) / a.scale)
+    df = None if a.df is None else np.broadcast_to(a.df[some], sizes.shape)
+    trees = merge_trees(a.shares[some], means, covariances, sizes=sizes, df=df, occupied=occupied)
+    return Merging(separation, occupied, trees)
+
+
+def check_separation(separation: float) -> None:
+    """Refuse what is no separation of clusters in sds."""
+    check_number(separation, "separation", "lie between 0 and 12; 2 to 3 is usual", above=0.0, below=MOST_APART)
 
 
 def _no_finer_than(covariances: Array, steps: Array) -> Array:
@@ -172,30 +258,8 @@ def _no_finer_than(covariances: Array, steps: Array) -> Array:
     return covariances
 
 
-def _summarise(labels: IntArray, occupied: NDArray[np.bool_], threshold: float, min_share: float) -> Merging:
-    n_draws, k = labels.shape
-    number = labels.max(axis=1) + 1
-    counts = np.bincount(number)
-    probability = pd.Series(
-        {m: counts[m] / n_draws for m in range(1, len(counts)) if counts[m]}, name="probability"
-    ).rename_axis("clusters")
-    together = np.array([[(labels[:, i] == labels[:, j]).mean() for j in range(k)] for i in range(k)])
-    best = labels[number == int(counts.argmax())]
-    patterns, frequency = np.unique(best, axis=0, return_counts=True)
-    return Merging(
-        n_clusters=probability,
-        together=pd.DataFrame(together),
-        merge=patterns[frequency.argmax()],
-        merge_probability=float(frequency.max() / n_draws),
-        threshold=threshold,
-        min_share=min_share,
-        labels=labels,
-        occupied=occupied,
-    )
-
-
 @compiled
-def _counts(rows, row_weights, weights, means, scaling, row_model, out):
+def _sizes(rows, row_weights, weights, means, scaling, row_model, out):
     """out[s, k] = weighted number of rows of component k under draw s."""
     k, n = means.shape[1], row_weights.shape[0]
     log_norm, r = np.empty(weights.shape[1]), np.empty((n, n_classes(row_model, k)))

@@ -4,7 +4,8 @@
    nats, below which a difference is too small for its standard error to be believed (`model_selection.ranking`).
 2. Components, if clusters are Gaussian: p(K | y), and whether it stays as the prior of the means is made narrower and
    wider.
-3. Clusters: the components of the fit of (1), merged where they overlap (`clustering.merging`).
+3. Clusters: the components of the fit of (1), merged where they overlap (`clustering.merging`); more than one number
+   where it depends on how far apart groups must be to count as clusters.
 
 Where clusters are not Gaussian, the first two count too many (Cai, Campbell, Broderick 2021, ICML), and the third
 is the answer to "how many groups are there".
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesgmm.clustering.merging_words import clusters_in_words
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.answers import by_prediction, by_probability, name_of, shapes_of
 from bayesgmm.model_selection.candidate import Candidate
@@ -40,8 +42,9 @@ class Recommendation:
     n_components : int
         Its number of components.
     n_clusters : int
-        Most probable number of clusters of that fit; where its components are levels of a column, as the headline
-        then says, a number of groups of levels.
+        Most probable number of clusters of that fit at a separation of 2.5 sds. Where the headline names several, it
+        depends on the separation (``Candidate.merging``); where components are levels of a column, as the headline then
+        says, it is a number of groups of levels.
     cluster_probability : float
         Posterior probability of that number.
     most_probable : int, str or None
@@ -95,7 +98,8 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
         headline += ", some of which are levels of a column: the number of clusters is not known from them."
         said_clusters = f"Clusters: not to be counted, since some components are levels. Merged by overlap, {merged}"
     else:
-        headline += f" that describe{'s' if k == 1 else ''} {_counted(m, 'cluster')}."
+        headline += f" that describe{'s' if k == 1 else ''} {clusters_in_words(merged.numbers)}"
+        headline += "." if merged.stable else ", depending on how far apart clusters must be."
         said_clusters = f"Clusters: {merged}"
     sentences = [
         said_density,
@@ -133,7 +137,7 @@ def _disagreement(
                 votes.setdefault(name, []).append(criterion)
         parts = [f"{_listed(v)} for {name_of(candidates, name)}" for name, v in votes.items()]
         out.append(f"The criteria disagree: {'; '.join(parts)}.")
-    if chosen.merging.best < chosen.n_components and not chosen.levels:
+    if max(chosen.merging.numbers) < chosen.n_components and not chosen.levels:
         out.append(
             f"There are fewer clusters than components: some cluster is not {shapes_of([chosen.kind])}, or components "
             "overlap too much to be told apart; criteria of density count components, not clusters."
@@ -190,10 +194,6 @@ def _cross_check(candidates: Mapping[Label, Candidate], names: list[Label]) -> l
                 f"and {c.empty_ratio.value:.2f} by empty components (Nobile): sample more draws."
             )
     return out
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _listed(words: list[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from bayesgmm.clustering.merging_words import numbers_in_words
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, elpd_table, probabilities, ranked
 
@@ -16,7 +17,7 @@ _SCREEN = 80  # characters
 # Columns of the table to read: the one of the details, and its decimals. Names are short, since all are to fit.
 _READ = {
     "elpd_diff": ("elpd_diff", 1), "diff_se": ("diff_se", 1), "log_ev": ("log_evidence", 1),
-    "prob": ("probability", 3), "bic": ("bic", 0), "clusters": ("n_clusters", None), "entropy": ("entropy", 2),
+    "prob": ("probability", 3), "bic": ("bic", 0), "clusters": ("clusters", None), "entropy": ("entropy", 2),
     "status": ("status", None),
 }  # fmt: skip
 _LEFT_OUT_FIRST = ("entropy", "bic", "diff_se")
@@ -34,8 +35,9 @@ def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``elpd_diff, diff_se`` (expected log predictive density less that of the best, and the standard error of the
-        difference), ``log_ev`` (log evidence), ``prob`` (p(K | y)), ``bic``, ``clusters`` (most probable number after
-        merging), ``entropy`` (relative, 1: every assignment is certain), ``status``. NaN where there is no number.
+        difference), ``log_ev`` (log evidence), ``prob`` (p(K | y)), ``bic``, ``clusters`` (number after
+        merging, or the numbers between which it depends on how far apart clusters must be), ``entropy`` (relative, 1:
+        every assignment is certain), ``status``. NaN where there is no number.
         Beside long labels of several kinds of mixture there is no room for ``entropy``, ``bic`` or ``diff_se``.
     """
     if not len(details):
@@ -67,8 +69,8 @@ def comparison_details(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
         ``n_bad_rows`` (observations not to be trusted), ``elpd_waic, n_waic_unstable`` (legacy); ``log_evidence, mcse``
         (none where it may not be used), ``log_bf_smaller, log_bf_empty, log_bf_empty_mcse`` (log Bayes factor of K - 1
         against K, by the evidences and from empty components), ``probability`` (p(K | y), all fits equally probable a
-        priori), ``stacking_weight``; ``occupied_mean, occupied_mode, n_clusters, cluster_probability``; what latent
-        profile analyses report (`clustering.classification`): ``entropy`` (relative), ``n_min, n_max, share_min,
+        priori), ``stacking_weight``; ``occupied_mean, occupied_mode, clusters, n_clusters, cluster_probability``; what
+        latent profile analyses report (`clustering.classification`): ``entropy`` (relative), ``n_min, n_max, share_min,
         share_max`` (observations in the smallest and the largest class by most probable component, and their shares,
         which tidyLPA calls n_min and n_max), ``prob_min, prob_max`` (smallest and largest mean posterior probability of
         a class; noise is no class); ``converged, status`` (converged, rough or not converged), ``elpd_mcse`` (Monte
@@ -108,6 +110,7 @@ def comparison_details(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
             "stacking_weight": weight[label],
             "occupied_mean": float(c.occupied.index.to_numpy() @ c.occupied.to_numpy()),
             "occupied_mode": int(c.occupied.index[int(c.occupied.to_numpy().argmax())]),
+            "clusters": numbers_in_words(c.merging.numbers),
             "n_clusters": c.merging.best,
             "cluster_probability": float(c.merging.n_clusters[c.merging.best]),
             "entropy": c.classification.relative_entropy,

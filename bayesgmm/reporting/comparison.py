@@ -19,7 +19,7 @@ _PREDICTION = {"elpd_diff": "Δelpd", "diff_se": "SE", "p_loo": "p_loo", "max_pa
                "n_waic_unstable": "n(p_waic > 0.4)"}  # fmt: skip
 _OTHERS = {"log_evidence": "log evidence", "mcse": "MC error", "probability": "p(K | y)",
            "log_bf_smaller": "log BF (K − 1 against K)", "log_bf_empty": "by empty components (Nobile)",
-           "stacking_weight": "stacking", "occupied_mean": "occupied", "n_clusters": "clusters",
+           "stacking_weight": "stacking", "occupied_mean": "occupied", "clusters": "clusters",
            "cluster_probability": "probability", "bic": "BIC", "icl": "ICL", "aicc": "AICc",
            "cv_log_likelihood": "cross-validated", "within_ss": "within SS", "silhouette": "silhouette"}  # fmt: skip
 

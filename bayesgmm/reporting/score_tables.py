@@ -32,7 +32,7 @@ def score_tables(details: pd.DataFrame) -> str:
             "log evidence": ("log_evidence", _decimals(1)),
             "p(K|y)": ("probability", probability),
             "BIC": ("bic", _decimals(1)),
-            "clusters": ("n_clusters", str),
+            "clusters": ("clusters", str),
             "entropy": ("entropy", _decimals(2)),
             "status": ("status", str),
         },

@@ -11,6 +11,7 @@ import pytest
 
 from bayesgmm.clustering.classification import Classification
 from bayesgmm.clustering.merging import Merging
+from bayesgmm.clustering.merging_rule import MergeTrees
 from bayesgmm.compare_plan import at_ceiling, pairs_of, rounds
 from bayesgmm.errors import InputError
 from bayesgmm.model.structure import Kind
@@ -24,10 +25,10 @@ N = 100
 
 
 def merging_of(k: int, clusters: dict[int, float]) -> Merging:
-    number = pd.Series(clusters, name="probability")
-    best = int(number.idxmax())
-    return Merging(number, pd.DataFrame(np.ones((k, k))), np.minimum(np.arange(k), best - 1), 0.9, 0.1, 0.01,
-                   np.zeros((1, k), dtype=int), np.ones((1, k), dtype=bool))  # fmt: skip
+    """Of 100 draws: components that are one cluster 1 sd apart, those of different clusters 8."""
+    groups = [np.minimum(np.arange(k), m - 1) for m, p in clusters.items() for _ in range(round(100 * p))]
+    apart = np.array([np.where(g[:, None] == g, 1.0 - np.eye(k), 8.0) for g in groups])
+    return Merging(2.5, np.ones(apart.shape[:2], dtype=bool), MergeTrees(apart))
 
 
 def candidate(
@@ -124,6 +125,16 @@ def test_components_that_describe_fewer_clusters_and_criteria_that_disagree() ->
     assert "K = 3 is the largest number of components that was ranked" in str(
         said
     ) and "fewer clusters than components" in str(said)
+
+
+def test_no_number_of_clusters_is_stated_where_it_is_uncertain() -> None:
+    found = agreeing() | {3: candidate(3, -1.8, -200.0, clusters={2: 0.55, 3: 0.45})}
+    said = recommend(found)
+    assert said.headline == (
+        "3 Gaussian components (full) that describe 2 or 3 clusters, depending on how far apart clusters must be."
+    )
+    assert said.n_clusters == 2 and "2 at 2 to 3 SDs (probability 0.55)" in str(said)
+    assert "fewer clusters than components" not in str(said)
 
 
 def test_levels_leave_the_number_of_clusters_unknown() -> None:
