@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         plot_diagnostics,
         plot_elbo,
         plot_entropy_split,
+        plot_merging,
         plot_uncertainty_map,
     )
     from bayesgmm.reporting.report import report
@@ -67,6 +68,7 @@ _HOME = {
     "plot_diagnostics": "reporting.plots",
     "plot_elbo": "reporting.plots",
     "plot_entropy_split": "reporting.plots",
+    "plot_merging": "reporting.plots",
     "plot_uncertainty_map": "reporting.plots",
     "prepare_table": "data.table",
     "read_csv": "data.read_csv",
@@ -79,7 +81,7 @@ __all__ = [
     "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
     "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_clusters",
     "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
-    "plot_entropy_split", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
+    "plot_entropy_split", "plot_merging", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
 ]  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def core_in_ring(rng: np.random.Generator, n: int, d: int) -> Rows:
 
 
 def skew_normal(rng: np.random.Generator, n: int, d: int) -> Rows:
-    """Three skew normal clusters (Azzalini and Dalla Valle 1996), parameters of Dombowsky and Dunson (arXiv 2304.00074)."""
+    """Three skew normals (Azzalini, Dalla Valle 1996); parameters of Dombowsky and Dunson (arXiv 2304.00074)."""
     z = rng.choice(3, n, p=[0.45, 0.25, 0.3])
     centre = np.array([[6.5, 5.0], [0.0, 0.0], [-5.0, -5.0]])
     scale = np.sqrt([[1.0, 1.0], [5.0, 2.0], [3.0, 1.0]])

@@ -138,7 +138,7 @@ KINDS = {
     "n_clusters": "count of at most or none", "result": "record or none", "distribution": "record",
     "row_names": "row names", "max_clusters": "count or none", "n_runs": "count", "n_rows": "count", "ax": "axes",
     "levels": "probabilities", "n_draws": "count from 0", "max_rows": "count from 2", "comparison": "record",
-    "separation": "separation",
+    "separation": "separation", "axes": "axes",
     "n_grid": "count from 2 of at most", "feature_names": "names or none", "resolution": "steps",
     "columns": "names or none", "label": "names or none", "exclude": "columns left out", "read_csv.missing": "tokens",
     "datasets.load_penguins.missing": "flag",
