@@ -30,6 +30,7 @@ from bayesgmm.model.draws import Draws
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     from bayesgmm.inference.empty_modes import EmptyMode
@@ -127,10 +128,11 @@ def _within_memory(request: Request) -> tuple[Request, str]:
     draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
     if draws >= request.draws:
         return request, ""
+    d = request.problem.table.n_features
     said = (
-        f"The covariances of {request.draws} draws per chain, {request.n_components} components and "
-        f"{request.problem.table.n_features} variables would take {one * request.draws / 1e9:.1f} GB of memory: "
-        f"{draws} draws per chain were kept."
+        f"The covariances of {request.draws} draws per chain, {request.n_components} components and {d} "
+        f"{plural(d, 'variable')} would take {one * request.draws / 1e9:.1f} GB of memory: {draws} draws per chain "
+        "were kept."
     )
     return replace(request, draws=draws), said
 

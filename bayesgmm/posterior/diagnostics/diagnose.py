@@ -87,17 +87,16 @@ class Diagnosis:
         moving = self.table[self.table["r_hat"].notna()]
         if len(moving):
             ess = moving[["ess_bulk", "ess_tail"]].min(axis=1)
+            worst = [quantity_in_words(str(name)) for name in (moving["r_hat"].idxmax(), ess.idxmin())]
             numbers += (
-                f": largest R-hat {moving['r_hat'].max():.3f} ({self._called(moving['r_hat'].idxmax())}), "
-                f"smallest ESS {ess.min():.0f} ({self._called(ess.idxmin())})"
+                f": largest R-hat {moving['r_hat'].max():.3f} ({worst[0]}), smallest ESS {ess.min():.0f} ({worst[1]})"
             )
+            if self._numbered and "observation" in "".join(worst):
+                numbers += ", observations numbered from 0"
         numbers += f"; {self.n_divergences} divergent transition{'s' * (self.n_divergences != 1)}"
         if np.isfinite(self.ambiguous_share):
             numbers += f"; {self.ambiguous_share:.1%} of draws with ambiguous labels"
         return "\n".join([self.verdict, numbers + ".", *self.advice])
-
-    def _called(self, name: object) -> str:
-        return quantity_in_words(str(name), self._numbered)
 
 
 def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
