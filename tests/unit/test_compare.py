@@ -101,7 +101,7 @@ def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
     assert list(table) == ["elpd_diff", "diff_se", "log_ev", "prob", "bic", "clusters", "entropy", "status"]
     assert table.index.equals(details.index)
     np.testing.assert_allclose(table["log_ev"], details["log_evidence"], atol=0.0501)
-    np.testing.assert_allclose(table["prob"], details["probability"], atol=0.000501)
+    assert details.at[2, "probability"] > 0.995 and table["prob"].tolist() == ["< 0.01", "> 0.99"]
     np.testing.assert_allclose(table["bic"], details["bic"], atol=0.501)
     wide = replace(
         comparison, candidates={
