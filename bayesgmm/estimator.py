@@ -27,6 +27,7 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.inference.modes import modes_per_original_unit
 from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
@@ -92,8 +93,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     target_accept : float
         Acceptance statistic that NUTS aims at.
     escalate : bool
-        Where NUTS does not meet the convergence criteria, run longer and then by Gibbs; what was done is recorded and
-        said.
+        Where NUTS does not meet the convergence criteria, run longer and then by Gibbs; what was done is said.
     batch_size : int or None
         Rows in each mini-batch of ADVI; None is all.
     random_seed : int or None
@@ -263,8 +263,6 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
             )
         with stage("relabelling and diagnosis"):
-            from bayesgmm.inference.modes import modes_per_original_unit
-
             gate = judge(draws)
             tree = build_tree(
                 draws, problem, inference=used, random_seed=self.random_seed,

@@ -315,10 +315,7 @@ def _run(method: Clustering, z: Array, copies: IntArray, k: int, seed: int | Non
     """
     every, z = z, z[copies]
     if len(z) > method.max_rows:
-        return (
-            None,
-            f"not run: its cost grows with N squared, and {len(z):,} observations are more than {method.max_rows:,}",
-        )
+        return None, f"not run: its cost grows with N squared, and N = {len(z):,} is more than {method.max_rows:,}"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         of_copies = np.asarray(method.run(z, k, seed), dtype=np.int64)

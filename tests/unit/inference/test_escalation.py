@@ -239,7 +239,7 @@ def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPa
         draws, stages = ladder(PASSES)
         assert stages.asked[0]["draws"] == made == draws.shape[1]
         (said,) = draws.notes
-        assert "covariances of 500 draws per chain, 2 components and 1 variable" in said
+        assert "covariances of 500 draws per chain, 2 components and D = 1 would take" in said
         assert f"{made} draws per chain" in said
     monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
     draws, _ = ladder(PASSES)
