@@ -263,12 +263,12 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
             )
         with stage("relabelling and diagnosis"):
-            gate = judge(draws)
+            gate, draws = judge(draws), replace(draws, modes=modes_per_original_unit(draws.modes, table))
             tree = build_tree(
                 draws, problem, inference=used, random_seed=self.random_seed,
                 standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
             )  # fmt: skip
-            self._set_results(tree, em, table, prior, modes_per_original_unit(draws.modes, table))
+            self._set_results(tree, em, table, prior, draws.modes)
             self._once("diagnosis", lambda: self._diagnose(gate))
 
     def _set_results(
