@@ -27,6 +27,7 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.inference.modes import modes_per_original_unit
 from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
@@ -92,8 +93,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     target_accept : float
         Acceptance statistic that NUTS aims at.
     escalate : bool
-        Where NUTS does not meet the convergence criteria, run longer and then by Gibbs; what was done is recorded and
-        said.
+        Where NUTS does not meet the convergence criteria, run longer and then by Gibbs; what was done is said.
     batch_size : int or None
         Rows in each mini-batch of ADVI; None is all.
     random_seed : int or None
@@ -263,14 +263,12 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 request, inference=self.inference, sampler=self.sampler, escalate=self.escalate
             )
         with stage("relabelling and diagnosis"):
-            from bayesgmm.inference.modes import modes_per_original_unit
-
-            gate = judge(draws)
+            gate, draws = judge(draws), replace(draws, modes=modes_per_original_unit(draws.modes, table))
             tree = build_tree(
                 draws, problem, inference=used, random_seed=self.random_seed,
                 standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
             )  # fmt: skip
-            self._set_results(tree, em, table, prior, modes_per_original_unit(draws.modes, table))
+            self._set_results(tree, em, table, prior, draws.modes)
             self._once("diagnosis", lambda: self._diagnose(gate))
 
     def _set_results(

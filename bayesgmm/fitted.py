@@ -33,10 +33,11 @@ from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_den
 from bayesgmm.model.background import table_box
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.standard_rows import draw_rows
 from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
-from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
+from bayesgmm.posterior.diagnostics.approximation import approximation_fault
+from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, diagnose, with_reservation
+from bayesgmm.posterior.new_rows import draw_new_rows
 from bayesgmm.posterior.summary import summary
 from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, model_rows, posterior_arrays, structure_of
 from bayesgmm.progress import stage
@@ -90,10 +91,9 @@ class FittedMixture:
     @property
     def labels_(self) -> NDArray[np.int64]:
         """(N,) most probable component of each row; -1 is noise."""
-        return self._once("labels", lambda: self._label(self._own_responsibilities))
+        return self._once("labels", lambda: self._label(self._own()))
 
-    @property
-    def _own_responsibilities(self) -> Array:
+    def _own(self) -> Array:
         return self._once("responsibilities", lambda: self._responsibilities(None))
 
     def classification(self) -> Classification:
@@ -101,7 +101,7 @@ class FittedMixture:
         from bayesgmm.clustering.classification import classify
 
         self._check_fitted()
-        return classify(self._own_responsibilities, self.table_.weights, self._arrays.n_components)
+        return classify(self._own(), self.table_.weights, self._arrays.n_components)
 
     def diagnose(self) -> Diagnosis:
         """Convergence in two tables and in words."""
@@ -352,19 +352,7 @@ class FittedMixture:
     def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
         """Rows (n, D) from the posterior predictive distribution, original units, and their components (n,), -1 for
         rows of noise."""
-        a = self._arrays
         check_count(n_samples, "n_samples", most=MOST_SAMPLES)
         check_seed(random_seed)
-        rng = np.random.default_rng(random_seed)
-        draw = rng.integers(len(a.weights), size=n_samples)
-        uniform = rng.random(n_samples)[:, None]
-        chosen = (a.weights[draw, : a.n_classes].cumsum(axis=1) < uniform).sum(axis=1)
-        component = np.minimum(chosen, a.n_components - 1)
-        df = None if a.df is None else a.df[draw, component]
-        standard = draw_rows(rng, n_samples, a.means.shape[2], df)
-        z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], standard)
-        if a.n_classes > a.n_components:
-            component = np.where(chosen < a.n_components, component, -1)
-            of_noise = component < 0
-            z[of_noise] = table_box(self.table_).draw(rng, int(of_noise.sum()))
-        return a.center + a.scale * z, component
+        box = table_box(self.table_) if self.noise else None
+        return draw_new_rows(self._arrays, n_samples, np.random.default_rng(random_seed), box)

@@ -357,7 +357,7 @@ print(proper.diagnose())
 # | `slow_components` | criteria met; single components need more draws | run longer for their intervals |
 # | `not_identified` | criteria met; labels cannot be matched | report what does not depend on labels |
 # | `several_modes` | chains fall into groups that do not exchange | compare by `fit.log_evidence(chains=[0, 2])` |
-# | `too_few_draws` | R-hat passes, ESS does not | draw as many more as the verdict says |
+# | `too_few_draws` | R-hat below 1.01, ESS too small | draw as many more as the verdict says |
 # | `not_converged` | criteria not met, or a parameter under certain labels | run longer; `inference="gibbs"` |
 #
 # Divergences, an interrupted run and an approximation of unknown error make any of them "not reliable yet".

@@ -12,7 +12,7 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_components, parse_steps
-from bayesgmm.cli.writing import check_outputs, write_assignments, write_report
+from bayesgmm.cli.writing import check_outputs, show, write_assignments, write_report
 from bayesgmm.interruption import watch
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run_compare(
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))
         else:
-            print("\n\n".join([comparison_text(comparison, source, table.data), *map(agreement_text, known)]))
+            show("\n\n".join([comparison_text(comparison, source, table.data), *map(agreement_text, known)]))
         watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
     if out is not None:
         write_report(comparison, out, as_json=as_json)

@@ -12,7 +12,7 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_steps
-from bayesgmm.cli.writing import check_outputs, tell, write_assignments, write_report
+from bayesgmm.cli.writing import check_outputs, show, tell, write_assignments, write_report
 from bayesgmm.errors import NotConvergedWarning
 from bayesgmm.interruption import watch
 
@@ -51,7 +51,7 @@ def run_fit(
             record = fit_record(estimator, source, known) | {"notes": table.notes}
             print(json.dumps(record, indent=2))
         else:
-            print(fit_text(estimator, source, known))
+            show(fit_text(estimator, source, known))
         watch.printed = f"the result{' so far' if estimator.posterior_.attrs['partial'] else ''} was printed"
     if out is not None:
         write_report(estimator, out, as_json=as_json)

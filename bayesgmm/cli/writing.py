@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["check_outputs", "tell", "write_assignments", "write_report"]
+__all__ = ["check_outputs", "show", "tell", "write_assignments", "write_report"]
 
 
 def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
@@ -61,6 +63,20 @@ def write_assignments(fit: BayesianGMM, lines: Sequence[int], path: Path, *, as_
     table["uncertainty"] = 1.0 - found.table["probability"].to_numpy()
     write_whole(path, table.to_csv(index=False, float_format="%.6g").encode())
     tell(f"assignments written to {path}", as_json=as_json)
+
+
+def show(text: str) -> None:
+    """Print a result; on a terminal sentences break between words, tables stay as they are.
+
+    >>> show("one\\ntwo")
+    one
+    two
+    """
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = (line if "  " in line else textwrap.fill(line, width) for line in text.splitlines())
+        text = "\n".join(lines)
+    print(text)
 
 
 def tell(line: str, *, as_json: bool) -> None:

@@ -24,7 +24,6 @@ from bayesgmm.clustering.label_counts import copies_of, count_labels
 from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
-from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray
@@ -99,7 +98,7 @@ class Assignment:
         m = int((self.components.index >= 0).sum())
         noise = " and noise" * (m < len(parts))
         sentence = (
-            f"{n:,.15g} {plural(n, 'observation')} in {m} {self.level}{'s' * (m > 1)}{noise} (sizes with "
+            f"{n:,.15g} observation{'s' * (n != 1)} in {m} {self.level}{'s' * (m > 1)}{noise} (sizes with "
             f"{100 * self.ci_prob:g} % credible intervals: {'; '.join(parts)}); "
         )
         if len(parts) == 1:

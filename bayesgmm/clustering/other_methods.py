@@ -166,7 +166,7 @@ class ClusteringComparison:
         a, b = others.loc[nearest], others.loc[furthest]
         return (
             f"In variation of information, nearest to the mixture is {nearest} ({a['vi']:.2f} nats, "
-            f"ARI {a['ari']:.2f}, {a['n_disagree']:g} rows elsewhere), furthest {furthest} ({b['vi']:.2f}, "
+            f"ARI {a['ari']:.2f}, {a['n_disagree']:g} observations elsewhere), furthest {furthest} ({b['vi']:.2f}, "
             f"ARI {b['ari']:.2f}); within the {100 * self.partition.ball.ci_prob:g} % credible ball: {which}."
         )
 
@@ -304,7 +304,7 @@ def _given_to_methods(weights: Array) -> tuple[IntArray, list[str]]:
     """Numbers of the rows that methods are given, each as often as it counts, and what there is to say of it."""
     copies = copied_rows(weights, max(_MOST_COPIES, len(weights)))
     if copies is None:
-        return np.arange(len(weights)), ["rows counted once each: the method was not given their weights"]
+        return np.arange(len(weights)), ["observations counted once each: the method was not given their weights"]
     return copies, []
 
 
@@ -315,7 +315,7 @@ def _run(method: Clustering, z: Array, copies: IntArray, k: int, seed: int | Non
     """
     every, z = z, z[copies]
     if len(z) > method.max_rows:
-        return None, f"not run: its cost grows with N squared, and {len(z):,} rows are more than {method.max_rows:,}"
+        return None, f"not run: its cost grows with N squared, and N = {len(z):,} is more than {method.max_rows:,}"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         of_copies = np.asarray(method.run(z, k, seed), dtype=np.int64)
@@ -324,7 +324,7 @@ def _run(method: Clustering, z: Array, copies: IntArray, k: int, seed: int | Non
     found[without] = of_copies[KDTree(z).query(every[without])[1]]
     note = "; ".join(dict.fromkeys(str(w.message).split("\n")[0] for w in said))
     if (found < 0).all():
-        note = "; ".join([*([note] if note else []), "every row is noise"])
+        note = "; ".join([*([note] if note else []), "every observation is noise"])
     return found, note
 
 

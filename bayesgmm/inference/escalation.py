@@ -43,8 +43,7 @@ _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradient
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
 _MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
-# Draws of a chain; where memory limits them, all chains together times what the convergence criteria ask for.
-_FEWEST, _WORTH = 25, 2
+_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what is asked for
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
 
@@ -96,8 +95,7 @@ class Request:
 
     @cached_property
     def empty_modes(self) -> list[EmptyMode]:
-        """Modes with components empty: found once, asked for before sampling and by the pilot chains of Gibbs
-        sampling."""
+        """Modes with components empty: found once, asked for before sampling and by the pilot chains."""
         from bayesgmm.inference.empty_modes import empty_modes
 
         return empty_modes(self.problem, self.n_components, random_seed=self.random_seed)
@@ -112,8 +110,7 @@ def check_inference(inference: str, sampler: str) -> None:
 def draw_posterior(
     request: Request, *, inference: str = "nuts", sampler: str = "nutpie", escalate: bool = True
 ) -> tuple[Draws, str]:
-    """Draws from the posterior, those that meet the criteria if any stage's do, and how: `inference`, or auto's
-    choice."""
+    """Draws of the posterior, those that meet the criteria if any stage's do, and how: `inference`, or auto's."""
     check_inference(inference, sampler)
     request, said = _within_memory(request)
     draws, inference = _drawn(request, inference, sampler, escalate)
@@ -129,8 +126,8 @@ def _within_memory(request: Request) -> tuple[Request, str]:
         return request, ""
     said = (
         f"The covariances of {request.draws} draws per chain, {request.n_components} components and "
-        f"{request.problem.table.n_features} variables would take {one * request.draws / 1e9:.1f} GB of memory: "
-        f"{draws} draws per chain were kept."
+        f"D = {request.problem.table.n_features} would take {one * request.draws / 1e9:.1f} GB of memory: {draws} "
+        "draws per chain were kept."
     )
     return replace(request, draws=draws), said
 

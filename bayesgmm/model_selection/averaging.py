@@ -96,7 +96,7 @@ class ModelAverage:
         return partition_from_labels(draws, loss, ci_prob=ci_prob, row_names=table.row_names, random_seed=random_seed)
 
     def __str__(self) -> str:
-        shares = ", ".join(f"K = {label} {probability(share)}" for label, share in self.weights.items())
+        shares = ", ".join(f"K = {label}: {probability(share)}" for label, share in self.weights.items())
         what = {"probability": "posterior probabilities p(K | y)", "stacking": "stacking weights"}[self.by]
         best = int(self.n_clusters.index[int(self.n_clusters.to_numpy().argmax())])
         return (

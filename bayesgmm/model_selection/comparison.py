@@ -51,7 +51,7 @@ class ComparedFits:
         """All scores, a row a fit; see `model_selection.scores.comparison_details`."""
         return comparison_details(self.candidates)
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """What the choice of K rests on, rounded to be read; see `model_selection.scores.comparison_table`."""
         return comparison_table(self.details)

@@ -169,8 +169,7 @@ def _failures(candidates: Mapping[Label, Candidate], all_failed: bool) -> list[s
     for label, c in candidates.items():
         name = name_of(candidates, label)
         if not c.converged and not c.rough:
-            unranked = "" if all_failed else " and is not ranked"
-            out.append(f"{name} does not meet the convergence criteria{unranked}: {c.verdict}")
+            out.append(f"{name}{':' if all_failed else ' is not ranked.'} {c.verdict}")
         out += [f"{name}: {problem}" for problem in c.problems]
     return out
 

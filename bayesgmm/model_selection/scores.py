@@ -10,6 +10,7 @@ import pandas as pd
 from bayesgmm.clustering.merging_words import numbers_in_words
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, elpd_table, probabilities, ranked
+from bayesgmm.wording import probability
 
 __all__ = ["comparison_details", "comparison_table"]
 
@@ -17,7 +18,7 @@ _SCREEN = 80  # characters
 # Columns of the table to read: the one of the details, and its decimals. Names are short, since all are to fit.
 _READ = {
     "elpd_diff": ("elpd_diff", 1), "diff_se": ("diff_se", 1), "log_ev": ("log_evidence", 1),
-    "prob": ("probability", 3), "bic": ("bic", 0), "clusters": ("clusters", None), "entropy": ("entropy", 2),
+    "prob": ("probability", None), "bic": ("bic", 0), "clusters": ("clusters", None), "entropy": ("entropy", 2),
     "status": ("status", None),
 }  # fmt: skip
 _LEFT_OUT_FIRST = ("entropy", "bic", "diff_se")
@@ -35,10 +36,10 @@ def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``elpd_diff, diff_se`` (expected log predictive density less that of the best, and the standard error of the
-        difference), ``log_ev`` (log evidence), ``prob`` (p(K | y)), ``bic``, ``clusters`` (number after
-        merging, or the numbers between which it depends on how far apart clusters must be), ``entropy`` (relative, 1:
-        every assignment is certain), ``status``. NaN where there is no number.
-        Beside long labels of several kinds of mixture there is no room for ``entropy``, ``bic`` or ``diff_se``.
+        difference), ``log_ev`` (log evidence), ``prob`` (p(K | y), as text), ``bic``, ``clusters`` (number after
+        merging, or between which it lies), ``entropy`` (relative, 1: every assignment is certain), ``status``. NaN
+        where there is no number. Beside long labels of several kinds of mixture there is no room for ``entropy``,
+        ``bic`` or ``diff_se``.
     """
     if not len(details):
         return pd.DataFrame(columns=list(_READ))
@@ -46,6 +47,7 @@ def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
     for name, (column, decimals) in _READ.items():
         values = details[column]
         found[name] = values if decimals is None else values.astype(float).round(decimals) + 0.0  # no minus zero
+    found["prob"] = details["probability"].map(probability)
     table = pd.DataFrame(found, index=details.index).astype({"bic": np.int64})
     for name in _LEFT_OUT_FIRST:
         if max(map(len, table.to_string().splitlines())) > _SCREEN:

@@ -171,7 +171,7 @@ class PredictiveDistribution:
         doubt = ""
         if self.effective_draws < min(_FEW_DRAWS, 0.5 * len(self.weights)):
             doubt = (
-                f" It leans on {self.effective_draws:.0f} effective draws: the known values are far from the rows "
+                f" It rests on {self.effective_draws:.0f} effective draws: the known values are far from the rows "
                 "that were fitted, so do not rely on it."
             )
         return ("; ".join(parts) + (f" (given {known})." if known else ".")) + doubt

@@ -194,7 +194,7 @@ def _like_noise(fit: Fit, used: NDArray[np.intp], p: Array) -> Grid | None:
     order = np.argsort(-noise, kind="stable")[:_UNCERTAIN_ROWS]
     rows = [
         [
-            str(table.row_names[used[i]]), class_name(int(p[i, :-1].argmax())), f"{noise[i]:.3f}",
+            str(table.row_names[used[i]]), class_name(int(p[i, :-1].argmax())), probability(noise[i]),
             *[significant(v, 5) for v in table.values[used[i], :_SHOWN_COLUMNS]],
         ]
         for i in order[noise[order] > _LIKE_NOISE]

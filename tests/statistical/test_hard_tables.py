@@ -130,7 +130,7 @@ def test_one_typing_error(value: float) -> None:
     labels = np.append(np.repeat([0, 1], 150), 2)
     rows = np.append(rng.normal(np.repeat([0.0, 8.0], 150), 1.0), value)[:, None]
     fit, told = fitted(rows, 3)
-    assert any(f"{value:g} (row 300)" in line for line in told) == (value >= 1e5)
+    assert any(f"{value:g} (observation 300, counted from 0)" in line for line in told) == (value >= 1e5)
     found = adjusted_rand_score(labels[:300], fit.labels_[:300])
     assert found == 1.0 or not fit.diagnose().ok
 

@@ -24,6 +24,7 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.clustering.assignment import Assignment
+from bayesgmm.clustering.classification import Classification
 from bayesgmm.clustering.merging import Merging
 from bayesgmm.clustering.other_methods import ClusteringComparison
 from bayesgmm.clustering.partition.estimate import Partition
@@ -168,7 +169,7 @@ ACCEPTED["number of components or none"] = ("None", "1")
 # Records that the package makes: their fields are not arguments of a user, their methods are.
 RECORDS = {"Comparison", "Diagnosis", "EMResult", "Table", *(
     c.__name__ for c in (
-        Assignment, ClusteringComparison, Evidence, HighestDensityRegion, LooResult, Merging, Partition,
+        Assignment, Classification, ClusteringComparison, Evidence, HighestDensityRegion, LooResult, Merging, Partition,
         PredictiveDistribution, WaicResult,
     )
 )}  # fmt: skip

@@ -217,6 +217,34 @@ def test_classes_are_compared_with_the_recommended_clusters(
     assert (code, out) == (2, "") and "'magic'" in err
 
 
+def test_a_name_with_a_comma_is_chosen_by_an_option_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    np.savetxt(path, rows, delimiter=",", header='"Income, gross",rate,x', comments="")
+    given = ["fit", str(path), "-k", "1", "--columns", "Income, gross", "--columns", "rate", *FAST]
+    _, out, _ = run(monkeypatch, capsys, *given)
+    assert "40 observations of 2 variables (Income, gross, rate)" in out
+    code, out, err = run(monkeypatch, capsys, "fit", str(path), "-k", "1", "--label", "kind")
+    assert (code, out) == (2, "") and "there is no column 'kind'; the columns are 'Income, gross', rate, x." in err
+
+
+def test_clusters_come_before_the_components_that_make_them_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A narrow and a wide component about one point: both cross-tables, that of the recommended clusters first."""
+    rng = np.random.default_rng(3)
+    scales = np.repeat([1.0, 3.0, 1.0], [150, 150, 100])
+    rows = scales[:, None] * rng.normal(size=(400, 2)) + 30.0 * (np.arange(400) >= 300)[:, None]
+    lines = [f"{a:.6f},{b:.6f},{'far' if i >= 300 else 'near'}" for i, (a, b) in enumerate(rows)]
+    path = tmp_path / "nested.csv"
+    path.write_text("\n".join(["a,b,kind", *lines]) + "\n")
+    _, out, _ = run(monkeypatch, capsys, "compare", str(path), "-k", "3", "--label", "kind", *FAST)
+    first, second = (out.index(f"Agreement of the {what} with the known") for what in ("clusters", "components"))
+    assert first < second and "cluster" in out and "adjusted Rand index 1.000 over 400 observations." in out
+
+
 def test_a_long_run_is_foretold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from bayesgmm.cli.cost import say_cost
     from bayesgmm.estimator import BayesianGMM

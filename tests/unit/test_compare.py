@@ -101,7 +101,7 @@ def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
     assert list(table) == ["elpd_diff", "diff_se", "log_ev", "prob", "bic", "clusters", "entropy", "status"]
     assert table.index.equals(details.index)
     np.testing.assert_allclose(table["log_ev"], details["log_evidence"], atol=0.0501)
-    np.testing.assert_allclose(table["prob"], details["probability"], atol=0.000501)
+    assert details.at[2, "probability"] > 0.995 and table["prob"].tolist() == ["< 0.01", "> 0.99"]
     np.testing.assert_allclose(table["bic"], details["bic"], atol=0.501)
     wide = replace(
         comparison, candidates={
@@ -113,6 +113,13 @@ def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
     for printed in (repr(table), repr(wide.table)):
         assert "..." not in printed and "\\" not in printed
         assert len(printed.splitlines()) == 3 and max(map(len, printed.splitlines())) <= 80
+
+
+def test_modes_have_densities_in_the_units_of_the_evidence(comparison: Comparison) -> None:
+    """One normal component of 136 rows is nearly its Laplace approximation; the columns' scales are 1.1 and 14."""
+    modes, evidence = comparison.fits[1].modes_, comparison.candidates[1].evidence
+    assert evidence is not None
+    assert modes.at[0, "laplace_log_evidence"] == pytest.approx(evidence.value, abs=0.3)
 
 
 def test_classes_are_those_of_the_labels(comparison: Comparison) -> None:
@@ -203,9 +210,7 @@ def test_failed_fit_stays_in_the_table_and_out_of_the_ranking(comparison: Compar
     assert np.isnan(table.at[2, "probability"]) and np.isnan(table.at[2, "stacking_weight"])
     assert table.at[1, "probability"] == 1.0 and table.at[1, "elpd_diff"] == 0.0
     assert table.at[2, "elpd_diff"] > 0.0  # it is better, and not to be believed
-    assert "K = 2 does not meet the convergence criteria and is not ranked: Chains disagree." in str(
-        Comparison(comparison.fits, candidates)
-    )
+    assert "K = 2 is not ranked. Chains disagree." in str(Comparison(comparison.fits, candidates))
 
 
 @pytest.mark.parametrize("ok", [True, False])

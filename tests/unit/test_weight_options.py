@@ -118,7 +118,7 @@ def test_compare_takes_survey_weights(
         monkeypatch, capsys, "compare", str(file), "-k", "1", "--columns", "a,b", "--survey-weights", "n", *QUICK
     )
     assert "Survey weights: the 45 observations count as 38.6" in out and "is not fitted" in err
-    assert "Rows are weighted" in out
+    assert "Observations are weighted" in out
 
 
 @pytest.mark.parametrize(

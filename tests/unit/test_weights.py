@@ -89,7 +89,8 @@ def pairs() -> dict[str, Pair]:
     found = {"BayesianGMM": both, "EMResult": both.map(lambda fit: fit.em_), "Table": both.map(lambda fit: fit.table_)}
     calls: dict[str, Callable[[Any], Any]] = {
         "Assignment": lambda fit: fit.assignment(), "Partition": lambda fit: fit.partition(),
-        "Merging": lambda fit: fit.merging(), "Diagnosis": lambda fit: fit.diagnose(),
+        "Merging": lambda fit: fit.merging(), "Classification": lambda fit: fit.classification(),
+        "Diagnosis": lambda fit: fit.diagnose(),
         "Evidence": lambda fit: fit.log_evidence(force=True),
         "LooResult": lambda fit: fit.loo(repair=False, force=True),
         "WaicResult": lambda fit: fit.waic(), "ClusteringComparison": lambda fit: bg.compare_clusterings(fit),
@@ -422,7 +423,8 @@ RULES: dict[str, Callable[[Pair], None]] = {
 }  # fmt: skip
 # Records whose every member has a rule; of a distribution of new rows, and of the prior, one or two speak for the rest.
 WHOLE = (
-    "BayesianGMM", "Table", "EMResult", "MixtureParams", "Assignment", "Partition", "CredibleBall", "Merging",
+    "BayesianGMM", "Table", "EMResult", "MixtureParams", "Assignment", "Classification", "Partition", "CredibleBall",
+    "Merging",
     "ClusteringComparison", "Diagnosis", "Evidence", "LooResult", "WaicResult", "Comparison", "Candidate",
 )  # fmt: skip
 RULES |= {

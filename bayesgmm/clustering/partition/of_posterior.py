@@ -98,7 +98,7 @@ def partition(
     if noise.any():
         weights = np.where(noise, 0.0, weights)
         if not weights.any():
-            raise InputError("every row is more likely noise than in a cluster: there is nothing to divide.")
+            raise InputError("every observation is more likely noise than in a cluster: there is nothing to divide.")
     if posterior.n_classes == posterior.n_components and (weights == 1.0).all():
         step = max(1, -(-len(posterior.weights) * len(values) // _MAX_LABELS))
         labels: NDArray[Any] = draw_labels(values, posterior, known=known, step=step, random_seed=random_seed)

@@ -28,7 +28,6 @@ from bayesgmm.model.proposals.pareto import pareto_smoothed
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, scored_weights, sum_and_se
 from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio
-from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray
@@ -143,15 +142,14 @@ class LooResult:
         n, counts = len(self.elpd_i), self.counts
         sentence = f"elpd_loo {self.elpd:.1f} (SE {self.se:.1f}), p_loo {self.p:.1f}; "
         sentence += "; ".join(
-            f"{count} of {n} observations by PSIS" if name == "PSIS" else f"{count} by {name}"
-            for name, count in counts.items()
+            f"{m} of {n} observations by PSIS" if name == "PSIS" else f"{m} by {name}" for name, m in counts.items()
         )
         sentence += f"; largest Pareto k {self.pareto_k.max():.2f} before repair" if self.n_repaired else (
             f"; largest Pareto k {self.pareto_k.max():.2f}"
         )  # fmt: skip
         if self.ok:
             return sentence + "."
-        have = f"{self.n_bad} {plural(self.n_bad, 'observation')} {'has' if self.n_bad == 1 else 'have'}"
+        have = "1 observation has" if self.n_bad == 1 else f"{self.n_bad} observations have"
         return (
             f"{sentence}. {have} a Pareto k above {self.good_k:.2f} and no score that is accurate to {SCORE_MCSE}: "
             "elpd_loo is likely too high."

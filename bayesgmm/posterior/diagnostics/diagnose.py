@@ -9,7 +9,7 @@ minimises the differences between draws, so (b) alone would be optimistic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.model.proposals.importance import PARETO_K_MAX
-from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, MIN_DRAWS, convergence_table, group_chains, r_hat
+from bayesgmm.posterior.diagnostics.approximation import APPROXIMATIONS, approximation_fault
+from bayesgmm.posterior.diagnostics.convergence import MIN_DRAWS, convergence_table, group_chains, r_hat
 from bayesgmm.posterior.diagnostics.gate import Gate, gate_of_tree
 from bayesgmm.posterior.diagnostics.quantities import quantity_in_words
 from bayesgmm.posterior.diagnostics.verdicts import FEW_AMBIGUOUS, classify, explain, mode_table, sampler_advice
@@ -30,11 +30,10 @@ from bayesgmm.posterior.tree import MixtureDraws, observed_rows, read_draws, rea
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["AMBIGUOUS", "Diagnosis", "approximation_fault", "diagnose", "with_reservation"]
+__all__ = ["AMBIGUOUS", "Diagnosis", "diagnose", "with_reservation"]
 
 Array = NDArray[np.float64]
 
-APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
 AMBIGUOUS = 0.1  # a draw whose relabelling is wrong with more than this probability
 
 
@@ -87,17 +86,16 @@ class Diagnosis:
         moving = self.table[self.table["r_hat"].notna()]
         if len(moving):
             ess = moving[["ess_bulk", "ess_tail"]].min(axis=1)
+            worst = [quantity_in_words(str(name)) for name in (moving["r_hat"].idxmax(), ess.idxmin())]
             numbers += (
-                f": largest R-hat {moving['r_hat'].max():.3f} ({self._called(moving['r_hat'].idxmax())}), "
-                f"smallest ESS {ess.min():.0f} ({self._called(ess.idxmin())})"
+                f": largest R-hat {moving['r_hat'].max():.3f} ({worst[0]}), smallest ESS {ess.min():.0f} ({worst[1]})"
             )
+            if self._numbered and "observation" in "".join(worst):
+                numbers += ", observations numbered from 0"
         numbers += f"; {self.n_divergences} divergent transition{'s' * (self.n_divergences != 1)}"
         if np.isfinite(self.ambiguous_share):
             numbers += f"; {self.ambiguous_share:.1%} of draws with ambiguous labels"
         return "\n".join([self.verdict, numbers + ".", *self.advice])
-
-    def _called(self, name: object) -> str:
-        return quantity_in_words(str(name), self._numbered)
 
 
 def diagnose(tree: xarray.DataTree, gate: Gate | None = None) -> Diagnosis:
@@ -218,41 +216,6 @@ def _verdict(head: str, reservations: list[str], gate_ok: bool) -> str:
     if gate_ok:
         return f"Not reliable yet: {' and '.join(reservations)}; otherwise {head[0].lower()}{head[1:]}."
     return f"{head}; besides, {' and '.join(reservations)}."
-
-
-def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
-    """Why the draws of an approximation cannot stand for the posterior, in words; None where they can.
-
-    Parameters
-    ----------
-    attributes : mapping
-        Of a fit's ``posterior_``: ``inference``, ``pareto_k`` and ``importance_ess``.
-
-    Notes
-    -----
-    Pareto k is an estimate: where a handful of draws carry all the weight it may come out below 0.7, so these draws
-    must be worth as many independent ones as the criteria ask of a sampler.
-
-    Examples
-    --------
-    >>> approximation_fault({"inference": "laplace", "pareto_k": 0.9, "importance_ess": 30.0})
-    'the approximation (laplace) has Pareto k 0.90 (0.7 at most)'
-    >>> approximation_fault({"inference": "fullrank_advi", "pareto_k": 0.64, "importance_ess": 30.0})
-    'the importance weights of the approximation (fullrank_advi) are worth 30 draws (400 at least)'
-    >>> approximation_fault({"inference": "nuts"})
-    """
-    inference = str(attributes.get("inference", ""))
-    if inference not in APPROXIMATIONS:
-        return None
-    if "pareto_k" not in attributes:
-        return f"these are draws of an approximation ({inference}) whose error is not known"
-    if not attributes["pareto_k"] < PARETO_K_MAX:
-        return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
-    worth = float(attributes.get("importance_ess", np.inf))
-    if not worth >= ESS_MIN:
-        least = f"{ESS_MIN:.0f} at least"
-        return f"the importance weights of the approximation ({inference}) are worth {worth:.0f} draws ({least})"
-    return None
 
 
 def _component_table(draws: MixtureDraws, permutation: NDArray[Any] | None) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def quantity_in_words(name: str, numbered: bool = False) -> str:
     """What a quantity of `label_invariants` is; `numbered` says that observations have numbers for names, from 0.
 
     >>> quantity_in_words("co_clustering[277, 338]", numbered=True)
-    'co-clustering probability of observations 277 and 338, counted from 0'
+    'co-clustering probability of observations 277 and 338 (numbered from 0)'
     >>> quantity_in_words("sorted_weights[0]"), quantity_in_words("mixture_mean[x]"), quantity_in_words("sd[0, x]")
     ('largest mixing proportion', 'mixture mean of x', 'sd[0, x]')
     """
@@ -38,4 +38,4 @@ def quantity_in_words(name: str, numbered: bool = False) -> str:
     if kind == "co_clustering":
         inside = inside.replace(", ", " and ")
     said = f"{_WORDS[kind]}{' ' * bool(bracket)}{inside}"
-    return f"{said}, counted from 0" if numbered and kind in _OF_OBSERVATIONS else said
+    return f"{said} (numbered from 0)" if numbered and kind in _OF_OBSERVATIONS else said

@@ -156,7 +156,7 @@ def _explain_too_few(table: pd.DataFrame, n_total: int, called: Callable[[str], 
     if n_total <= ESS_MIN:
         head = f"Too few draws: {n_total} in total cannot be expected to give an ESS above {ESS_MIN:.0f}"
     else:
-        smallest = f"{ess.min():.0f} ({called(str(ess.idxmin()))})"
+        smallest = f"{ess.min():.0f}, of the {called(str(ess.idxmin()))}"
         head = f"Too few draws: all R-hat < {R_HAT_MAX}, but the smallest ESS is {smallest}"
     return head, [f"Draw about {int(np.ceil(1.3 * ESS_MIN / max(ess.min(), 1.0)))} times as many."]
 

@@ -187,7 +187,7 @@ def _panels(estimate: NDArray[Any], found: Partition) -> list[tuple[str, NDArray
     """Titles and labels: the estimate, and each distinct bound under all the names that it has."""
     bounds: dict[bytes, tuple[list[str], NDArray[Any]]] = {}
     ball = found.ball
-    for name, bound in (("fewest clusters", ball.upper), ("most clusters", ball.lower), ("furthest", ball.horizontal)):
+    for name, bound in (("fewest groups", ball.upper), ("most groups", ball.lower), ("furthest", ball.horizontal)):
         bounds.setdefault(bound[0].tobytes(), ([], bound[0]))[0].append(name)
     panels = [(", ".join(names).capitalize(), labels) for names, labels in bounds.values()]
     if len(panels) == 1:

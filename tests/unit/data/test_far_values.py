@@ -18,10 +18,12 @@ def two_clusters(*more: float) -> np.ndarray:
 def test_a_typing_error_and_a_code_are_named_and_heavy_tails_are_not() -> None:
     assert far_values(bg.prepare_table(np.random.default_rng(1).standard_t(2, size=(5000, 2)))) == []
     (one,) = far_values(bg.prepare_table(two_clusters(1e5), feature_names=["dose"]))
-    assert one.sentence.startswith("column 'dose' holds 100000 (row 300), 1e+04 interquartile ranges from its median")
+    assert one.sentence.startswith(
+        "column 'dose' holds 100000 (observation 300, counted from 0), 1e+04 interquartile ranges from its median"
+    )
     assert not one.lost
     (code,) = far_values(bg.prepare_table(two_clusters(*[999999.0] * 20)))
-    assert "holds 999999 (row 300) and 19 more such values" in code.sentence
+    assert "holds 999999 (observation 300, counted from 0) and 19 more such values" in code.sentence
 
 
 def test_rows_of_no_weight_do_not_count() -> None:
@@ -39,6 +41,6 @@ def test_a_fit_says_it_and_is_not_relied_on_where_the_other_values_are_lost() ->
         with pytest.warns(UserWarning, match="interquartile ranges") as told:
             fit.fit(two_clusters(value))
         found = fit.diagnose()
-        assert "(row 300)" in str(found)
+        assert "(observation 300, counted from 0)" in str(found)
         assert ("Not reliable: column" in found.verdict) == (not ok)
         assert ok or (not found.ok and any(w.category is NotConvergedWarning for w in told))

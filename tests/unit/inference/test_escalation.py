@@ -141,7 +141,7 @@ def test_nothing_is_run_again_without_escalation_or_where_no_run_could_pass(ladd
 def test_what_did_not_pass_is_replaced_by_what_is_better_only(ladder, after: Verdict, kept: str) -> None:
     draws, stages = ladder(DISAGREES, after)
     assert stages.samplers == ["nuts", "gibbs"] and draws.method == kept
-    said = "Gibbs sampling, run because NUTS did not pass the gate, ended with a larger R-hat (1.50, 1.30 before)"
+    said = "NUTS did not meet the convergence criteria, ended with a larger R-hat (1.50 after 1.30)"
     assert any(said in note for note in draws.notes) == (kept == "nuts")
 
 
@@ -175,7 +175,7 @@ def test_what_a_longer_run_would_not_mend_goes_to_gibbs_at_once(ladder, first: V
     draws, stages = ladder(first, PASSES)
     assert stages.samplers == ["nuts", "gibbs"]
     assert draws.notes == (
-        "NUTS did not pass the gate, so the posterior was sampled by Gibbs sweeps with jumps between modes.",
+        "NUTS did not meet the convergence criteria; Gibbs sampling with moves between modes was used.",
     )
 
 
@@ -204,7 +204,7 @@ def test_modes_with_empty_components_call_for_gibbs_if_they_matter(ladder, reque
         assert stages.samplers == runs
     draws, stages = ladder(empty=(EmptyMode(1, best.params, best.log_evidence),))
     assert stages.asked[0]["empty"][0].log_evidence == best.log_evidence
-    assert "modes with 1 of the 2 components empty may hold a share of the posterior" in draws.notes[0]
+    assert "of the posterior probability (Laplace approximation) lies where one component is empty" in draws.notes[0]
 
 
 def test_a_fit_that_passes_is_judged_once_from_modes_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPa
     rows = np.random.default_rng(0).normal(size=(60, 1))
     fit = bg.BayesianGMM(2, draws=200, tune=100, random_seed=1, progressbar=False).fit(rows)
     assert calls == [1]
-    said = "modes with 1 of the 2 components empty may hold a share of the posterior"
+    said = "of the posterior probability (Laplace approximation) lies where one component is empty"
     assert said in fit.posterior_.attrs["notes"] and fit.posterior_.attrs["method"].startswith("Gibbs")
     assert said in " ".join(fit.diagnose().advice)
     assert said in bg.report(fit, tmp_path / "report.html").read_text()
@@ -239,8 +239,8 @@ def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPa
         draws, stages = ladder(PASSES)
         assert stages.asked[0]["draws"] == made == draws.shape[1]
         (said,) = draws.notes
-        assert "covariances of 500 draws a chain, 2 components and 1 columns" in said
-        assert f"{made} draws a chain" in said
+        assert "covariances of 500 draws per chain, 2 components and D = 1 would take" in said
+        assert f"{made} draws per chain" in said
     monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
     draws, _ = ladder(PASSES)
     assert draws.notes == () and draws.shape[1] == 500

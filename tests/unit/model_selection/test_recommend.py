@@ -174,7 +174,7 @@ def test_failed_fits_are_named_and_not_ranked() -> None:
     found[3] = candidate(3, -1.0, 0.0, converged=False, verdict="Chains disagree.", problems=("no WAIC: too short",))
     said = recommend(found)
     assert said.label == 2 and said.most_probable == 2
-    assert "K = 3 does not meet the convergence criteria and is not ranked: Chains disagree." in said.sentences
+    assert "K = 3 is not ranked. Chains disagree." in said.sentences
     assert "K = 3: no WAIC: too short" in said.sentences
     assert np.isnan(probabilities(found)[3])
 

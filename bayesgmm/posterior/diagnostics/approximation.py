@@ -1,0 +1,50 @@
+"""Can the draws of an approximation stand for the posterior? By its Pareto k and what its weights are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.model.proposals.importance import PARETO_K_MAX
+from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
+
+__all__ = ["APPROXIMATIONS", "approximation_fault"]
+
+APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
+
+
+def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
+    """Why the draws of an approximation cannot stand for the posterior, in words; None where they can.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Of a fit's ``posterior_``: ``inference``, ``pareto_k`` and ``importance_ess``.
+
+    Notes
+    -----
+    Pareto k is an estimate: where a handful of draws carry all the weight it may come out below 0.7, so these draws
+    must be worth as many independent ones as the criteria ask of a sampler.
+
+    Examples
+    --------
+    >>> approximation_fault({"inference": "laplace", "pareto_k": 0.9, "importance_ess": 30.0})
+    'the approximation (laplace) has Pareto k 0.90 (0.7 at most)'
+    >>> approximation_fault({"inference": "fullrank_advi", "pareto_k": 0.64, "importance_ess": 30.0})
+    'the importance weights of the approximation (fullrank_advi) are worth 30 draws (400 at least)'
+    >>> approximation_fault({"inference": "nuts"})
+    """
+    inference = str(attributes.get("inference", ""))
+    if inference not in APPROXIMATIONS:
+        return None
+    if "pareto_k" not in attributes:
+        return f"these are draws of an approximation ({inference}) whose error is not known"
+    if not attributes["pareto_k"] < PARETO_K_MAX:
+        return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
+    worth = float(attributes.get("importance_ess", np.inf))
+    if not worth >= ESS_MIN:
+        least = f"{ESS_MIN:.0f} at least"
+        return f"the importance weights of the approximation ({inference}) are worth {worth:.0f} draws ({least})"
+    return None
