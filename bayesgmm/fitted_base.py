@@ -78,6 +78,13 @@ class FittedBase:
     def _check_fitted(self) -> None:
         check_is_fitted(self, "posterior_")
 
+    def _name_features(self, names: tuple[str, ...] | None) -> None:
+        """Keep the names of the columns, as scikit-learn does where all of them are text."""
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
     def _rows(self, X: Any) -> Array:
         """New rows by the names of their columns; scikit-learn's warning where one side alone has names."""
         self._check_fitted()

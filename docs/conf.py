@@ -34,6 +34,8 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(here / "_build" / "notebook_cache")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+nb_execution_in_temp = True  # what pages write is not left here
+nb_merge_streams = True
 
 # Several records have an attribute "weights"; napoleon links the bare word.
 suppress_warnings = ["ref.python"]

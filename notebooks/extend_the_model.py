@@ -9,8 +9,6 @@
 # ---
 
 # %% [markdown]
-# # Old Faithful: from the table to the report
-# %% [markdown]
 # # Extending the PyMC model
 #
 # `build_model` gives the mixture as a `pymc.Model`: named variables to read, and a place to add what a table does not
@@ -39,9 +37,9 @@ model = bg.build_model(table, n_components=2)
 # %% [markdown]
 # ## What is to be added
 #
-# The study: long eruptions last 4.40 minutes on average, with a standard error of 0.05. Components have no order, so the
-# statement must not name one: the *larger* of the two mean durations is the long one. The model is of standardised
-# columns; `table.center` and `table.scale` lead back to minutes.
+# The study: long eruptions last 4.40 minutes on average, with a standard error of 0.05. Components have no order, so
+# the statement must not name one: the *larger* of the two mean durations is the long one. The model is of
+# standardised columns; `table.center` and `table.scale` lead back to minutes.
 
 # %%
 with model:
@@ -61,8 +59,13 @@ with model:
 em = bg.fit_em(table, 2, random_seed=1).params.rescale(-table.center / table.scale, 1.0 / table.scale)
 with model:
     tree = pm.sample(
-        draws=300, tune=300, chains=2, random_seed=1, progressbar=False,
-        initvals={"means": em.means, "weights": em.weights}, init="adapt_diag",
+        draws=300,
+        tune=300,
+        chains=2,
+        random_seed=1,
+        progressbar=False,
+        initvals={"means": em.means, "weights": em.weights},
+        init="adapt_diag",
     )
 az.summary(tree, var_names=["long_eruptions", "weights", "means"], round_to=2)
 

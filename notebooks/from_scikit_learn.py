@@ -9,8 +9,6 @@
 # ---
 
 # %% [markdown]
-# # Old Faithful: from the table to the report
-# %% [markdown]
 # # From scikit-learn's GaussianMixture, line by line
 #
 # The same names where the meaning is the same. Each cell has scikit-learn's line and ours; the table is Old Faithful.
@@ -42,8 +40,8 @@ fit = bg.BayesianGMM(n_components=2, draws=500, random_seed=1, progressbar=False
 # ## Log-likelihood, BIC, AIC: the same sign
 #
 # Lower BIC is better in both. `score` is the mean over rows in scikit-learn; the log-likelihood is its sum. Ours is a
-# little higher, since scikit-learn stops when the mean gains less than `tol=1e-3` in an iteration, and ours when the sum
-# has less than 1e-6 still to gain.
+# little higher, since scikit-learn stops when the mean gains less than `tol=1e-3` in an iteration, and ours when the
+# sum has less than 1e-6 still to gain.
 
 # %%
 pd.DataFrame(
@@ -63,8 +61,9 @@ print("fit_em      ", em.params.weights.round(3), em.params.means.round(2).tolis
 print("BayesianGMM ", fit.weights_.round(3), fit.means_.round(2).tolist())
 
 # %% [markdown]
-# The order of components has no meaning in any of them. `fit.weights_`, `fit.means_` and `fit.covariances_` are posterior
-# means after relabelling; `fit.covariances_` is always (K, D, D), whatever the structure. What scikit-learn has not:
+# The order of components has no meaning in any of them. `fit.weights_`, `fit.means_` and `fit.covariances_` are
+# posterior means after relabelling; `fit.covariances_` is always (K, D, D), whatever the structure. What scikit-learn
+# has not:
 
 # %%
 fit.summary().round(3)
@@ -72,8 +71,8 @@ fit.summary().round(3)
 # %% [markdown]
 # ## Predictions
 #
-# `predict`, `predict_proba`, `score_samples`, `score`, `sample` and `fit_predict` have scikit-learn's names and shapes. Ours
-# average over the posterior, so that probabilities allow for not knowing the parameters.
+# `predict`, `predict_proba`, `score_samples`, `score`, `sample` and `fit_predict` have scikit-learn's names and
+# shapes. Ours average over the posterior, so that probabilities allow for not knowing the parameters.
 
 # %%
 new = pd.DataFrame({"eruptions": [2.0, 3.1, 4.5], "waiting": [55.0, 66.0, 80.0]})
@@ -118,8 +117,8 @@ bics = {k: GaussianMixture(k, n_init=5, random_state=1).fit(X).bic(X) for k in r
 print({k: round(v, 1) for k, v in bics.items()})
 
 # %% [markdown]
-# `compare_components` fits the posterior for each K, checks it, and scores it by what it predicts, by the evidence, and by
-# the clusters that remain when components that overlap are merged:
+# `compare_components` fits the posterior for each K, checks it, and scores it by what it predicts, by the evidence,
+# and by the clusters that remain when components that overlap are merged:
 
 # %%
 cmp = bg.compare_components(X, range(1, 4), draws=500, random_seed=1, progressbar=False)
@@ -145,6 +144,7 @@ print("weights", np.sort(vb.weights_)[::-1].round(3))
 #
 # EM of scikit-learn and ours, 20 starts each, and the Bayesian fit:
 
+
 # %%
 def seconds(work):
     """Seconds of a call."""
@@ -163,5 +163,5 @@ pd.Series(
 )
 
 # %% [markdown]
-# If all you need is an assignment in a pipeline that runs often, `GaussianMixture` with one start is less work than either.
-# [Beside other programs](../start/beside.md) has more tables and programs.
+# If all you need is an assignment in a pipeline that runs often, `GaussianMixture` with one start is less work than
+# either. [Beside other programs](../start/beside.md) has more tables and programs.

@@ -9,8 +9,6 @@
 # ---
 
 # %% [markdown]
-# # Old Faithful: from the table to the report
-# %% [markdown]
 # # Image segmentation, with uncertainty
 #
 # A photograph that ships with scikit-learn, 320 × 320 pixels of it: 102,400 rows of red, green and blue. A mixture

@@ -9,13 +9,11 @@
 # ---
 
 # %% [markdown]
-# # Old Faithful: from the table to the report
-# %% [markdown]
 # # Choosing and changing priors
 #
-# What the default prior says, how to see what a prior says before any data, how to change it, and what a change changes:
-# little of the clusters, much of the probability of their number. The velocities of 82 galaxies (in 1000 km/s), with few
-# draws.
+# What the default prior says, how to see what a prior says before any data, how to change it, and what a change
+# changes: little of the clusters, much of the probability of their number. The velocities of 82 galaxies (in 1000
+# km/s), with few draws.
 
 # %%
 import matplotlib.pyplot as plt
@@ -125,8 +123,8 @@ evidence = {
 pd.DataFrame(evidence).rename_axis("K").round(1)
 
 # %% [markdown]
-# The difference of two rows is the log Bayes factor, under that prior. A prior that expects narrow components wants more
-# of them.
+# The difference of two rows is the log Bayes factor, under that prior. A prior that expects narrow components wants
+# more of them.
 #
 # ## In your own units
 #
