@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-
 __all__ = ["BayesianGMM", "load"]
 
 # More would take days, or memory that nobody has.
@@ -189,16 +188,24 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.progressbar = progressbar
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the posterior to a table (N, D): array, frame of any library or `Table`.
+        """Fit the posterior to a table.
 
-        Where `y` (N,) tells the class of a row (-1, NaN or None where it does not), the row belongs to the component of
-        that class: if all classes are whole numbers from 0 to K - 1, they are components, else classes get theirs in
-        sorted order (``table_.classes``). With the class of every row this is discriminant analysis; more classes than
-        components are then not used, with a warning, and otherwise refused. Which rows have a class may depend on
-        their cells, but, these given, not on the class.
+        Parameters
+        ----------
+        X : table (N, D)
+            Array, frame of any library or `Table`.
+        y : array_like (N,), optional
+            The class of a row, -1, NaN or None where it is unknown; the row belongs to the component of its class. If
+            all classes are whole numbers from 0 to K - 1, they are components, else classes get theirs in sorted order
+            (``table_.classes``). With every class known this is discriminant analysis; more classes than components are
+            then not used, with a warning, else refused. Which rows have a class may depend on their cells alone.
+        sample_weight : array_like (N,), optional
+            A row of weight 3 is the row three times, a fraction so much of a row; ``docs/weights.md`` has the rules.
 
-        A row of `sample_weight` (N,) 3 is the row three times; of a weight that is not whole the fraction counts for so
-        much of a row. LOO leaves out one copy, or a row of less than one. (``docs/weights.md`` has the rules.)
+        Returns
+        -------
+        BayesianGMM
+            Itself.
 
         Raises
         ------
@@ -284,13 +291,6 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         noise = posterior["noise_weight"].mean() if "noise_weight" in posterior else None
         self.noise_weight_ = None if noise is None else float(noise)
 
-    def _name_features(self, names: tuple[str, ...] | None) -> None:
-        """Keep the names of the columns, as scikit-learn does where all of them are text."""
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
     def _check_options(self) -> None:
         """Refuse options that cannot be used, as `fit` does before any work.
 
@@ -322,7 +322,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         return tags
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
-        """Fit, and return the most probable component of each row."""
+        """Fit, by the `X` and `y` of `fit`, and return the most probable component of each row, ``labels_``."""
         return self.fit(X, y, **fit_params).labels_
 
     def save(self, path: str | PathLike[str]) -> None:

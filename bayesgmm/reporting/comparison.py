@@ -18,13 +18,8 @@ _PREDICTION = {"elpd_diff": "less the best", "diff_se": "SE", "p_loo": "p_loo", 
                "loo_methods": "rows by", "elpd_waic": "elpd_waic (legacy)",
                "n_waic_unstable": "rows with p_waic > 0.4"}  # fmt: skip
 _OTHERS = {"log_evidence": "log evidence", "mcse": "MC error", "probability": "p(K | y)",
-<<<<<<< HEAD
            "log_bf_smaller": "log BF (K − 1 against K)", "log_bf_empty": "by empty components (Nobile)",
            "stacking_weight": "stacking", "occupied_mean": "occupied", "clusters": "clusters",
-=======
-           "log_bf_smaller": "log BF of K − 1, bridge", "log_bf_empty": "the same, empty components",
-           "stacking_weight": "stacking", "occupied_mean": "occupied", "n_clusters": "clusters",
->>>>>>> 6bcc225386bef8ebaff0eb76c61967b53d88b00d
            "cluster_probability": "probability", "bic": "BIC", "icl": "ICL", "aicc": "AICc",
            "cv_log_likelihood": "cross-validated", "within_ss": "within SS", "silhouette": "silhouette"}  # fmt: skip
 

@@ -1,0 +1,110 @@
+"""What the answers of a fit share: its records, what is computed once, and new rows in the order of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from bayesgmm.data.frames import as_pandas, default_names, text_names
+from bayesgmm.data.table import Table, check_new_rows
+from bayesgmm.em.result import EMResult
+from bayesgmm.errors import warn
+from bayesgmm.kernels.streaming import mean_responsibilities
+from bayesgmm.model.prior import ResolvedPrior
+from bayesgmm.model.problem import Problem
+from bayesgmm.model.structure import Structure
+from bayesgmm.posterior.tree import PosteriorArrays, model_rows, posterior_arrays, structure_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+__all__ = ["FittedBase"]
+
+Array = NDArray[np.float64]
+
+
+class FittedBase:
+    """What a fit has: ``posterior_``, ``em_``, ``table_`` and ``prior_``."""
+
+    posterior_: xr.DataTree
+    em_: EMResult
+    table_: Table
+    prior_: ResolvedPrior
+    covariance_type: str
+    component: str
+    noise: bool
+    random_seed: int | None
+    progressbar: bool
+    cores: int | None
+    _cache: dict[str, Any]
+
+    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Compute on first use and keep; scikit-learn forbids new attributes after `fit`."""
+        check_is_fitted(self, "posterior_")
+        if name not in self._cache:
+            self._cache[name] = compute()
+        return self._cache[name]
+
+    @property
+    def _arrays(self) -> PosteriorArrays:
+        return self._once("arrays", lambda: posterior_arrays(self.posterior_))
+
+    @property
+    def _own_responsibilities(self) -> Array:
+        return self._once("responsibilities", lambda: self._responsibilities(None))
+
+    @property
+    def _problem(self) -> Problem:
+        return Problem(self.table_, self._structure, self.prior_)
+
+    @property
+    def _structure(self) -> Structure:
+        return structure_of(self.posterior_).moved(np.log(self.table_.scale))
+
+    def _named_rows(self, X: Any) -> tuple[Array | None, Any]:
+        """New rows and their names, or the fit's own."""
+        self._check_fitted()
+        if X is None:
+            return None, self.table_.row_names
+        X = as_pandas(X)
+        return self._rows(X), X.index if isinstance(X, pd.DataFrame) else None
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self, "posterior_")
+
+    def _name_features(self, names: tuple[str, ...] | None) -> None:
+        """Keep the names of the columns, as scikit-learn does where all of them are text."""
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _rows(self, X: Any) -> Array:
+        """New rows by the names of their columns; scikit-learn's warning where one side alone has names."""
+        self._check_fitted()
+        X = as_pandas(X)
+        named, seen = text_names(X), getattr(self, "feature_names_in_", None)
+        names = self.table_.feature_names
+        by_order = names == default_names(len(names)) and not set(named or ()) & set(names)
+        what = f"{type(self).__name__} was fitted {'with' if named is None else 'without'} feature names"
+        if named is None and seen is not None:
+            warn(f"X does not have valid feature names, but {what}: columns go by order.")
+        elif named is not None and seen is None and by_order:
+            warn(f"X has feature names, but {what}: columns go by order.")
+        return check_new_rows(X, self.table_)
+
+    def _responsibilities(self, rows: Array | None) -> Array:
+        a = self._arrays
+        return mean_responsibilities(
+            model_rows(self.posterior_, a, rows), a.weights, a.means, a.scaling, row_model=a.row_model
+        )
+
+    def _label(self, p: Array) -> NDArray[np.int64]:
+        """(N,) component of the largest of p (N, R); -1 for the background."""
+        return self._arrays.class_labels[p.argmax(axis=1)]

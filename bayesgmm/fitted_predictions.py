@@ -1,0 +1,174 @@
+"""Rows, by the names of scikit-learn: components, probabilities, densities, simulated rows, averaged over the draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.arguments import MOST_SAMPLES, check_count, check_seed
+from bayesgmm.fitted_base import FittedBase
+from bayesgmm.kernels.streaming import predictive_log_density
+from bayesgmm.model.background import table_box
+from bayesgmm.posterior.new_rows import draw_new_rows
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = ["FittedPredictions"]
+
+Array = NDArray[np.float64]
+
+
+class FittedPredictions(FittedBase):
+    """Components and densities of rows, of a fit."""
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each component for each row, averaged over the draws.
+
+        Parameters
+        ----------
+        X : table (N, D)
+            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
+            unless the fit has ``missing="error"``.
+
+        Returns
+        -------
+        array (N, K)
+            Rows sum to one; with a noise component (N, K + 1), noise last.
+
+        Raises
+        ------
+        InputError
+            If `X` lacks columns of the fit, or has values that cannot be used.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> fit = bg.BayesianGMM(2, inference="laplace", random_seed=1, progressbar=False).fit(X)
+        >>> fit.predict_proba(X[:2]).round(2)
+        array([[0., 1.],
+               [1., 0.]])
+        """
+        return self._responsibilities(self._rows(X))
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Most probable component of each row.
+
+        Parameters
+        ----------
+        X : table (N, D)
+            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
+            unless the fit has ``missing="error"``.
+
+        Returns
+        -------
+        int array (N,)
+            From 0; -1 is noise.
+
+        Raises
+        ------
+        InputError
+            If `X` lacks columns of the fit, or has values that cannot be used.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> fit = bg.BayesianGMM(2, inference="laplace", random_seed=1, progressbar=False).fit(X)
+        >>> fit.predict(X[:2])
+        array([1, 0])
+        """
+        return self._label(self.predict_proba(X))
+
+    def score_samples(self, X: Any) -> Array:
+        """Log posterior predictive density of each row.
+
+        Parameters
+        ----------
+        X : table (N, D)
+            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
+            unless the fit has ``missing="error"``.
+
+        Returns
+        -------
+        array (N,)
+            In nats, per original unit; of the observed cells where some are missing.
+
+        Raises
+        ------
+        InputError
+            If `X` lacks columns of the fit, or has values that cannot be used.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> fit = bg.BayesianGMM(2, inference="laplace", random_seed=1, progressbar=False).fit(X)
+        >>> fit.score_samples(X[:2]).round(1)
+        array([-4.6, -3.7])
+        """
+        rows, a = self._rows(X), self._arrays
+        value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
+        return value - a.log_jacobian(rows)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log posterior predictive density of the rows, as scikit-learn's density estimators have it.
+
+        Parameters
+        ----------
+        X : table (N, D)
+            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
+            unless the fit has ``missing="error"``.
+        y : ignored
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> fit = bg.BayesianGMM(2, inference="laplace", random_seed=1, progressbar=False).fit(X)
+        >>> round(fit.score(X), 1)
+        -4.2
+        """
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, *, random_seed: int | None = None) -> tuple[Array, NDArray[np.int64]]:
+        """Rows from the posterior predictive distribution.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_seed : int or None
+
+        Returns
+        -------
+        rows : array (n_samples, D)
+            In the units of the table.
+        components : int array (n_samples,)
+            Where each is from; -1 is noise.
+
+        Raises
+        ------
+        InputError
+            If `n_samples` is not a count.
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> X = bg.datasets.load_faithful()
+        >>> fit = bg.BayesianGMM(2, inference="laplace", random_seed=1, progressbar=False).fit(X)
+        >>> rows, components = fit.sample(5, random_seed=1)
+        >>> rows.shape, components.shape
+        ((5, 2), (5,))
+        """
+        check_count(n_samples, "n_samples", most=MOST_SAMPLES)
+        check_seed(random_seed)
+        box = table_box(self.table_) if self.noise else None
+        return draw_new_rows(self._arrays, n_samples, np.random.default_rng(random_seed), box)
