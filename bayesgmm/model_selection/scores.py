@@ -14,14 +14,14 @@ from bayesgmm.wording import probability
 
 __all__ = ["comparison_details", "comparison_table"]
 
-_SCREEN = 80  # characters
+_SCREEN = 79  # characters that pandas prints on a screen of 80 without leaving columns out
 # Columns of the table to read: the one of the details, and its decimals. Names are short, since all are to fit.
 _READ = {
     "elpd_diff": ("elpd_diff", 1), "diff_se": ("diff_se", 1), "log_ev": ("log_evidence", 1),
     "prob": ("probability", None), "bic": ("bic", 0), "clusters": ("clusters", None), "entropy": ("entropy", 2),
     "status": ("status", None),
 }  # fmt: skip
-_LEFT_OUT_FIRST = ("entropy", "bic", "diff_se")
+_LEFT_OUT_FIRST = ("entropy", "bic", "diff_se", "log_ev")
 
 
 def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def comparison_table(details: pd.DataFrame) -> pd.DataFrame:
         difference), ``log_ev`` (log evidence), ``prob`` (p(K | y), as text), ``bic``, ``clusters`` (number after
         merging, or between which it lies), ``entropy`` (relative, 1: every assignment is certain), ``status``. NaN
         where there is no number. Beside long labels of several kinds of mixture there is no room for ``entropy``,
-        ``bic`` or ``diff_se``.
+        ``bic``, ``diff_se``, ``log_ev``.
     """
     if not len(details):
         return pd.DataFrame(columns=list(_READ))

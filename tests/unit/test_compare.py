@@ -95,7 +95,7 @@ def test_columns_are_their_definitions(comparison: Comparison, rows: pd.DataFram
     assert comparison.recommendation.headline == "2 Gaussian components (full) that describe 2 clusters."
 
 
-def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
+def test_the_table_is_read_from_a_screen(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight columns of 80 characters, the numbers those of the details."""
     table, details = comparison.table, comparison.details
     assert list(table) == ["elpd_diff", "diff_se", "log_ev", "prob", "bic", "clusters", "entropy", "status"]
@@ -110,6 +110,7 @@ def test_the_table_is_read_from_a_screen(comparison: Comparison) -> None:
         },
     )  # fmt: skip
     assert list(wide.table) == [name for name in table if name != "entropy"]
+    monkeypatch.setenv("COLUMNS", "80")
     for printed in (repr(table), repr(wide.table)):
         assert "..." not in printed and "\\" not in printed
         assert len(printed.splitlines()) == 3 and max(map(len, printed.splitlines())) <= 80
