@@ -80,7 +80,8 @@ def plot_merging(fit: Fit, *, axes: Sequence[Axes] | None = None) -> Any:
 
 def _check_pair(axes: Any) -> None:
     """`InputError` unless these are two Axes of matplotlib, or None."""
-    if axes is not None and [hasattr(ax, "get_xlim") for ax in np.ravel(axes)] != [True, True]:
+    pair = list(axes) if isinstance(axes, (list, tuple, np.ndarray)) else [axes]
+    if axes is not None and [hasattr(ax, "get_xlim") for ax in pair] != [True, True]:
         raise InputError(f"axes={shown(axes)} must be None or two Axes of matplotlib.")
 
 
