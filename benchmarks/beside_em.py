@@ -90,7 +90,9 @@ def main() -> None:
     for name, (rows, k) in tables().items():
         works = [partial(ours, rows, k), *(partial(scikit_learn, rows, k, n_init) for n_init in (1, 20))]
         found = [timed(work, repeats) for work in works] + [mclust(rows, k, repeats)]
-        cells = " | ".join(f"{value:.1f}, {seconds:.3f} s" for value, seconds in found)
+        cells = " | ".join(
+            f"{value:.1f} ({seconds:.2f}\N{NO-BREAK SPACE}s)".replace("-", "−") for value, seconds in found
+        )
         print(f"| {name} | {len(rows):,} × {rows.shape[1]} | {k} | {cells} |", flush=True)
 
 

@@ -44,9 +44,9 @@ print(f"{len(pixels):,} pixels of {len(table):,} colours")
 # With so many rows the posterior is close to normal: Laplace's approximation, checked by its importance weights, takes
 # seconds. There are few draws (4 × 500), which is enough for means and intervals of the parameters here.
 #
-# Four components: the choice of this notebook, not an answer of the data. `compare_components` would ask for ever more
-# with so many rows, since no colour of a photograph is exactly Gaussian; that is what question 1 and question 2 of
-# [the number of clusters](../how_many.md) are about.
+# Four components: the choice of this notebook, not an answer of the data. No colour of a photograph is exactly
+# Gaussian, and with so many rows criteria of density can be expected to ask for many more components; see the first
+# two of [three questions about the number of clusters](../how_many.md).
 
 # %%
 fit = bg.BayesianGMM(4, inference="laplace", draws=500, n_init=5, random_seed=1, progressbar=False)
@@ -118,6 +118,6 @@ print(small.diagnose().verdict)
 print(small.assignment(some).table[["entropy", "overlap", "parameter"]].mean().round(3))
 
 # %% [markdown]
-# Two warnings. The intervals of the large fit are very narrow since it takes pixels for independent, and neighbours are
-# not. And a mixture of colours knows no edges: for segments that hold together in space use a method with neighbours,
-# or give it columns that describe them.
+# Two warnings. The intervals of the large fit are very narrow since it takes pixels for independent, and neighbours
+# are not. And a mixture of colours knows no edges: for segments that hold together in space use a method with
+# neighbours, or give it columns that describe them.
