@@ -66,7 +66,7 @@ print("BayesianGMM ", fit.weights_.round(3), fit.means_.round(2).tolist())
 # has not:
 
 # %%
-fit.summary().round(3)
+fit.summary().drop(columns=["ess_tail", "mcse_mean"]).round(3)
 
 # %% [markdown]
 # ## Predictions
