@@ -33,10 +33,10 @@ from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_den
 from bayesgmm.model.background import table_box
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
-from bayesgmm.model.standard_rows import draw_rows
 from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, approximation_fault, diagnose, with_reservation
+from bayesgmm.posterior.replicate import rows_of_draws
 from bayesgmm.posterior.summary import summary
 from bayesgmm.posterior.tree import PosteriorArrays, equal_draws, model_rows, posterior_arrays, structure_of
 from bayesgmm.progress import stage
@@ -338,14 +338,5 @@ class FittedMixture:
         check_seed(random_seed)
         rng = np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)
-        uniform = rng.random(n_samples)[:, None]
-        chosen = (a.weights[draw, : a.n_classes].cumsum(axis=1) < uniform).sum(axis=1)
-        component = np.minimum(chosen, a.n_components - 1)
-        df = None if a.df is None else a.df[draw, component]
-        standard = draw_rows(rng, n_samples, a.means.shape[2], df)
-        z = a.means[draw, component] + np.einsum("nij,nj->ni", a.cholesky[draw, component], standard)
-        if a.n_classes > a.n_components:
-            component = np.where(chosen < a.n_components, component, -1)
-            of_noise = component < 0
-            z[of_noise] = table_box(self.table_).draw(rng, int(of_noise.sum()))
-        return a.center + a.scale * z, component
+        box = table_box(self.table_) if a.n_classes > a.n_components else None
+        return rows_of_draws(a, draw, rng, box)
