@@ -36,8 +36,9 @@ _SHOWN_COLUMNS = 5
 _ABREAST = 4  # components side by side in a table that still fits a printed page
 
 
-def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
-    """The answer in sentences: what was fitted, how large the components are, and whether to believe it."""
+def headline(fit: Fit, probabilities: Array, ci_prob: float, given: bool = True) -> dict[str, Any]:
+    """The answer in sentences: what was fitted, how large the components are, and whether to believe it; `given` is
+    whether the number of components was, or else chosen by a comparison."""
     table, diagnosis, k = fit.table_, fit.diagnose(), fit.n_components
     weights = read_draws(fit.posterior_).weights.reshape(-1, k)
     low, high = np.quantile(weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
@@ -64,8 +65,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     summary = [
         f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "
         f"{count(n_used)} rows{'' if total == n_used else f' that count as {tally(total)}'} of {table.n_features} "
-        f"column{'s' * (table.n_features > 1)}. The number of "
-        "components was given, not estimated."
+        f"column{'s' * (table.n_features > 1)}.{' The number of components was given, not estimated.' * given}"
     ]
     if probabilities.shape[1] > 1:
         certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
