@@ -58,7 +58,7 @@ CHECKLIST = Checklist(
         Item("14a", "Plot with the estimated mean trajectories of the final solution",
              at("clusters", "Figure: profile of the means over the variables.")),
         Item("14b", "Plots with the estimated mean trajectories of each model",
-             if_compared(at("choice", "Figure: profiles of every fit."))),
+             if_compared(at("choice", "Figure: profiles of the fits side by side."))),
         Item("14c", "Plot of estimated means of the final model with observed individuals, by class",
              at("clusters", "Figure: observations by class with the ellipses of the components.")),
         Item("15", "Numerical description of the final solution (means, SD or SE, n, CI)",

@@ -25,6 +25,7 @@ def drawn(drawing: Drawing, *formats: str) -> dict[str, bytes]:
             buffer = io.BytesIO()
             date = {"Date": None} if name == "svg" else {"CreationDate": None} if name == "pdf" else {}
             figure.savefig(buffer, format=name, metadata=date)
+            figure.set_layout_engine("none")  # what was placed stays there
             content = buffer.getvalue()
             out[name] = smaller_svg(content.decode()).encode() if name == "svg" else content
     return out

@@ -26,7 +26,7 @@ def smaller_svg(svg: str) -> str:
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", svg)
     svg = re.sub(r"<g\s*/>", "", svg)
-    return _styles_once(_groups_once(_short_names(svg)))
+    return _classes_once(_styles_once(_groups_once(_short_names(svg))))
 
 
 def _number(x: float, decimals: int = 1) -> str:
@@ -87,6 +87,14 @@ def _groups_once(svg: str) -> str:
     """Neighbours within the same clip, in one group."""
     pattern = re.compile(r'(<g clip-path="url\(#\w+\)">)((?:<use [^>]*/>)+)</g>((?:\1(?:<use [^>]*/>)+</g>)+)')
     return pattern.sub(lambda m: f"{m[1]}{m[2]}{m[3].replace(m[1], '').replace('</g>', '')}</g>", svg)
+
+
+def _classes_once(svg: str) -> str:
+    """The class that all members of a group have, as that of the group."""
+    pattern = re.compile(
+        r'(<g clip-path="url\(#\w+\)")>((?:<use [^>]* class="(\w+)"/>)(?:<use [^>]* class="\3"/>)+)</g>'
+    )
+    return pattern.sub(lambda m: f'{m[1]} class="{m[3]}">{m[2].replace(f' class="{m[3]}"', "")}</g>', svg)
 
 
 def _styles_once(svg: str) -> str:

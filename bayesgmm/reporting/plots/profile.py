@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,13 +84,15 @@ def profile_size(scene: Scene) -> tuple[float, float]:
     return 7.2, 1.3 + each * max(len(scene.feature_names), 2)
 
 
-def draw_profile(ax: Axes, scene: Scene, ci_prob: float) -> None:
-    """Draw on axes."""
-    low, high = np.nanmin(scene.rows, axis=0), np.nanmax(scene.rows, axis=0)
+def draw_profile(ax: Axes, scene: Scene, ci_prob: float, columns: Sequence[int] | None = None) -> None:
+    """Draw on axes; by default all columns."""
+    some = np.arange(len(scene.feature_names)) if columns is None else np.array(columns)
+    rows = scene.rows[:, some]
+    low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
     reach = np.where(high > low, high - low, 1.0)
-    middle = (np.nanmedian(scene.rows, axis=0) - low) / reach
-    means = (scene.means - low) / reach  # (S, K, D)
-    sds = np.sqrt(np.diagonal(scene.covariances, axis1=2, axis2=3)).mean(axis=0) / reach  # (K, D)
+    middle = (np.nanmedian(rows, axis=0) - low) / reach
+    means = (scene.means[..., some] - low) / reach  # (S, K, D)
+    sds = np.sqrt(np.diagonal(scene.covariances, axis1=2, axis2=3)).mean(axis=0)[:, some] / reach  # (K, D)
     bounds = np.quantile(means, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
     centre, k = means.mean(axis=0), scene.n_components
     place = np.arange(len(low), dtype=float)
@@ -110,7 +113,7 @@ def draw_profile(ax: Axes, scene: Scene, ci_prob: float) -> None:
     for j, (a, b) in enumerate(zip(low, high, strict=True)):
         for x, value, side in ((-0.05, a, "right"), (1.05, b, "left")):
             ax.text(x, j, significant(value, 5), ha=side, va="center", fontsize=7.5, color=MUTED)
-    ax.set_yticks(place, [axis_label(name, 28, 2) for name in scene.feature_names], parse_math=False)
+    ax.set_yticks(place, [axis_label(name, 28, 2) for name in np.array(scene.feature_names)[some]], parse_math=False)
     ax.set_xticks([])
     quiet_axes(ax)
     ax.tick_params(axis="y", length=0, labelcolor=INK)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bayesgmm.data.quoted import choosing
+from bayesgmm.model.prior import MixturePrior
 from bayesgmm.reporting.as_code import as_code, call, changed_options
 from bayesgmm.reporting.comparison import scores
 from bayesgmm.reporting.document.blocks import Block, Code, Heading, Section, Text
@@ -96,6 +99,13 @@ def _numbers(subject: Subject) -> list[int]:
     return sorted({int(fit.n_components) for fit in subject.fits.values()})
 
 
+def _stated_steps(prior: Any) -> Mapping[str, float]:
+    """Recording steps by column, where they are all that a prior states."""
+    if prior is None or prior != replace(MixturePrior(), resolution=prior.resolution):
+        return {}
+    return prior.resolution if isinstance(prior.resolution, Mapping) else {}
+
+
 def command(subject: Subject) -> tuple[str, list[str]]:
     """The command line, and the options that it cannot say."""
     told, options = subject.told, _fit_options(subject)
@@ -106,6 +116,10 @@ def command(subject: Subject) -> tuple[str, list[str]]:
     options.pop("n_components", None)
     parts.append(choosing(subject.fit.table_.feature_names))
     lacking = [name for name in options if name not in _COMMAND and name not in ("noise", "secondary", "weight_type")]
+    steps = _stated_steps(options.get("prior"))
+    if steps:
+        lacking.remove("prior")
+        parts += [f"--resolution {shlex.quote(f'{name}={step:g}')}" for name, step in steps.items()]
     for name, option in _COMMAND.items():
         if name in options and options[name] is not None:
             value = options[name]

@@ -49,7 +49,7 @@ def _sizes(subject: Subject) -> str:
             f"{name} = {to_sd(float(m), float(s))}"
             for name, m, s in zip(fit.table_.feature_names, means.mean(axis=0), means.std(axis=0), strict=True)
         ]
-        return f"Its mean is at {join(centre, 6)}."
+        return f"The mean of the component is at {join(centre, 6)}."
     weights = draws.weights.reshape(-1, fit.n_components)
     low, high = np.quantile(weights, tail, axis=0)
     mean = weights.mean(axis=0)

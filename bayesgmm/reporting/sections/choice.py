@@ -14,7 +14,7 @@ from bayesgmm.reporting.document.blocks import Block, Bullets, Drawing, Fold, He
 from bayesgmm.reporting.numbers import MISSING, Grid, tally
 from bayesgmm.reporting.plots.comparison import COMPARISON_CAPTION, COMPARISON_SIZE, draw_comparison
 from bayesgmm.reporting.plots.profile import PROFILE_CAPTION, draw_profile
-from bayesgmm.reporting.plots.scene import Scene
+from bayesgmm.reporting.plots.scene import Scene, choose_features
 from bayesgmm.reporting.plots.style import title
 from bayesgmm.reporting.sections.subject import Subject
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CRITERIA", "choice"]
 
-_MOST_PROFILES, _MOST_VARIABLES = 8, 20
+_MOST_PROFILES, _MOST_VARIABLES = 8, 12
 
 CRITERIA = (
     "elpd_loo: expected log predictive density of a new observation, times their number, by leave-one-out "
@@ -62,7 +62,7 @@ def choice(subject: Subject) -> Section:
             Heading("What the criteria mean"),
             Bullets(CRITERIA),
         ]  # fmt: skip
-        blocks += _profiles(subject)
+        blocks.append(_profiles(subject))
     blocks += [
         Heading("Sizes of the classes"),
         Tabular(
@@ -74,26 +74,29 @@ def choice(subject: Subject) -> Section:
     return Section("choice", "Choice of the number of components", tuple(blocks))
 
 
-def _profiles(subject: Subject) -> list[Block]:
-    """Profiles of the fits side by side, at most `_MOST_PROFILES` of them and not of very many variables."""
-    fits = list(subject.fits.items())[:_MOST_PROFILES]
-    d = subject.fit.table_.n_features
-    if d > _MOST_VARIABLES:
-        return []
-    across = min(len(fits), 2)
-    height = 0.9 + (0.3 + 0.03 * max(fit.n_components for _, fit in fits)) * max(d, 2)
+def _profiles(subject: Subject) -> Block:
+    """Profiles of the fits side by side: of many, those of the recommended kind; of many variables, those that differ
+    most."""
+    every = list(subject.fits.items())
+    of_kind = [(label, fit) for label, fit in every if kind_of(fit) == kind_of(subject.fit)]
+    shown = (every if len(every) <= _MOST_PROFILES else of_kind)[:_MOST_PROFILES]
+    names = subject.fit.table_.feature_names
+    columns = list(range(len(names))) if len(names) <= _MOST_VARIABLES else choose_features(subject.scene, None)
+    what = "Profiles of every fit" if len(shown) == len(every) else f"Profiles of {len(shown)} of {len(every)} fits"
+    less = f" Shown: {len(columns)} of {len(names)} variables." * (len(columns) < len(names))
+    across = min(len(shown), 2)
+    height = 0.9 + (0.3 + 0.03 * max(fit.n_components for _, fit in shown)) * max(len(columns), 2)
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots(-(-len(fits) // across), across, squeeze=False).ravel()
-        for ax, (label, fit) in zip(axes, fits, strict=False):
-            draw_profile(ax, subject.scene if fit is subject.fit else Scene.of(fit), subject.ci_prob)
+        axes = figure.subplots(-(-len(shown) // across), across, squeeze=False).ravel()
+        for ax, (label, fit) in zip(axes, shown, strict=False):
+            draw_profile(ax, subject.scene if fit is subject.fit else Scene.of(fit), subject.ci_prob, columns)
             title(ax, f"K = {label}")
-        for ax in axes[len(fits) :]:
+        for ax in axes[len(shown) :]:
             ax.set_axis_off()
 
-    size = 5.2 * across, height * -(-len(fits) // across)
-    drawing = Drawing("profiles", "Profiles of every fit", PROFILE_CAPTION, size, draw)
-    return [Fold("Profiles of every fit", (drawing,), open=True)]
+    size = 5.2 * across, height * -(-len(shown) // across)
+    return Fold(what, (Drawing("profiles", what, PROFILE_CAPTION + less, size, draw),), open=True)
 
 
 def _sizes(subject: Subject) -> Grid:

@@ -280,3 +280,14 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     code, err = run(*fit, "--out", str(tmp_path / "r.pdf"))
     assert code == 2 and "Chromium" in err
+
+
+def test_recording_steps_are_options_of_the_command_line() -> None:
+    prior = bg.MixturePrior(resolution={"waiting": 1.0})
+    fit = bg.BayesianGMM(1, prior=prior, **QUICK).fit(bg.datasets.load_faithful()[::4])
+    line, lacking = command(subject_of(fit, Told(), 0.95))
+    assert "--resolution waiting=1 " in line
+    assert lacking == ["n_init"]
+    other = bg.MixturePrior(resolution={"waiting": 1.0}, concentration=2.0)
+    fit = bg.BayesianGMM(1, prior=other, **QUICK).fit(bg.datasets.load_faithful()[::4])
+    assert "prior" in command(subject_of(fit, Told(), 0.95))[1]
