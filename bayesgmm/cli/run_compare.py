@@ -12,7 +12,7 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_components, parse_steps
-from bayesgmm.cli.writing import check_outputs, write_assignments, write_report
+from bayesgmm.cli.writing import check_about, check_outputs, write_assignments, write_report
 from bayesgmm.interruption import watch
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def run_compare(
 
     numbers = parse_components(components)
     check_outputs(source, out, assignments=assignments)
+    check_about(about, out)
     given = parse_steps(steps, [str(name) for name in table.data.columns])
     watch.files(
         (out, f"the report was written to {out}", "the report was not written"),

@@ -12,7 +12,7 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_steps
-from bayesgmm.cli.writing import check_outputs, tell, write_assignments, write_report
+from bayesgmm.cli.writing import check_about, check_outputs, tell, write_assignments, write_report
 from bayesgmm.errors import NotConvergedWarning
 from bayesgmm.interruption import watch
 
@@ -34,6 +34,7 @@ def run_fit(
     from bayesgmm.reporting.text import fit_record, fit_text
 
     check_outputs(source, out, save=save, assignments=assignments)
+    check_about(about, out)
     given = parse_steps(steps, [str(name) for name in table.data.columns])
     estimator = BayesianGMM(components, prior=MixturePrior(resolution=given) if given else None, **options)
     watch.files(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["About", "about", "check_outputs", "tell", "write_assignments", "write_report"]
+__all__ = ["About", "about", "check_about", "check_outputs", "tell", "write_assignments", "write_report"]
 
 
 def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
@@ -63,6 +63,12 @@ def about(
         check_choice(checklist, "--checklist", tuple(CHECKLISTS))
     given = {name: value for name, value in (reading or {}).items() if value not in (None, False, [])}
     return About(checklist, weights or survey_weights, given, loading)
+
+
+def check_about(said: About, out: Path | None) -> None:
+    """Refuse what is for a report where none is written."""
+    if said.checklist is not None and out is None:
+        raise InputError(f"--checklist {said.checklist}: is answered in a report; give --out too.")
 
 
 def write_report(

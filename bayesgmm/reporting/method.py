@@ -157,7 +157,7 @@ def diagnostics(fit: Fit) -> dict[str, Any]:
 
 
 def reproducibility(fit: Fit) -> dict[str, Any]:
-    """The call, the settings, the versions, the time, and a fingerprint of the data."""
+    """The settings, the versions, the time, and a fingerprint of the data."""
     attrs = fit.posterior_.attrs
     table = fit.table_
     stats = [
@@ -176,7 +176,6 @@ def reproducibility(fit: Fit) -> dict[str, Any]:
         stats.append(["notes", str(attrs["notes"])])
     versions = {"bayesgmm": attrs["bayesgmm_version"], **json.loads(attrs["versions"])}
     return {
-        "call": f"{fit!r}.fit(X)",
         "settings": Grid.of(["setting", "value"], stats, n_text=2),
         "versions": Grid.of(["package", "version"], [[k, str(v)] for k, v in versions.items()], n_text=2),
     }

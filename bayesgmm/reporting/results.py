@@ -37,9 +37,9 @@ _ABREAST = 4  # components side by side in a table that still fits a printed pag
 
 
 def headline(fit: Fit, probabilities: Array, ci_prob: float, given: bool = True) -> dict[str, Any]:
-    """The answer in sentences: what was fitted, how large the components are, and whether to believe it; `given` is
-    whether the number of components was, or else chosen by a comparison."""
-    table, diagnosis, k = fit.table_, fit.diagnose(), fit.n_components
+    """The answer in sentences: what was fitted, and how large the components are; `given` is whether their number was,
+    or else chosen by a comparison."""
+    table, k = fit.table_, fit.n_components
     weights = read_draws(fit.posterior_).weights.reshape(-1, k)
     low, high = np.quantile(weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
     used = table.weights > 0
@@ -73,7 +73,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float, given: bool = True)
             f"{percent(certain)} of the rows belong to one component{' or to noise' * kind.noise} with probability "
             f"above {CERTAIN:g}."
         )
-    return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
+    return {"summary": summary, "components": components}
 
 
 def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:

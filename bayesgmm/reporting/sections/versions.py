@@ -15,8 +15,7 @@ def versions(subject: Subject) -> Section:
     return Section(
         "versions", "Versions and seed",
         (
-            Tabular("settings", f"Settings of {found['call'].splitlines()[0][:60].rstrip()} …"
-                    if len(found["call"]) > 60 else f"Settings of {found['call']}.", found["settings"]),
+            Tabular("settings", "Settings of the fit.", found["settings"]),
             Tabular("versions-of-packages", "Versions.", found["versions"]),
         ),
     )  # fmt: skip

@@ -272,6 +272,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "--label kind --weights copies --inference laplace" in page
     assert "weights = data.pop('copies')" in page
     for wrong, words in (
+        (["--checklist", "grolts"], "give --out too"),
         (["--checklist", "none"], "smart-lca"),
         (["--out", str(tmp_path / "r.doc")], ".html, .md or .pdf"),
     ):
@@ -291,3 +292,14 @@ def test_recording_steps_are_options_of_the_command_line() -> None:
     other = bg.MixturePrior(resolution={"waiting": 1.0}, concentration=2.0)
     fit = bg.BayesianGMM(1, prior=other, **QUICK).fit(bg.datasets.load_faithful()[::4])
     assert "prior" in command(subject_of(fit, Told(), 0.95))[1]
+
+
+def test_rows_of_known_class_are_certain() -> None:
+    X = bg.datasets.load_faithful()
+    y = np.full(len(X), -1)
+    y[:20] = (X["waiting"][:20] < 66).astype(int)  # 20 rows, some of which may lie among the others
+    y[0] = 1 - y[0]
+    subject = subject_of(bg.BayesianGMM(2, **QUICK).fit(X, y), Told(), 0.95)
+    np.testing.assert_allclose(subject.probabilities[np.arange(20), y[:20]], 1.0)
+    assert subject.probabilities[20:].max() < 1.0
+    assert "The component of 20 observations was known and held fixed." in methods_paragraph(subject)[0]
