@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bayesgmm.model.pymc_face.build_model import build_model
     from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
     from bayesgmm.posterior.highest_density import highest_density_region
+    from bayesgmm.reporting.parts import report_figures, report_tables
     from bayesgmm.reporting.plots import (
         plot_assignment,
         plot_clusters,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         plot_elbo,
         plot_entropy_split,
         plot_merging,
+        plot_posterior_predictive,
+        plot_profile,
         plot_uncertainty_map,
     )
     from bayesgmm.reporting.report import report
@@ -69,10 +72,14 @@ _HOME = {
     "plot_elbo": "reporting.plots",
     "plot_entropy_split": "reporting.plots",
     "plot_merging": "reporting.plots",
+    "plot_posterior_predictive": "reporting.plots",
+    "plot_profile": "reporting.plots",
     "plot_uncertainty_map": "reporting.plots",
     "prepare_table": "data.table",
     "read_csv": "data.read_csv",
     "report": "reporting.report",
+    "report_figures": "reporting.parts",
+    "report_tables": "reporting.parts",
 }
 _SUBMODULES = ("datasets", "priors")
 
@@ -81,7 +88,8 @@ __all__ = [
     "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
     "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_clusters",
     "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
-    "plot_entropy_split", "plot_merging", "plot_uncertainty_map", "prepare_table", "priors", "read_csv", "report",
+    "plot_entropy_split", "plot_merging", "plot_posterior_predictive", "plot_profile", "plot_uncertainty_map",
+    "prepare_table", "priors", "read_csv", "report", "report_figures", "report_tables",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from bayesgmm.arguments import MOST_SAMPLES, check_count, check_seed
 from bayesgmm.fitted_base import FittedBase
 from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.background import table_box
-from bayesgmm.posterior.new_rows import draw_new_rows
+from bayesgmm.posterior.replicate import rows_of_draws
 
 if TYPE_CHECKING:
     pass
@@ -170,5 +170,6 @@ class FittedPredictions(FittedBase):
         """
         check_count(n_samples, "n_samples", most=MOST_SAMPLES)
         check_seed(random_seed)
-        box = table_box(self.table_) if self.noise else None
-        return draw_new_rows(self._arrays, n_samples, np.random.default_rng(random_seed), box)
+        a, rng = self._arrays, np.random.default_rng(random_seed)
+        draw = rng.integers(len(a.weights), size=n_samples)
+        return rows_of_draws(a, draw, rng, table_box(self.table_) if self.noise else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +61,7 @@ def fit(
     tune: o.TuneCount = 500,
     chains: o.ChainCount = 4,
     out: o.Out = None,
+    checklist: o.ChecklistName = None,
     save: o.Save = None,
     assignments: o.Assignments = None,
     as_json: o.Json = False,
@@ -68,16 +69,19 @@ def fit(
     """Fit a Bayesian mixture, Gaussian unless --component says otherwise, to the columns of a file."""
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_fit import run_fit
+    from bayesgmm.cli.writing import about
 
+    reading: dict[str, Any] = {
+        "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
+        "thousands": thousands, "sheet": sheet,
+    }  # fmt: skip
     table = read_table(
-        data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
-        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet, weights=weights,
-        survey_weights=survey_weights,
-    )  # fmt: skip
+        data, columns=columns, exclude=exclude, label=label, weights=weights, survey_weights=survey_weights, **reading
+    )
     run_fit(
         table, components, source=data, steps=resolution or [], out=out, save=save, assignments=assignments,
-        as_json=as_json, covariance_type=covariance, component=component, noise=noise, inference=inference,
-        random_seed=seed, draws=draws, tune=tune, chains=chains,
+        as_json=as_json, about=about(checklist, weights, survey_weights, reading), covariance_type=covariance,
+        component=component, noise=noise, inference=inference, random_seed=seed, draws=draws, tune=tune, chains=chains,
         weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 
@@ -127,6 +131,7 @@ def compare(
         str | None, typer.Option("--checkpoint", help="Folder of finished fits, to continue a run that was stopped.")
     ] = None,
     out: o.Out = None,
+    checklist: o.ChecklistName = None,
     assignments: o.Assignments = None,
     as_json: o.Json = False,
 ) -> None:
@@ -134,16 +139,20 @@ def compare(
     from bayesgmm.cli.parse import parse_kinds
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_compare import run_compare
+    from bayesgmm.cli.writing import about
 
+    reading: dict[str, Any] = {
+        "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
+        "thousands": thousands, "sheet": sheet,
+    }  # fmt: skip
     table = read_table(
-        data, columns=columns, exclude=exclude, label=label, missing=missing, drop_missing=drop_missing, header=header,
-        delimiter=delimiter, decimal=decimal, thousands=thousands, sheet=sheet, weights=weights,
-        survey_weights=survey_weights,
-    )  # fmt: skip
+        data, columns=columns, exclude=exclude, label=label, weights=weights, survey_weights=survey_weights, **reading
+    )
     run_compare(
         table, components, parse_kinds(covariance, component, noise), source=data, steps=resolution or [], out=out,
-        assignments=assignments, as_json=as_json, inference=inference, random_seed=seed, draws=draws, tune=tune,
-        chains=chains, n_jobs=jobs, secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
+        assignments=assignments, as_json=as_json, about=about(checklist, weights, survey_weights, reading),
+        inference=inference, random_seed=seed, draws=draws, tune=tune, chains=chains, n_jobs=jobs,
+        secondary=secondary, checkpoint=checkpoint, effort=effort, max_seconds=max_seconds,
         weight_type="frequency" if survey_weights is None else "survey",
     )  # fmt: skip
 
@@ -152,19 +161,22 @@ def compare(
 def demo(
     seed: o.Seed = 1,
     out: o.Out = None,
+    checklist: o.ChecklistName = None,
     save: o.Save = None,
     assignments: o.Assignments = None,
     as_json: o.Json = False,
 ) -> None:
     """Old Faithful: 272 eruptions, two clusters; the whole path on data that ship with the package."""
     from bayesgmm.cli.run_fit import run_fit
+    from bayesgmm.cli.writing import about
     from bayesgmm.data.file_table import FileTable
     from bayesgmm.datasets import load_faithful
 
     eruptions = load_faithful()
     run_fit(
         FileTable(eruptions, None, list(range(2, len(eruptions) + 2))), 2, source="Old Faithful (embedded)", steps=[],
-        out=out, save=save, assignments=assignments, as_json=as_json, random_seed=seed,
+        out=out, save=save, assignments=assignments, as_json=as_json,
+        about=about(checklist, loading="data = bg.datasets.load_faithful()"), random_seed=seed,
     )  # fmt: skip
 
 

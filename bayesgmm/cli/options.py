@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "Assignments", "ChainCount", "Columns", "Component", "Decimal", "Delimiter", "DrawCount", "DropMissing", "Exclude",
-    "File", "Header", "Inference", "Json", "Label", "Missing", "Noise", "Out", "Save", "Seed", "Sheet", "Steps",
-    "Structure", "SurveyWeights", "Thousands", "TuneCount", "Weights",
+    "Assignments", "ChainCount", "ChecklistName", "Columns", "Component", "Decimal", "Delimiter", "DrawCount",
+    "DropMissing", "Exclude", "File", "Header", "Inference", "Json", "Label", "Missing", "Noise", "Out", "Save", "Seed",
+    "Sheet", "Steps", "Structure", "SurveyWeights", "Thousands", "TuneCount", "Weights",
 ]  # fmt: skip
 
 # The table
@@ -78,7 +78,14 @@ TuneCount = Annotated[int, typer.Option("--tune", help="Warm-up (tuning) iterati
 ChainCount = Annotated[int, typer.Option("--chains", help="Number of chains.")]
 
 # What is written
-Out = Annotated[Path | None, typer.Option("--out", help="Write a report to this .html file.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write a report to this .html or .md file, or .pdf where a browser prints it."),
+]
+ChecklistName = Annotated[
+    str | None,
+    typer.Option("--checklist", help="Answer a checklist of reporting standards in the report: smart-lca or grolts."),
+]
 Save = Annotated[Path | None, typer.Option("--save", help="Save the fit to this .nc file.")]
 Assignments = Annotated[
     Path | None,

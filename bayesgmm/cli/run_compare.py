@@ -12,10 +12,11 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_components, parse_steps
-from bayesgmm.cli.writing import check_outputs, show, write_assignments, write_report
+from bayesgmm.cli.writing import check_about, check_outputs, show, write_assignments, write_report
 from bayesgmm.interruption import watch
 
 if TYPE_CHECKING:
+    from bayesgmm.cli.writing import About
     from bayesgmm.data.file_table import FileTable
 
 __all__ = ["run_compare"]
@@ -26,7 +27,7 @@ _SCORED = 3.0  # times what a fit takes: with its scores
 
 def run_compare(
     table: FileTable, components: str, kinds: dict[str, Any], *, source: str, steps: Sequence[str], out: Path | None,
-    assignments: Path | None, as_json: bool, **options: Any,
+    assignments: Path | None, as_json: bool, about: About, **options: Any,
 ) -> None:  # fmt: skip
     """Compare, print, write; the exit code is 3 where no fit has converged. `kinds` is what `parse_kinds` gives."""
     from bayesgmm.compare import compare_components
@@ -37,6 +38,7 @@ def run_compare(
 
     numbers = parse_components(components)
     check_outputs(source, out, assignments=assignments)
+    check_about(about, out)
     given = parse_steps(steps, [str(name) for name in table.data.columns])
     watch.files(
         (out, f"the report was written to {out}", "the report was not written"),
@@ -71,7 +73,7 @@ def run_compare(
             show("\n\n".join([comparison_text(comparison, source, table.data), *map(agreement_text, known)]))
         watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
     if out is not None:
-        write_report(comparison, out, as_json=as_json)
+        write_report(comparison, out, about, source=source, labels=table.labels, as_json=as_json)
     if assignments is not None:
         write_assignments(comparison.fits[comparison.recommendation.label], table.lines, assignments, as_json=as_json)
     if not (comparison.details["status"] != "not converged").any():

@@ -12,11 +12,12 @@ import typer
 
 from bayesgmm.cli.cost import say_cost
 from bayesgmm.cli.parse import parse_steps
-from bayesgmm.cli.writing import check_outputs, show, tell, write_assignments, write_report
+from bayesgmm.cli.writing import check_about, check_outputs, show, tell, write_assignments, write_report
 from bayesgmm.errors import NotConvergedWarning
 from bayesgmm.interruption import watch
 
 if TYPE_CHECKING:
+    from bayesgmm.cli.writing import About
     from bayesgmm.data.file_table import FileTable
 
 __all__ = ["run_fit"]
@@ -24,7 +25,7 @@ __all__ = ["run_fit"]
 
 def run_fit(
     table: FileTable, components: int, *, source: str, steps: Sequence[str], out: Path | None, save: Path | None,
-    assignments: Path | None, as_json: bool, **options: Any,
+    assignments: Path | None, as_json: bool, about: About, **options: Any,
 ) -> None:  # fmt: skip
     """Fit, print, write; the exit code is 3 where the fit has not converged."""
     from bayesgmm.estimator import BayesianGMM
@@ -33,6 +34,7 @@ def run_fit(
     from bayesgmm.reporting.text import fit_record, fit_text
 
     check_outputs(source, out, save=save, assignments=assignments)
+    check_about(about, out)
     given = parse_steps(steps, [str(name) for name in table.data.columns])
     estimator = BayesianGMM(components, prior=MixturePrior(resolution=given) if given else None, **options)
     watch.files(
@@ -54,7 +56,7 @@ def run_fit(
             show(fit_text(estimator, source, known))
         watch.printed = f"the result{' so far' if estimator.posterior_.attrs['partial'] else ''} was printed"
     if out is not None:
-        write_report(estimator, out, as_json=as_json)
+        write_report(estimator, out, about, source=source, labels=table.labels, as_json=as_json)
     if assignments is not None:
         write_assignments(estimator, table.lines, assignments, as_json=as_json)
     if save is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bayesgmm.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bayesgmm.comparison import Comparison
     from bayesgmm.estimator import BayesianGMM
 
-__all__ = ["check_outputs", "show", "tell", "write_assignments", "write_report"]
+__all__ = ["About", "about", "check_about", "check_outputs", "show", "tell", "write_assignments", "write_report"]
 
 
 def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
@@ -28,8 +29,14 @@ def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
         check_writable(path)
         if Path(source).exists() and path.exists() and path.samefile(source):
             raise InputError(f"{path}: is the data file; give another name.")
-    if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: the report is HTML; give a name that ends in .html.")
+    if out is not None:
+        from bayesgmm.reporting.report import ENDINGS, check_ending
+
+        if out.suffix.lower() not in ENDINGS:
+            raise InputError(
+                f"{out}: the report is HTML, Markdown or PDF; give a name that ends in .html, .md or .pdf."
+            )
+        check_ending(out)
     names = list(given)
     for j, name in enumerate(names):
         for other in names[:j]:
@@ -37,12 +44,46 @@ def check_outputs(source: str, out: Path | None, **others: Path | None) -> None:
                 raise InputError(f"{given[name]}: --{other} and --{name} name the same file.")
 
 
-def write_report(result: BayesianGMM | Comparison, out: Path, *, as_json: bool) -> None:
+class About(NamedTuple):
+    """What a report is told besides the fit."""
+
+    checklist: str | None
+    weights: str | None
+    reading: dict[str, Any]
+    loading: str | None
+
+
+def about(
+    checklist: str | None, weights: str | None = None, survey_weights: str | None = None,
+    reading: dict[str, Any] | None = None, loading: str | None = None,
+) -> About:  # fmt: skip
+    """From options of the command line; a checklist that is not known is refused before any work."""
+    from bayesgmm.arguments import check_choice
+    from bayesgmm.reporting.checklists import CHECKLISTS
+
+    if checklist is not None:
+        check_choice(checklist, "--checklist", tuple(CHECKLISTS))
+    given = {name: value for name, value in (reading or {}).items() if value not in (None, False, [])}
+    return About(checklist, weights or survey_weights, given, loading)
+
+
+def check_about(said: About, out: Path | None) -> None:
+    """Refuse what is for a report where none is written."""
+    if said.checklist is not None and out is None:
+        raise InputError(f"--checklist {said.checklist}: is answered in a report; give --out too.")
+
+
+def write_report(
+    result: BayesianGMM | Comparison, out: Path, said: About, *, source: str, labels: Any, as_json: bool
+) -> None:
     """The report, and a line that says so."""
-    from bayesgmm.reporting.report import report
+    from bayesgmm.reporting import report
+    from bayesgmm.reporting.sections.subject import Told
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it can keep its fonts is of no interest here
-    report(result, out)
+    line = shlex.join(["bayesgmm", *sys.argv[1:]])
+    told = Told(source, None, line, said.loading, said.reading, said.weights)
+    report.write_report(result, out, told, checklist=said.checklist, labels=labels)
     tell(f"report written to {out}", as_json=as_json)
 
 

@@ -21,9 +21,10 @@ from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, s
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
+    from bayesgmm.data.table import Table
     from bayesgmm.model_selection.fit import Fit
 
-__all__ = ["data", "diagnostics", "likelihood", "model", "reproducibility"]
+__all__ = ["data", "diagnostics", "fingerprint", "frame", "likelihood", "model", "reproducibility"]
 
 
 def data(fit: Fit) -> dict[str, Any]:
@@ -156,12 +157,9 @@ def diagnostics(fit: Fit) -> dict[str, Any]:
 
 
 def reproducibility(fit: Fit) -> dict[str, Any]:
-    """The call, the settings, the versions, the time, and a fingerprint of the data."""
+    """The settings, the versions, the time, and a fingerprint of the data."""
     attrs = fit.posterior_.attrs
     table = fit.table_
-    digest = hashlib.sha256()
-    for part in (table.values, table.weights):
-        digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
     stats = [
         ["random seed", str(attrs["random_seed"])],
         ["inference", str(attrs.get("method", attrs["inference"]))],
@@ -172,16 +170,23 @@ def reproducibility(fit: Fit) -> dict[str, Any]:
         ["sampling time", f"{float(attrs['sampling_time']):.1f} s"],
         ["interrupted", "yes" if attrs["partial"] else "no"],
         ["pointwise log-likelihood stored", str(attrs["log_likelihood_stored"])],
-        ["data (SHA-256 of values and weights)", digest.hexdigest()[:16]],
+        ["data (SHA-256 of values and weights)", fingerprint(table)],
     ]
     if attrs.get("notes"):
         stats.append(["notes", str(attrs["notes"])])
     versions = {"bayesgmm": attrs["bayesgmm_version"], **json.loads(attrs["versions"])}
     return {
-        "call": f"{fit!r}.fit(X)",
         "settings": Grid.of(["setting", "value"], stats, n_text=2),
         "versions": Grid.of(["package", "version"], [[k, str(v)] for k, v in versions.items()], n_text=2),
     }
+
+
+def fingerprint(table: Table) -> str:
+    """The first 16 digits of the SHA-256 of values and weights."""
+    digest = hashlib.sha256()
+    for part in (table.values, table.weights):
+        digest.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def frame(table: pd.DataFrame) -> Grid:

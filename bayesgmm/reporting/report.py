@@ -1,43 +1,60 @@
-"""One self-contained HTML page about a fit: what was found, whether to believe it, and how to do it again."""
+"""One self-contained report on a fit: what was found, whether to believe it, and how to do it again.
+
+A report is a list of sections (`reporting.sections`), written as HTML, Markdown or PDF (`reporting.document`).
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.arguments import check_probability
-from bayesgmm.data.visible import visible
-from bayesgmm.model_selection.fit import kind_of
-from bayesgmm.reporting import method, results
+from bayesgmm.arguments import check_choice, check_probability
+from bayesgmm.errors import InputError
+from bayesgmm.reporting.checklists import CHECKLISTS, checklist_section
+from bayesgmm.reporting.document.blocks import Block, Box, Bullets, Section, Text
+from bayesgmm.reporting.known_classes import as_labels
 from bayesgmm.reporting.plots.scene import check_fitted
+from bayesgmm.reporting.sections import SECTIONS, Subject
+from bayesgmm.reporting.sections.subject import Told
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from bayesgmm.model_selection.comparison import ComparedFits
     from bayesgmm.model_selection.fit import Fit
-    from bayesgmm.reporting.plots.scene import Scene
 
-__all__ = ["report"]
+__all__ = ["ENDINGS", "check_ending", "report", "sections_of", "subject_of", "write_report"]
 
 
-def report(fit: Fit | ComparedFits, path: str | PathLike[str], *, ci_prob: float = 0.95) -> Path:
-    """Write a report on a fit, or on a comparison and the fit it recommends: one HTML file, figures included.
+def report(
+    fit: Fit | ComparedFits,
+    path: str | PathLike[str],
+    *,
+    ci_prob: float = 0.95,
+    checklist: str | None = None,
+    source: str | None = None,
+    labels: Any = None,
+) -> Path:
+    """Write a report on a fit, or on a comparison and the fit it recommends.
 
     Parameters
     ----------
     fit : BayesianGMM or Comparison
         Fitted.
     path : str or PathLike
-        The file to write; one that is there is replaced only once the new one is complete.
+        The file to write; one that is there is replaced only once the new one is complete. What it ends in says what it
+        is: ``.md`` is Markdown, with its figures in a folder beside it (``report_files`` for ``report.md``), ``.pdf``
+        is printed by Chromium, Chrome or Edge where one is found, anything else is one HTML page, figures included.
     ci_prob : float
         Probability of all intervals.
+    checklist : {"smart-lca", "grolts"}, optional
+        A checklist of reporting standards, answered item by item: SMART-LCA (van Lissa, Garnier-Villarreal and Anadria
+        2023) or GRoLTS (van de Schoot et al. 2017).
+    source : str, optional
+        Where the table comes from, as the report names it: the name of a file.
+    labels : sequence (N,), optional
+        Known classes of the observations, NaN or None where there is none: for a table of agreement only.
 
     Returns
     -------
@@ -46,104 +63,124 @@ def report(fit: Fit | ComparedFits, path: str | PathLike[str], *, ci_prob: float
     Raises
     ------
     InputError
-        If `fit` is not a fitted `BayesianGMM`, the file cannot be written, or `ci_prob` is out of range.
+        If `fit` is not a fitted `BayesianGMM`, the file cannot be written, an option is out of range, or no browser is
+        found that prints a PDF.
 
     Examples
     --------
     >>> import bayesgmm as bg  # doctest: +SKIP
-    >>> bg.report(fit, "report.html")  # doctest: +SKIP
+    >>> bg.report(fit, "report.html", checklist="smart-lca", source="penguins.csv")  # doctest: +SKIP
     """
-    from bayesgmm.data.files import check_writable, write_whole
+    if source is not None and not isinstance(source, str):
+        raise InputError("source must be None or the name of a file, as text.")
+    told = Told(source=source)
+    return write_report(fit, path, told, ci_prob=ci_prob, checklist=checklist, labels=labels)
 
+
+def write_report(
+    fit: Fit | ComparedFits,
+    path: str | PathLike[str],
+    told: Told,
+    *,
+    ci_prob: float = 0.95,
+    checklist: str | None = None,
+    labels: Any = None,
+) -> Path:
+    """`report`, with all that may have been told of the fit."""
+    from bayesgmm.data.files import check_writable
+
+    subject = subject_of(fit, told, ci_prob, labels)
+    if checklist is not None:
+        check_choice(checklist, "checklist", tuple(CHECKLISTS))
+    check_writable(path)  # before the work, not after it
+    check_ending(path)
+    write = ENDINGS.get(Path(path).suffix.lower(), _write_html)
+    write(Path(path), subject, _sections(subject, checklist))
+    return Path(path)
+
+
+def subject_of(fit: Fit | ComparedFits, told: Told, ci_prob: float, labels: Any = None) -> Subject:
+    """What a report is about, after the arguments have been checked."""
     compared: Any = fit if hasattr(fit, "candidates") else None
     chosen: Any = fit if compared is None else compared.best
     check_fitted(chosen)
     check_probability(ci_prob)
-    check_writable(path)  # before the work, not after it
-    write_whole(path, _render(chosen, ci_prob, compared).encode())
-    return Path(path)
+    if labels is not None:
+        told = Told(**{**vars(told), "labels": as_labels(labels, chosen.table_)})
+    return Subject(chosen, compared, float(ci_prob), told)
 
 
-def _render(fit: Fit, ci_prob: float, compared: ComparedFits | None = None) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def check_ending(path: str | PathLike[str]) -> None:
+    """Refuse at once a PDF that nothing can print."""
+    if Path(path).suffix.lower() == ".pdf":
+        from bayesgmm.reporting.document.pdf import find_browser
 
-    from bayesgmm.reporting.comparison import comparing
-    from bayesgmm.reporting.plots.scene import Scene, row_probabilities
-    from bayesgmm.reporting.plots.style import ALARM, verdict_note
+        find_browser()
 
-    probabilities = row_probabilities(fit, fit.table_.values)
-    scene = Scene.of(fit, probabilities)
-    note = verdict_note(scene.diagnosis)
-    environment = Environment(
-        loader=PackageLoader("bayesgmm.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
-    return environment.get_template("report.html.j2").render(
-        title=f"Mixture of {kind_of(fit).counted(fit.n_components)}",
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        alarm=note is not None and note[1] == ALARM,
-        caution=note is not None and note[1] != ALARM,
-        headline=results.headline(fit, probabilities, ci_prob),
-        data=method.data(fit),
-        model=method.model(fit),
-        likelihood=method.likelihood(fit),
-        diagnostics=method.diagnostics(fit),
-        clusters=results.clusters(fit, ci_prob),
-        assignment=results.assignment(fit, probabilities),
-        reproducibility=method.reproducibility(fit),
-        comparison=None if compared is None else comparing(compared),
-        figures=_figures(fit, scene, ci_prob, compared),
+
+def sections_of(subject: Subject) -> list[Section]:
+    """The sections of a report, without a checklist."""
+    return [section(subject) for section in SECTIONS]
+
+
+def _sections(subject: Subject, checklist: str | None) -> list[Section]:
+    found = sections_of(subject)
+    if checklist is not None:
+        found.append(checklist_section(checklist, subject, found))
+    return found
+
+
+def _before(subject: Subject) -> list[Block]:
+    """What must be read before everything else."""
+    if not subject.alarm and not subject.caution:
+        return []
+    words = (
+        "This fit has not converged. Its numbers must not be used yet."
+        if subject.alarm
+        else "Read single components with care."
     )
+    inside: list[Block] = [Text(words, strong=True), Text(subject.diagnosis.verdict)]
+    if subject.diagnosis.advice:
+        inside.append(Bullets(tuple(subject.diagnosis.advice)))
+    return [Box("alarm" if subject.alarm else "caution", tuple(inside))]
 
 
-def _shown(value: Any) -> Any:
-    """Text as it goes into the page: a name cannot hide or turn around what stands beside it."""
-    from markupsafe import Markup
+def _page(subject: Subject, sections: list[Section]) -> str:
+    from bayesgmm.reporting.document.html import html_page
 
-    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _figures(fit: Fit, scene: Scene, ci_prob: float, compared: ComparedFits | None) -> dict[str, dict[str, Any]]:
-    """Each figure as an address that holds its SVG, with its caption and width in CSS pixels."""
-    from bayesgmm.reporting.plots.clusters import clusters_size, draw_clusters
-    from bayesgmm.reporting.plots.comparison import COMPARISON_CAPTION, COMPARISON_SIZE, draw_comparison
-    from bayesgmm.reporting.plots.diagnostics import DIAGNOSTICS_CAPTION, DIAGNOSTICS_SIZE, draw_diagnostics
-    from bayesgmm.reporting.plots.legend import clusters_caption
-    from bayesgmm.reporting.plots.scene import choose_features
-
-    columns = choose_features(scene, None)
-    options: dict[str, Any] = {"levels": [0.95], "n_draws": 50, "ci_prob": ci_prob}
-
-    def drawn(size: tuple[float, float], draw: Callable[[Figure], Any], caption: str) -> dict[str, Any]:
-        return {"source": _svg(size, draw), "caption": caption, "width": round(96 * size[0])}
-
-    shown = {} if compared is None else {
-        "comparison": drawn(
-            COMPARISON_SIZE, lambda figure: draw_comparison(figure, compared), COMPARISON_CAPTION
-        )
-    }  # fmt: skip
-    return shown | {
-        "clusters": drawn(
-            clusters_size(columns, len(scene.classes)),
-            lambda figure: draw_clusters(figure, scene, columns, **options),
-            clusters_caption(scene, columns, **options),
-        ),
-        "diagnostics": drawn(DIAGNOSTICS_SIZE, lambda figure: draw_diagnostics(figure, fit), DIAGNOSTICS_CAPTION),
-    }
+    return html_page(subject.title, _now(), _before(subject), sections)
 
 
-def _svg(size: tuple[float, float], draw: Callable[[Figure], Any]) -> str:
-    """A drawing as a data address; the same drawing gives the same bytes, and no window or global state is touched."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
-    from bayesgmm.reporting.plots.style import STYLE
 
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    # Outlines to a hundredth of a point: a third of the bytes, and no eye sees the difference.
-    svg = re.sub(rb' d="[^"]*"', lambda d: re.sub(rb"(\.\d\d)\d+", rb"\1", d[0]), buffer.getvalue())
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
+def _write_html(path: Path, subject: Subject, sections: list[Section]) -> None:
+    from bayesgmm.data.files import write_whole
+
+    write_whole(path, _page(subject, sections).encode())
+
+
+def _write_pdf(path: Path, subject: Subject, sections: list[Section]) -> None:
+    from bayesgmm.data.files import write_whole
+    from bayesgmm.reporting.document.pdf import printed
+
+    write_whole(path, printed(_page(subject, sections)))
+
+
+def _write_markdown(path: Path, subject: Subject, sections: list[Section]) -> None:
+    from bayesgmm.data.files import one_error, write_whole
+    from bayesgmm.reporting.document.markdown import markdown_page
+
+    folder = path.with_name(f"{path.stem}_files")
+    text, figures = markdown_page(subject.title, _now(), _before(subject), sections, folder.name)
+    with one_error(folder, "made"):
+        folder.mkdir(exist_ok=True)
+    for name, content in figures.items():
+        write_whole(folder / name, content)
+    write_whole(path, text.encode())
+
+
+ENDINGS: dict[str, Callable[[Path, Subject, list[Section]], None]] = {
+    ".html": _write_html, ".htm": _write_html, ".md": _write_markdown, ".pdf": _write_pdf,
+}  # fmt: skip

@@ -37,9 +37,10 @@ _SHOWN_COLUMNS = 5
 _ABREAST = 4  # components side by side in a table that still fits a printed page
 
 
-def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
-    """The answer in sentences: what was fitted, how large the components are, and whether to believe it."""
-    table, diagnosis, k = fit.table_, fit.diagnose(), fit.n_components
+def headline(fit: Fit, probabilities: Array, ci_prob: float, given: bool = True) -> dict[str, Any]:
+    """The answer in sentences: what was fitted, and how large the components are; `given` is whether their number was,
+    or else chosen by a comparison."""
+    table, k = fit.table_, fit.n_components
     weights = read_draws(fit.posterior_).weights.reshape(-1, k)
     low, high = np.quantile(weights, [0.5 - 0.5 * ci_prob, 0.5 + 0.5 * ci_prob], axis=0)
     used = table.weights > 0
@@ -65,7 +66,8 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
     summary = [
         f"A mixture of {kind.counted(k)} ({fit.covariance_type} covariance) was fitted to "
         f"{count(n_used)} observations{'' if total == n_used else f' that count as {tally(total)}'} of "
-        f"{table.n_features} {plural(table.n_features, 'variable')}. The number of components of this fit was fixed."
+        f"{table.n_features} {plural(table.n_features, 'variable')}."
+        f"{' The number of components of this fit was fixed.' * given}"
     ]
     if probabilities.shape[1] > 1:
         certain = float(copies @ (probabilities[used].max(axis=1) > CERTAIN)) / total
@@ -73,7 +75,7 @@ def headline(fit: Fit, probabilities: Array, ci_prob: float) -> dict[str, Any]:
             f"{percent(certain)} of the observations belong to one component{' or to noise' * kind.noise} with "
             f"probability above {CERTAIN:g}."
         )
-    return {"summary": summary, "components": components, "verdict": diagnosis.verdict}
+    return {"summary": summary, "components": components}
 
 
 def clusters(fit: Fit, ci_prob: float) -> dict[str, Any]:

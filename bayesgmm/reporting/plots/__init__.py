@@ -13,9 +13,12 @@ from bayesgmm.reporting.plots.elbo import plot_elbo
 from bayesgmm.reporting.plots.entropy import plot_entropy_split
 from bayesgmm.reporting.plots.merging import plot_merging
 from bayesgmm.reporting.plots.partition import plot_coclustering, plot_credible_ball
+from bayesgmm.reporting.plots.predictive_check import plot_posterior_predictive
+from bayesgmm.reporting.plots.profile import plot_profile
 from bayesgmm.reporting.plots.uncertainty_map import plot_uncertainty_map
 
 __all__ = [
     "plot_assignment", "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball",
-    "plot_diagnostics", "plot_elbo", "plot_entropy_split", "plot_merging", "plot_uncertainty_map",
+    "plot_diagnostics", "plot_elbo", "plot_entropy_split", "plot_merging", "plot_posterior_predictive", "plot_profile",
+    "plot_uncertainty_map",
 ]  # fmt: skip

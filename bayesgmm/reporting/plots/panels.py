@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _RASTER_ROWS = 800  # more markers than this are stored as pixels inside a vector figure
 _BAND_DRAWS = 400
+_CLOUD_POINTS = 37  # of the outline of a draw
 _MAX_BINS = 60
 _RUG = 0.045  # height of one line of the rug, as a share of the density's height
 
@@ -86,17 +87,18 @@ def _scatter(ax: Axes, x: Array, y: Array, scene: Scene, *, size: float, **optio
     k = len(scene.classes)
     surety = np.clip((scene.certainty - 1.0 / k) / (1.0 - 1.0 / k), 0.0, 1.0) if k > 1 else scene.certainty
     area = size * np.clip(scene.sizes, 0.3, 6.0)
+    one_size = bool(np.ptp(area) == 0.0)
     for component in scene.classes:
-        mine = np.flatnonzero(scene.labels == component)
+        own = scene.labels == component
         colour, marker = component_style(component)
-        faces = np.empty((len(mine), 4))
-        faces[:, :3] = to_rgb(colour)
-        faces[:, 3] = 0.6 * surety[mine] ** 2 if component >= 0 else 0.4 + 0.6 * surety[mine]
+        alpha = 0.6 * surety**2 if component >= 0 else 0.4 + 0.6 * surety
         edges = {"edgecolors": colour, "linewidths": 0.5} if component >= 0 else {"linewidths": 0.8}
-        ax.scatter(
-            x[mine], y[mine], s=area[mine], marker=marker, c=faces,
-            rasterized=len(scene.rows) > _RASTER_ROWS, gid="rows", **edges, **options,
-        )  # fmt: skip
+        for level in np.unique(np.round(alpha[own], 1)):  # one artist each: then a file has the marker once
+            mine = np.flatnonzero(own & (np.round(alpha, 1) == level))
+            ax.scatter(
+                x[mine], y[mine], s=area[:1] if one_size else area[mine], marker=marker, c=[(*to_rgb(colour), level)],
+                rasterized=len(scene.rows) > _RASTER_ROWS, gid="rows", label=f"_{component}", **edges, **options,
+            )  # fmt: skip
 
 
 def marker_area(n_rows: int, panels: int = 1) -> float:
@@ -125,16 +127,17 @@ def pair_panel(
         for share in levels:
             lines = ellipse_outlines(
                 scene.means[chosen, k][:, pick], scene.covariances[chosen, k][:, pick[:, None], pick], share,
-                None if df is None else df[chosen, k],
+                None if df is None else df[chosen, k], n_points=_CLOUD_POINTS,
             )  # fmt: skip
             cloud = LineCollection(list(lines), colors=colour, linewidths=0.5, alpha=0.28, zorder=3, gid="draws")
             ax.add_collection(cloud, autolim=False)
             tails = None if df is None else df.mean(axis=0)[[k]]
             outline = ellipse_outlines(mean[[k]], covariance[[k]], share, tails)[0]
             ax.plot(*outline.T, color=colour, linewidth=1.6, path_effects=halo, zorder=4, gid="mean")
-            seen = np.concatenate([lines, outline[None]])  # (M, T, 2)
-            low = np.minimum(low, np.quantile(seen.min(axis=1), 0.05, axis=0))
-            high = np.maximum(high, np.quantile(seen.max(axis=1), 0.95, axis=0))
+            for seen in (lines, outline[None]):  # (M, T, 2)
+                if len(seen):
+                    low = np.minimum(low, np.quantile(seen.min(axis=1), 0.05, axis=0))
+                    high = np.maximum(high, np.quantile(seen.max(axis=1), 0.95, axis=0))
         ax.annotate(
             str(k), mean[k], color=colour, ha="center", va="center", fontsize=8.0, fontweight="bold",
             bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour},

@@ -16,7 +16,7 @@ from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.model.background import Box, table_box
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
-from bayesgmm.posterior.tree import observed_rows, posterior_arrays, read_draws
+from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
@@ -181,13 +181,14 @@ def check_features(fit: Fit, features: Any) -> int:
     return min(len(known), MAX_FEATURES) if features is None else len(as_names(features, "features", known))
 
 
-def row_probabilities(fit: Fit, rows: Array) -> Array:
-    """(n, K) probability of each component, averaged over the draws, thinned evenly when the product is large."""
+def row_probabilities(fit: Fit, rows: Array | None = None) -> Array:
+    """(n, K) probability of each component, averaged over the draws, thinned evenly when the product is large; None
+    takes the fitted rows, with what is known of their components."""
     a = posterior_arrays(fit.posterior_)
-    step = max(1, -(-len(rows) * a.weights.size // _MAX_DENSITIES))
-    return mean_responsibilities(
-        a.to_model(rows), a.weights[::step], a.means[::step], a.scaling[::step], row_model=a.row_model
-    )
+    given = model_rows(fit.posterior_, a, rows)
+    n_rows = len(fit.posterior_["observed_data"]["obs_id"]) if rows is None else len(rows)
+    step = max(1, -(-n_rows * a.weights.size // _MAX_DENSITIES))
+    return mean_responsibilities(given, a.weights[::step], a.means[::step], a.scaling[::step], row_model=a.row_model)
 
 
 def choose_features(scene: Scene, features: Sequence[str] | str | None) -> list[int]:

@@ -47,6 +47,8 @@ FIGURES: list[Callable[[Any], Any]] = [
     lambda fit: bg.plot_uncertainty_map(fit, ["eruptions", "waiting"], n_grid=5),
     bg.plot_coclustering,
     bg.plot_credible_ball,
+    bg.plot_profile,
+    bg.plot_posterior_predictive,
 ]
 
 

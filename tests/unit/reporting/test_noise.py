@@ -85,18 +85,19 @@ def test_record_is_plain(fit: bg.BayesianGMM) -> None:
 def test_report_names_noise(fit: bg.BayesianGMM, alone: bg.BayesianGMM, tmp_path: Path) -> None:
     page = bg.report(fit, tmp_path / "two.html").read_text()
     for words in (
-        "<h1>Mixture of 2 t components and noise</h1>", "The rows that are most like noise", "multivariate t ",
+        "<h1>Mixture of 2 t components and noise</h1>", "The observations that are most like noise", "multivariate t ",
         "Peel and McLachlan 2000", "Banfield and Raftery 1993", "scale of length", "<td class=\"t\">noise</td>",
         f"The mixture has {fit.em_.params.n_parameters} free parameters",
     ):  # fmt: skip
         assert words in page, words
-    assert "Assignment of rows" in bg.report(alone, tmp_path / "one.html").read_text()
+    assert "Classification table" in bg.report(alone, tmp_path / "one.html").read_text()
 
 
 FIGURES = {
     "clusters": bg.plot_clusters, "one column": lambda fit: bg.plot_clusters(fit, features="width"),
     "assignment": bg.plot_assignment, "entropy": bg.plot_entropy_split, "map": bg.plot_uncertainty_map,
     "together": bg.plot_coclustering, "ball": bg.plot_credible_ball, "diagnostics": bg.plot_diagnostics,
+    "profile": bg.plot_profile, "predictive": bg.plot_posterior_predictive,
 }  # fmt: skip
 
 
@@ -106,15 +107,18 @@ def test_every_figure_is_drawn(fit: bg.BayesianGMM, alone: bg.BayesianGMM, name:
         axes = np.ravel(FIGURES[name](one))
         axes[0].figure.canvas.draw()
         legends = [*axes[0].figure.legends, *(ax.get_legend() for ax in axes if ax.get_legend())]
-        if name not in ("ball", "diagnostics"):
+        if name not in ("ball", "diagnostics", "profile", "predictive"):
             assert any("noise" in text.get_text() for legend in legends for text in legend.get_texts())
 
 
 def test_rows_of_noise_are_crosses(fit: bg.BayesianGMM) -> None:
     ax = bg.plot_clusters(fit)
     drawn = [rows for rows in ax.collections if rows.get_gid() == "rows"]
-    assert [len(rows.get_offsets()) for rows in drawn] == [(fit.labels_ == k).sum() for k in (0, 1, -1)]
-    assert mpl.colors.to_hex(drawn[-1].get_edgecolor()[0]) == NOISE_STYLE[0]
+    of_noise = [rows for rows in drawn if rows.get_label() == "_-1"]
+    for k in (0, 1, -1):
+        own = [rows for rows in drawn if rows.get_label() == f"_{k}"]
+        assert sum(len(rows.get_offsets()) for rows in own) == (fit.labels_ == k).sum()
+    assert {mpl.colors.to_hex(rows.get_edgecolor()[0]) for rows in of_noise} == {NOISE_STYLE[0]}
 
 
 def test_densities_along_a_column_add_up(fit: bg.BayesianGMM) -> None:
