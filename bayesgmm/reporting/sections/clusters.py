@@ -12,6 +12,7 @@ from bayesgmm.reporting.document.blocks import Block, Bullets, Drawing, Fold, Se
 from bayesgmm.reporting.numbers import Grid
 from bayesgmm.reporting.plots.clusters import clusters_size, draw_clusters
 from bayesgmm.reporting.plots.legend import add_component_legend, clusters_caption
+from bayesgmm.reporting.plots.merging import MERGING_CAPTION, MERGING_SIZE, draw_merging
 from bayesgmm.reporting.plots.profile import PROFILE_CAPTION, draw_profile, profile_size
 from bayesgmm.reporting.plots.scene import choose_features
 from bayesgmm.reporting.sections.subject import Subject
@@ -24,7 +25,7 @@ _DRAWS, _DRAWS_OF_PAIRS = 50, 10  # ellipses of draws in a panel
 
 
 def clusters(subject: Subject) -> Section:
-    """Sentences, tables with intervals, profile plot, ellipses over the observations."""
+    """Sentences, tables with intervals, profile plot, ellipses over the observations, the tree of merges."""
     fit, scene, ci_prob = subject.fit, subject.scene, subject.ci_prob
     said = results.headline(fit, subject.probabilities, ci_prob)["components"]
     found = results.clusters(fit, ci_prob)
@@ -47,6 +48,11 @@ def clusters(subject: Subject) -> Section:
     ]
     blocks += [Text(line) for line in found["notes"]]
     blocks += [_profile(subject), _ellipses(subject)]
+    if fit.n_components > 1:
+        merging = fit.merging()
+        blocks.append(
+            Drawing("merging", "Merging", MERGING_CAPTION, MERGING_SIZE, lambda figure: draw_merging(figure, merging))
+        )
     rows = found["summary"].rows
     blocks.append(
         Fold(
