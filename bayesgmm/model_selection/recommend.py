@@ -22,7 +22,7 @@ from bayesgmm.clustering.merging_words import clusters_in_words
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.answers import by_prediction, by_probability, name_of, shapes_of
 from bayesgmm.model_selection.candidate import Candidate
-from bayesgmm.model_selection.ranking import Label, depends_on, ranked
+from bayesgmm.model_selection.ranking import Label, depends_on, elpd_table, ranked
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -105,6 +105,7 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
         said_density,
         said_components,
         said_clusters,
+        *_heavier_tails(candidates, names, label),
         *(f"{name_of(candidates, label)}: {said}" for said in chosen.levels),
         *_disagreement(candidates, names, label, likely, bic, agree),
         *unfinished,
@@ -146,6 +147,22 @@ def _disagreement(
     if chosen.n_components == largest and largest > min(candidates[n].n_components for n in names):
         out.append(f"K = {largest} is the largest number of components that was ranked: compare larger ones.")
     return out
+
+
+def _heavier_tails(candidates: Mapping[Label, Candidate], names: list[Label], label: Label) -> list[str]:
+    """Where fewer t components predict as well as more normal ones: a merge that needs no separation."""
+    chosen = candidates[label]
+    table = elpd_table(candidates)
+    normal = [n for n in names if candidates[n].kind.component == "normal" and candidates[n].loo is not None]
+    if chosen.kind.component == "normal" or not normal:
+        return []
+    best = max(normal, key=lambda n: table["elpd_diff"][n])
+    if candidates[best].n_components <= chosen.n_components:
+        return []
+    return [
+        f"{candidates[best].kind.counted(candidates[best].n_components)} predict no better than "
+        f"{chosen.kind.counted(chosen.n_components)}: the others describe tails, not clusters."
+    ]
 
 
 def _saved(candidates: Mapping[Label, Candidate], label: Label) -> list[str]:

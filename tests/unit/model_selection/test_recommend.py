@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -135,6 +136,20 @@ def test_no_number_of_clusters_is_stated_where_it_is_uncertain() -> None:
     )
     assert said.n_clusters == 2 and "2 at 2 to 3 SDs (probability 0.55)" in str(said)
     assert "fewer clusters than components" not in str(said)
+
+
+def test_fewer_t_components_that_predict_as_well_are_a_merge() -> None:
+    """Two with long tails against three normal ones; nothing is said where normal ones need no more."""
+    found = {
+        "2 normal": candidate(2, -2.5, None),
+        "3 normal": candidate(3, -2.01, None),
+        "2 t": candidate(2, -2.0, None),
+    }
+    t = dataclasses.replace(found["2 t"], kind=Kind("full", "t"))
+    said = recommend(found | {"2 t": t})
+    assert said.headline == "2 t components (full) that describe 2 clusters."
+    assert "3 Gaussian components predict no better than 2 t components: the others describe tails" in str(said)
+    assert "tails" not in str(recommend({"2 normal": candidate(2, -2.1, None), "2 t": t}))
 
 
 def test_levels_leave_the_number_of_clusters_unknown() -> None:
