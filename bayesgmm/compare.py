@@ -184,14 +184,15 @@ def compare_components(
                         raise KeyboardInterrupt
                 if out_of_time():
                     break
-            wanted = None
-            if effort == "default" and not out_of_time():
+            refined: set[Pair] = set()  # each once
+            while effort == "default" and not out_of_time():
                 best = predict_as_well({f"{k} {kind}": c for (k, kind), (_, c) in found.items()})
                 wanted = next((p for p in found if [f"{p[0]} {p[1]}"] == best[:1] and found[p][1].rough), None)
-            if wanted is not None:
-                again = wanted
-                before, rest = found[again][1].seconds, (table, names, options, secondary, None, REFINING_WORK)
-                for pair, fit, unfinished in run_fits([(again, rest)], finish_first=False):
+                if wanted is None or wanted in refined:
+                    break
+                refined.add(wanted)
+                before, rest = found[wanted][1].seconds, (table, names, options, secondary, None, REFINING_WORK)
+                for pair, fit, unfinished in run_fits([(wanted, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate
                     if saved is not None and not fit.posterior_.attrs["partial"]:

@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=280.0)
     parser.add_argument("--components", default="auto", help="auto, or a largest number")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inference", default="nuts")
     options = parser.parse_args()
     X, population = cells(options.rows, options.seed)
     numbers = "auto" if options.components == "auto" else range(1, int(options.components) + 1)
@@ -51,8 +52,10 @@ def main() -> None:
     import bayesgmm as bg
 
     found = bg.compare_components(
-        X, numbers, random_seed=options.seed, max_seconds=options.max_seconds, progressbar=False
+        X, numbers, inference=options.inference, random_seed=options.seed, max_seconds=options.max_seconds,
+        progressbar=False,
     )  # fmt: skip
+    print(found.stages.round(1).to_string())
     print(found, found.table, found.candidates[found.recommendation.label].merging, sep="\n\n")
     seconds = time.perf_counter() - began
     agreement = adjusted_rand_score(population, found.labels_)

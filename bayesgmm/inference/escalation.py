@@ -260,7 +260,8 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
         said = "Sampling was kept short and does not meet the convergence criteria: estimates are rough."
         if step > 1:
             said += f" One draw in {step} was kept."
-        return replace(draws.thinned(step), notes=(*notes, said), extra=draws.extra | {"kept_short": 1})
+        extra = draws.extra | {"kept_short": 1, "likely_occupied": request.n_components - _emptier(request)[1]}
+        return replace(draws.thinned(step), notes=(*notes, said), extra=extra)
     return replace(draws, notes=notes)
 
 
@@ -321,17 +322,24 @@ def _longer(request: Request, run: Callable[..., Draws], gate: Judgement, notes:
     return replace(run(**options).thinned(times), notes=(*notes, said))
 
 
-def _empty_components(request: Request) -> str | None:
-    """A clause if modes with empty components matter: NUTS would not visit them, and would not notice."""
+def _emptier(request: Request) -> tuple[float, int]:
+    """Share of the likeliest mode with empty components, by Laplace, and how many; (0, 0) if it does not matter."""
     from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
 
     if request.n_components == 1 or not has_gibbs(request.problem):
-        return None
+        return 0.0, 0
     best = request.modes[0]
     found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
     shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
     share, n_empty = max(shares, default=(0.0, 0))
-    if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
+    matters = not isnan(best.log_evidence) and share > SHARE_THAT_MATTERS
+    return (share, n_empty) if matters else (0.0, 0)
+
+
+def _empty_components(request: Request) -> str | None:
+    """A clause if modes with empty components matter: NUTS would not visit them, and would not notice."""
+    share, n_empty = _emptier(request)
+    if not n_empty:
         return None
     much = f"About {100.0 * share:.0f} %" if share < 0.99 else "More than 99 %"
     empty = "one component is" if n_empty == 1 else f"{n_empty} of the {request.n_components} components are"

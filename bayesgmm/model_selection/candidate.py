@@ -10,7 +10,7 @@ is ranked if they agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored
 from bayesgmm.model_selection.loo.waic import WaicResult
 from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROUGH", "SCALES", "Candidate", "aicc", "score_candidate"]
 
 SCALES = (0.5, 1.0, 2.0)
+_LEAST_VISITED = 0.05  # share of the draws
 MOST_ROUGH = 2.0  # nats, standard error of the elpd of a fit that is ranked: half of the least difference that counts
 
 
@@ -154,7 +156,11 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     p, total = em.params.n_parameters, float(fit.table_.weights.sum())
     kept_short = bool(attributes.get("kept_short", 0)) and not diagnosis.ok
     apart = attempt("differences between chains", lambda: _between_chains(fit.posterior_)) if kept_short else None
-    rough = apart is not None and apart <= MOST_ROUGH
+    with stage("merging"):
+        merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
+    elsewhere = _likely_elsewhere(attributes, merging) if kept_short else ""
+    problems += [elsewhere] * bool(elsewhere)
+    rough = apart is not None and apart <= MOST_ROUGH and not elsewhere
     # Repairs are worth their time only for a fit that takes part in the ranking.
     loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
     of_rows = math.nan if loo is None else math.sqrt(float(np.nansum(loo.mcse_i**2)))
@@ -165,8 +171,6 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
-    with stage("merging"):
-        merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
     ratio = None if fit.n_components == 1 or fit.noise else attempt(
         "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
     )  # fmt: skip
@@ -208,6 +212,18 @@ def _between_chains(tree: xarray.DataTree) -> float:
     blocks = (logsumexp(values, axis=1) @ times[where] for where, values in log_likelihood_blocks(tree))
     alone = np.sum(list(blocks), axis=0)
     return float(np.std(alone, ddof=1) / math.sqrt(len(alone))) if len(alone) > 1 else math.inf
+
+
+def _likely_elsewhere(attributes: Mapping[Any, Any], merging: Merging) -> str:
+    """A sentence if short chains have hardly been where most of the posterior probability is: that chains agree says
+    nothing then. Components that count there are those that `clustering.merging` counts."""
+    likely = int(attributes.get("likely_occupied", merging.occupied.shape[1]))
+    if (merging.occupied.sum(axis=1) <= likely).mean() >= _LEAST_VISITED:
+        return ""
+    return (
+        f"not ranked: its short chains have hardly been where {likely} {plural(likely, 'component')} "
+        f"{'is' if likely == 1 else 'are'} occupied, which is most probable (Laplace approximation)"
+    )
 
 
 def aicc(aic: float, n_parameters: int, n_rows: float) -> float:

@@ -359,7 +359,8 @@ def test_when_the_time_is_up_the_answer_says_what_it_lacks(rows: pd.DataFrame) -
 
 
 def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fit is kept short at first; the one that is recommended is sampled again, longer, if it is rough."""
+    """Every fit is kept short at first; what is recommended is sampled again, longer, while it is rough, each
+    once: with its better scores another may be."""
     options = OPTIONS | {"inference": "gibbs"}
     with pytest.raises(InputError, match="effort='more'"):
         bg.compare_components(rows, [1], effort="more", **options)
@@ -369,19 +370,22 @@ def test_effort(rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         lambda most: limits.append(progress.work_allowed(most)) or limits[-1],
     )
     asked: list[list[str]] = []
-    monkeypatch.setattr("bayesgmm.compare.predict_as_well", lambda found: asked.append(list(found)) or ["2 full"])
+    named = ["2 full", "1 full", "1 full"]
+    monkeypatch.setattr(
+        "bayesgmm.compare.predict_as_well", lambda found: asked.append(list(found)) or named[: len(asked)][-1:]
+    )
     monkeypatch.setattr(
         "bayesgmm.compare_fits.score_candidate",
         lambda fit, **options: replace(score_candidate(fit, **options), rough=True),
     )
     found = bg.compare_components(rows, [1, 2], checkpoint=tmp_path, **options)
-    assert asked == [["1 full", "2 full"]] and [limit / 2.2e10 for limit in limits] == pytest.approx(
-        [1.0, 1.0, 1e11 / 2.2e10]
+    assert asked == [["1 full", "2 full"]] * 3 and [limit / 2.2e10 for limit in limits] == pytest.approx(
+        [1.0, 1.0, 1e11 / 2.2e10, 1e11 / 2.2e10]
     )
     assert found.table["status"].tolist() == ["converged", "converged"] and found.stages.loc[2, "draws"] > 0.0
     limits.clear()
     bg.compare_components(rows, [1, 2], effort="full", **options)
-    assert min(limits) > 1e11 and len(asked) == 1
+    assert min(limits) > 1e11 and len(asked) == 3
 
 
 def test_a_fit_that_was_kept_short_is_rough_if_its_chains_agree(
@@ -396,6 +400,14 @@ def test_a_fit_that_was_kept_short_is_rough_if_its_chains_agree(
     each = [np.log(np.exp(x).mean(axis=(0, 1))).sum() for x in by_chain]
     error = np.hypot(np.std(each, ddof=1) / 2, np.linalg.norm(fit.loo().mcse_i))
     assert found.status == "rough" and found.elpd_mcse == pytest.approx(error)
+    # Of draws that all occupy two components, agreement of chains says nothing where one is most probable.
+    fit.posterior_.attrs = fit.posterior_.attrs | {"likely_occupied": 1}
+    elsewhere = score_candidate(fit, seconds=0.0)
+    assert elsewhere.status == "not converged" and "hardly been where 1 component is occupied" in str(
+        elsewhere.problems
+    )
+    fit.posterior_.attrs = fit.posterior_.attrs | {"likely_occupied": 2}
+    assert score_candidate(fit, seconds=0.0).status == "rough"
     monkeypatch.setattr("bayesgmm.model_selection.candidate.MOST_ROUGH", 0.5 * np.std(each, ddof=1) / 2)
     assert score_candidate(fit, seconds=0.0).status == "not converged"
 
