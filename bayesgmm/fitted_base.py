@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,14 +19,17 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import PosteriorArrays, model_rows, posterior_arrays, structure_of
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 
 __all__ = ["FittedBase"]
 
 Array = NDArray[np.float64]
+R = TypeVar("R", bound=Record)
 
 
 class FittedBase:
@@ -74,6 +77,14 @@ class FittedBase:
             return None, self.table_.row_names
         X = as_pandas(X)
         return self._rows(X), X.index if isinstance(X, pd.DataFrame) else None
+
+    def _diagnose(self) -> Diagnosis:
+        raise NotImplementedError
+
+    def _judged(self, result: R) -> R:
+        """The result, which says first in a notebook where the fit has not converged."""
+        diagnosis = self._once("diagnosis", self._diagnose)
+        return result if diagnosis.ok else result.warned(diagnosis.verdict)
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "posterior_")

@@ -24,6 +24,7 @@ from bayesgmm.clustering.label_counts import copies_of, count_labels
 from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -33,8 +34,8 @@ __all__ = ["Assignment", "assignment"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Assignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assignment(Record):
     """The component of every row, with its uncertainty.
 
     Attributes

@@ -32,6 +32,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.posterior.impute import expected_rows
 from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays, tree_of
+from bayesgmm.record import Record
 
 __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
 
@@ -117,8 +118,8 @@ CLUSTERINGS: dict[str, Clustering] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class ClusteringComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class ClusteringComparison(Record):
     """Agreement of other clusterings with a fit.
 
     Attributes

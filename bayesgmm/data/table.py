@@ -22,6 +22,7 @@ from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.known_labels import known_components
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
+from bayesgmm.record import Record
 
 __all__ = ["MISSING", "WEIGHT_TYPES", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
 
@@ -40,8 +41,8 @@ def log_jacobian(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
     return np.where(np.isnan(values), 0.0, np.log(scale)).sum(axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+@dataclass(frozen=True, eq=False, repr=False)
+class Table(Record):
     """Checked data in original units, with what puts them on the model's scale.
 
     Attributes

@@ -23,6 +23,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model_selection.ranking import Label
 from bayesgmm.posterior.tree import posterior_arrays
+from bayesgmm.record import Record
 from bayesgmm.wording import probability
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ _LEAST = 0.001  # share below which a fit is left out
 _DRAWS = 4000  # label draws of all fits together, at most
 
 
-@dataclass(frozen=True, eq=False)
-class ModelAverage:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelAverage(Record):
     """Fits of one table and what each counts.
 
     Attributes

@@ -17,6 +17,7 @@ from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
 from bayesgmm.model_selection.scores import comparison_details, comparison_table
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +28,7 @@ __all__ = ["ComparedFits"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ComparedFits:
+class ComparedFits(Record):
     """Fits with different numbers of components (and structures) to one table.
 
     The keys of `fits`, `trees` and `candidates` and the index of `table` and `details` are the numbers of components;

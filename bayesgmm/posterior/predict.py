@@ -41,6 +41,7 @@ from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.standard_rows import draw_rows, marginal_cdf, marginal_quantile
 from bayesgmm.posterior.tree import check_reach, posterior_arrays, reach
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -53,8 +54,8 @@ _LARGEST_MEAN = 1e150  # whose square float64 holds
 _FEW_DRAWS = 50.0  # effective draws below which a conditional distribution leans on too few
 
 
-@dataclass(frozen=True, eq=False)
-class PredictiveDistribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictiveDistribution(Record):
     """A mixture of S x K Gaussians, or t distributions, over A columns, in original units.
 
     Attributes

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.clustering.partition.loss import canonical_labels
+from bayesgmm.record import Record
 
 __all__ = ["CredibleBall", "credible_ball"]
 
@@ -25,8 +26,8 @@ IntArray = NDArray[np.int32]
 _TIE = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class CredibleBall:
+@dataclass(frozen=True, eq=False, repr=False)
+class CredibleBall(Record):
     """The draws nearest to an estimate that hold `ci_prob` of the posterior, and the extremes among them.
 
     Attributes
