@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import PosteriorArrays, model_rows, posterior_arrays, structure_of
-from bayesgmm.record import Record
+from bayesgmm.record import Record, warned
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["FittedBase"]
 
 Array = NDArray[np.float64]
-R = TypeVar("R", bound=Record)
 
 
 class FittedBase:
@@ -81,10 +80,10 @@ class FittedBase:
     def _diagnose(self) -> Diagnosis:
         raise NotImplementedError
 
-    def _judged(self, result: R) -> R:
+    def _judged[R: Record](self, result: R) -> R:
         """The result, which says first in a notebook where the fit has not converged."""
         diagnosis = self._once("diagnosis", self._diagnose)
-        return result if diagnosis.ok else result.warned(diagnosis.verdict)
+        return result if diagnosis.ok else warned(result, diagnosis.verdict)
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "posterior_")

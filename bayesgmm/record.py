@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import singledispatch
 from html import escape
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.visible import visible
 from bayesgmm.wording import probability
@@ -20,7 +20,7 @@ from bayesgmm.wording import probability
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_ROWS", "Record", "attributes", "html_of", "numbers", "reliable", "sentences", "tables"]
+__all__ = ["MOST_ROWS", "Record", "attributes", "html_of", "numbers", "reliable", "sentences", "tables", "warned"]
 
 MOST_ROWS = 20  # of a table that are shown
 _MOST_COLUMNS = 12
@@ -31,12 +31,6 @@ class Record:
     """Base of results: how one is shown. ``str()`` is that of the class where it has one, in sentences."""
 
     _warning = ""  # of the fit that the result is from, if it did not converge
-
-    def warned(self, warning: str) -> Self:
-        """The same, which in a notebook first gives this warning of the fit that it comes from; "" for none."""
-        out = copy.copy(self)
-        object.__setattr__(out, "_warning", warning)
-        return out
 
     def __repr__(self) -> str:
         _load(type(self))
@@ -52,6 +46,13 @@ class Record:
         found = (self._warning, False) if self._warning else reliable(self)
         said = str(self).replace(found[0], "") if found else str(self)  # not twice
         return html_of(said, tables(self), found)
+
+
+def warned[R: Record](record: R, warning: str) -> R:
+    """The same, which in a notebook first gives this warning of the fit that it comes from."""
+    out = copy.copy(record)
+    object.__setattr__(out, "_warning", warning)
+    return out
 
 
 @singledispatch

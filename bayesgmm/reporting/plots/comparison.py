@@ -157,7 +157,9 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     ax.set_yticks(np.linspace(0.0, 1.0, 6))
     ax.set_ylabel("p(K | y)")
     title(ax, "Evidence (log evidence above the bars)")
-    ax.legend(loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max() < 0.4 else "center right")
+    ax.legend(
+        loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max(initial=0.0) < 0.4 else "center right"
+    )
 
 
 def _occupied(ax: Axes, comparison: ComparedFits) -> None:

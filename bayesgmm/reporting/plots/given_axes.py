@@ -25,8 +25,10 @@ def given_axes(axes: Any, shape: tuple[int, ...], panels: str, name: str = "axes
         return None
     number = int(np.prod(shape))
     if isinstance(axes, (list, tuple, np.ndarray)):
-        cells = [cell for row in axes for cell in (row if isinstance(row, (list, tuple, np.ndarray)) else [row])]
+        cells = [cell for row in axes for cell in (row if isinstance(row, (list, tuple)) else np.ravel(row))]
         if len(cells) == number and all(hasattr(cell, "get_xlim") for cell in cells):
+            if isinstance(axes, np.ndarray) and axes.shape == shape:
+                return axes
             out = np.empty(number, dtype=object)
             out[:] = cells
             return out.reshape(shape)
