@@ -119,28 +119,31 @@ def _table(caption: str, frame: pd.DataFrame) -> str:
     more = " and ".join(f"{n:,} more {what}{'s' * (n > 1)}" for n, what in left if n)
     note = f'<p style="margin:.2em 0"><small>{more}</small></p>' if more else ""
     head = f'<p style="margin:.6em 0 .1em"><small>{_text(caption)}</small></p>'
-    return f'{head}<div style="overflow-x:auto">{visible(html, keep=chr(10))}</div>{note}'
+    return f'{head}<div style="overflow-x:auto;white-space:nowrap">{visible(html, keep=chr(10))}</div>{note}'
 
 
 def _cell_of(column: pd.Series[Any]) -> Callable[[Any], str]:
     """How a cell of a column is written: numbers to the decimals of the column; else text, which pandas escapes."""
-    if "probability" in str(column.name):
-        number = probability
-    else:
-        number = _number(max((abs(v) for v in column if isinstance(v, float) and math.isfinite(v)), default=0.0))
+    largest = max((abs(v) for v in column if isinstance(v, float) and math.isfinite(v)), default=0.0)
+    number: Callable[[float], str] = probability if "probability" in str(column.name) else _number(largest)
     return lambda value: number(value) if isinstance(value, float) else str(value)
 
 
 def _number(largest: float) -> Callable[[float], str]:
-    """How a number is written beside others up to `largest`: four digits of that, two decimals at least.
+    """How a number is written beside others up to `largest`: four digits, and no more decimals than a share needs.
 
-    >>> [_number(0.74)(v) for v in (0.73512, 1e-9)], _number(1144.0)(-3.14159), _number(math.inf)(3e9)
-    (['0.7351', '0.0000'], '-3.14', '3e+09')
+    >>> [_number(0.74)(v) for v in (0.73512, 1e-9)], [_number(1144.0)(v) for v in (-1144.13, 0.012345)]
+    (['0.7351', '0.0000'], ['-1144.1', '0.01235'])
     """
-    if not 1e-4 <= largest < 1e7:
-        return lambda value: "–" if math.isnan(value) else f"{value:.4g}"
-    decimals = min(max(3 - math.floor(math.log10(largest)), 2), 7)
-    return lambda value: "–" if math.isnan(value) else f"{value:.{decimals}f}"
+
+    def written(value: float) -> str:
+        if math.isnan(value):
+            return "–"
+        if abs(value) < 1e-4 and 0.1 < largest <= 1.0:
+            return f"{value:.4f}"
+        return f"{value:.1f}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
+
+    return written
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,14 +79,14 @@ def plot_entropy_split(fit: Fit, *, result: Assignment | None = None, ax: Axes |
     return target
 
 
-def _name(ax: Axes, names: Sequence[str], x: Array, y: Array) -> None:
+def _name(ax: Axes, names: list[str], x: Array, y: Array) -> None:
     """Names beside their points, moved up or down until none stands on another; a line leads from what was moved."""
     left = x > 0.8 * ax.get_xlim()[1]
     height, high = 0.032, ax.get_ylim()[1]  # of a line of text, as a share of the axes, and the axes
     for side in (True, False):
         mine = np.flatnonzero(left == side)
         place = apart(y[mine] / high, height)
-        for i, at in zip(mine, place, strict=True):
+        for i, at in zip(mine.tolist(), place, strict=True):
             moved = abs(at - y[i] / high) > 0.6 * height
             ax.annotate(
                 axis_label(names[i], 18, 1), (x[i], y[i]), xytext=(-14.0 if side else 14.0, at), fontsize=7.5,
@@ -102,7 +101,7 @@ def apart(at: Array, least: float) -> Array:
     """Places nearest to those wanted, in their order, that are at least so far apart and within 0 and 1.
 
     >>> apart(np.array([0.5, 0.5, 0.1]), 0.2).round(2)
-    array([0.6, 0.4, 0.1])
+    array([0.4, 0.6, 0.1])
     """
     order = np.argsort(at, kind="stable")
     step = least * np.arange(len(at))
