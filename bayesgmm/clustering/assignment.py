@@ -48,8 +48,7 @@ class Assignment(Record):
         even which of them is the more probable is open. Where there is a noise component its label is -1, and
         ``noise_probability`` is a column.
     probabilities, lower, upper : DataFrames (N, K)
-        Mean responsibility of each component, and its equal-tailed interval; that of noise, if there is any, last,
-        under -1.
+        Mean responsibility of each component, and its equal-tailed interval; that of noise, if any, last, under -1.
     components : DataFrame (K rows)
         ``size`` (mean number of rows), with ``size_lower`` and ``size_upper``; ``n_rows`` that have the label;
         ``average``, ``smallest`` and ``largest`` probability of the label among them; ``n_ambiguous``. A row of weight

@@ -213,8 +213,7 @@ def merging(tree: xarray.DataTree, *, separation: float = SEPARATION) -> Merging
     -----
     Values one recording step apart are neighbours: no component counts as narrower than the step of a column. The
     number of clusters does not depend on labels; `together`, `tree` and `merge` mean something only as far as the
-    components are identified (`diagnose`). Of at most 1,000 draws, evenly spaced; sizes of components come from at most
-    3,000 rows.
+    components are identified (`diagnose`). Of at most 1,000 draws, evenly spaced; sizes come from at most 3,000 rows.
 
     Examples
     --------

@@ -128,8 +128,7 @@ class ClusteringComparison(Record):
         A row a method, the fit's own partition (``mixture``) first: ``n_clusters``, ``n_noise`` (rows that the
         method leaves out; they count as one cluster), ``ari`` and ``vi`` with the estimate, ``vi_mean`` and its
         interval over draws of the labels, ``silhouette`` (standardised columns), ``n_disagree``, ``settings``,
-        ``note``. Variation of information in nats. Agreement is that on the rows which the mixture does not leave to
-        noise.
+        ``note``. Variation of information in nats. Agreement is that on rows which are not noise of the mixture.
     labels : DataFrame (N rows)
         Labels of each method that ran, numbered after the cluster of the mixture that they share most rows with.
     probability : Series (N,)

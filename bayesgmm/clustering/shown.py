@@ -39,8 +39,7 @@ def _(found: Classification) -> dict[str, pd.DataFrame]:
 
 @numbers.register
 def _(merging: Merging) -> dict[str, Any]:
-    p = float(merging.n_clusters.max())
-    return {"best": merging.best, "probability": p, "separation": merging.separation, "stable": merging.stable}
+    return {"best": merging.best, "separation": merging.separation, "stable": merging.stable}
 
 
 @tables.register
@@ -66,9 +65,8 @@ numbers.register(CredibleBall, attributes("radius", "probability", "n_clusters")
 
 @sentences.register
 def _(ball: CredibleBall) -> str:
-    fewest, most = ball.n_clusters
     share = f"{100 * ball.probability:.0f} % of the draws lie within {ball.radius:.3g} of the estimate"
-    return f"{share}, with {fewest} to {most} groups."
+    return f"{share}, with {ball.groups}."
 
 
 @numbers.register

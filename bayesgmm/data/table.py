@@ -54,8 +54,7 @@ class Table(Record):
     weights : ndarray of shape (N,)
         Row weights, ≥ 0; ones by default.
     center, scale : ndarray of shape (D,)
-        Weighted mean and standard deviation (divisor Σ weights) of the observed cells; zeros and ones without
-        standardising.
+        Weighted mean and standard deviation (divisor Σ weights) of observed cells; 0 and 1 if not standardised.
     resolution : ndarray of shape (D,)
         Recording step of each column in original units, 0 for a continuous column.
     missing : {"allow", "error"}

@@ -7,8 +7,7 @@ has the conditional mean and covariance of its Gaussian. With x_B known, the pre
 
 normalised over draws as well as components: the values that are known say something about the parameters too. So a
 predictive distribution is one mixture of S x K Gaussians, and what is said of it below is exact, simulation apart. The
-same holds of t components, whose marginals and conditionals are t. Where there is a noise component, the distribution
-is that of a row that is none.
+same holds of t components, whose marginals and conditionals are t. With noise, it is that of a row that is not noise.
 """
 
 from __future__ import annotations

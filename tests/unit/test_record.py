@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.model_selection.candidate import score_candidate
+from bayesgmm.model_selection.loo.kfold import KFoldResult
 from bayesgmm.model_selection.shown import reliable as of_model_selection
 from bayesgmm.record import MOST_ROWS, Record, html_of
 from tests.unit.test_arguments import RECORDS
@@ -74,7 +76,8 @@ def records(fit: bg.BayesianGMM) -> dict[str, Record]:
         fit.assignment(), fit.classification(), fit.merging(), partition, partition.ball, fit.marginal(),
         bg.highest_density_region(fit.marginal("waiting")), fit.loo(repair=False, force=True), fit.waic(),
         fit.log_evidence(force=True), bg.compare_clusterings(fit, ["k-means"], result=partition), candidate,
-        comparison, comparison.recommendation, comparison.average(),
+        comparison, comparison.recommendation, comparison.average(), candidate.empty_ratio,
+        KFoldResult(-9.5, 1.25, *(np.arange(4),) * 4, np.array([True, True, True, False])),
     ]  # fmt: skip
     return {type(record).__name__: record for record in found}
 
@@ -102,6 +105,16 @@ def test_numbers_of_the_line(fit: bg.BayesianGMM, records: dict[str, Record]) ->
     assert f"r_hat={r_hat:.6g}, ess={ess:.6g}" in repr(fit.diagnose())
     assert repr(fit.table_) == "Table(n_rows=272, n_features=2, missing_cells=0)"
     assert "waiting" in repr(records["HighestDensityRegion"])
+    assert repr(records["KFoldResult"]) == "KFoldResult(elpd=-9.5, se=1.25, n_folds=4, ok=False)"
+
+
+def test_numbers_of_groups_in_words() -> None:
+    ball = bg.partition_from_labels(np.array([[0, 0, 1], [0, 0, 1]])).ball
+    assert str(ball) == "100 % of the draws lie within 0 of the estimate, with 2 groups."
+    assert (
+        replace(ball, n_clusters=(1, 3)).groups == "1 to 3 groups"
+        and replace(ball, n_clusters=(1, 1)).groups == "1 group"
+    )
 
 
 def test_a_prior_is_what_was_stated_to_the_last_digit() -> None:
@@ -187,8 +200,6 @@ def test_the_box_of_an_estimator(fit: bg.BayesianGMM) -> None:
 def test_a_comparison_names_what_did_not_converge(records: dict[str, Record]) -> None:
     comparison: Any = records["Comparison"]
     assert of_model_selection(comparison) == ("Converged.", True)
-    from dataclasses import replace
-
     failed = {2: replace(comparison.candidates[2], converged=False)}
     said = bg.Comparison(fits=comparison.fits, candidates=failed)
     assert of_model_selection(said) == ("Not converged: K = 2.", False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.clustering.partition.loss import canonical_labels
 from bayesgmm.record import Record
+from bayesgmm.wording import plural
 
 __all__ = ["CredibleBall", "credible_ball"]
 
@@ -51,6 +52,12 @@ class CredibleBall(Record):
     upper: IntArray
     lower: IntArray
     n_clusters: tuple[int, int]
+
+    @property
+    def groups(self) -> str:
+        """Numbers of groups of the draws inside, in words."""
+        fewest, most = self.n_clusters
+        return f"{fewest} to {most} groups" if fewest < most else f"{most} {plural(most, 'group')}"
 
 
 def credible_ball(

@@ -136,8 +136,8 @@ class Partition(Record):
         return (
             f"{self.n_clusters} {plural(self.n_clusters, 'group')} of {sizes} observations{noise} (expected "
             f"{LOSSES[self.loss]} {self.expected_loss:.3g}{unit}); {100 * self.ball.probability:.0f} % of the "
-            f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.n_clusters[0]} to "
-            f"{self.ball.n_clusters[1]} groups; the number of groups in a draw is most probably {likely} "
+            f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.groups}; "
+            f"the number of groups in a draw is most probably {likely} "
             f"({probability_of('p', self.occupied.iloc[at])})."
         )
 

@@ -64,8 +64,7 @@ class Evidence(Record):
     mcse : float
         Monte Carlo standard error of `value`.
     omega : float
-        Posterior mean of log sum_sigma q(sigma x) / q(x): 0 when the K! relabelled copies of the posterior are
-        apart, at most log K!.
+        Posterior mean of log sum_sigma q(sigma x) / q(x): 0 when the K! copies are apart, at most log K!.
     overlap : float
         Of posterior and proposal, between 0 and 1.
     n_components, n_permutations : int

@@ -61,8 +61,7 @@ class LooResult(Record):
     n_samples : int
         Draws, chains pooled.
     elpd_i, mcse_i, p_i : arrays (N,)
-        By row: the score, of all copies together, its Monte Carlo error, and log posterior predictive density less the
-        score.
+        By row: the score, of all copies together, its Monte Carlo error, and log predictive density less the score.
     weight_i : array (N,)
         Copies of each row.
     pareto_k : array (N,)
