@@ -18,6 +18,7 @@ from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
 from bayesgmm.model_selection.scores import comparison_details, comparison_table
 from bayesgmm.record import Record
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,7 +118,8 @@ class ComparedFits(Record):
         return pd.DataFrame({label: c.stages for label, c in self.candidates.items()}).T.fillna(0.0)
 
     def __repr__(self) -> str:
-        return f"Comparison of {len(self.fits)} fits: {self.recommendation.headline}"
+        n = len(self.fits)
+        return f"Comparison of {n} {plural(n, 'fit')}: {self.recommendation.headline}"
 
     def __str__(self) -> str:
         return str(self.recommendation)
