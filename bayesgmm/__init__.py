@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayesgmm.reporting.parts import report_figures, report_tables
     from bayesgmm.reporting.plots import (
         plot_assignment,
+        plot_bic,
         plot_clusters,
         plot_coclustering,
         plot_comparison,
@@ -64,6 +65,7 @@ _HOME = {
     "load": "estimator",
     "partition_from_labels": "clustering.partition.estimate",
     "plot_assignment": "reporting.plots",
+    "plot_bic": "reporting.plots",
     "plot_clusters": "reporting.plots",
     "plot_coclustering": "reporting.plots",
     "plot_comparison": "reporting.plots",
@@ -86,7 +88,7 @@ _SUBMODULES = ("datasets", "priors")
 __all__ = [
     "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
     "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
-    "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_clusters",
+    "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_bic", "plot_clusters",
     "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
     "plot_entropy_split", "plot_merging", "plot_posterior_predictive", "plot_profile", "plot_uncertainty_map",
     "prepare_table", "priors", "read_csv", "report", "report_figures", "report_tables",

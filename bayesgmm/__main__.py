@@ -1,6 +1,7 @@
 """The console script and ``python -m bayesgmm``: interruptions are watched before anything else is imported."""
 
 from bayesgmm.interruption import watch
+from bayesgmm.visible import one_line
 
 __all__ = ["main"]
 
@@ -14,7 +15,7 @@ def main() -> None:
 
             from bayesgmm.cli import main as run
 
-            warnings.formatwarning = one_line
+            warnings.formatwarning = as_line
             run()
         finally:
             watch.busy = False  # a signal ends at once from here on
@@ -22,9 +23,9 @@ def main() -> None:
         watch.stop()
 
 
-def one_line(message: Warning | str, *_: object, **__: object) -> str:
+def as_line(message: Warning | str, *_: object, **__: object) -> str:
     """A warning as the command line shows it, without the place in the source; none once it is interrupted."""
-    return "" if watch.code else f"bayesgmm: {' '.join(str(message).split())}\n"
+    return "" if watch.code else f"bayesgmm: {one_line(message)}\n"
 
 
 if __name__ == "__main__":

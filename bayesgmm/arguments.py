@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
+from bayesgmm.visible import one_line
 
 __all__ = [
     "MOST_SAMPLES", "as_names", "as_numbers", "check_choice", "check_count", "check_flag", "check_instance",
@@ -36,7 +37,7 @@ def shown(value: Any) -> str:
         text = _REPR.repr(value)
     except Exception:  # a repr may raise anything
         text = f"a {type(value).__name__}"
-    text = " ".join(text.split())
+    text = one_line(text)
     return text if len(text) <= 100 else f"{text[:60]} ... {text[-30:]}"
 
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.data.files import as_path, check_writable
-from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.estimator import BayesianGMM, load
 from bayesgmm.model.structure import Kind, get_structure
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.loo.loo import LooResult
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     import xarray as xr

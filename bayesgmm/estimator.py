@@ -21,7 +21,6 @@ from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.known_labels import check_known
 from bayesgmm.data.table import MISSING, WEIGHT_TYPES, Table, prepare_table
-from bayesgmm.data.visible import visible
 from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
@@ -37,6 +36,7 @@ from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
 from bayesgmm.progress import stage, working
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd

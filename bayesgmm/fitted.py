@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import check_probability
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.weighting import survey_in_words
+from bayesgmm.fitted_box import FittedBox
 from bayesgmm.fitted_clusters import FittedClusters
 from bayesgmm.fitted_distributions import FittedDistributions
 from bayesgmm.fitted_predictions import FittedPredictions
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["FittedMixture"]
 
 
-class FittedMixture(FittedClusters, FittedPredictions, FittedDistributions, FittedScores):
+class FittedMixture(FittedBox, FittedClusters, FittedPredictions, FittedDistributions, FittedScores):
     """The methods of a fit."""
 
     @property

@@ -19,10 +19,12 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import PosteriorArrays, model_rows, posterior_arrays, structure_of
+from bayesgmm.record import Record, warned
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
 
 __all__ = ["FittedBase"]
 
@@ -74,6 +76,14 @@ class FittedBase:
             return None, self.table_.row_names
         X = as_pandas(X)
         return self._rows(X), X.index if isinstance(X, pd.DataFrame) else None
+
+    def _diagnose(self) -> Diagnosis:
+        raise NotImplementedError
+
+    def _judged[R: Record](self, result: R) -> R:
+        """The result, which says first in a notebook where the fit has not converged."""
+        diagnosis = self._once("diagnosis", self._diagnose)
+        return result if diagnosis.ok else warned(result, diagnosis.verdict)
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "posterior_")

@@ -68,7 +68,8 @@ class FittedClusters(FittedBase):
 
         check_probability(ci_prob)
         rows, names = self._named_rows(X)
-        return assignment(self.posterior_, rows, ci_prob, row_names=names, merge=self._merge(level))
+        found = assignment(self.posterior_, rows, ci_prob, row_names=names, merge=self._merge(level))
+        return self._judged(found)
 
     def classification(self) -> Classification:
         """Sizes of the classes and how surely observations belong to them, as latent-class programs report them.
@@ -89,7 +90,7 @@ class FittedClusters(FittedBase):
         from bayesgmm.clustering.classification import classify
 
         self._check_fitted()
-        return classify(self._own_responsibilities, self.table_.weights, self._arrays.n_components)
+        return self._judged(classify(self._own_responsibilities, self.table_.weights, self._arrays.n_components))
 
     def partition(
         self, X: Any = None, *, loss: str = "vi", ci_prob: float = 0.95, level: str = "component"
@@ -136,7 +137,8 @@ class FittedClusters(FittedBase):
         check_choice(loss, "loss", LOSSES)
         check_probability(ci_prob)
         rows, names = self._named_rows(X)
-        return partition(self.posterior_, loss, rows=rows, ci_prob=ci_prob, row_names=names, merge=self._merge(level))
+        merge = self._merge(level)
+        return self._judged(partition(self.posterior_, loss, rows=rows, ci_prob=ci_prob, row_names=names, merge=merge))
 
     def coclustering(self, rows: ArrayLike | None = None, *, level: str = "component") -> Array:
         """Probability that two rows belong together, which does not depend on how components are numbered.
@@ -208,7 +210,7 @@ class FittedClusters(FittedBase):
         from bayesgmm.clustering.merging import check_separation, merging
 
         check_separation(separation)
-        return self._once("merging", lambda: merging(self.posterior_)).at(separation)
+        return self._judged(self._once("merging", lambda: merging(self.posterior_)).at(separation))
 
     def _merge(self, level: str) -> NDArray[np.int64] | None:
         check_choice(level, "level", _LEVELS)

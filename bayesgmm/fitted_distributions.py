@@ -59,7 +59,7 @@ class FittedDistributions(FittedBase):
         from bayesgmm.posterior.predict import conditional
 
         self._check_fitted()
-        return conditional(self.posterior_, given, features=features)
+        return self._judged(conditional(self.posterior_, given, features=features))
 
     def marginal(self, features: Sequence[str] | str | None = None) -> PredictiveDistribution:
         """Posterior predictive distribution of some columns of a new row.
@@ -90,7 +90,7 @@ class FittedDistributions(FittedBase):
         from bayesgmm.posterior.predict import marginal
 
         self._check_fitted()
-        return marginal(self.posterior_, features)
+        return self._judged(marginal(self.posterior_, features))
 
     def outlier_score(self, X: Any = None, *, ci_prob: float = 0.95) -> pd.DataFrame:
         """How unusual each row is: minus log predictive density, rank, tail probability, interval.

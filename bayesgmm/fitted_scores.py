@@ -59,14 +59,14 @@ class FittedScores(FittedBase):
         check_flag(repair, "repair")
         self._refuse_approximation("LOO", force)
         if not repair:
-            return self._once("loo False", lambda: loo(self.posterior_))
+            return self._judged(self._once("loo False", lambda: loo(self.posterior_)))
 
         def compute() -> LooResult:
             before = self.loo(repair=False, force=True)
             with stage("repairs of LOO"):
                 return repaired(before, self._repairs(int((before.pareto_k > before.good_k).sum())))
 
-        return self._once("loo True", compute)
+        return self._judged(self._once("loo True", compute))
 
     def waic(self) -> WaicResult:
         """WAIC, for comparison with older work; `loo` is more reliable.
@@ -86,7 +86,7 @@ class FittedScores(FittedBase):
         """
         from bayesgmm.model_selection.loo.waic import waic
 
-        return self._once("waic", lambda: waic(self.posterior_))
+        return self._judged(self._once("waic", lambda: waic(self.posterior_)))
 
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
         """Log evidence log p(y | K) by symmetrised bridge sampling.
@@ -124,7 +124,7 @@ class FittedScores(FittedBase):
             chains = chosen_chains(self.posterior_, chains)
         self._refuse_approximation("Evidence", force)
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
-        return self._once(key, lambda: log_evidence(self.posterior_, self._problem, chains=chains))
+        return self._judged(self._once(key, lambda: log_evidence(self.posterior_, self._problem, chains=chains)))
 
     def _refuse_approximation(self, what: str, force: bool) -> None:
         self._check_fitted()

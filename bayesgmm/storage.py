@@ -20,13 +20,13 @@ from bayesgmm import priors
 from bayesgmm.data.files import as_path, one_error, read_whole, write_whole
 from bayesgmm.data.row_names import read_row_names, write_row_names
 from bayesgmm.data.table import Table
-from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior
 from bayesgmm.model.structure import get_structure
 from bayesgmm.posterior.build import FORMAT_VERSION
 from bayesgmm.posterior.check import check_tree
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     import xarray

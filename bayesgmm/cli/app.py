@@ -11,6 +11,7 @@ import typer
 from bayesgmm.cli import options as o
 from bayesgmm.errors import InputError
 from bayesgmm.interruption import watch
+from bayesgmm.visible import one_line
 
 __all__ = ["app", "main"]
 
@@ -188,5 +189,5 @@ def main() -> None:
         if watch.code:
             raise
         said = str(error) if isinstance(error, InputError) else f"{error.filename or 'file'}: {error.strerror or error}"
-        print(f"bayesgmm: {' '.join(said.split())}", file=sys.stderr)
+        print(f"bayesgmm: {one_line(said)}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -24,6 +24,7 @@ from bayesgmm.clustering.label_counts import copies_of, count_labels
 from bayesgmm.data.copies import are_whole
 from bayesgmm.kernels.draw_blocks import as_merge, blocks_of_rows
 from bayesgmm.posterior.tree import model_rows, named_rows, posterior_arrays
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -33,8 +34,8 @@ __all__ = ["Assignment", "assignment"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Assignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assignment(Record):
     """The component of every row, with its uncertainty.
 
     Attributes
@@ -47,8 +48,7 @@ class Assignment:
         even which of them is the more probable is open. Where there is a noise component its label is -1, and
         ``noise_probability`` is a column.
     probabilities, lower, upper : DataFrames (N, K)
-        Mean responsibility of each component, and its equal-tailed interval; that of noise, if there is any, last,
-        under -1.
+        Mean responsibility of each component, and its equal-tailed interval; that of noise, if any, last, under -1.
     components : DataFrame (K rows)
         ``size`` (mean number of rows), with ``size_lower`` and ``size_upper``; ``n_rows`` that have the label;
         ``average``, ``smallest`` and ``largest`` probability of the label among them; ``n_ambiguous``. A row of weight

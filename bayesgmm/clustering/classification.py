@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.record import Record
 from bayesgmm.wording import plural, probability
 
 __all__ = ["Classification", "classify"]
@@ -21,8 +22,8 @@ __all__ = ["Classification", "classify"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Classification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Classification(Record):
     """Sizes of the classes and how surely observations belong to them.
 
     Attributes

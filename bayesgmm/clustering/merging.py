@@ -19,7 +19,7 @@ A component that has not as many observations as a covariance needs, D + 1, is n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from bayesgmm.kernels.spacing import evenly_spaced, some_rows
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.posterior.levels import rounding_steps
 from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -52,8 +53,8 @@ _MAX_ROWS = 3000
 _MAX_DRAWS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Merging:
+@dataclass(frozen=True, eq=False, repr=False)
+class Merging(Record):
     """Which components make one cluster, and how surely.
 
     Attributes
@@ -67,8 +68,8 @@ class Merging:
     """
 
     separation: float
-    occupied: NDArray[np.bool_] = field(repr=False)
-    trees: MergeTrees = field(repr=False)
+    occupied: NDArray[np.bool_]
+    trees: MergeTrees
 
     def at(self, separation: float) -> Merging:
         """The same components where groups up to so many sds apart are one cluster."""
@@ -212,8 +213,7 @@ def merging(tree: xarray.DataTree, *, separation: float = SEPARATION) -> Merging
     -----
     Values one recording step apart are neighbours: no component counts as narrower than the step of a column. The
     number of clusters does not depend on labels; `together`, `tree` and `merge` mean something only as far as the
-    components are identified (`diagnose`). Of at most 1,000 draws, evenly spaced; sizes of components come from at most
-    3,000 rows.
+    components are identified (`diagnose`). Of at most 1,000 draws, evenly spaced; sizes come from at most 3,000 rows.
 
     Examples
     --------

@@ -32,6 +32,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.posterior.impute import expected_rows
 from bayesgmm.posterior.tree import model_rows, observed_rows, posterior_arrays, tree_of
+from bayesgmm.record import Record
 
 __all__ = ["CLUSTERINGS", "ClusteringComparison", "compare_clusterings"]
 
@@ -117,8 +118,8 @@ CLUSTERINGS: dict[str, Clustering] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class ClusteringComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class ClusteringComparison(Record):
     """Agreement of other clusterings with a fit.
 
     Attributes
@@ -127,8 +128,7 @@ class ClusteringComparison:
         A row a method, the fit's own partition (``mixture``) first: ``n_clusters``, ``n_noise`` (rows that the
         method leaves out; they count as one cluster), ``ari`` and ``vi`` with the estimate, ``vi_mean`` and its
         interval over draws of the labels, ``silhouette`` (standardised columns), ``n_disagree``, ``settings``,
-        ``note``. Variation of information in nats. Agreement is that on the rows which the mixture does not leave to
-        noise.
+        ``note``. Variation of information in nats. Agreement is that on rows which are not noise of the mixture.
     labels : DataFrame (N rows)
         Labels of each method that ran, numbered after the cluster of the mixture that they share most rows with.
     probability : Series (N,)

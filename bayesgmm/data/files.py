@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bayesgmm.arguments import shown
-from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
+from bayesgmm.visible import visible
 
 __all__ = ["as_path", "check_writable", "one_error", "read_whole", "write_whole"]
 

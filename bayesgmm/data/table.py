@@ -22,6 +22,7 @@ from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.known_labels import known_components
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.errors import InputError
+from bayesgmm.record import Record
 
 __all__ = ["MISSING", "WEIGHT_TYPES", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
 
@@ -40,8 +41,8 @@ def log_jacobian(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
     return np.where(np.isnan(values), 0.0, np.log(scale)).sum(axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+@dataclass(frozen=True, eq=False, repr=False)
+class Table(Record):
     """Checked data in original units, with what puts them on the model's scale.
 
     Attributes
@@ -53,8 +54,7 @@ class Table:
     weights : ndarray of shape (N,)
         Row weights, ≥ 0; ones by default.
     center, scale : ndarray of shape (D,)
-        Weighted mean and standard deviation (divisor Σ weights) of the observed cells; zeros and ones without
-        standardising.
+        Weighted mean and standard deviation (divisor Σ weights) of observed cells; 0 and 1 if not standardised.
     resolution : ndarray of shape (D,)
         Recording step of each column in original units, 0 for a continuous column.
     missing : {"allow", "error"}

@@ -14,6 +14,7 @@ from bayesgmm.em.search import Start
 from bayesgmm.em.steps import largest_responsibility
 from bayesgmm.em.tails import df_in_words
 from bayesgmm.model.params import MixtureParams
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,8 @@ Array = NDArray[np.float64]
 _REACHED = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class EMResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class EMResult(Record):
     """A mixture fitted by maximum likelihood; every number in the units of the table.
 
     Parameters

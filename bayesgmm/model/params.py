@@ -14,14 +14,15 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.row_model import RowModel, head_order, n_classes
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.structure import Kind, Structure, get_structure
+from bayesgmm.record import Record
 
 __all__ = ["MixtureParams", "head_in_order", "in_order", "inverse_cholesky", "latent_cholesky"]
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class MixtureParams:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureParams(Record):
     """Weights, means and covariances of a mixture of Gaussians.
 
     Parameters

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,15 @@ from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 from bayesgmm.model.scale_families import LogNormal, ScaleFamily, frozen_value, per_column, stated
 from bayesgmm.model.structure import Structure
+from bayesgmm.record import Record
 
 __all__ = ["MixturePrior", "ResolvedPrior", "log_probability_empty"]
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class MixturePrior:
+@dataclass(frozen=True, repr=False)
+class MixturePrior(Record):
     """Prior of a Gaussian mixture, stated on the model's scale.
 
     The model's scale is standardised columns, or original units with ``standardize=False``.
@@ -105,6 +106,11 @@ class MixturePrior:
                 self.sd, "prior sd", ScaleFamily, "a family of bayesgmm.priors, such as priors.HalfNormal(1.0)"
             )
 
+    def __repr__(self) -> str:
+        """What is not the default, to the last digit: a checkpoint knows its prior by it."""
+        stated = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"MixturePrior({', '.join(stated)})"
+
     @property
     def stated_steps(self) -> Mapping[str, float] | str:
         """Steps for `prepare_table`: those stated in the units of the table, or "auto"."""
@@ -140,8 +146,8 @@ class MixturePrior:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class ResolvedPrior:
+@dataclass(frozen=True, eq=False, repr=False)
+class ResolvedPrior(Record):
     """The numbers of a prior for one table; arrays (D,) on the model's scale."""
 
     feature_names: tuple[str, ...]

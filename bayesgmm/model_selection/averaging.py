@@ -23,7 +23,8 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.model_selection.ranking import Label
 from bayesgmm.posterior.tree import posterior_arrays
-from bayesgmm.wording import probability
+from bayesgmm.record import Record
+from bayesgmm.wording import plural, probability
 
 if TYPE_CHECKING:
     from bayesgmm.model_selection.candidate import Candidate
@@ -38,8 +39,8 @@ _LEAST = 0.001  # share below which a fit is left out
 _DRAWS = 4000  # label draws of all fits together, at most
 
 
-@dataclass(frozen=True, eq=False)
-class ModelAverage:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelAverage(Record):
     """Fits of one table and what each counts.
 
     Attributes
@@ -99,8 +100,9 @@ class ModelAverage:
         shares = ", ".join(f"K = {label}: {probability(share)}" for label, share in self.weights.items())
         what = {"probability": "posterior probabilities p(K | y)", "stacking": "stacking weights"}[self.by]
         best = int(self.n_clusters.index[int(self.n_clusters.to_numpy().argmax())])
+        n = len(self.weights)
         return (
-            f"Averaged over {len(self.weights)} fits by {what}: {shares}. {best} cluster{'s' * (best > 1)} "
+            f"Averaged over {n} {plural(n, 'fit')} by {what}: {shares}. {best} cluster{'s' * (best > 1)} "
             f"{'have' if best > 1 else 'has'} probability {probability(self.n_clusters.max())}."
         )
 

@@ -32,6 +32,7 @@ from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored
 from bayesgmm.model_selection.loo.waic import WaicResult
 from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
+from bayesgmm.record import Record
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ _LEAST_VISITED = 0.05  # share of the draws
 MOST_ROUGH = 2.0  # nats, standard error of the elpd of a fit that is ranked: half of the least difference that counts
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Record):
     """The scores of one fit.
 
     Attributes
@@ -99,11 +100,11 @@ class Candidate:
     loo: LooResult | None
     waic: WaicResult | None
     evidence: Evidence | None
-    sensitivity: pd.DataFrame | None = field(repr=False)
+    sensitivity: pd.DataFrame | None
     empty_ratio: EmptyComponentRatio | None
     merging: Merging
     classification: Classification
-    occupied: pd.Series[float] = field(repr=False)
+    occupied: pd.Series[float]
     seconds: float
     problems: tuple[str, ...]
     secondary: dict[str, float] = field(default_factory=dict)

@@ -17,6 +17,8 @@ from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, scale_table
 from bayesgmm.model_selection.recommend import Recommendation, recommend
 from bayesgmm.model_selection.scores import comparison_details, comparison_table
+from bayesgmm.record import Record
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +29,7 @@ __all__ = ["ComparedFits"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ComparedFits:
+class ComparedFits(Record):
     """Fits with different numbers of components (and structures) to one table.
 
     The keys of `fits`, `trees` and `candidates` and the index of `table` and `details` are the numbers of components;
@@ -116,7 +118,8 @@ class ComparedFits:
         return pd.DataFrame({label: c.stages for label, c in self.candidates.items()}).T.fillna(0.0)
 
     def __repr__(self) -> str:
-        return f"Comparison of {len(self.fits)} fits: {self.recommendation.headline}"
+        n = len(self.fits)
+        return f"Comparison of {n} {plural(n, 'fit')}: {self.recommendation.headline}"
 
     def __str__(self) -> str:
         return str(self.recommendation)

@@ -23,14 +23,15 @@ from bayesgmm.errors import InputError
 from bayesgmm.model_selection.answers import by_prediction, by_probability, name_of, shapes_of
 from bayesgmm.model_selection.candidate import Candidate
 from bayesgmm.model_selection.ranking import Label, depends_on, elpd_table, ranked
+from bayesgmm.record import Record
 
 __all__ = ["Recommendation", "recommend"]
 
 _RATIO_ERRORS = 3.0  # standard errors by which two estimates of one Bayes factor may differ
 
 
-@dataclass(frozen=True, eq=False)
-class Recommendation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recommendation(Record):
     """How many components, and how many clusters they describe.
 
     Attributes

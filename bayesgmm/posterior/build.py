@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
-from bayesgmm.data.visible import visible
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.relabel import relabel
 from bayesgmm.model.table_rows import table_rows
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     import xarray as xr

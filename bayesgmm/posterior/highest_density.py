@@ -9,7 +9,7 @@ Hyndman (1996), The American Statistician 50, 120-126.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 
 from bayesgmm.arguments import MOST_SAMPLES, check_count, check_instance, check_probability, check_seed
 from bayesgmm.posterior.predict import PredictiveDistribution
+from bayesgmm.record import Record
 
 __all__ = ["HighestDensityRegion", "highest_density_region"]
 
@@ -26,8 +27,8 @@ Array = NDArray[np.float64]
 _GRID = 800
 
 
-@dataclass(frozen=True, eq=False)
-class HighestDensityRegion:
+@dataclass(frozen=True, eq=False, repr=False)
+class HighestDensityRegion(Record):
     """Where the density is highest.
 
     Attributes
@@ -43,7 +44,7 @@ class HighestDensityRegion:
     ci_prob: float
     log_level: float
     intervals: Array | None
-    distribution: PredictiveDistribution = field(repr=False)
+    distribution: PredictiveDistribution
 
     def contains(self, rows: Any) -> NDArray[np.bool_]:
         """(n,) whether each row (n, A) is inside."""

@@ -7,8 +7,7 @@ has the conditional mean and covariance of its Gaussian. With x_B known, the pre
 
 normalised over draws as well as components: the values that are known say something about the parameters too. So a
 predictive distribution is one mixture of S x K Gaussians, and what is said of it below is exact, simulation apart. The
-same holds of t components, whose marginals and conditionals are t. Where there is a noise component, the distribution
-is that of a row that is none.
+same holds of t components, whose marginals and conditionals are t. With noise, it is that of a row that is not noise.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ from bayesgmm.kernels.streaming import predictive_log_density
 from bayesgmm.model.params import inverse_cholesky
 from bayesgmm.model.standard_rows import draw_rows, marginal_cdf, marginal_quantile
 from bayesgmm.posterior.tree import check_reach, posterior_arrays, reach
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -53,8 +53,8 @@ _LARGEST_MEAN = 1e150  # whose square float64 holds
 _FEW_DRAWS = 50.0  # effective draws below which a conditional distribution leans on too few
 
 
-@dataclass(frozen=True, eq=False)
-class PredictiveDistribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictiveDistribution(Record):
     """A mixture of S x K Gaussians, or t distributions, over A columns, in original units.
 
     Attributes

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.data.coarse_columns import coarse_columns
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.known_labels import known_labels_in_words
-from bayesgmm.data.visible import visible
 from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model_selection.comparison import ComparedFits
 from bayesgmm.model_selection.fit import Fit
@@ -17,6 +16,7 @@ from bayesgmm.reporting.agreement import agreement_text
 from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
 from bayesgmm.reporting.parameters import parameter_text
 from bayesgmm.reporting.score_tables import score_tables
+from bayesgmm.visible import visible
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

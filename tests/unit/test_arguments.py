@@ -160,7 +160,7 @@ KINDS = {
     "table_format": "choice", "figure_format": "choice", "checklist": "choice or none",
     "report.labels": "record or none",
     "source": "text or none", "report_tables.folder": "record or none", "report_figures.folder": "record",
-    "axes": "axes", "plot_posterior_predictive.n_draws": "count of at most",
+    "axes": "axes", "fits": "record", "plot_posterior_predictive.n_draws": "count of at most",
     "report.path": "file to write", "BayesianGMM.save.path": "file to write",
     "prepare_table.resolution": "steps or mapping", "MixturePrior.resolution": "steps or mapping",
     "BayesianGMM.assignment.X": "new rows or none", "BayesianGMM.partition.X": "new rows or none",
@@ -232,6 +232,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
         "report": (bg.report, {"fit": fit, "path": folder / "report.html"}),
         "report_figures": (bg.report_figures, {"fit": fit, "folder": folder}),
         "report_tables": (bg.report_tables, {"fit": fit}),
+        "plot_bic": (bg.plot_bic, {"fits": [fit.em_]}),
         "plot_comparison": (bg.plot_comparison, {"comparison": comparison}),
         "MixtureParams": (
             bg.MixtureParams, {"weights": params.weights, "means": params.means, "covariances": params.covariances}
@@ -263,7 +264,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
     for name in ("log_evidence", "loo"):
         known[f"BayesianGMM.{name}"] = getattr(fit, name), {"force": True}
     for name in bg.__all__:
-        if name.startswith("plot_") and name != "plot_comparison":
+        if name.startswith("plot_") and name not in ("plot_comparison", "plot_bic"):
             known[name] = getattr(bg, name), {"fit": fit}
     known["plot_elbo"] = bg.plot_elbo, {"fit": with_elbo(fit.posterior_)}
     for name in bg.priors.__all__:

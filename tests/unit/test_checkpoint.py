@@ -13,10 +13,10 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.checkpoint import Checkpoint
-from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
 from bayesgmm.model.structure import Kind
 from bayesgmm.storage import write_fit
+from bayesgmm.visible import visible
 
 OPTIONS = {
     "draws": 20, "tune": 20, "chains": 2, "n_init": 3, "escalate": False, "random_seed": 1, "progressbar": False

@@ -49,6 +49,7 @@ BAD = {
     "no components": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--components", "0"], "n_components"),
     "unknown structure": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--covariance", "round"], "'round'"),
     "unknown column": ("a,b\n1,2\n2,9\n3,5\n4,4\n", ["--columns", "a,z"], "'z'"),
+    "two spaces in a name": ("a  b,c\n1,2\n2,9\n3,5\n4,4\n", ["--columns", "a b"], "the columns are 'a  b', c."),
     "wrong delimiter": ("a#b\n1#2\n2#9\n3#5\n", [], "delimiter"),
 }
 

@@ -190,6 +190,6 @@ def test_only_a_folder_that_is_ours_alone_is_used(tmp_path: Path, monkeypatch: p
 
 
 def test_a_warning_is_one_line() -> None:
-    from bayesgmm.__main__ import one_line
+    from bayesgmm.__main__ import as_line
 
-    assert one_line(UserWarning("first\n  second"), UserWarning, "file.py", 1) == "bayesgmm: first second\n"
+    assert as_line(UserWarning("first\n  second"), UserWarning, "file.py", 1) == "bayesgmm: first second\n"

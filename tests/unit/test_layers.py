@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
-BASE = {"arguments", "errors", "progress", "wording"}
+BASE = {"arguments", "errors", "progress", "record", "visible", "wording"}
 # A room, and the rooms and modules it may import besides itself and the base.
 MAY_IMPORT = {
     "data": set(),
@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 SHELL = {
     "__init__", "__main__", "checkpoint", "compare", "compare_fits", "compare_plan", "comparison", "datasets",
-    "estimator", "fitted", "fitted_base", "fitted_clusters", "fitted_distributions", "fitted_predictions",
+    "estimator", "fitted", "fitted_base", "fitted_box", "fitted_clusters", "fitted_distributions", "fitted_predictions",
     "fitted_scores", "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"inference"} | SHELL

@@ -18,9 +18,9 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.data.visible import visible
 from bayesgmm.posterior.build import FORMAT_VERSION
 from bayesgmm.posterior.diagnostics.diagnose import diagnose
+from bayesgmm.visible import visible
 
 
 @pytest.fixture(scope="module")

@@ -359,7 +359,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     ),
     "CredibleBall.ci_prob": equal, "CredibleBall.radius": equal, "CredibleBall.probability": equal,
     "CredibleBall.horizontal": cluster_numbers, "CredibleBall.upper": cluster_numbers,
-    "CredibleBall.lower": cluster_numbers, "CredibleBall.n_clusters": equal,
+    "CredibleBall.lower": cluster_numbers, "CredibleBall.n_clusters": equal, "CredibleBall.groups": SENTENCE,
     "Merging.n_clusters": equal, "Merging.together": frame(), "Merging.merge": equal, "Merging.separation": equal,
     "Merging.merge_probability": equal, "Merging.labels": equal, "Merging.occupied": equal, "Merging.best": equal,
     "Merging.apart": frame(), "Merging.tree": frame(), "Merging.by_separation": frame(), "Merging.numbers": equal,

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.clustering.partition.loss import canonical_labels
+from bayesgmm.record import Record
+from bayesgmm.wording import plural
 
 __all__ = ["CredibleBall", "credible_ball"]
 
@@ -25,8 +27,8 @@ IntArray = NDArray[np.int32]
 _TIE = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class CredibleBall:
+@dataclass(frozen=True, eq=False, repr=False)
+class CredibleBall(Record):
     """The draws nearest to an estimate that hold `ci_prob` of the posterior, and the extremes among them.
 
     Attributes
@@ -50,6 +52,12 @@ class CredibleBall:
     upper: IntArray
     lower: IntArray
     n_clusters: tuple[int, int]
+
+    @property
+    def groups(self) -> str:
+        """Numbers of groups of the draws inside, in words."""
+        fewest, most = self.n_clusters
+        return f"{fewest} to {most} groups" if fewest < most else f"{most} {plural(most, 'group')}"
 
 
 def credible_ball(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from bayesgmm.clustering.partition.credible_ball import CredibleBall
 from bayesgmm.clustering.partition.loss import LOSSES, as_label_draws, as_labels, cell_adjusted_rand, cell_distances
 from bayesgmm.data.copies import are_whole
 from bayesgmm.errors import InputError
+from bayesgmm.record import Record
 from bayesgmm.wording import plural, probability_of
 
 __all__ = ["MAX_MATRIX_ROWS", "Partition", "distances_from_estimate", "label_similarity"]
@@ -28,8 +29,8 @@ MAX_MATRIX_ROWS = 5000  # a matrix of more rows squared is not made
 _SHOWN = 8  # sizes in the sentence
 
 
-@dataclass(frozen=True, eq=False)
-class Partition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Partition(Record):
     """A point estimate of the partition, with its uncertainty.
 
     Its groups are called clusters below, whatever was divided: the components of the mixture, or its clusters after
@@ -72,8 +73,8 @@ class Partition:
     n_runs: int
     n_best: int
     method: str
-    copies: LabelCells = field(repr=False)
-    similarity_from: Callable[[], Array] | None = field(default=None, repr=False)
+    copies: LabelCells
+    similarity_from: Callable[[], Array] | None = None
 
     @property
     def n_clusters(self) -> int:
@@ -135,8 +136,8 @@ class Partition:
         return (
             f"{self.n_clusters} {plural(self.n_clusters, 'group')} of {sizes} observations{noise} (expected "
             f"{LOSSES[self.loss]} {self.expected_loss:.3g}{unit}); {100 * self.ball.probability:.0f} % of the "
-            f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.n_clusters[0]} to "
-            f"{self.ball.n_clusters[1]} groups; the number of groups in a draw is most probably {likely} "
+            f"posterior lies within {self.ball.radius:.3g}{unit} of it, with {self.ball.groups}; "
+            f"the number of groups in a draw is most probably {likely} "
             f"({probability_of('p', self.occupied.iloc[at])})."
         )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from bayesgmm.model.proposals.symmetric import permuted_log_density, relevant_pe
 from bayesgmm.model.relabel import relabel
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import posterior_arrays, read_draws
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -52,8 +53,8 @@ _SHARP_ENOUGH, _COSTLY = 0.15, 200_000  # relabellings times dimensions, beyond 
 _PILOT = 200  # draws that decide which permutations matter
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Record):
     """Log evidence and how well it is known.
 
     Attributes
@@ -63,8 +64,7 @@ class Evidence:
     mcse : float
         Monte Carlo standard error of `value`.
     omega : float
-        Posterior mean of log sum_sigma q(sigma x) / q(x): 0 when the K! relabelled copies of the posterior are
-        apart, at most log K!.
+        Posterior mean of log sum_sigma q(sigma x) / q(x): 0 when the K! copies are apart, at most log K!.
     overlap : float
         Of posterior and proposal, between 0 and 1.
     n_components, n_permutations : int
@@ -87,7 +87,7 @@ class Evidence:
     n_permutations: int
     left_out: float
     method: str
-    deviance: Array = field(repr=False)
+    deviance: Array
     n_means: int
 
     @property

@@ -32,6 +32,7 @@ from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.prior import ResolvedPrior, log_probability_empty
 from bayesgmm.model.proposals.bridge import effective_sample_size
 from bayesgmm.posterior.tree import posterior_arrays, read_draws
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -44,8 +45,8 @@ MCSE_MAX = 0.5
 CONTRIBUTING_MIN = 50.0
 
 
-@dataclass(frozen=True)
-class EmptyComponentRatio:
+@dataclass(frozen=True, repr=False)
+class EmptyComponentRatio(Record):
     """Log Bayes factor of K - 1 against K components.
 
     Attributes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure
 from bayesgmm.model_selection.loo.loo import Repair
 from bayesgmm.model_selection.loo.pointwise import RowScores, log_mean, sum_and_se
+from bayesgmm.record import Record
 
 __all__ = ["KFoldResult", "Refit", "held_out_scores", "kfold", "kfold_elpd", "random_folds", "refit_repair"]
 
@@ -34,8 +35,8 @@ Refit = Callable[[Table], Draws]
 _BLOCK_ROWS = 256
 
 
-@dataclass(frozen=True, eq=False)
-class KFoldResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class KFoldResult(Record):
     """Predictive density of rows under fits that have not seen them.
 
     Attributes
@@ -54,11 +55,11 @@ class KFoldResult:
 
     elpd: float
     se: float
-    rows: IntArray = field(repr=False)
-    elpd_i: Array = field(repr=False)
-    mcse_i: Array = field(repr=False)
-    folds: IntArray = field(repr=False)
-    ok_i: NDArray[np.bool_] = field(repr=False)
+    rows: IntArray
+    elpd_i: Array
+    mcse_i: Array
+    folds: IntArray
+    ok_i: NDArray[np.bool_]
 
     @property
     def n_folds(self) -> int:

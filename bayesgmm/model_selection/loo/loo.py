@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from bayesgmm.model.proposals.pareto import pareto_smoothed
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, scored_weights, sum_and_se
 from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -43,8 +44,8 @@ _MOST_COPIES = 1_000_000  # that ArviZ gets
 _MIN_DRAWS = 25  # PSIS fits the tail to a fifth of the draws, five at least
 
 
-@dataclass(frozen=True, eq=False)
-class LooResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class LooResult(Record):
     """Leave-one-out predictive density of a fit.
 
     Attributes
@@ -60,8 +61,7 @@ class LooResult:
     n_samples : int
         Draws, chains pooled.
     elpd_i, mcse_i, p_i : arrays (N,)
-        By row: the score, of all copies together, its Monte Carlo error, and log posterior predictive density less the
-        score.
+        By row: the score, of all copies together, its Monte Carlo error, and log predictive density less the score.
     weight_i : array (N,)
         Copies of each row.
     pareto_k : array (N,)
@@ -81,15 +81,15 @@ class LooResult:
     mcse: float
     good_k: float
     n_samples: int
-    elpd_i: Array = field(repr=False)
-    mcse_i: Array = field(repr=False)
-    p_i: Array = field(repr=False)
-    pareto_k: Array = field(repr=False)
-    method_i: NDArray[np.str_] = field(repr=False)
-    ok_i: NDArray[np.bool_] = field(repr=False)
-    psis_elpd_i: Array = field(repr=False)
-    row_names: NDArray[Any] = field(repr=False)
-    weight_i: Array = field(repr=False)
+    elpd_i: Array
+    mcse_i: Array
+    p_i: Array
+    pareto_k: Array
+    method_i: NDArray[np.str_]
+    ok_i: NDArray[np.bool_]
+    psis_elpd_i: Array
+    row_names: NDArray[Any]
+    weight_i: Array
 
     @property
     def ok(self) -> bool:

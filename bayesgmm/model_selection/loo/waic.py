@@ -9,7 +9,7 @@ weight a has a times the score of one copy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 from bayesgmm.data.copies import multiplicity
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights, sum_and_se
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -30,8 +31,8 @@ Array = NDArray[np.float64]
 P_UNSTABLE = 0.4
 
 
-@dataclass(frozen=True, eq=False)
-class WaicResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class WaicResult(Record):
     """WAIC of a fit, on the scale of the log predictive density (higher is better).
 
     Attributes
@@ -50,8 +51,8 @@ class WaicResult:
     se: float
     p: float
     n_unstable: int
-    elpd_i: Array = field(repr=False)
-    p_i: Array = field(repr=False)
+    elpd_i: Array
+    p_i: Array
 
     @property
     def ok(self) -> bool:

@@ -10,7 +10,7 @@ minimises the differences between draws, so (b) alone would be optimistic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from bayesgmm.posterior.diagnostics.verdicts import FEW_AMBIGUOUS, classify, exp
 from bayesgmm.posterior.levels import levels
 from bayesgmm.posterior.scalars import component_scalars
 from bayesgmm.posterior.tree import MixtureDraws, observed_rows, read_draws, read_sample_stats
+from bayesgmm.record import Record
 
 if TYPE_CHECKING:
     import xarray
@@ -37,8 +38,8 @@ Array = NDArray[np.float64]
 AMBIGUOUS = 0.1  # a draw whose relabelling is wrong with more than this probability
 
 
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Record):
     """What the draws allow; ``str()`` says it in sentences.
 
     Attributes
@@ -79,7 +80,7 @@ class Diagnosis:
     modes: pd.DataFrame | None
     n_chains: int
     n_draws: int
-    _numbered: bool = field(default=False, repr=False)  # observations have numbers for names
+    _numbered: bool = False  # observations have numbers for names
 
     def __str__(self) -> str:
         numbers = f"{self.n_chains} chain{'s' * (self.n_chains != 1)} of {self.n_draws} draws"

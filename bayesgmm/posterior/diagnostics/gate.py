@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
-from bayesgmm.data.visible import visible
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, convergence_table
 from bayesgmm.posterior.diagnostics.invariants import DECIDED, NEGLIGIBLE_PROBABILITY, PROBABILITIES, label_invariants
 from bayesgmm.posterior.tree import known_of, observed_rows, read_draws, read_sample_stats
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     import xarray

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bayesgmm.data.visible import visible
 from bayesgmm.reporting.document.blocks import Block, Box, Drawing, Fold, Section
 from bayesgmm.reporting.document.figures import drawn
 from bayesgmm.reporting.document.table_text import LATEX
+from bayesgmm.visible import visible
 
 __all__ = ["html_page"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bayesgmm.data.visible import visible
 from bayesgmm.reporting.document.blocks import (
     Block,
     Box,
@@ -21,6 +20,7 @@ from bayesgmm.reporting.document.blocks import (
 from bayesgmm.reporting.document.figures import drawn
 from bayesgmm.reporting.document.table_text import escape_markdown, to_markdown
 from bayesgmm.reporting.numbers import Grid
+from bayesgmm.visible import visible
 
 __all__ = ["markdown_page"]
 

@@ -7,8 +7,8 @@ import io
 import re
 from collections.abc import Callable
 
-from bayesgmm.data.visible import visible
 from bayesgmm.reporting.numbers import Grid
+from bayesgmm.visible import visible
 
 __all__ = ["FORMATS", "LATEX", "escape_markdown", "latex_escaped", "table_text", "to_csv", "to_latex", "to_markdown"]
 

@@ -6,6 +6,7 @@ May import what reporting may.
 from __future__ import annotations
 
 from bayesgmm.reporting.plots.assignment import plot_assignment
+from bayesgmm.reporting.plots.bic import plot_bic
 from bayesgmm.reporting.plots.clusters import plot_clusters
 from bayesgmm.reporting.plots.comparison import plot_comparison
 from bayesgmm.reporting.plots.diagnostics import plot_diagnostics
@@ -18,7 +19,7 @@ from bayesgmm.reporting.plots.profile import plot_profile
 from bayesgmm.reporting.plots.uncertainty_map import plot_uncertainty_map
 
 __all__ = [
-    "plot_assignment", "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball",
+    "plot_assignment", "plot_bic", "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball",
     "plot_diagnostics", "plot_elbo", "plot_entropy_split", "plot_merging", "plot_posterior_predictive", "plot_profile",
     "plot_uncertainty_map",
 ]  # fmt: skip

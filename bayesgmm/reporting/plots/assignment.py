@@ -8,7 +8,8 @@ import numpy as np
 
 from bayesgmm.arguments import check_count, check_instance
 from bayesgmm.clustering.assignment import Assignment, assignment
-from bayesgmm.reporting.plots.legend import add_component_legend
+from bayesgmm.reporting.plots.given_axes import given_axes
+from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_inside
 from bayesgmm.reporting.plots.scene import check_fitted
 from bayesgmm.reporting.plots.style import STYLE, axis_label, component_style, instead, quiet_axes, title, write_verdict
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_assignment"]
 
 
-def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int = 25) -> Any:
+def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int = 25, axes: Any = None) -> Any:
     """Responsibilities of all rows, and those of the most uncertain rows with their intervals.
 
     Left, a column a row, the components stacked; rows are ordered by component and, within it, from the surest to the
@@ -35,6 +36,8 @@ def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int =
         Of the fit; by default that of the fitted rows is computed.
     n_rows : int
         Rows shown by name.
+    axes : array of Axes (2,), optional
+        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -55,18 +58,23 @@ def plot_assignment(fit: Fit, *, result: Assignment | None = None, n_rows: int =
 
     check_fitted(fit)
     check_count(n_rows, "n_rows")
+    given = given_axes(axes, (2,), "all observations, and the most uncertain")
     if result is not None:
         check_instance(result, "result", Assignment, "None, or what fit.assignment() returns")
     result = assignment(fit.posterior_) if result is None else result
     shown = min(n_rows, len(result.table))
-    figure = plt.figure(figsize=(9.6, max(3.6, 1.3 + 0.22 * shown)), layout="constrained")
+    if given is None:
+        figure = plt.figure(figsize=(9.6, max(3.6, 1.3 + 0.22 * shown)), layout="constrained")
     with mpl.rc_context(STYLE):
-        axes = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
-        _stacked(axes[0], result)
-        _uncertain(axes[1], result, shown)
-        add_component_legend(figure, result.classes, result.level)
-        write_verdict(figure, fit.diagnose())
-    return axes
+        target = figure.subplots(1, 2, width_ratios=(1.15, 1.0)) if given is None else given
+        _stacked(target[0], result)
+        _uncertain(target[1], result, shown)
+        if given is None:
+            add_component_legend(figure, result.classes, result.level)
+        else:
+            add_legend_inside(target[0], result.classes, result.level)
+        write_verdict(figure if given is None else target[0], fit.diagnose())
+    return target
 
 
 def _stacked(ax: Axes, result: Assignment) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.model_selection.ranking import NEGLIGIBLE_ELPD
+from bayesgmm.reporting.plots.given_axes import given_axes
 from bayesgmm.reporting.plots.style import (
     ALARM,
     INK,
@@ -44,13 +46,15 @@ _SHOWN = 12.0  # the scale is linear up to here, then logarithmic
 _ABREAST, _LETTERS = 7, 40  # fits side by side, and letters of their names, that need not stand upright
 
 
-def plot_comparison(comparison: ComparedFits) -> Any:
+def plot_comparison(comparison: ComparedFits, *, axes: Any = None) -> Any:
     """elpd with its standard error, p(K | y), occupied components and criteria of every fit.
 
     Parameters
     ----------
     comparison : Comparison
         From `compare_components`.
+    axes : array of Axes (2, 2), optional
+        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def plot_comparison(comparison: ComparedFits) -> Any:
     Raises
     ------
     InputError
-        If `comparison` is something else.
+        If `comparison` or `axes` is something else.
 
     Examples
     --------
@@ -71,14 +75,17 @@ def plot_comparison(comparison: ComparedFits) -> Any:
 
     if not hasattr(comparison, "candidates"):
         raise InputError("plot_comparison needs what compare_components returns.")
-    figure = plt.figure(figsize=COMPARISON_SIZE, layout="constrained")
+    given = given_axes(axes, (2, 2), "predictive density, evidence, occupied components and criteria")
+    target = plt.figure(figsize=COMPARISON_SIZE, layout="constrained") if given is None else given
     with mpl.rc_context(STYLE):
-        return draw_comparison(figure, comparison)
+        return draw_comparison(target, comparison)
 
 
-def draw_comparison(figure: Figure, comparison: ComparedFits) -> Any:
-    """Draw the panels on an empty figure."""
-    axes = figure.subplots(2, 2)
+def draw_comparison(target: Figure | NDArray[Any], comparison: ComparedFits) -> Any:
+    """Draw the panels on an empty figure, with the recommendation above, or on axes (2, 2)."""
+    from matplotlib.figure import Figure
+
+    axes = target.subplots(2, 2) if isinstance(target, Figure) else target
     table = comparison.details.copy()
     table["kind"] = [str(comparison.candidates[label].kind) for label in table.index]
     structures = list(dict.fromkeys(table["kind"]))
@@ -88,8 +95,9 @@ def draw_comparison(figure: Figure, comparison: ComparedFits) -> Any:
     _probability(axes[0, 1], comparison)
     _occupied(axes[1, 0], comparison)
     _criteria(axes[1, 1], table, structures)
-    recommendation = comparison.recommendation
-    write_note(figure, recommendation.headline, ALARM if (table["status"] == "not converged").all() else INK, size=10.5)
+    if isinstance(target, Figure):
+        colour = ALARM if (table["status"] == "not converged").all() else INK
+        write_note(target, comparison.recommendation.headline, colour, size=10.5)
     return axes
 
 
@@ -149,7 +157,9 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     ax.set_yticks(np.linspace(0.0, 1.0, 6))
     ax.set_ylabel("p(K | y)")
     title(ax, "Evidence (log evidence above the bars)")
-    ax.legend(loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max() < 0.4 else "center right")
+    ax.legend(
+        loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max(initial=0.0) < 0.4 else "center right"
+    )
 
 
 def _occupied(ax: Axes, comparison: ComparedFits) -> None:

@@ -16,6 +16,7 @@ from bayesgmm.posterior.diagnostics.convergence import ESS_MIN, R_HAT_MAX
 from bayesgmm.posterior.diagnostics.diagnose import AMBIGUOUS, Diagnosis
 from bayesgmm.posterior.tree import read_sample_stats
 from bayesgmm.reporting.plots.chains import energy_panel, ranks_panel, trace_panel
+from bayesgmm.reporting.plots.given_axes import given_axes
 from bayesgmm.reporting.plots.scene import check_fitted
 from bayesgmm.reporting.plots.style import (
     ALARM,
@@ -27,6 +28,7 @@ from bayesgmm.reporting.plots.style import (
     title,
     verdict_note,
     write_note,
+    write_verdict,
 )
 
 if TYPE_CHECKING:
@@ -66,13 +68,15 @@ _FAMILIES = {
 }
 
 
-def plot_diagnostics(fit: Fit) -> Any:
+def plot_diagnostics(fit: Fit, *, axes: Any = None) -> Any:
     """Traces, ranks, energy, R-hat, effective sample sizes and label ambiguity, under the verdict in words.
 
     Parameters
     ----------
     fit : BayesianGMM
         Fitted.
+    axes : array of Axes (2, 3), optional
+        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def plot_diagnostics(fit: Fit) -> Any:
     Raises
     ------
     InputError
-        If `fit` is not a fitted `BayesianGMM`.
+        If `fit` is not a fitted `BayesianGMM`, or `axes` are not six Axes.
 
     Examples
     --------
@@ -92,17 +96,20 @@ def plot_diagnostics(fit: Fit) -> Any:
     import matplotlib.pyplot as plt
 
     check_fitted(fit)
+    given = given_axes(axes, (2, 3), "trace, ranks, energy, R-hat, ESS and labels")
     # Outside the context: the first figure settles whether figures show by themselves, and a context undoes it.
-    figure = plt.figure(figsize=DIAGNOSTICS_SIZE, layout="constrained")
+    target = plt.figure(figsize=DIAGNOSTICS_SIZE, layout="constrained") if given is None else given
     with mpl.rc_context(STYLE):
-        return draw_diagnostics(figure, fit)
+        return draw_diagnostics(target, fit)
 
 
-def draw_diagnostics(figure: Figure, fit: Fit) -> Any:
-    """Draw the panels on an empty figure."""
+def draw_diagnostics(target: Figure | NDArray[Any], fit: Fit) -> Any:
+    """Draw the panels on an empty figure, with the verdict above, or on axes (2, 3), with a warning in the first."""
+    from matplotlib.figure import Figure
+
     diagnosis, stats = fit.diagnose(), read_sample_stats(fit.posterior_)
     log_likelihood = fit.posterior_["posterior"]["log_likelihood_total"].transpose("chain", "draw").values
-    axes = figure.subplots(2, 3)
+    axes = target.subplots(2, 3) if isinstance(target, Figure) else target
     for ax in axes.flat:
         quiet_axes(ax)
     trace_panel(axes[0, 0], log_likelihood, stats.get("diverging"))
@@ -110,7 +117,10 @@ def draw_diagnostics(figure: Figure, fit: Fit) -> Any:
     energy_panel(axes[0, 2], stats.get("energy"))
     _quantities(axes[1, 0], axes[1, 1], diagnosis)
     _ambiguity(axes[1, 2], stats.get("relabel_ambiguity"))
-    write_note(figure, *(verdict_note(diagnosis) or (diagnosis.verdict, INK)), size=10.5)
+    if isinstance(target, Figure):
+        write_note(target, *(verdict_note(diagnosis) or (diagnosis.verdict, INK)), size=10.5)
+    else:
+        write_verdict(axes[0, 0], diagnosis)
     return axes
 
 

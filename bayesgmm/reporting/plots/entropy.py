@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from bayesgmm.arguments import check_instance
 from bayesgmm.clustering.assignment import Assignment, assignment
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from bayesgmm.model_selection.fit import Fit
 
 __all__ = ["plot_entropy_split"]
+
+Array = NDArray[np.float64]
 
 _RASTER_ROWS = 800
 _NAMED = 6  # rows named
@@ -75,6 +79,40 @@ def plot_entropy_split(fit: Fit, *, result: Assignment | None = None, ax: Axes |
     return target
 
 
+def _name(ax: Axes, names: list[str], x: Array, y: Array) -> None:
+    """Names beside their points, moved up or down until none stands on another; a line leads from what was moved."""
+    left = x > 0.8 * ax.get_xlim()[1]
+    height, high = 0.032, ax.get_ylim()[1]  # of a line of text, as a share of the axes, and the axes
+    for side in (True, False):
+        mine = np.flatnonzero(left == side)
+        place = apart(y[mine] / high, height)
+        for i, at in zip(mine.tolist(), place, strict=True):
+            moved = abs(at - y[i] / high) > 0.6 * height
+            ax.annotate(
+                axis_label(names[i], 18, 1), (x[i], y[i]), xytext=(-14.0 if side else 14.0, at), fontsize=7.5,
+                color=INK, textcoords=("offset points", "axes fraction"), ha="right" if side else "left", va="center",
+                zorder=5, parse_math=False, annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2} if moved
+                else None,
+            )  # fmt: skip
+
+
+def apart(at: Array, least: float) -> Array:
+    """Places nearest to those wanted, in their order, that are at least so far apart and within 0 and 1.
+
+    >>> apart(np.array([0.5, 0.5, 0.1]), 0.2).round(2)
+    array([0.4, 0.6, 0.1])
+    """
+    order = np.argsort(at, kind="stable")
+    step = least * np.arange(len(at))
+    # Least squares under an order is isotonic regression of what is wanted, less the steps.
+    out = np.empty(len(at))
+    if len(at):
+        highest = max(0.0, 1.0 - least * (len(at) - 1))
+        out[order] = np.clip(isotonic_regression(at[order] - step).x, 0.0, highest) + step
+    return out
+
+
 def _split(ax: Axes, result: Assignment) -> None:
     table = result.table
     overlap, parameter = table["overlap"].to_numpy(), table["parameter"].to_numpy()
@@ -92,16 +130,10 @@ def _split(ax: Axes, result: Assignment) -> None:
     top = 1.12 * max(float(parameter.max(initial=0.0)), 0.06 * reach)
     at = 0.94 * min(top, reach)
     ax.annotate("equal parts", (at, at), xytext=(5, -3), textcoords="offset points", color=MUTED, fontsize=7.5)
-    for i in np.argsort(-parameter, kind="stable")[: min(_NAMED, n)]:
-        if parameter[i] > 0.05 * reach:
-            left = overlap[i] > 0.8 * reach
-            ax.annotate(
-                axis_label(str(table.index[i]), 18, 1), (overlap[i], parameter[i]), xytext=(-4 if left else 4, 3),
-                textcoords="offset points", fontsize=7.5, color=INK, zorder=5, parse_math=False,
-                ha="right" if left else "left",
-            )  # fmt: skip
     ax.set_xlim(0.0, reach)
     ax.set_ylim(0.0, top)
+    named = [i for i in np.argsort(-parameter, kind="stable")[:_NAMED] if parameter[i] > 0.05 * reach]
+    _name(ax, [str(table.index[i]) for i in named], overlap[named], parameter[named])
     ax.set_xlabel("overlap of the components (nats)")
     ax.set_ylabel("parameter uncertainty (nats)")
     quiet_axes(ax)

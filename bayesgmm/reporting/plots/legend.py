@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["add_component_legend", "add_legend", "clusters_caption"]
+__all__ = ["add_component_legend", "add_legend", "add_legend_inside", "clusters_caption"]
 
 
 def add_legend(
@@ -118,9 +118,20 @@ def clusters_caption(
     return text.strip() + (f" Shown: {'; '.join(omitted)}." if omitted else "")
 
 
-def add_component_legend(figure: Figure, classes: Sequence[int], what: str = "component") -> None:
-    """Colours of the components, and of noise, -1, below a figure."""
+def component_handles(classes: Sequence[int], what: str = "component") -> list[Any]:
+    """Colours of the components, and of noise, -1."""
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=component_style(k)[0], linewidth=0, label=class_name(k, what)) for k in classes]
+    return [Patch(color=component_style(k)[0], linewidth=0, label=class_name(k, what)) for k in classes]
+
+
+def add_legend_inside(ax: Axes, classes: Sequence[int], what: str = "component") -> None:
+    """`component_handles` in axes of somebody else's figure, below where a warning would stand."""
+    options: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "handlelength": 1.2}
+    ax.legend(handles=component_handles(classes, what), loc="lower right", fontsize=7.5, **options)
+
+
+def add_component_legend(figure: Figure, classes: Sequence[int], what: str = "component") -> None:
+    """`component_handles` below a figure."""
+    handles = component_handles(classes, what)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), handlelength=1.2)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bayesgmm.arguments import shown
 from bayesgmm.clustering.merging import Merging
-from bayesgmm.errors import InputError
+from bayesgmm.reporting.plots.given_axes import given_axes
 from bayesgmm.reporting.plots.scene import check_fitted
 from bayesgmm.reporting.plots.style import (
     INK,
@@ -65,24 +62,18 @@ def plot_merging(fit: Fit, *, axes: Sequence[Axes] | None = None) -> Any:
     import matplotlib.pyplot as plt
 
     check_fitted(fit)
-    _check_pair(axes)
+    given = given_axes(axes, (2,), "the tree of merges, and the number of clusters")
     with mpl.rc_context(STYLE):
-        if axes is None:
+        if given is None:
             figure = plt.figure(figsize=MERGING_SIZE, layout="constrained")
             drawn = draw_merging(figure, fit.merging())
             write_verdict(figure, fit.diagnose())
         else:
-            drawn = np.array(axes, dtype=object)
+            drawn = given
             _tree(drawn[0], fit.merging())
             _numbers(drawn[1], fit.merging())
+            write_verdict(drawn[1], fit.diagnose())
     return drawn
-
-
-def _check_pair(axes: Any) -> None:
-    """`InputError` unless these are two Axes of matplotlib, or None."""
-    pair = list(axes) if isinstance(axes, (list, tuple, np.ndarray)) else [axes]
-    if axes is not None and [hasattr(ax, "get_xlim") for ax in pair] != [True, True]:
-        raise InputError(f"axes={shown(axes)} must be None or two Axes of matplotlib.")
 
 
 def draw_merging(figure: Any, merging: Merging) -> Any:

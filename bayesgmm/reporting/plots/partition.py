@@ -15,6 +15,7 @@ from bayesgmm.clustering.partition.estimate import Partition
 from bayesgmm.clustering.partition.of_posterior import partition as partition_of
 from bayesgmm.clustering.partition.result import distances_from_estimate
 from bayesgmm.data.copies import copied_rows
+from bayesgmm.reporting.plots.given_axes import given_axes
 from bayesgmm.reporting.plots.legend import add_component_legend
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
@@ -114,7 +115,9 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
     return target
 
 
-def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, result: Partition | None = None) -> Any:
+def plot_credible_ball(
+    fit: Fit, features: Sequence[str] | None = None, *, result: Partition | None = None, axes: Any = None
+) -> Any:
     """The estimated partition and the bounds of its credible ball, in the plane of two columns.
 
     Rows that a bound puts elsewhere than the estimate does are ringed, or black where there are more than 800. Bounds
@@ -128,6 +131,8 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
         The columns; by default the two along which components differ most.
     result : Partition, optional
         Of the fitted rows; by default the one of least expected variation of information is found.
+    axes : array of Axes (4,) or (2, 2), optional
+        Where to draw; those that are not needed stay empty. A new figure by default.
 
     Returns
     -------
@@ -150,6 +155,7 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
     check_fitted(fit)
     check_features(fit, features)
     check_result(result, Partition, fit)
+    given = given_axes(axes, (2, 2), "the estimate, and up to three bounds")
     scene = Scene.of(fit)
     columns = two_columns(scene, features)
     found = partition_of(fit.posterior_) if result is None else result
@@ -157,10 +163,12 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
     estimate = found.labels.to_numpy()
     ball, unit = found.ball, " nats" if found.loss == "vi" else ""
     panels = _panels(estimate, found)
-    figure = plt.figure(figsize=(8.2, 7.0 if len(panels) > 2 else 3.9), layout="constrained")
+    if given is None:
+        figure = plt.figure(figsize=(8.2, 7.0 if len(panels) > 2 else 3.9), layout="constrained")
     with mpl.rc_context(STYLE):
-        axes = figure.subplots(2 if len(panels) > 2 else 1, 2, sharex=True, sharey=True, squeeze=False)
-        for ax, (name, labels) in zip(axes.flat, panels, strict=False):
+        rows = 2 if len(panels) > 2 else 1
+        target: Any = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False) if given is None else given
+        for ax, (name, labels) in zip(target.flat, panels, strict=False):
             distance = distances_from_estimate(found, labels, found.loss)[1]
             clusters = _matched(labels, estimate)
             _scatter(ax, values, clusters, clusters != estimate)
@@ -168,19 +176,20 @@ def plot_credible_ball(fit: Fit, features: Sequence[str] | None = None, *, resul
             text = f"{n} {plural(n, 'group')}"
             title(ax, f"{name}: {text}" if labels is estimate else f"{name}: {text}, {distance:.2g}{unit} away")
             quiet_axes(ax)
-        for ax in axes.flat[len(panels) :]:
+        for ax in target.flat[len(panels) :]:
             ax.set_axis_off()
-        for ax in axes[-1]:
+        for ax in target[-1] if given is None else target.flat[: len(panels)]:
             ax.set_xlabel(axis_label(scene.feature_names[columns[0]], 40), parse_math=False)
-        for ax in axes[:, 0]:
+        for ax in target[:, 0]:
             ax.set_ylabel(axis_label(scene.feature_names[columns[1]], 30), parse_math=False)
         text = (
             f"{100 * ball.probability:.0f} % of the posterior lies within {ball.radius:.2g}{unit} of the estimate; "
             f"{'black' if len(values) > _RASTER_ROWS else 'ringed'} observations are elsewhere"
         )
-        figure.supxlabel(text, fontsize=8.5, color=MUTED)
-        write_verdict(figure, scene.diagnosis)
-    return axes.ravel()[: len(panels)]
+        if given is None:
+            figure.supxlabel(text, fontsize=8.5, color=MUTED)
+        write_verdict(figure if given is None else target[0, 0], scene.diagnosis)
+    return target.ravel()[: len(panels)]
 
 
 def _panels(estimate: NDArray[Any], found: Partition) -> list[tuple[str, NDArray[Any]]]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.arguments import check_count, check_probability, check_seed
-from bayesgmm.errors import InputError
 from bayesgmm.model.background import table_box
 from bayesgmm.posterior.predictive_check import PredictiveCheck, predictive_check
 from bayesgmm.posterior.tree import structure_of
+from bayesgmm.reporting.plots.given_axes import given_axes
 from bayesgmm.reporting.plots.scene import Scene, check_features, check_fitted, choose_features
 from bayesgmm.reporting.plots.style import (
     ALARM,
@@ -91,18 +91,16 @@ def plot_posterior_predictive(
     check_probability(ci_prob)
     check_seed(random_seed)
     n_panels = _n_panels(check_features(fit, features))
-    given = axes if isinstance(axes, np.ndarray) else np.empty(0)
-    if axes is not None and (given.shape != (n_panels,) or not all(hasattr(cell, "get_xlim") for cell in given)):
-        raise InputError(f"axes must be an array of {n_panels} Axes: one for each column shown, and one of pairs.")
+    given = given_axes(axes, (n_panels,), "one for each column shown, and one of pairs")
     scene = Scene.of(fit)
     columns = choose_features(scene, features)
     check = check_of(fit, n_sets=n_draws, ci_prob=ci_prob, random_seed=0 if random_seed is None else random_seed)
-    if axes is None:
+    if given is None:
         figure = plt.figure(figsize=predictive_size(len(columns)), layout="constrained")
     with mpl.rc_context(STYLE):
-        target = predictive_axes(figure, len(columns)) if axes is None else axes
+        target = predictive_axes(figure, len(columns)) if given is None else given
         draw_predictive_check(target, check, columns)
-        write_verdict(figure if axes is None else target[0], scene.diagnosis)
+        write_verdict(figure if given is None else target[0], scene.diagnosis)
     return target
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm.arguments import check_probability
 from bayesgmm.reporting.numbers import significant
-from bayesgmm.reporting.plots.legend import add_component_legend
+from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_inside
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_fitted
 from bayesgmm.reporting.plots.style import INK, MUTED, STYLE, axis_label, component_style, quiet_axes, write_verdict
 
@@ -74,6 +74,8 @@ def plot_profile(fit: Fit, *, ci_prob: float = 0.95, ax: Axes | None = None) -> 
         draw_profile(target, scene, ci_prob)
         if own:
             add_component_legend(figure, list(range(scene.n_components)))
+        else:
+            add_legend_inside(target, list(range(scene.n_components)))
         write_verdict(target.figure if own else target, scene.diagnosis)
     return target
 
@@ -117,5 +119,4 @@ def draw_profile(ax: Axes, scene: Scene, ci_prob: float, columns: Sequence[int] 
     ax.set_xticks([])
     quiet_axes(ax)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
-    for side in ("bottom", "left"):
-        ax.spines[side].set_visible(False)
+    ax.spines[:].set_visible(False)

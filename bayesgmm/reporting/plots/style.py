@@ -10,8 +10,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.data.visible import visible
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis
+from bayesgmm.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from bayesgmm.clustering.assignment import Assignment, assignment
 from bayesgmm.kernels.draw_blocks import blocks_of_draws
 from bayesgmm.kernels.row_model import RowModel
 from bayesgmm.model.params import inverse_cholesky
-from bayesgmm.reporting.plots.legend import add_component_legend
+from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_inside
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
 from bayesgmm.reporting.plots.style import STYLE, axis_label, quiet_axes, row_style, title, write_verdict
@@ -88,6 +88,8 @@ def plot_uncertainty_map(
         bar.outline.set_visible(False)
         if own:
             add_component_legend(figure, scene.classes)
+        else:
+            add_legend_inside(target, scene.classes)
         write_verdict(target.figure if own else target, fit.diagnose())
     return target
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bayesgmm.data.files import as_path, check_writable, read_whole, write_whole
-from bayesgmm.data.visible import visible
 from bayesgmm.errors import InputError
+from bayesgmm.visible import visible
 
 OLD = b"earlier result"
 # A writer that stops between the last byte and its place, until it is killed.

@@ -89,7 +89,7 @@ def test_somebodys_axes_are_used() -> None:
     figure, axes = plt.subplots(1, 3)
     assert plot_posterior_predictive(fit, n_draws=5, axes=axes) is axes
     assert len(figure.axes) == 3
-    with pytest.raises(InputError, match="an array of 3 Axes"):
+    with pytest.raises(InputError, match="must be None or 3 Axes"):
         plot_posterior_predictive(fit, axes=axes[:2])
 
 

@@ -1,10 +1,10 @@
-"""Characters of a name that hide or reorder the text around them, made visible."""
+"""Text on one line, in which no character of a name hides or reorders what stands around it."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["visible"]
+__all__ = ["one_line", "visible"]
 
 # Control characters, line and paragraph separators, embeddings, overrides and isolates of writing direction, halves of
 # surrogate pairs, and what XML has no character for.
@@ -18,3 +18,12 @@ def visible(text: object, keep: str = "") -> str:
     ('café \\u202eexe.lmth', 'two\nlines')
     """
     return _HIDDEN.sub(lambda m: m[0] if m[0] in keep else m[0].encode("unicode_escape").decode(), str(text))
+
+
+def one_line(text: object) -> str:
+    r"""The lines of a text as one; spaces within a line stay, since a name may have two.
+
+    >>> one_line("no column 'a  b':\n  choose another\n")
+    "no column 'a  b': choose another"
+    """
+    return " ".join(line.strip() for line in str(text).splitlines()).strip()

@@ -1,0 +1,56 @@
+"""What records of `bayesgmm.model` show of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesgmm.model.params import MixtureParams
+from bayesgmm.model.prior import MixturePrior, ResolvedPrior
+from bayesgmm.record import numbers, sentences, tables
+from bayesgmm.wording import plural
+
+__all__ = ["components"]
+
+
+@numbers.register
+def _(params: MixtureParams) -> dict[str, Any]:
+    shares = np.round(params.weights, 3).tolist()
+    return {"weights": shares, "n_features": params.n_features, "covariance_type": params.covariance_type}
+
+
+@sentences.register
+def _(params: MixtureParams) -> str:
+    shares = ", ".join(f"{w:.3f}" for w in params.weights)
+    noise = "" if params.noise_weight is None else f", noise {params.noise_weight:.3f}"
+    return (
+        f"{params.kind.counted(params.n_components)} ({params.covariance_type} covariance) in {params.n_features} "
+        f"{plural(params.n_features, 'column')}, mixing proportions {shares}{noise}."
+    )
+
+
+@tables.register
+def _(params: MixtureParams) -> dict[str, pd.DataFrame]:
+    return {"Components": components(params)}
+
+
+def components(params: MixtureParams) -> pd.DataFrame:
+    """A row a component: its mixing proportion, and its mean and standard deviation along each column."""
+    columns = {"proportion": params.weights}
+    for j in range(params.n_features):
+        columns |= {f"column {j}, mean": params.means[:, j], f"column {j}, SD": params.standard_deviations[:, j]}
+    return pd.DataFrame(columns)
+
+
+@numbers.register
+def _(prior: ResolvedPrior) -> dict[str, Any]:
+    family = {"features": prior.feature_names, "sd": type(prior.family).__name__}
+    return {**family, "lkj_eta": prior.lkj_eta, "concentration": prior.concentration}
+
+
+@sentences.register
+def _(prior: MixturePrior) -> str:
+    stated = repr(prior).removeprefix("MixturePrior")[1:-1]
+    return f"Prior of a mixture: {f'{stated}; the rest' if stated else 'everything'} by default."
