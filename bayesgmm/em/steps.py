@@ -15,7 +15,7 @@ generalisation, is below `tol` twice in a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,7 +32,10 @@ from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, take_rows
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]
+__all__ = [
+    "EStep", "Run", "Statistics", "e_step", "em", "em_by", "is_hopeless", "largest_responsibility", "m_step",
+    "responsibilities",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -49,6 +52,9 @@ class Statistics(NamedTuple):
     sums: Array  # (K, D)
     outers: Array  # (K, D, D), lower triangle
     at: State
+
+
+type EStep = Callable[[State], tuple[Statistics, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +148,18 @@ def em(
     -------
     Run
     """
+    return em_by(
+        lambda state: e_step(rows, row_weights, state, structure), state, structure,
+        tol=tol, max_iter=max_iter, floor=floor, accelerate=accelerate, target=target, patience=patience,
+    )  # fmt: skip
+
+
+def em_by(
+    step: EStep, state: State, structure: Structure, *,
+    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, accelerate: bool = True,
+    target: float = -math.inf, patience: int = 10,
+) -> Run:  # fmt: skip
+    """`em` of rows that only their E-step knows."""
     accelerator = Accelerator(structure) if accelerate else None
     trace: list[float] = []
     accepted = image = state
@@ -152,7 +170,7 @@ def em(
     calm = n_passes = 0
     while n_passes < max_iter and not converged:
         n_passes += 1
-        statistics, log_likelihood = e_step(rows, row_weights, state, structure)
+        statistics, log_likelihood = step(state)
         gain = log_likelihood - trace[-1] if trace else math.inf
         if extrapolated and not gain >= 0.0 and accelerator is not None:
             accelerator.restart()

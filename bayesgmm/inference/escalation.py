@@ -14,7 +14,7 @@ Nothing runs again where the criteria are met. Each stage leaves a sentence in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import isnan
@@ -32,6 +32,7 @@ from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
 
 if TYPE_CHECKING:
+    from bayesgmm.em.of_blocks import Block
     from bayesgmm.inference.empty_modes import EmptyMode
     from bayesgmm.inference.modes import Mode
 
@@ -64,6 +65,7 @@ class Request:
     batch_size: int | None
     judge: Judge  # the convergence criteria
     meanwhile: Callable[[], object] = lambda: None  # done while another process compiles the Gibbs sampler
+    blocks: Iterable[Block] | None = None  # all rows on the model's scale, where the table holds some of them
 
     @property
     def can_pass(self) -> bool:
@@ -85,6 +87,14 @@ class Request:
     @property
     def n_components(self) -> int:
         return self.candidates[0].n_components
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Approximations take a bounded number of passes over the rows."""
+        from bayesgmm.inference.approximate.large import is_large
+
+        (table, structure, _), n_draws = self.problem, self.draws * self.chains
+        return self.blocks is not None or is_large(table, self.n_components, structure.component, n_draws)
 
     @cached_property
     def modes(self) -> list[Mode]:
@@ -178,6 +188,10 @@ def _approximation(request: Request, inference: str) -> Draws:
         from bayesgmm.inference.approximate.at_modes import check_affordable
 
         check_affordable(request.problem, request.n_components, inference)
+    if inference == "laplace" and request.is_large:
+        from bayesgmm.inference.approximate.one_less import large_posterior
+
+        return large_posterior(request.problem, request.candidates, request.blocks, **options)
     if inference == "laplace":
         from bayesgmm.inference.approximate.laplace import sample_laplace
 
@@ -195,14 +209,15 @@ def _approximation(request: Request, inference: str) -> Draws:
 
 def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
     """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
-    empty = _empty_components(request)
-    if empty is not None:
+    if not request.is_large and _empty_components(request) is not None:
         return None, "The Laplace approximation was not tried: components may be empty."
     try:
         draws = _approximation(request, "laplace")
     except InputError:
         return None, "The Laplace approximation cannot be made for this table, so NUTS was used."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
+    if "surplus" in draws.extra:
+        return None, f"The Laplace approximation was not kept: {draws.extra['surplus']}."
     if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
         said = f"The Laplace approximation with importance resampling was kept (Pareto k {pareto_k:.2f})."
         return replace(draws, notes=(*draws.notes, said)), ""

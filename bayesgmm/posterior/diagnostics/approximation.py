@@ -12,6 +12,7 @@ from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
 
 __all__ = ["APPROXIMATIONS", "approximation_fault"]
 
+_SE_MAX = 0.5  # of log weights that are estimated from some of the rows: it adds its square to their variance
 APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
 
 
@@ -43,6 +44,13 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
         return f"these are draws of an approximation ({inference}) whose error is not known"
     if not attributes["pareto_k"] < PARETO_K_MAX:
         return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
+    if "surplus" in attributes:
+        return str(attributes["surplus"])
+    if not attributes.get("log_weight_se", 0.0) < _SE_MAX:
+        return (
+            f"the log weights of the approximation ({inference}) have a standard error of "
+            f"{attributes['log_weight_se']:.2g} ({_SE_MAX} at most)"
+        )
     worth = float(attributes.get("importance_ess", np.inf))
     if not worth >= ESS_MIN:
         least = f"{ESS_MIN:.0f} at least"
