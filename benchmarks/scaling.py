@@ -46,7 +46,7 @@ def forget_peak() -> None:
 
 def cell(method: str, n: int) -> dict[str, float]:
     import bayesgmm as bg
-    from bayesgmm.em.fit import fit_em_candidates
+    from bayesgmm.em.candidates import fit_em_candidates
     from bayesgmm.inference.approximate.advi import sample_advi
     from bayesgmm.inference.approximate.laplace import sample_laplace
     from bayesgmm.inference.modes import find_modes

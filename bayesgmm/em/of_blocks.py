@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -36,7 +37,8 @@ def e_step_of_blocks(
 
 def em_of_blocks(
     blocks: Iterable[Block], start: MixtureParams, structure: Structure, *,
-    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, cores: int | None = None,
+    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, target: float = -math.inf,
+    cores: int | None = None,
 ) -> Run:  # fmt: skip
     """EM from a mixture on the model's scale until the gain still to come is below `tol`; options as of `em`.
 
@@ -48,7 +50,7 @@ def em_of_blocks(
     state = State(start.head, start.means, start.cholesky, start.scaling)
     return em_by(
         lambda at: e_step_of_blocks(blocks, at, structure, cores), state, structure,
-        tol=tol, max_iter=max_iter, floor=floor, patience=2,
+        tol=tol, max_iter=max_iter, floor=floor, target=target, patience=2,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from bayesgmm.data.table import Table
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import log_probability_empty

@@ -149,6 +149,8 @@ def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tu
         return _gibbs(request), inference
     if inference in ("laplace", "advi", "fullrank_advi"):
         return _approximation(request, inference), inference
+    if request.blocks is not None:  # nothing else goes through rows that are not in memory
+        return _approximation(request, "laplace"), "laplace"
     if inference == "auto":
         kept, why = _laplace_if_exact(request)
         if kept is not None:

@@ -43,7 +43,7 @@ __all__ = ["is_large", "sample_laplace_large"]
 
 Array = NDArray[np.float64]
 
-_WORK = 4e10  # multiply-adds of all draws' log-likelihoods, row by row, beyond which they are expanded instead
+_WORK = 1e10  # multiply-adds of all draws' log-likelihoods, row by row, beyond which they are expanded instead
 _FROM = 50_000  # rows
 _EXPANSIONS = 4
 _NEAR = 1.0  # posterior sds between the mode and where the log-likelihood was expanded
@@ -122,7 +122,13 @@ def sample_laplace_large(
             if with_fewer is None:
                 return out
             empty = _empty(problem, blocks, with_fewer, mode, surrogate.expansion.weight, cores)
-    return replace(out, notes=(*out.notes, empty), extra=out.extra | {"surplus": empty}) if empty else out
+    if not empty:
+        return out
+    advice = (
+        "The posterior of surplus components is not normal, and no approximation of it in few passes is: take fewer "
+        "components, or a sample of the rows with inference='nuts'."
+    )
+    return replace(out, notes=(*out.notes, advice), extra=out.extra | {"surplus": empty})
 
 
 def _expanded(

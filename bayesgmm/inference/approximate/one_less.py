@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.data.table_blocks import TableBlocks, some_of_table
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.em.of_blocks import Block, log_likelihood_and_doubt
 from bayesgmm.inference.approximate.large import sample_laplace_large
 from bayesgmm.model.draws import Draws
@@ -37,6 +37,12 @@ def large_posterior(
     `blocks` hold all rows; None takes those of the table.
     """
     table, structure, _ = problem
+    notes: tuple[str, ...] = ()
+    if blocks is not None:
+        notes = (
+            "All observations were read in batches; what is said of single ones is said of a random sample of "
+            f"{table.n_rows:,}.",
+        )
     blocks = TableBlocks(table) if blocks is None else blocks
     few = list(candidates[:_CANDIDATES])
     heights = np.zeros(1)
@@ -53,8 +59,8 @@ def large_posterior(
     others = heights[best] - np.delete(heights, best)
     if (others < _NEAR).any():
         said = f"Another optimum of the likelihood is {others.min():.1f} nats lower: this approximation leaves it out."
-        return replace(draws, notes=(*draws.notes, said))
-    return draws
+        notes = (*notes, said)
+    return replace(draws, notes=(*draws.notes, *notes))
 
 
 def _one_less(problem: Problem, params: MixtureParams, random_seed: int | None) -> MixtureParams | None:

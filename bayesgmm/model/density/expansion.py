@@ -37,7 +37,7 @@ __all__ = ["Block", "Expansion", "expand", "row_terms", "weighed"]
 Array = NDArray[np.float64]
 Block = tuple[Array, Array]  # features (D, n) of complete rows on the model's scale, and their weights (n,)
 
-_ROWS = 4096  # whose vectors v are held at once by a thread
+_ROWS = 2048  # whose vectors v are held at once by a thread
 _NONE, _NONE_2, _NONE_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 
 

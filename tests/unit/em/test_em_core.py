@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.em.acceleration import _MEMORY, Accelerator, _newton_step
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.em.search import _PILOT_FROM
 from bayesgmm.em.spikes import SpikeRule
 from bayesgmm.em.state import State, state_of

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference import empty_modes, escalation, modes
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.escalation import Request, draw_posterior
