@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import check_count, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import check_columns, check_enough_rows, row_weights
-from bayesgmm.data.frames import as_frame, as_pandas
+from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.pieces import divided, is_divided
 from bayesgmm.data.resolution import Resolution, column_resolution
 from bayesgmm.data.table import Table
@@ -58,7 +58,7 @@ class Batches:
 
     def __init__(
         self, source: Any, *, columns: Sequence[str] | None = None, weights: str | None = None,
-        batch_size: int = 65_536,
+        batch_size: int = 32_768,
     ) -> None:  # fmt: skip
         check_count(batch_size, "batch_size")
         columns = [columns] if isinstance(columns, str) else columns
@@ -84,18 +84,26 @@ class Batches:
         held: list[tuple[Array, Array]] = []
         n = 0
         for values, weights in self._checked():
+            if not held and len(values) == self.batch_size:
+                yield values, weights
+                continue
             held.append((values, weights))
             n += len(values)
             while n >= self.batch_size:
                 whole = [np.concatenate([part[i] for part in held]) for i in (0, 1)]
                 yield whole[0][: self.batch_size], whole[1][: self.batch_size]
-                held, n = [(whole[0][self.batch_size :], whole[1][self.batch_size :])], n - self.batch_size
+                rest = (whole[0][self.batch_size :], whole[1][self.batch_size :])
+                held, n = [rest] if len(rest[1]) else [], n - self.batch_size
         if n:
             yield np.concatenate([part[0] for part in held]), np.concatenate([part[1] for part in held])
 
     def _checked(self) -> Iterator[tuple[Array, Array]]:
         row = 0
         for piece in self._pieces:
+            if self._is_plain(piece):
+                row += len(piece)
+                yield np.ascontiguousarray(piece), np.ones(len(piece))
+                continue
             native = as_pandas(piece)
             if isinstance(native, pd.DataFrame) and not len(native):
                 continue
@@ -117,6 +125,15 @@ class Batches:
                 raise InputError(f"From row {row:,} on (counted from 0): {error}") from None
             row += len(frame)
             yield values, weights
+
+    def _is_plain(self, piece: Any) -> bool:
+        """Whether a piece is an array of finite numbers, of which no more need be asked."""
+        if type(piece) not in (np.ndarray, np.memmap) or piece.dtype != np.float64 or self.weights is not None:
+            return False
+        if piece.ndim != 2 or not len(piece) or not np.isfinite(piece.sum()):
+            return False
+        self._names = self._names or default_names(piece.shape[1])
+        return self._names == default_names(piece.shape[1])
 
 
 def as_batches(X: Any) -> Batches | None:

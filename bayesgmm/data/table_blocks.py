@@ -14,7 +14,7 @@ __all__ = ["TableBlocks", "some_of_table"]
 
 Array = NDArray[np.float64]
 
-_ROWS = 65_536
+_ROWS = 32_768
 
 
 @dataclass(frozen=True, eq=False)

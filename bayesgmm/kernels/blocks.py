@@ -9,9 +9,7 @@ from typing import Any
 
 from bayesgmm.kernels.threads import available_cores
 
-__all__ = ["ROWS_OF_BLOCK", "map_blocks"]
-
-ROWS_OF_BLOCK = 65_536
+__all__ = ["map_blocks"]
 
 
 def map_blocks[Block, Result](

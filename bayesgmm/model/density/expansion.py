@@ -11,9 +11,9 @@ so that the log-likelihood of all rows changes by T'd + d'M d / 2 and the sum of
 
     T = sum of v,   M = blockdiag(sum of r_k s s') - sum of v v',   v = (r_1 s, ..., r_K s)
 
-take one pass, and d(theta) is a function of the mixture alone. Louis' (1982) observed information is J' M J and terms
-of first order, J the derivatives of d. A row whose component is certain has no remainder: what is left is of third
-order in the parameters, and of overlap alone (`model.density.remainder`).
+take one pass, M of undecided rows alone, and d(theta) is a function of the mixture. Louis' (1982) observed information
+is J' M J and terms of first order, J the derivatives of d. A row whose component is certain has no remainder: what is
+left is of third order in the parameters, and of overlap alone (`model.density.remainder`).
 
 Louis, T. A. (1982). Finding the observed information matrix when using the EM algorithm. JRSS B 44, 226-233.
 """
@@ -37,7 +37,8 @@ __all__ = ["Block", "Expansion", "expand", "row_terms", "weighed"]
 Array = NDArray[np.float64]
 Block = tuple[Array, Array]  # features (D, n) of complete rows on the model's scale, and their weights (n,)
 
-_ROWS = 2048  # whose vectors v are held at once by a thread
+_CERTAIN = 1e-10  # of a row's component: what its terms of second order are at most, beside those of the others
+_ROWS = 2048  # undecided ones, whose vectors v are held at once by a thread
 _NONE, _NONE_2, _NONE_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 
 
@@ -148,38 +149,51 @@ def expand(
 
 def _of_block(block: Block, reference: MixtureParams, row_model: RowModel) -> tuple[float, Array, Array, int, float]:
     features, weights = block
-    k, d = reference.means.shape
-    q = 1 + d + len(products(row_model, d)[0])
-    n = k * q + n_classes(row_model, k) - k
-    value, first, second = 0.0, np.zeros(n), np.zeros((n, n))
-    for start in range(0, len(weights), _ROWS):
-        some, w = np.ascontiguousarray(features[:, start : start + _ROWS]), weights[start : start + _ROWS]
-        log_density, r = weighed(some, reference, row_model)
-        value += float(w @ log_density)
-        v = np.empty((n, len(w)))
+    (k, d), pairs = reference.means.shape, products(row_model, len(features))
+    q, classes = 1 + d + len(pairs[0]), n_classes(row_model, k)
+    counts, sums, outers, r = (
+        np.empty(classes),
+        np.empty((k, d)),
+        np.empty((k, d, d)),
+        np.empty((len(weights), classes)),
+    )
+    value = _pass(features, weights, reference, row_model, counts, sums, outers, _NONE, r)
+    first = np.concatenate([np.column_stack([counts[:k], sums, outers[:, *pairs]]).ravel(), counts[k:]])
+    second = np.zeros((len(first), len(first)))
+    undecided = np.flatnonzero(r.max(axis=1) < 1.0 - _CERTAIN)  # others add nothing: r_k s s' is v v'
+    for start in range(0, len(undecided), _ROWS):
+        rows = undecided[start : start + _ROWS]
+        some, w, own_r = np.ascontiguousarray(features[:, rows]), weights[rows], r[rows]
+        v = np.empty((len(first), len(rows)))
         for c in range(k):
             s, own = row_terms(some, reference, row_model, c), slice(c * q, (c + 1) * q)
-            np.multiply(s, r[:, c], out=v[own])
+            np.multiply(s, own_r[:, c], out=v[own])
             second[own, own] += (v[own] * w) @ s.T
-        if n > k * q:
-            v[-1] = r[:, k]
-            second[-1, -1] += float(w @ r[:, k])
-        weighted = v * w
-        first += weighted.sum(axis=1)
-        second -= weighted @ v.T
+        if classes > k:
+            v[-1] = own_r[:, k]
+            second[-1, -1] += float(w @ own_r[:, k])
+        second -= (v * w) @ v.T
     return value, first, second, len(weights), float(weights.sum())
 
 
 def weighed(features: Array, reference: MixtureParams, row_model: RowModel) -> tuple[Array, Array]:
     """Log densities (n,) and responsibilities (n, R) of rows (D, n)."""
-    log_norm, n = np.empty(len(reference.head)), features.shape[1]
-    log_normalizers(np.log(reference.head), reference.scaling, row_model, log_norm)
+    n = features.shape[1]
     log_density, r = np.empty(n), np.empty((n, n_classes(row_model, reference.n_components)))
-    mixture_pass(
-        rows_of(features), np.ones(n), log_norm, reference.means, reference.scaling, row_model,
-        _NONE, _NONE_2, _NONE_3, log_density, r,
-    )  # fmt: skip
+    _pass(features, np.ones(n), reference, row_model, _NONE, _NONE_2, _NONE_3, log_density, r)
     return log_density, r
+
+
+def _pass(
+    features: Array, weights: Array, reference: MixtureParams, row_model: RowModel, counts: Array, sums: Array,
+    outers: Array, log_density: Array, r: Array,
+) -> float:  # fmt: skip
+    log_norm = np.empty(len(reference.head))
+    log_normalizers(np.log(reference.head), reference.scaling, row_model, log_norm)
+    return float(mixture_pass(
+        rows_of(np.ascontiguousarray(features)), weights, log_norm, reference.means, reference.scaling, row_model,
+        counts, sums, outers, log_density, r,
+    ))  # fmt: skip
 
 
 def row_terms(features: Array, reference: MixtureParams, row_model: RowModel, component: int) -> Array:
