@@ -2,12 +2,12 @@
 
     python benchmarks/large_tables.py [--rows 100000 1000000] [--parquet 10000000] [--write docs/large_tables.md]
 
-Every cell is a process of its own. "EM": seconds an iteration, in memory (one thread) and over batches of
-the array (two), beside an iteration of scikit-learn's GaussianMixture in the same process. "posterior": from the table to the diagnosis, EM, 4 x 1000 draws,
-importance weights and relabelling included. "memory": what the fit adds at its peak to the process that holds the
-caller's array, or, of Parquet, the peak of the whole process. The bars: EM 8 times scikit-learn's; the posterior of a
-million rows in 60 s; memory 0.3 times the table; ten million rows of Parquet in 10 minutes and 1 GB. Memory is read
-from /proc (Linux).
+Every cell is a process of its own. "EM": seconds an iteration, in memory (one thread) and over batches of the array
+(two), beside an iteration of scikit-learn's GaussianMixture in the same process. "posterior": from the table to the
+diagnosis, EM, 4 x 1000 draws, importance weights and relabelling included. "memory": what the fit adds at its peak to
+the process that holds the caller's array, or, of Parquet, the peak of the whole process. The bars: EM 8 times
+scikit-learn's; the posterior of a million rows in 60 s; memory 0.3 times the table; ten million rows of Parquet in 10
+minutes and 1 GB. Memory is read from /proc (Linux).
 
 ``--write`` makes a page of the documentation of it, and its figure in ``_static`` beside it.
 """
@@ -32,7 +32,6 @@ from scaling import MIB, forget_peak, markdown, memory
 
 D = K = 8
 CELLS = {"em": "EM, an iteration", "memory": "posterior, array", "batches": "posterior, array in batches"}
-BARS = {"em": 8.0, "seconds": 60.0, "share": 0.3, "parquet_seconds": 600.0, "parquet_mib": 1024.0}
 STEP = 250_000
 
 

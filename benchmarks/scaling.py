@@ -166,6 +166,10 @@ everything made of them, and the draws. For few rows it is the draws (ADVI weigh
 10,000 rows it is that of 4 × (50 + 50) draws, and 4 × 1000 take some 10 MiB more than those.
 
 {markdown(["", *head], sizes)}
+
+Rows of Laplace are those of every draw with every row, as small tables take it. Above 50,000 rows `BayesianGMM` takes a
+bounded number of passes instead, which for a million rows is faster and takes less memory: [Large tables,
+measured](large_tables.md).
 """
 
 
