@@ -93,8 +93,8 @@ class Request:
         """Approximations take a bounded number of passes over the rows."""
         from bayesgmm.inference.approximate.large import is_large
 
-        (table, structure, _), n_draws = self.problem, self.draws * self.chains
-        return self.blocks is not None or is_large(table, self.n_components, structure.component, n_draws)
+        table, structure, _ = self.problem
+        return self.blocks is not None or is_large(table, structure.component)
 
     @cached_property
     def modes(self) -> list[Mode]:

@@ -43,7 +43,6 @@ __all__ = ["is_large", "sample_laplace_large"]
 
 Array = NDArray[np.float64]
 
-_WORK = 1e10  # multiply-adds of all draws' log-likelihoods, row by row, beyond which they are expanded instead
 _FROM = 50_000  # rows
 _EXPANSIONS = 4
 _NEAR = 1.0  # posterior sds between the mode and where the log-likelihood was expanded
@@ -53,12 +52,10 @@ _MOST_REMAINDERS = 1e9  # rows x components x draws: half a minute on two cores
 _SHARE = 0.01  # of the posterior
 
 
-def is_large(table: Table, n_components: int, component: str, n_draws: int) -> bool:
-    """Whether the draws of an approximation are judged by an expansion; only complete rows of unknown, normal
-    components are."""
-    work = float(table.n_rows) * n_components * (table.n_features**2 + 10) * n_draws
-    suits = component == "normal" and table.known is None and table.is_complete
-    return suits and table.n_rows >= _FROM and work > _WORK
+def is_large(table: Table, component: str) -> bool:
+    """Whether the posterior of a table is approximated in a bounded number of passes: long ones of complete rows whose
+    components are normal and not known."""
+    return component == "normal" and table.known is None and table.n_rows >= _FROM and table.is_complete
 
 
 def sample_laplace_large(

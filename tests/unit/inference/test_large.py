@@ -94,7 +94,10 @@ def test_needed_components_are_not_called_surplus(three) -> None:
 
 
 def test_which_tables_are_large() -> None:
-    table = bg.prepare_table(np.random.default_rng(0).normal(size=(60_000, 8)), resolution=None)
-    assert is_large(table, 8, "normal", 4000)
-    assert not is_large(table, 8, "t", 4000)  # not a function of sums over the rows
-    assert not is_large(table, 1, "normal", 100)
+    rows = np.random.default_rng(0).normal(size=(60_000, 2))
+    table = bg.prepare_table(rows, resolution=None)
+    assert is_large(table, "normal")
+    assert not is_large(table, "t")  # not a function of sums over the rows
+    assert not is_large(bg.prepare_table(rows[:1000], resolution=None), "normal")
+    rows[0, 0] = np.nan
+    assert not is_large(bg.prepare_table(rows, resolution=None), "normal")
