@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data.batches import Batches, ReadBatches, ScaledBatches, read_batches
+from bayesgmm.data.batches import Batches, ScaledBatches
+from bayesgmm.data.read_batches import ReadBatches, read_batches
 from bayesgmm.em.in_batches import fit_em_in_batches, refuse_in_batches
 from bayesgmm.errors import InputError
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior

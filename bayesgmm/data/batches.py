@@ -1,14 +1,13 @@
 """A table that is read in batches, as often as a method needs: the rows are never all in memory.
 
-One pass checks every cell, merges means and cross-products (Chan, Golub and LeVeque 1983) and keeps a random sample of
-the rows. Whatever the pieces of the source, batches hold the same rows: sums over them are the same to the last digit
-however the table is divided.
+Whatever the pieces of the source, batches hold the same rows: sums over them are the same to the last digit however the
+table is divided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,18 +16,14 @@ from numpy.typing import NDArray
 
 from bayesgmm.arguments import check_count, shown
 from bayesgmm.data.cells import finite_values
-from bayesgmm.data.checks import check_columns, check_enough_rows, row_weights
+from bayesgmm.data.checks import row_weights
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.pieces import divided, is_divided
-from bayesgmm.data.resolution import Resolution, column_resolution
-from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError
 
-__all__ = ["Batches", "ReadBatches", "ScaledBatches", "as_batches", "columns_of", "evenly_weighted", "read_batches"]
+__all__ = ["Batches", "ScaledBatches", "as_batches", "columns_of"]
 
 Array = NDArray[np.float64]
-
-_SAMPLE = 50_000  # rows that are kept
 
 
 class Batches:
@@ -171,87 +166,3 @@ class ScaledBatches:
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         for values, weights in self.batches:
             yield np.ascontiguousarray(((values - self.center) / self.scale).T), weights
-
-
-@dataclass(frozen=True, eq=False)
-class ReadBatches:
-    """What one pass over batches finds.
-
-    Attributes
-    ----------
-    sample : Table
-        Random rows, their weights raised to those of all rows; centre and scale are those of all rows.
-    n_rows, weight : int, float
-    mean, sd, low, high : arrays (D,)
-        Of all rows of positive weight, original units.
-    """
-
-    sample: Table
-    n_rows: int
-    weight: float
-    mean: Array
-    sd: Array
-    low: Array
-    high: Array
-
-
-def read_batches(
-    batches: Batches, *, n_components: int | None = None, standardize: bool = True, resolution: Resolution = "auto",
-    random_seed: int | None = None,
-) -> ReadBatches:  # fmt: skip
-    """Check all rows, find their scale and sample them, in one pass.
-
-    Raises
-    ------
-    InputError
-        As of `prepare_table`; cells must not be missing.
-    """
-    rng = np.random.default_rng(random_seed)
-    n_rows, weight = 0, 0.0
-    mean: Array = np.zeros(0)
-    square = low = high = mean
-    kept: tuple[Array, ...] = ()
-    for values, weights in batches:
-        if not n_rows:
-            mean = square = np.zeros(values.shape[1])
-            low, high = mean + np.inf, mean - np.inf
-            kept = (np.empty(0), np.empty((0, values.shape[1])), np.empty(0), np.empty(0))
-        used = weights > 0.0
-        keys, places = rng.random(len(values)), np.arange(n_rows, n_rows + len(values))
-        n_rows += len(values)
-        if not used.any():
-            continue
-        rows, w = (values, weights) if used.all() else (values[used], weights[used])
-        with np.errstate(over="ignore", invalid="ignore"):
-            here = w @ rows / w.sum()
-            gap, total = here - mean, weight + w.sum()
-            square = square + w @ (rows - here) ** 2 + gap**2 * (weight * w.sum() / total)
-            mean, weight = mean + gap * (w.sum() / total), total
-        low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
-        parts = (keys[used], rows, w, places[used])
-        kept = tuple(np.concatenate(pair) for pair in zip(kept, parts, strict=True))
-        if len(kept[0]) > _SAMPLE:
-            smallest = np.sort(np.argpartition(kept[0], _SAMPLE)[:_SAMPLE])
-            kept = tuple(part[smallest] for part in kept)
-    if not n_rows or not weight > 0.0:
-        raise InputError("The batches hold no rows of positive weight: check the file or the filter they come from.")
-    _, rows, w, numbers = kept
-    names, sd = batches.feature_names, np.sqrt(square / weight)
-    check_enough_rows(rows, n_components)
-    constant = low == high
-    if constant.any():
-        j = int(constant.argmax())
-        raise InputError(f"Column {names[j]!r} is constant ({low[j]:g} in every row): drop the column.")
-    check_columns(rows, w, names)
-    sample = Table(
-        values=np.ascontiguousarray(rows), feature_names=names, row_names=pd.Index(numbers.astype(np.int64)),
-        weights=w * (weight / w.sum()), center=mean if standardize else np.zeros(len(mean)),
-        scale=sd if standardize else np.ones(len(sd)),
-        resolution=column_resolution(resolution, rows, w, names), missing="error",
-    )  # fmt: skip
-    return ReadBatches(sample, n_rows, weight, mean, sd, low, high)
-
-
-def evenly_weighted(table: Table) -> Table:
-    """A sample with weights that sum to its number of rows: so much is known from it."""
-    return replace(table, weights=table.weights * (table.n_rows / table.weights.sum()))

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.data.batches import Batches, ReadBatches, ScaledBatches, evenly_weighted, read_batches
+from bayesgmm.data.batches import Batches, ScaledBatches
+from bayesgmm.data.read_batches import ReadBatches, evenly_weighted, read_batches
 from bayesgmm.em import criteria
 from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.em.of_blocks import em_of_blocks, log_likelihood_and_doubt, mixture_of

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.arguments import check_choice
 from bayesgmm.errors import InputError
+from bayesgmm.inference.draws_within_memory import draws_within_memory
 from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
@@ -43,8 +43,7 @@ SAMPLERS = ("nutpie", "pymc")
 _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradients a draw, roughly
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
-_MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
-_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what is asked for
+_FEWEST = 25  # draws of a chain
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
 
@@ -122,24 +121,13 @@ def draw_posterior(
 ) -> tuple[Draws, str]:
     """Draws of the posterior, those that meet the criteria if any stage's do, and how: `inference`, or auto's."""
     check_inference(inference, sampler)
-    request, said = _within_memory(request)
+    table = request.problem.table
+    n, said = draws_within_memory(
+        request.draws, request.chains, request.n_components, table.n_features, request.judge.ess_min
+    )
+    request = replace(request, draws=n)
     draws, inference = _drawn(request, inference, sampler, escalate)
     return (replace(draws, notes=(said, *draws.notes)) if said else draws), inference
-
-
-def _within_memory(request: Request) -> tuple[Request, str]:
-    """The request with as many draws as memory allows, or its criteria need, and a sentence if they are fewer than
-    asked for."""
-    one = 8.0 * _COPIES * request.chains * request.n_components * request.problem.table.n_features**2
-    draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
-    if draws >= request.draws:
-        return request, ""
-    said = (
-        f"The covariances of {request.draws} draws per chain, {request.n_components} components and "
-        f"D = {request.problem.table.n_features} would take {one * request.draws / 1e9:.1f} GB of memory: {draws} "
-        "draws per chain were kept."
-    )
-    return replace(request, draws=draws), said
 
 
 def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tuple[Draws, str]:
@@ -340,16 +328,8 @@ def _longer(request: Request, run: Callable[..., Draws], gate: Judgement, notes:
 
 def _empty_components(request: Request) -> str | None:
     """A clause if modes with empty components matter: NUTS would not visit them, and would not notice."""
-    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
+    from bayesgmm.inference.empty_modes import empty_in_words
 
     if request.n_components == 1 or not has_gibbs(request.problem):
         return None
-    best = request.modes[0]
-    found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
-    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
-    share, n_empty = max(shares, default=(0.0, 0))
-    if isnan(best.log_evidence) or not share > SHARE_THAT_MATTERS:
-        return None
-    much = f"About {100.0 * share:.0f} %" if share < 0.99 else "More than 99 %"
-    empty = "one component is" if n_empty == 1 else f"{n_empty} of the {request.n_components} components are"
-    return f"{much} of the posterior probability (Laplace approximation) lies where {empty} empty"
+    return empty_in_words(request.modes[0].log_evidence, request.empty_modes, request.n_components)

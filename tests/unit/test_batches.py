@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data import batches as module
-from bayesgmm.data.batches import read_batches
+from bayesgmm.data import read_batches as module
+from bayesgmm.data.read_batches import read_batches
 
 NAMES = ["a", "b"]
 
