@@ -22,7 +22,8 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
     Parameters
     ----------
     attributes : mapping
-        Of a fit's ``posterior_``: ``inference``, ``pareto_k`` and ``importance_ess``.
+        Of a fit's ``posterior_``: ``inference``, ``pareto_k``, ``importance_ess`` and, of a large table,
+        ``log_weight_se`` and ``surplus``, a clause where a component may be empty.
 
     Notes
     -----
@@ -42,10 +43,10 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
         return None
     if "pareto_k" not in attributes:
         return f"these are draws of an approximation ({inference}) whose error is not known"
-    if not attributes["pareto_k"] < PARETO_K_MAX:
-        return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
     if "surplus" in attributes:
         return str(attributes["surplus"])
+    if not attributes["pareto_k"] < PARETO_K_MAX:
+        return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
     if not attributes.get("log_weight_se", 0.0) < _SE_MAX:
         return (
             f"the log weights of the approximation ({inference}) have a standard error of "

@@ -83,7 +83,10 @@ def test_surplus_components_are_told() -> None:
     draws = large_posterior(problem, [optimum], None, random_seed=1, cores=None, draws=500, chains=4, progressbar=False)
     fault = approximation_fault({"inference": "laplace", **draws.extra})
     assert fault is not None and not draws.extra["pareto_k"] < 0.7
-    assert "one of the 4 components is empty" in draws.extra["surplus"]
+    assert "one of the 4 components is empty" in fault
+    assert any("take fewer components" in note for note in draws.notes)
+    vague = {"inference": "laplace", "pareto_k": 0.1, "importance_ess": 4000.0, "log_weight_se": 0.9}
+    assert "standard error" in (approximation_fault(vague) or "")
 
 
 def test_needed_components_are_not_called_surplus(three) -> None:
