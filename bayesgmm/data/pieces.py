@@ -144,7 +144,9 @@ def _of_path(source: str | PathLike[str], columns: Sequence[str] | None, size: i
             found = dataset.dataset(path, format="parquet")
             if not found.files:
                 raise InputError(f"{path}: holds no Parquet files; give another folder.")
-            yield from _of_dataset(found, columns, size)
+            for file in found.files:  # a row group at a time: a scanner of datasets reads far ahead
+                with _pyarrow("parquet", path).ParquetFile(file) as opened:
+                    yield from opened.iter_batches(size, columns=None if columns is None else list(columns))
         except InputError:
             raise
         except (OSError, ValueError, KeyError) as error:
