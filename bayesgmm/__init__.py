@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bayesgmm.clustering.partition.estimate import partition_from_labels
     from bayesgmm.compare import compare_components
     from bayesgmm.comparison import Comparison
+    from bayesgmm.data.batches import Batches
     from bayesgmm.data.read_csv import read_csv
     from bayesgmm.data.table import Table, prepare_table
     from bayesgmm.em.fit import fit_em
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Batches": "data.batches",
     "BayesianGMM": "estimator",
     "Comparison": "comparison",
     "Diagnosis": "posterior.diagnostics.diagnose",
@@ -86,7 +88,7 @@ _HOME = {
 _SUBMODULES = ("datasets", "priors")
 
 __all__ = [
-    "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
+    "Batches", "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
     "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
     "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_bic", "plot_clusters",
     "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",

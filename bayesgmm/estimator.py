@@ -15,24 +15,28 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.arguments import check_choice, check_count, check_flag, check_instance, check_probability, check_seed
+from bayesgmm.arguments import check_count
+from bayesgmm.data.batches import as_batches
 from bayesgmm.data.checks import check_enough_rows, few_distinct_rows
 from bayesgmm.data.far_values import far_values
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.known_labels import check_known
-from bayesgmm.data.table import MISSING, WEIGHT_TYPES, Table, prepare_table
-from bayesgmm.em.fit import MOST_STARTS, fit_em_candidates
+from bayesgmm.data.table import Table, prepare_table
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
+from bayesgmm.fit_in_batches import start_in_batches
+from bayesgmm.fit_options import check_fit_options
 from bayesgmm.fitted import FittedMixture
-from bayesgmm.inference.escalation import Request, check_inference, draw_posterior
+from bayesgmm.inference.escalation import Request, draw_posterior
 from bayesgmm.inference.modes import modes_per_original_unit
 from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
+from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.reach import check_reach
-from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
+from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
 from bayesgmm.progress import stage, working
@@ -43,9 +47,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["BayesianGMM", "load"]
-
-# More would take days, or memory that nobody has.
-_MOST = {"draws": 10**7, "tune": 10**7, "chains": 1000, "n_init": MOST_STARTS}
 
 
 class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
@@ -116,6 +117,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         The maximum-likelihood fit it started from.
     labels_ : int array (N,)
         Most probable component of each row; of a row of known class, that of its class.
+        Of `Batches`, of the rows in `table_`, a random sample.
     modes_ : DataFrame
         Distinct posterior modes that were found; log posterior density and Laplace evidence per original unit.
     table_, prior_ : Table, ResolvedPrior
@@ -193,7 +195,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : table (N, D)
-            Array, frame of any library or `Table`.
+            Array, frame of any library, `Table`, or `Batches` and Arrow datasets, which are never all in memory.
         y : array_like (N,), optional
             The class of a row, -1, NaN or None where it is unknown; the row belongs to the component of its class. If
             all classes are whole numbers from 0 to K - 1, they are components, else classes get theirs in sorted order
@@ -218,6 +220,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             If the convergence criteria are not met; `diagnose` says how.
         """
         self._check_options()
+        if (batches := as_batches(X)) is not None:
+            with working(progressbar=self.progressbar):
+                start_in_batches(self, batches, y, sample_weight)
+            return self._warned()
         if isinstance(X, Table) and sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
         if isinstance(X, Table) and y is not None:
@@ -247,6 +253,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             warn(line, UserWarning)
         with working(progressbar=self.progressbar):
             self._fit(table, structure, prior)
+        return self._warned()
+
+    def _warned(self) -> Self:
         if not self.diagnose().ok:
             warn(visible(self.diagnose().verdict), NotConvergedWarning)
         return self
@@ -260,10 +269,17 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             em, candidates = fit_em_candidates(
                 table, self.n_components, structure=structure, n_init=self.n_init, random_seed=self.random_seed
             )
+        self._finish(table, structure, prior, em, candidates)
+
+    def _finish(
+        self, table: Table, structure: Structure, prior: ResolvedPrior, em: EMResult,
+        candidates: list[MixtureParams], blocks: Any = None,
+    ) -> None:  # fmt: skip
+        """From the optima of EM to the posterior; `blocks` hold all rows where the table is a sample of them."""
         problem, judge = Problem(table, structure, prior), Judge(table, structure)
         request = Request(
             problem, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
-            self.progressbar, self.target_accept, self.batch_size, judge, _compile_the_rest,
+            self.progressbar, self.target_accept, self.batch_size, judge, _compile_the_rest, blocks,
         )  # fmt: skip
         with stage("draws"):
             draws, used = draw_posterior(
@@ -272,8 +288,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         with stage("relabelling and diagnosis"):
             gate, draws = judge(draws), replace(draws, modes=modes_per_original_unit(draws.modes, table))
             tree = build_tree(
-                draws, problem, inference=used, random_seed=self.random_seed,
-                standardize=self.standardize, log_likelihood=self.log_likelihood, total=gate.values["log_likelihood"],
+                draws, problem, inference=used, random_seed=self.random_seed, standardize=self.standardize,
+                log_likelihood=self.log_likelihood and blocks is None, total=gate.values["log_likelihood"],
             )  # fmt: skip
             self._set_results(tree, em, table, prior, draws.modes)
             self._once("diagnosis", lambda: self._diagnose(gate))
@@ -292,29 +308,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
         self.noise_weight_ = None if noise is None else float(noise)
 
     def _check_options(self) -> None:
-        """Refuse options that cannot be used, as `fit` does before any work.
-
-        Raises
-        ------
-        InputError
-        """
-        check_inference(self.inference, self.sampler)
-        get_structure(self.covariance_type)
-        check_count(self.n_components, "n_components")
-        for name, most in _MOST.items():
-            check_count(getattr(self, name), name, most=most)
-        for name in ("cores", "batch_size"):
-            if getattr(self, name) is not None:
-                check_count(getattr(self, name), name)
-        check_choice(self.component, "component", COMPONENTS)
-        for name in ("noise", "standardize", "escalate", "log_likelihood", "progressbar"):
-            check_flag(getattr(self, name), name)
-        check_choice(self.missing, "missing", MISSING)
-        check_choice(self.weight_type, "weight_type", WEIGHT_TYPES)
-        check_seed(self.random_seed)
-        check_probability(self.target_accept, "target_accept", usual=0.8)
-        if self.prior is not None:
-            check_instance(self.prior, "prior", MixturePrior, "None or a bayesgmm.MixturePrior")
+        """Refuse options that cannot be used, as `fit` does before any work."""
+        check_fit_options(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from bayesgmm.data.batches import as_batches, columns_of
 from bayesgmm.data.frames import as_pandas, default_names, text_names
 from bayesgmm.data.table import Table, check_new_rows
+from bayesgmm.data.write_parquet import named_columns, write_parquet
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import warn
+from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import mean_responsibilities
 from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["FittedBase"]
 
 Array = NDArray[np.float64]
+
+# Multiply-adds of what is averaged over the draws for many rows, which all draws know nearly alike: ten seconds.
+_MOST_WORK, _FEWEST_DRAWS = 2e10, 25
 
 
 class FittedBase:
@@ -109,8 +116,48 @@ class FittedBase:
             warn(f"X has feature names, but {what}: columns go by order.")
         return check_new_rows(X, self.table_)
 
-    def _responsibilities(self, rows: Array | None) -> Array:
+    def _arrays_for(self, n_rows: int) -> PosteriorArrays:
+        """The draws, or as many evenly spaced ones as passes over so many rows allow.
+
+        A probability has a posterior sd of up to about 5 / sqrt(rows of the fit), so that these draws at least tell its
+        mean to a thousandth.
+        """
         a = self._arrays
+        work = float(max(n_rows, 1)) * a.n_components * (a.means.shape[2] ** 2 + 10)
+        n = max(_FEWEST_DRAWS, int(25e6 / self.table_.weights.sum()), int(_MOST_WORK / work))
+        if n >= len(a.weights):
+            return a
+        some = evenly_spaced(len(a.weights), n)
+        weights, means, cholesky, scaling = (
+            np.ascontiguousarray(x[some]) for x in (a.weights, a.means, a.cholesky, a.scaling)
+        )
+        return replace(a, weights=weights, means=means, cholesky=cholesky, scaling=scaling)
+
+    def _of_rows(self, X: Any, to: Any, compute: Callable[[Array], Any], names: Sequence[str]) -> Any:
+        """`compute` of new rows (n, D), of a table in batches a batch at a time; returned, or written to Parquet under
+        these names of columns."""
+        batches = as_batches(X)
+        if batches is None and to is None:
+            return compute(self._rows(X))
+        self._check_fitted()
+        wanted = self.table_.feature_names
+
+        def results() -> Iterator[Any]:
+            if batches is None:
+                yield compute(self._rows(X))
+                return
+            chosen = columns_of(batches, wanted)
+            for values, _ in batches:
+                yield compute(np.ascontiguousarray(values[:, chosen]))
+
+        if to is None:
+            found = list(results())
+            return pd.concat(found, ignore_index=True) if isinstance(found[0], pd.DataFrame) else np.concatenate(found)
+        write_parquet(to, (named_columns(part, names) for part in results()))
+        return None
+
+    def _responsibilities(self, rows: Array | None) -> Array:
+        a = self._arrays_for(self.table_.n_rows if rows is None else len(rows))
         return mean_responsibilities(
             model_rows(self.posterior_, a, rows), a.weights, a.means, a.scaling, row_model=a.row_model
         )

@@ -10,7 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.arguments import check_probability
+from bayesgmm.data.batches import as_batches
+from bayesgmm.data.write_parquet import named_columns, write_parquet
 from bayesgmm.fitted_base import FittedBase
+from bayesgmm.posterior.thinned import thinned
 
 if TYPE_CHECKING:
     from bayesgmm.posterior.predict import PredictiveDistribution
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["FittedDistributions"]
 
 Array = NDArray[np.float64]
+
+_DRAWS_OF_MANY = 200  # that rows in batches are scored by
 
 
 class FittedDistributions(FittedBase):
@@ -92,7 +97,7 @@ class FittedDistributions(FittedBase):
         self._check_fitted()
         return self._judged(marginal(self.posterior_, features))
 
-    def outlier_score(self, X: Any = None, *, ci_prob: float = 0.95) -> pd.DataFrame:
+    def outlier_score(self, X: Any = None, *, ci_prob: float = 0.95, to: Any = None) -> Any:
         """How unusual each row is: minus log predictive density, rank, tail probability, interval.
 
         Parameters
@@ -101,6 +106,8 @@ class FittedDistributions(FittedBase):
             None takes the rows of the fit; other rows keep their names.
         ci_prob : float
             Probability of the interval of the log density over the draws.
+        to : path, optional
+            Of a Parquet file that is written, a batch of rows at a time; nothing is returned then.
 
         Returns
         -------
@@ -127,8 +134,19 @@ class FittedDistributions(FittedBase):
         """
         from bayesgmm.posterior.outliers import outlier_score
 
+        if as_batches(X) is not None:
+            self._check_fitted()
+            tree = thinned(self.posterior_, _DRAWS_OF_MANY)
+            return self._of_rows(X, to, lambda rows: outlier_score(tree, rows, ci_prob=ci_prob), [])
         rows, names = self._named_rows(X)
-        return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
+
+        def compute() -> pd.DataFrame:
+            return outlier_score(self.posterior_, rows, ci_prob=ci_prob, row_names=names)
+
+        if to is None:
+            return compute()
+        write_parquet(to, (named_columns(f(), []) for f in [compute]))
+        return None
 
     def impute(self, draws: int = 20, *, random_seed: int | None = 0) -> Array:
         """Completed tables: the missing cells drawn from the posterior (multiple imputation; Rubin 1987).

@@ -25,14 +25,16 @@ Array = NDArray[np.float64]
 class FittedPredictions(FittedBase):
     """Components and densities of rows, of a fit."""
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, *, to: Any = None) -> Array:
         """Probability of each component for each row, averaged over the draws.
 
         Parameters
         ----------
         X : table (N, D)
-            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
-            unless the fit has ``missing="error"``.
+            Array or frame of any library, or `Batches`; a frame is read by the names of its columns. NaN stands for a
+            missing cell, unless the fit has ``missing="error"``.
+        to : path, optional
+            Of a Parquet file that is written, a batch of rows at a time; nothing is returned then.
 
         Returns
         -------
@@ -53,16 +55,20 @@ class FittedPredictions(FittedBase):
         array([[0., 1.],
                [1., 0.]])
         """
-        return self._responsibilities(self._rows(X))
+        self._check_fitted()
+        names = [f"probability_{'noise' if k == -1 else k}" for k in self._arrays.class_labels]
+        return self._of_rows(X, to, self._responsibilities, names)
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
+    def predict(self, X: Any, *, to: Any = None) -> NDArray[np.int64]:
         """Most probable component of each row.
 
         Parameters
         ----------
         X : table (N, D)
-            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
-            unless the fit has ``missing="error"``.
+            Array or frame of any library, or `Batches`; a frame is read by the names of its columns. NaN stands for a
+            missing cell, unless the fit has ``missing="error"``.
+        to : path, optional
+            Of a Parquet file that is written, a batch of rows at a time; nothing is returned then.
 
         Returns
         -------
@@ -82,16 +88,18 @@ class FittedPredictions(FittedBase):
         >>> fit.predict(X[:2])
         array([1, 0])
         """
-        return self._label(self.predict_proba(X))
+        return self._of_rows(X, to, lambda rows: self._label(self._responsibilities(rows)), ["label"])
 
-    def score_samples(self, X: Any) -> Array:
+    def score_samples(self, X: Any, *, to: Any = None) -> Array:
         """Log posterior predictive density of each row.
 
         Parameters
         ----------
         X : table (N, D)
-            Array or frame of any library; a frame is read by the names of its columns. NaN stands for a missing cell,
-            unless the fit has ``missing="error"``.
+            Array or frame of any library, or `Batches`; a frame is read by the names of its columns. NaN stands for a
+            missing cell, unless the fit has ``missing="error"``.
+        to : path, optional
+            Of a Parquet file that is written, a batch of rows at a time; nothing is returned then.
 
         Returns
         -------
@@ -111,7 +119,10 @@ class FittedPredictions(FittedBase):
         >>> fit.score_samples(X[:2]).round(1)
         array([-4.6, -3.7])
         """
-        rows, a = self._rows(X), self._arrays
+        return self._of_rows(X, to, self._log_predictive, ["log_density"])
+
+    def _log_predictive(self, rows: Array) -> Array:
+        a = self._arrays_for(len(rows))
         value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
         return value - a.log_jacobian(rows)
 

@@ -86,6 +86,7 @@ class FittedScores(FittedBase):
         """
         from bayesgmm.model_selection.loo.waic import waic
 
+        self._refuse_batches("WAIC")
         return self._judged(self._once("waic", lambda: waic(self.posterior_)))
 
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
@@ -129,10 +130,19 @@ class FittedScores(FittedBase):
     def _refuse_approximation(self, what: str, force: bool) -> None:
         self._check_fitted()
         check_flag(force, "force")
+        self._refuse_batches(what)
         fault = approximation_fault(self.posterior_.attrs)
         if fault and not force:
             raise InputError(
                 f"{what} needs draws from the posterior, but {fault}: fit with inference='nuts', or pass force=True."
+            )
+
+    def _refuse_batches(self, what: str) -> None:
+        self._check_fitted()
+        if "rows_in_batches" in self.posterior_.attrs:
+            raise InputError(
+                f"{what} takes all rows in memory, and this fit read them in batches: compare BIC (em_.bic) or Laplace "
+                "evidence (modes_), or fit a sample of the rows."
             )
 
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:

@@ -20,7 +20,7 @@ import numpy as np
 from large_blobs import blobs
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.approximate.advi import sample_advi
 from bayesgmm.inference.approximate.laplace import sample_laplace
 from bayesgmm.inference.modes import find_modes

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.inference.nuts.nutpie import Chain, run_chains
 from bayesgmm.kernels.row_model import NORMAL, log_normalizers

@@ -46,7 +46,7 @@ def forget_peak() -> None:
 
 def cell(method: str, n: int) -> dict[str, float]:
     import bayesgmm as bg
-    from bayesgmm.em.fit import fit_em_candidates
+    from bayesgmm.em.candidates import fit_em_candidates
     from bayesgmm.inference.approximate.advi import sample_advi
     from bayesgmm.inference.approximate.laplace import sample_laplace
     from bayesgmm.inference.modes import find_modes
@@ -166,6 +166,10 @@ everything made of them, and the draws. For few rows it is the draws (ADVI weigh
 10,000 rows it is that of 4 × (50 + 50) draws, and 4 × 1000 take some 10 MiB more than those.
 
 {markdown(["", *head], sizes)}
+
+Rows of Laplace are those of every draw with every row, as small tables take it. Above 50,000 rows `BayesianGMM` takes a
+bounded number of passes instead, which for a million rows is faster and takes less memory: [Large tables,
+measured](large_tables.md).
 """
 
 

@@ -67,11 +67,24 @@ def fit(
     assignments: o.Assignments = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a Bayesian mixture, Gaussian unless --component says otherwise, to the columns of a file."""
+    """Fit a Bayesian mixture, Gaussian unless --component says otherwise, to the columns of a file.
+
+    A folder of Parquet files, or a Parquet file of a million rows, is read in batches.
+    """
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_fit import run_fit
     from bayesgmm.cli.writing import about
+    from bayesgmm.data.pieces import reads_in_pieces
 
+    if reads_in_pieces(data):
+        from bayesgmm.cli.run_batches import run_batches
+
+        run_batches(
+            data, components, columns=columns, weights=weights, out=out, save=save, assignments=assignments,
+            as_json=as_json, about=about(checklist, weights), covariance_type=covariance, component=component, noise=noise,
+            inference=inference, random_seed=seed, draws=draws, chains=chains,
+        )  # fmt: skip
+        return
     reading: dict[str, Any] = {
         "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
         "thousands": thousands, "sheet": sheet,

@@ -5,34 +5,21 @@ A thin shell: the maths is in `em.steps`, the starts in `em.search`, the coordin
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bayesgmm.arguments import check_choice, check_count, check_flag, check_number, check_seed
-from bayesgmm.data.checks import check_enough_rows
-from bayesgmm.data.known_labels import check_known
-from bayesgmm.data.resolution import column_resolution
+from bayesgmm.arguments import check_choice, check_count, check_flag
+from bayesgmm.data.batches import as_batches
 from bayesgmm.data.table import Table, prepare_table
-from bayesgmm.em.fill import fill
-from bayesgmm.em.problem import Coordinates, EMProblem
-from bayesgmm.em.result import EMResult, distinct_optima, result_of
-from bayesgmm.em.search import MOST_SHORT_RUNS, other_optima, search
-from bayesgmm.em.spikes import SpikeRule
+from bayesgmm.em.candidates import check_em_options, fit_em_candidates
+from bayesgmm.em.in_batches import em_in_batches
+from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
-from bayesgmm.kernels.rows import rows_of
-from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.background import structure_for
-from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.structure import COMPONENTS, Structure, get_structure
 
-__all__ = ["MOST_STARTS", "fit_em", "fit_em_candidates"]
-
-Array = NDArray[np.float64]
-
-MOST_STARTS = 10**5
+__all__ = ["fit_em"]
 
 
 def fit_em(
@@ -55,7 +42,7 @@ def fit_em(
 
     Parameters
     ----------
-    X : array_like, frame of any library, or Table, shape (N, D)
+    X : array_like, frame of any library, Table, or Batches, shape (N, D)
     n_components : int
         Number of components K.
     covariance_type : {"full", "tied", "diag", "spherical", "EEI"}
@@ -111,7 +98,14 @@ def fit_em(
     structure = get_structure(covariance_type)
     check_count(n_components, "n_components")
     check_flag(standardize, "standardize")
-    _check_options(n_init, max_iter, tol, reg_covar, random_seed)
+    check_em_options(n_init, max_iter, tol, reg_covar, random_seed)
+    if (batches := as_batches(X)) is not None:
+        result = em_in_batches(
+            batches, n_components, structure, sample_weight=sample_weight, component=component, noise=noise,
+            n_init=n_init, tol=tol, max_iter=max_iter, reg_covar=reg_covar, random_seed=random_seed,
+            standardize=standardize,
+        )  # fmt: skip
+        return _warned(result)
     if isinstance(X, Table):
         if sample_weight is not None:
             raise InputError("sample_weight: the table has its own weights; leave it out.")
@@ -127,75 +121,10 @@ def fit_em(
         table, n_components, structure=structure, n_init=n_init, tol=tol, max_iter=max_iter,
         reg_covar=reg_covar, random_seed=random_seed, resolution_known=table is X, look_further=False,
     )  # fmt: skip
+    return _warned(result)
+
+
+def _warned(result: EMResult) -> EMResult:
     if not result.converged:
         warn(result.message, NotConvergedWarning)
     return result
-
-
-def fit_em_candidates(
-    table: Table,
-    n_components: int,
-    *,
-    structure: str | Structure,
-    n_init: int = 20,
-    tol: float = 1e-6,
-    max_iter: int = 1000,
-    reg_covar: float = 1e-12,
-    random_seed: int | None = None,
-    resolution_known: bool = True,
-    look_further: bool = True,
-    short_runs: int = MOST_SHORT_RUNS,
-) -> tuple[EMResult, list[MixtureParams]]:
-    """`fit_em` of a Table, and the distinct optima of the likelihood, best first, on the scale of the model.
-
-    Parameters
-    ----------
-    resolution_known : bool
-        False looks for the recording steps of the columns when they are needed.
-    look_further : bool
-        Among the optima are some that the search for the best passes by (`em.search.other_optima`).
-    short_runs : int
-        Tries of a start, at most; the best goes on.
-
-    `structure` is `covariance_type`; other parameters as `fit_em`.
-    """
-    structure = get_structure(structure)
-    _check_options(n_init, max_iter, tol, reg_covar, random_seed)
-    values, weights, used = table.values, table.weights, table.weights > 0
-    if not used.all():
-        values, weights = values[used], weights[used]
-    check_enough_rows(values, n_components)
-    check_known(table.known, n_components)
-    with one_blas_thread():
-        coordinates = Coordinates.of(values, weights, structure, table.scale, ordered=table.known is not None)
-        # The box of the background, from the scale of the model to these coordinates.
-        structure = structure.moved(np.log(np.diag(coordinates.matrix) / table.scale))
-
-        @cache
-        def steps() -> Array:
-            found = table.resolution
-            if not resolution_known:
-                found = column_resolution("auto", values, weights, table.feature_names)
-            return found / coordinates.column_sd
-
-        rule = SpikeRule(structure, coordinates.to_columns, steps, max(1.0, len(weights) / weights.sum()))
-        rows = rows_of(coordinates.features)
-        if table.known is not None:
-            rows = rows._replace(known=table.known[used])
-        problem = EMProblem(
-            rows, fill(rows, weights), weights, structure, int(n_components), rule,
-            tol=float(tol), max_iter=int(max_iter), floor=max(float(reg_covar), 1e-14),
-        )  # fmt: skip
-        rng = np.random.default_rng(random_seed)
-        starts = search(problem, int(n_init), rng, short_runs)
-        others = other_optima(problem, rng) if look_further else []
-        optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
-        return result_of(problem, coordinates, starts), optima
-
-
-def _check_options(n_init: Any, max_iter: Any, tol: Any, reg_covar: Any, random_seed: Any) -> None:
-    check_count(n_init, "n_init", most=MOST_STARTS)
-    check_count(max_iter, "max_iter")
-    check_number(tol, "tol", "be a positive number", above=0.0)
-    check_number(reg_covar, "reg_covar", "be a share of the variance, from 0 to below 1", least=0.0, below=1.0)
-    check_seed(random_seed)

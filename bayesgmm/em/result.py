@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.em import criteria
 from bayesgmm.em.problem import Coordinates, EMProblem
+from bayesgmm.em.responsibilities import largest_responsibility
 from bayesgmm.em.search import Start
-from bayesgmm.em.steps import largest_responsibility
 from bayesgmm.em.tails import df_in_words
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.record import Record

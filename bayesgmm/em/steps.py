@@ -15,28 +15,27 @@ generalisation, is below `tol` twice in a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.checks import row_blocks
 from bayesgmm.em.acceleration import Accelerator
 from bayesgmm.em.state import State, state_of
 from bayesgmm.em.tails import tail_step
 from bayesgmm.kernels.compiled import compiled
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
-from bayesgmm.kernels.rows import Rows, take_rows
+from bayesgmm.kernels.rows import Rows
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Run", "Statistics", "e_step", "em", "is_hopeless", "largest_responsibility", "m_step", "responsibilities"]
+__all__ = ["EStep", "Run", "Statistics", "e_step", "em", "em_by", "is_hopeless", "m_step"]
 
 Array = NDArray[np.float64]
 
-_NONE_1, _NONE_2, _NONE_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
+_NONE_1, _NONE_2 = np.empty(0), np.empty((0, 0))
 # A component that holds less than this has no say about its own mean.
 _NO_ROWS = 1e-10
 _FAST = 0.5
@@ -49,6 +48,9 @@ class Statistics(NamedTuple):
     sums: Array  # (K, D)
     outers: Array  # (K, D, D), lower triangle
     at: State
+
+
+type EStep = Callable[[State], tuple[Statistics, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +144,18 @@ def em(
     -------
     Run
     """
+    return em_by(
+        lambda state: e_step(rows, row_weights, state, structure), state, structure,
+        tol=tol, max_iter=max_iter, floor=floor, accelerate=accelerate, target=target, patience=patience,
+    )  # fmt: skip
+
+
+def em_by(
+    step: EStep, state: State, structure: Structure, *,
+    tol: float = 1e-6, max_iter: int = 1000, floor: float = 1e-12, accelerate: bool = True,
+    target: float = -math.inf, patience: int = 10,
+) -> Run:  # fmt: skip
+    """`em` of rows that only their E-step knows."""
     accelerator = Accelerator(structure) if accelerate else None
     trace: list[float] = []
     accepted = image = state
@@ -152,7 +166,7 @@ def em(
     calm = n_passes = 0
     while n_passes < max_iter and not converged:
         n_passes += 1
-        statistics, log_likelihood = e_step(rows, row_weights, state, structure)
+        statistics, log_likelihood = step(state)
         gain = log_likelihood - trace[-1] if trace else math.inf
         if extrapolated and not gain >= 0.0 and accelerator is not None:
             accelerator.restart()
@@ -186,27 +200,6 @@ def _aitken(gain: float, last_gain: float) -> float:
         return gain
     ratio = gain / last_gain
     return gain * ratio / (1.0 - ratio) if ratio < 1.0 else math.inf
-
-
-def responsibilities(rows: Rows, state: State, structure: Structure) -> Array:
-    """(N, R) probability of each component, and of the background, for each row."""
-    n_rows, log_norm, row_model = rows.features.shape[1], np.empty_like(state.weights), structure.row_model
-    out = np.empty((n_rows, structure.n_classes(len(state.means))))
-    log_normalizers(np.log(state.weights), state.scaling, row_model, log_norm)
-    mixture_pass(
-        rows, np.ones(n_rows), log_norm, state.means, state.scaling, row_model,
-        _NONE_1, _NONE_2, _NONE_3, _NONE_1, out,
-    )  # fmt: skip
-    return out
-
-
-def largest_responsibility(rows: Rows, state: State, structure: Structure) -> Array:
-    """(N,) probability of the most probable component of each row, a block of rows at a time."""
-    out = np.empty(rows.features.shape[1])
-    for some in row_blocks(len(out)):
-        block = take_rows(rows, some)
-        out[some] = responsibilities(block, state, structure).max(axis=1)
-    return out
 
 
 @compiled

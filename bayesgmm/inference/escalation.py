@@ -14,16 +14,16 @@ Nothing runs again where the criteria are met. Each stage leaves a sentence in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.arguments import check_choice
 from bayesgmm.errors import InputError
+from bayesgmm.inference.draws_within_memory import draws_within_memory
 from bayesgmm.inference.judging import Judge, Judgement
 from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
@@ -32,6 +32,7 @@ from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
 
 if TYPE_CHECKING:
+    from bayesgmm.em.of_blocks import Block
     from bayesgmm.inference.empty_modes import EmptyMode
     from bayesgmm.inference.modes import Mode
 
@@ -42,8 +43,7 @@ SAMPLERS = ("nutpie", "pymc")
 _NUTS_WORK, _STEPS = 2e12, 10.0  # multiply-adds, minutes on two cores; gradients a draw, roughly
 _ROUGH_DRAWS = 400  # of each chain, kept of a fit that is rough
 _LONGEST = 5  # times the draws asked for
-_MEMORY, _COPIES = 2e9, 6  # bytes of all covariance matrices of all draws, and how often they are there at once
-_FEWEST, _WORTH = 25, 2  # draws of a chain; where memory limits them, all chains together times what is asked for
+_FEWEST = 25  # draws of a chain
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
 
@@ -64,6 +64,7 @@ class Request:
     batch_size: int | None
     judge: Judge  # the convergence criteria
     meanwhile: Callable[[], object] = lambda: None  # done while another process compiles the Gibbs sampler
+    blocks: Iterable[Block] | None = None  # all rows on the model's scale, where the table holds some of them
 
     @property
     def can_pass(self) -> bool:
@@ -85,6 +86,14 @@ class Request:
     @property
     def n_components(self) -> int:
         return self.candidates[0].n_components
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Approximations take a bounded number of passes over the rows."""
+        from bayesgmm.inference.approximate.large import is_large
+
+        table, structure, _ = self.problem
+        return self.blocks is not None or is_large(table, structure.component)
 
     @cached_property
     def modes(self) -> list[Mode]:
@@ -112,24 +121,13 @@ def draw_posterior(
 ) -> tuple[Draws, str]:
     """Draws of the posterior, those that meet the criteria if any stage's do, and how: `inference`, or auto's."""
     check_inference(inference, sampler)
-    request, said = _within_memory(request)
+    table = request.problem.table
+    n, said = draws_within_memory(
+        request.draws, request.chains, request.n_components, table.n_features, request.judge.ess_min
+    )
+    request = replace(request, draws=n)
     draws, inference = _drawn(request, inference, sampler, escalate)
     return (replace(draws, notes=(said, *draws.notes)) if said else draws), inference
-
-
-def _within_memory(request: Request) -> tuple[Request, str]:
-    """The request with as many draws as memory allows, or its criteria need, and a sentence if they are fewer than
-    asked for."""
-    one = 8.0 * _COPIES * request.chains * request.n_components * request.problem.table.n_features**2
-    draws = max(int(_WORTH * request.judge.ess_min / request.chains), int(_MEMORY / one))
-    if draws >= request.draws:
-        return request, ""
-    said = (
-        f"The covariances of {request.draws} draws per chain, {request.n_components} components and "
-        f"D = {request.problem.table.n_features} would take {one * request.draws / 1e9:.1f} GB of memory: {draws} "
-        "draws per chain were kept."
-    )
-    return replace(request, draws=draws), said
 
 
 def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tuple[Draws, str]:
@@ -139,6 +137,8 @@ def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tu
         return _gibbs(request), inference
     if inference in ("laplace", "advi", "fullrank_advi"):
         return _approximation(request, inference), inference
+    if request.blocks is not None:  # nothing else goes through rows that are not in memory
+        return _approximation(request, "laplace"), "laplace"
     if inference == "auto":
         kept, why = _laplace_if_exact(request)
         if kept is not None:
@@ -178,6 +178,10 @@ def _approximation(request: Request, inference: str) -> Draws:
         from bayesgmm.inference.approximate.at_modes import check_affordable
 
         check_affordable(request.problem, request.n_components, inference)
+    if inference == "laplace" and request.is_large:
+        from bayesgmm.inference.approximate.one_less import large_posterior
+
+        return large_posterior(request.problem, request.candidates, request.blocks, **options)
     if inference == "laplace":
         from bayesgmm.inference.approximate.laplace import sample_laplace
 
@@ -195,14 +199,15 @@ def _approximation(request: Request, inference: str) -> Draws:
 
 def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
     """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
-    empty = _empty_components(request)
-    if empty is not None:
+    if not request.is_large and _empty_components(request) is not None:
         return None, "The Laplace approximation was not tried: components may be empty."
     try:
         draws = _approximation(request, "laplace")
     except InputError:
         return None, "The Laplace approximation cannot be made for this table, so NUTS was used."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
+    if "surplus" in draws.extra:
+        return None, f"The Laplace approximation was not kept: {draws.extra['surplus']}."
     if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
         said = f"The Laplace approximation with importance resampling was kept (Pareto k {pareto_k:.2f})."
         return replace(draws, notes=(*draws.notes, said)), ""
@@ -260,7 +265,7 @@ def _gibbs(request: Request, notes: tuple[str, ...] = ()) -> Draws:
         said = "Sampling was kept short and does not meet the convergence criteria: estimates are rough."
         if step > 1:
             said += f" One draw in {step} was kept."
-        extra = draws.extra | {"kept_short": 1, "likely_occupied": request.n_components - _emptier(request)[1]}
+        extra = draws.extra | {"kept_short": 1, "likely_occupied": _likely_occupied(request)}
         return replace(draws.thinned(step), notes=(*notes, said), extra=extra)
     return replace(draws, notes=notes)
 
@@ -322,25 +327,18 @@ def _longer(request: Request, run: Callable[..., Draws], gate: Judgement, notes:
     return replace(run(**options).thinned(times), notes=(*notes, said))
 
 
-def _emptier(request: Request) -> tuple[float, int]:
-    """Share of the likeliest mode with empty components, by Laplace, and how many; (0, 0) if it does not matter."""
-    from bayesgmm.inference.empty_modes import SHARE_THAT_MATTERS, share_of
-
-    if request.n_components == 1 or not has_gibbs(request.problem):
-        return 0.0, 0
-    best = request.modes[0]
-    found = [mode for mode in request.empty_modes if not isnan(mode.log_evidence)]
-    shares = [(share_of(mode, best.log_evidence), mode.n_empty) for mode in found]
-    share, n_empty = max(shares, default=(0.0, 0))
-    matters = not isnan(best.log_evidence) and share > SHARE_THAT_MATTERS
-    return (share, n_empty) if matters else (0.0, 0)
-
-
 def _empty_components(request: Request) -> str | None:
     """A clause if modes with empty components matter: NUTS would not visit them, and would not notice."""
-    share, n_empty = _emptier(request)
-    if not n_empty:
+    from bayesgmm.inference.empty_modes import empty_in_words
+
+    if request.n_components == 1 or not has_gibbs(request.problem):
         return None
-    much = f"About {100.0 * share:.0f} %" if share < 0.99 else "More than 99 %"
-    empty = "one component is" if n_empty == 1 else f"{n_empty} of the {request.n_components} components are"
-    return f"{much} of the posterior probability (Laplace approximation) lies where {empty} empty"
+    return empty_in_words(request.modes[0].log_evidence, request.empty_modes, request.n_components)
+
+
+def _likely_occupied(request: Request) -> int:
+    """Components that are occupied where most of the posterior probability is, by Laplace."""
+    from bayesgmm.inference.empty_modes import emptier
+
+    share, n_empty = emptier(request.modes[0].log_evidence, request.empty_modes)
+    return request.n_components - (n_empty if share > 0.5 else 0)

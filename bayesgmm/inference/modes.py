@@ -27,7 +27,7 @@ from bayesgmm.model.prior import ResolvedPrior
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import Structure
 
-__all__ = ["Mode", "find_modes", "modes_per_original_unit", "modes_table", "score_of"]
+__all__ = ["Mode", "admissible", "find_modes", "modes_per_original_unit", "modes_table", "score_of"]
 
 Array = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def _find_modes(problem: Problem, candidates: Sequence[MixtureParams], max_round
     singular = list[MixtureParams]()
     best = -math.inf
     for candidate in candidates:
-        start = _admissible(candidate, prior, structure)
+        start = admissible(candidate, prior, structure)
         if found:
             common = found[0][1]
             if common.value_and_gradient(common.pack(start))[0] < best - _FAR_BELOW - common.n_dim:
@@ -156,7 +156,7 @@ def score_of(modes: Sequence[Mode]) -> Array:
     return np.where(np.isfinite(evidence), evidence, evidence[best] + posterior - posterior[best])
 
 
-def _admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structure) -> MixtureParams:
+def admissible(params: MixtureParams, prior: ResolvedPrior, structure: Structure) -> MixtureParams:
     """Keep clear of the rounding floor and of empty components, so that the search starts inside."""
     floor = prior.rounding(structure)
     latent = latent_cholesky(params.covariances, floor, least=0.05)

@@ -120,7 +120,9 @@ class Draws:
         )
 
     def log_likelihood(self, table: Table, structure: Structure) -> Array:
-        """(C, S) weighted log-likelihood of each draw, in original units."""
+        """(C, S) weighted log-likelihood of each draw, in original units: as its sampler left it, if it did."""
+        if "log_likelihood" in self.stats:
+            return self.stats["log_likelihood"] - float(table.log_jacobian @ table.weights)
         out = total_log_likelihood(table_rows(table), table.weights, *self.flat(), row_model=structure.row_model)
         out -= float(table.log_jacobian @ table.weights)
         return out.reshape(self.shape[:2])

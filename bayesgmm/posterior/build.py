@@ -83,7 +83,7 @@ def build_tree(
     stats: dict[str, Any] = {
         name: ((), values.reshape(-1))
         for name, values in draws.stats.items()
-        if values.dtype != object and name not in ("logp", "tuning")
+        if values.dtype != object and name not in ("logp", "tuning", "log_likelihood")
     }
     log_prior = draws.log_prior.reshape(-1)
     stats["logp"] = ((), total + jacobian @ table.weights + log_prior)

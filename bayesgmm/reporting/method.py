@@ -13,11 +13,11 @@ from bayesgmm.data.checks import mean_and_sd
 from bayesgmm.data.coarse_columns import coarse_columns
 from bayesgmm.data.gaps import missing_cells_in_words
 from bayesgmm.data.known_labels import known_labels_in_words
-from bayesgmm.data.weighting import weights_in_words
 from bayesgmm.model.background import table_box
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.numbers import Grid, count, decimals_for, fixed, join, significant, to_sd
+from bayesgmm.reporting.observations import observations_of
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ["data", "diagnostics", "fingerprint", "frame", "likelihood", "model",
 
 def data(fit: Fit) -> dict[str, Any]:
     """Rows, columns, ranges, missing cells, rounding and weights."""
-    table = fit.table_
+    table, (n_rows, about) = fit.table_, observations_of(fit)
     used = table.weights > 0
     values, weights = table.values[used], table.weights[used]
     mean, sd = mean_and_sd(values, weights)
@@ -44,13 +44,13 @@ def data(fit: Fit) -> dict[str, Any]:
         ])  # fmt: skip
     scale = "standardised columns (mean 0, sd 1)" if fit.standardize else "the columns as they are"
     sentences = [
-        f"{count(table.n_rows)} observations of {table.n_features} {plural(table.n_features, 'variable')}. The model "
+        f"{count(n_rows)} observations of {table.n_features} {plural(table.n_features, 'variable')}. The model "
         f"works on {scale}; results are in the original units.",
         *missing_cells_in_words(table),
         *known_labels_in_words(table.known, table.classes),
         _rounding(fit),
     ]
-    sentences += weights_in_words(table)
+    sentences += about
     header = ["column", "minimum", "maximum", "mean", "sd", "distinct values", "missing", "apparent resolution"]
     return {"sentences": sentences, "columns": Grid.of(header, rows)}
 

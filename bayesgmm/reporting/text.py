@@ -14,6 +14,7 @@ from bayesgmm.model_selection.fit import Fit
 from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.agreement import agreement_text
 from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
+from bayesgmm.reporting.observations import observations_of
 from bayesgmm.reporting.parameters import parameter_text
 from bayesgmm.reporting.score_tables import score_tables
 from bayesgmm.visible import visible
@@ -30,11 +31,11 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
 
     Names are shown with their control characters written out, so that a file cannot command the terminal.
     """
-    table = fit.table_
+    table, (n_rows, about) = fit.table_, observations_of(fit)
     names = ", ".join(map(visible, table.feature_names))
-    lines = [f"{visible(source)}: {table.n_rows} observations of {_variables(table.n_features)} ({names})"]
+    lines = [f"{visible(source)}: {n_rows} observations of {_variables(table.n_features)} ({names})"]
     known = known_labels_in_words(table.known, table.classes)
-    lines += [*missing_cells_in_words(table), *known, *weights_in_words(table)]
+    lines += [*missing_cells_in_words(table), *known, *about]
     coarse = coarse_columns(table) if fit.prior_.rounded_columns() else []
     if coarse:
         lines.append(f"Measurement resolution in the model: {visible(', '.join(coarse))}")
@@ -58,7 +59,7 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
     summary = fit.summary()
     return {
         "source": source,
-        "n_rows": fit.table_.n_rows,
+        "n_rows": observations_of(fit)[0],
         "features": list(fit.table_.feature_names),
         "n_components": fit.n_components,
         "covariance_type": fit.covariance_type,

@@ -15,7 +15,7 @@ import scipy.stats as st
 from oracle import exact_posterior, log_marginals
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.approximate.advi import sample_advi
 from bayesgmm.inference.approximate.at_modes import laplace_proposal
 from bayesgmm.inference.approximate.laplace import sample_laplace, weigh

@@ -165,6 +165,8 @@ KINDS = {
     "prepare_table.resolution": "steps or mapping", "MixturePrior.resolution": "steps or mapping",
     "BayesianGMM.assignment.X": "new rows or none", "BayesianGMM.partition.X": "new rows or none",
     "BayesianGMM.outlier_score.X": "new rows or none", "BayesianGMM.log_evidence.chains": "chains",
+    "Batches.source": "table", "Batches.columns": "names or none", "Batches.weights": "names or none",
+    "Batches.batch_size": "count", "to": "file to write or none",
     "MixtureParams.rescale.scale": "array", "MixturePrior.df": "pair of positive",
     "MixturePrior.noise": "pair of positive", "MixtureParams.df": "array or none",
     "MixtureParams.noise_weight": "rest of the weights or none", "Comparison.average.by": "choice",
@@ -216,6 +218,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
     out = np.empty((2, 40))
     known: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "BayesianGMM": (lambda **options: bg.BayesianGMM(**options).fit(X), {}),
+        "Batches": (lambda source, **options: list(bg.Batches(source, **options)), {"source": X}),
         "BayesianGMM.fit": (fit.__class__().fit, {"X": X}),
         "BayesianGMM.fit_predict": (fit.__class__().fit_predict, {"X": X}),
         "BayesianGMM.save": (fit.save, {"path": folder / "again.nc"}),
@@ -343,7 +346,7 @@ def _no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, calls: dict[str, C
         raise WorkBeginsError
 
     for where in (
-        "bayesgmm.estimator.fit_em_candidates", "bayesgmm.em.fit.search", "bayesgmm.compare.run_fits",
+        "bayesgmm.estimator.fit_em_candidates", "bayesgmm.em.candidates.search", "bayesgmm.compare.run_fits",
         "bayesgmm.model.pymc_face.build_model.model_from_numbers",
         "bayesgmm.clustering.partition.estimate._search", "bayesgmm.clustering.partition.of_posterior.draw_labels",
         "bayesgmm.clustering.other_methods.partition", "bayesgmm.reporting.report._sections",

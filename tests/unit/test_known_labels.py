@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 
 import bayesgmm as bg
 from bayesgmm.data.known_labels import known_components
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.reporting.text import fit_text
 
 IRIS, SPECIES = bg.datasets.load_iris()

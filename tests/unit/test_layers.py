@@ -26,8 +26,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 SHELL = {
     "__init__", "__main__", "checkpoint", "compare", "compare_fits", "compare_plan", "comparison", "datasets",
-    "estimator", "fitted", "fitted_base", "fitted_box", "fitted_clusters", "fitted_distributions", "fitted_predictions",
-    "fitted_scores", "interruption", "priors", "storage", "warm_up",
+    "estimator", "fit_in_batches", "fit_options", "fitted", "fitted_base", "fitted_box", "fitted_clusters",
+    "fitted_distributions", "fitted_predictions", "fitted_scores", "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"inference"} | SHELL
 THIRD_PARTY = {

@@ -7,7 +7,7 @@ be: where n is large a quasi-Newton search goes to the mode first. What would ta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,23 +93,31 @@ def laplace_proposal(
     return LocalProposal.build([part for part, _ in fitted], weights, rng)
 
 
-def laplace_part(density: Density, cores: int | None = None, *, at_maximum: bool = True) -> tuple[Part, float]:
+type Target = Callable[[Array], tuple[float, Array]]  # of a decoupled vector: log posterior and gradient
+
+
+def laplace_part(
+    density: Density, cores: int | None = None, *, at_maximum: bool = True, target: Target | None = None
+) -> tuple[Part, float]:
     """The Laplace approximation in decoupled coordinates near the origin, and its log evidence (of one copy).
+
+    Of `target`, or of the posterior of the density's own rows.
 
     Raises
     ------
     InputError
         If the origin is no maximum, as far as the search for it went (`at_maximum` False), and none is near.
     """
-    u = np.zeros(density.n_dim) if density.n_dim <= _FEW else _climbed(density)
-    value, gradient = value_and_gradient(density, u)
+    at: Target = (lambda u: value_and_gradient(density, u)) if target is None else target
+    u = np.zeros(density.n_dim) if density.n_dim <= _FEW else _climbed(at, density.n_dim)
+    value, gradient = at(u)
     for _ in range(_MAX_NEWTON):
-        negative = -hessian(lambda v: value_and_gradient(density, v)[1], u, cores=cores)
+        negative = -hessian(lambda v: at(v)[1], u, cores=cores)
         factor, log_det, curved = _inverse_factor(negative, at_maximum, density)
         step = factor @ (factor.T @ gradient)
         step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
         while np.abs(step).max() > 1e-6:
-            new_value, new_gradient = value_and_gradient(density, u + step)
+            new_value, new_gradient = at(u + step)
             if new_value >= value:
                 u, value, gradient = u + step, new_value, new_gradient
                 break
@@ -120,15 +128,15 @@ def laplace_part(density: Density, cores: int | None = None, *, at_maximum: bool
     return Part(density, u, factor, _DF_PER_DIMENSION * density.n_dim), evidence
 
 
-def _climbed(density: Density) -> Array:
+def _climbed(at: Target, n_dim: int) -> Array:
     """The maximum in decoupled coordinates, by a search that takes gradients alone."""
 
     def negative(u: Array) -> tuple[float, Array]:
-        value, gradient = value_and_gradient(density, u)
+        value, gradient = at(u)
         return (-value, -gradient) if np.isfinite(value) else (1e300, np.zeros_like(u))
 
     options = {"maxiter": 300, "maxcor": 20, "gtol": 1e-4, "ftol": 1e-13}
-    found = minimize(negative, np.zeros(density.n_dim), jac=True, method="L-BFGS-B", options=options)
+    found = minimize(negative, np.zeros(n_dim), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x)
 
 

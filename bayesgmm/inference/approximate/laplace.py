@@ -31,9 +31,14 @@ from bayesgmm.model.proposals.at_modes import LocalProposal
 from bayesgmm.model.proposals.importance import ImportanceWeights, log_likelihoods, resample, smooth_weights
 from bayesgmm.progress import sampling_progress
 
-__all__ = ["affordable_batches", "as_draws", "corrected", "sample_laplace", "weigh"]
+__all__ = [
+    "LogLikelihood", "Proposed", "affordable_batches", "as_draws", "corrected", "drawn_from", "propose",
+    "sample_laplace", "weigh",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
+
+type LogLikelihood = Callable[[Sample], Array]  # (S,) of each draw
 
 _BLOCKS = 20  # of one batch, between which progress is shown
 _BATCHES = 4  # of proposals, each as many as draws are wanted, before and after the proposal is adapted to them
@@ -88,16 +93,26 @@ def sample_laplace(
     with one_blas_thread():
         with sampling_progress(progressbar, 1, 1, "Laplace, curvature at the modes"):
             proposal = laplace_proposal(modes, mode_window, rng, cores)
-        done = _propose(proposal, draws * chains, rng, cores, progressbar)
+        rounds = affordable_batches(proposal.parts[0].density, draws * chains)
+        done = propose(proposal, draws * chains, rng, cores, progressbar, rounds=rounds)
+    return drawn_from(done, draws * chains, rng, modes, chains=chains, began=began)
+
+
+def drawn_from(
+    done: Proposed, n: int, rng: np.random.Generator, modes: Sequence[Mode], *, chains: int, began: float,
+    extra: dict[str, Any] | None = None, notes: tuple[str, ...] = (),
+) -> Draws:  # fmt: skip
+    """n draws of the posterior from proposals, resampled where their weights allow it."""
     x, log_likelihood, weights = done.mixtures, done.log_likelihood, done.weights
-    index, log_q, outcome = corrected(done.log_q, weights, draws * chains, rng)
-    extra: dict[str, Any] = {
+    index, log_q, outcome = corrected(done.log_q, weights, n, rng)
+    found: dict[str, Any] = {
         "pareto_k": weights.pareto_k, "importance_ess": weights.ess, "n_proposals": len(log_q),
         "n_distinct": len(np.unique(index)),
     }  # fmt: skip
     return as_draws(
         x, index, log_likelihood, log_q, modes, chains=chains, began=began,
-        method=f"Laplace approximation ({done.proposal.describe()}), {outcome}", extra=extra,
+        method=f"Laplace approximation ({done.proposal.describe()}), {outcome}", extra=found | (extra or {}),
+        notes=notes,
     )  # fmt: skip
 
 
@@ -127,7 +142,8 @@ def as_draws(
         return a.reshape(chains, -1, *a.shape[1:])
 
     stats: dict[str, NDArray[Any]] = {
-        "log_p": by_chain(log_likelihood + log_prior), "log_q": by_chain(log_q + log_prior)
+        "log_p": by_chain(log_likelihood + log_prior), "log_q": by_chain(log_q + log_prior),
+        "log_likelihood": by_chain(log_likelihood),
     }  # fmt: skip
     return Draws(
         by_chain(x.weights), by_chain(x.means), by_chain(x.cholesky), by_chain(log_prior), stats,
@@ -137,7 +153,7 @@ def as_draws(
 
 
 @dataclass(frozen=True, eq=False)
-class _Proposed:
+class Proposed:
     """Mixtures drawn from a proposal, with what their weights are made of."""
 
     proposal: LocalProposal
@@ -147,11 +163,12 @@ class _Proposed:
     weights: ImportanceWeights
 
 
-def _propose(
-    proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None, progressbar: bool
-) -> _Proposed:
-    """Batches of n proposals until they settle, adapted once on the way: the last ones, from one proposal."""
-    rounds = affordable_batches(proposal.parts[0].density, n)
+def propose(
+    proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None, progressbar: bool, *,
+    rounds: int, likelihood: LogLikelihood | None = None,
+) -> Proposed:  # fmt: skip
+    """Batches of n proposals until they settle, `rounds` at most before and after they are adapted once: the last ones,
+    from one proposal. Their log-likelihoods are those of the density's rows, or of `likelihood`."""
     label = "Laplace, importance weights"
     with sampling_progress(progressbar, 1, n * (1 + max(0, 2 * rounds)), label) as report:
         made = 0
@@ -159,18 +176,18 @@ def _propose(
         def report_from(before: int, done: int) -> None:
             report(0, before + done, 0)
 
-        def batches(proposal: LocalProposal, n_batches: int) -> _Proposed:
+        def batches(proposal: LocalProposal, n_batches: int) -> Proposed:
             nonlocal made
             drawn: list[tuple[Sample, Array, Array]] = []
             for _ in range(n_batches):
-                drawn.append(weigh(proposal, n, rng, cores, partial(report_from, made)))
+                drawn.append(weigh(proposal, n, rng, cores, partial(report_from, made), likelihood))
                 made += n
                 x = Sample.pooled([part[0] for part in drawn])
                 log_likelihood, log_q = (np.concatenate([part[i] for part in drawn]) for i in (1, 2))
                 weights = smooth_weights(log_likelihood - log_q)
                 if _settled(weights, n):
                     break
-            return _Proposed(proposal, x, log_likelihood, log_q, weights)
+            return Proposed(proposal, x, log_likelihood, log_q, weights)
 
         first = batches(proposal, 1)
         if _settled(first.weights, n) or first.weights.pareto_k > _HOPELESS or rounds < 2:
@@ -195,7 +212,7 @@ def _settled(weights: ImportanceWeights, n: int) -> bool:
 
 def weigh(
     proposal: LocalProposal, n: int, rng: np.random.Generator, cores: int | None = None,
-    report: Callable[[int], None] = lambda done: None,
+    report: Callable[[int], None] = lambda done: None, likelihood: LogLikelihood | None = None,
 ) -> tuple[Sample, Array, Array]:  # fmt: skip
     """n proposals, with their log-likelihoods (n,) and log q / prior (n,); the difference is the log weight."""
     x = proposal.sample(n, rng)
@@ -203,7 +220,10 @@ def weigh(
     density, parts = proposal.parts[0].density, []
     size = -(-n // _BLOCKS)
     for start in range(0, n, size):
-        s = slice(start, start + size)
-        parts.append(log_likelihoods(density, x.weights[s], x.means[s], x.cholesky[s], cores=cores))
+        some = x.take(slice(start, start + size))
+        if likelihood is None:
+            parts.append(log_likelihoods(density, some.weights, some.means, some.cholesky, cores=cores))
+        else:
+            parts.append(likelihood(some))
         report(min(start + size, n))
     return x, np.concatenate(parts), log_q

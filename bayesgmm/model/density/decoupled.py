@@ -25,9 +25,12 @@ from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.density.density import Density
 from bayesgmm.model.density.layout import split, with_rows
-from bayesgmm.model.density.log_posterior import log_posterior_gradient
+from bayesgmm.model.density.log_posterior import log_posterior_given
 
-__all__ = ["from_affine", "log_posterior_decoupled", "log_prior_of_decoupled", "to_affine", "value_and_gradient"]
+__all__ = [
+    "from_affine", "log_posterior_decoupled", "log_posterior_decoupled_given", "log_prior_of_decoupled", "to_affine",
+    "value_and_gradient",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -133,6 +136,12 @@ def _exchange(source, target, cells, mean_step, cell_step, matrix, inverse):
 @compiled
 def log_posterior_decoupled(u, grad, ints, floats):
     """`log_posterior_gradient` of decoupled vectors: value with the Jacobian of u -> x, and its gradient."""
+    return log_posterior_decoupled_given(u, grad, ints, floats, 0.0, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)))
+
+
+@compiled
+def log_posterior_decoupled_given(u, grad, ints, floats, log_likelihood, counts, sums, outers):
+    """`log_posterior_given` of decoupled vectors."""
     packed = split(ints, floats)
     cells, mean_step, cell_step = packed.cells, packed.mean_step, packed.cell_step
     n_components, d = mean_step.shape
@@ -142,7 +151,8 @@ def log_posterior_decoupled(u, grad, ints, floats):
     x, slope_x = np.empty(u.shape[0]), np.empty(u.shape[0])
     of_means, of_cells = _exchange(u, x, cells, mean_step, cell_step, b, t)
     powers = d - 1.0 if packed.correlated else 0.0
-    value = log_posterior_gradient(x, slope_x, ints, floats) + of_means + powers * of_cells
+    value = log_posterior_given(x, slope_x, ints, floats, log_likelihood, counts, sums, outers)
+    value += of_means + powers * of_cells
 
     o = len(u) - mean_step.size - cell_step.size
     for i in range(o):

@@ -17,7 +17,7 @@ from bayesgmm.model.density.coordinates import unpack_point
 from bayesgmm.model.density.layout import split
 from bayesgmm.model.density.prior_density import log_sd_prior
 
-__all__ = ["log_posterior_callback", "log_posterior_gradient", "log_posteriors"]
+__all__ = ["log_posterior_callback", "log_posterior_given", "log_posterior_gradient", "log_posteriors"]
 
 
 @compiled
@@ -26,6 +26,13 @@ def log_posterior_gradient(x, grad, ints, floats):
 
     Returns -inf outside the support. `ints` and `floats` are a packed problem, see `Density.build`.
     """
+    return log_posterior_given(x, grad, ints, floats, 0.0, np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0)))
+
+
+@compiled
+def log_posterior_given(x, grad, ints, floats, log_likelihood, of_counts, of_sums, of_outers):
+    """`log_posterior_gradient` from the log-likelihood at x and the statistics of a pass there (`mixture_pass`), which
+    someone else made; of the packed rows where `of_counts` has length 0."""
     packed = split(ints, floats)
     chol_ref, inv_ref, latent_ref, cells = packed.chol_ref, packed.inv_ref, packed.latent_ref, packed.cells
     mean_step, cell_step, sd_prior, family = packed.mean_step, packed.cell_step, packed.sd_prior, packed.family
@@ -71,8 +78,14 @@ def log_posterior_gradient(x, grad, ints, floats):
         put(scaling[k], scaling[0])
     row_model = RowModel(not correlated, packed.background)
     log_normalizers(log_weights, scaling, row_model, log_norm)
-    value += mixture_pass(packed.rows, packed.row_weights, log_norm, means[0], scaling, row_model,
-                          counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
+    if len(of_counts) > 0:
+        put(counts, of_counts)
+        put(sums, of_sums)
+        put(outers, of_outers)
+        value += log_likelihood
+    else:
+        value += mixture_pass(packed.rows, packed.row_weights, log_norm, means[0], scaling, row_model,
+                              counts, sums, outers, np.empty(0), np.empty((0, 0)))  # fmt: skip
 
     # Weights: the beta priors of the sticks; their logits carry the Jacobian.
     below = counts[n_components - 1]

@@ -12,6 +12,7 @@ from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
 
 __all__ = ["APPROXIMATIONS", "approximation_fault"]
 
+_SE_MAX = 0.5  # of log weights that are estimated from some of the rows: it adds its square to their variance
 APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
 
 
@@ -21,7 +22,8 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
     Parameters
     ----------
     attributes : mapping
-        Of a fit's ``posterior_``: ``inference``, ``pareto_k`` and ``importance_ess``.
+        Of a fit's ``posterior_``: ``inference``, ``pareto_k``, ``importance_ess`` and, of a large table,
+        ``log_weight_se`` and ``surplus``, a clause where a component may be empty.
 
     Notes
     -----
@@ -41,8 +43,15 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
         return None
     if "pareto_k" not in attributes:
         return f"these are draws of an approximation ({inference}) whose error is not known"
+    if "surplus" in attributes:
+        return str(attributes["surplus"])
     if not attributes["pareto_k"] < PARETO_K_MAX:
         return f"the approximation ({inference}) has Pareto k {attributes['pareto_k']:.2f} ({PARETO_K_MAX} at most)"
+    if not attributes.get("log_weight_se", 0.0) < _SE_MAX:
+        return (
+            f"the log weights of the approximation ({inference}) have a standard error of "
+            f"{attributes['log_weight_se']:.2g} ({_SE_MAX} at most)"
+        )
     worth = float(attributes.get("importance_ess", np.inf))
     if not worth >= ESS_MIN:
         least = f"{ESS_MIN:.0f} at least"

@@ -9,11 +9,12 @@ from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.em.acceleration import _MEMORY, Accelerator, _newton_step
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
+from bayesgmm.em.responsibilities import responsibilities
 from bayesgmm.em.search import _PILOT_FROM
 from bayesgmm.em.spikes import SpikeRule
 from bayesgmm.em.state import State, state_of
-from bayesgmm.em.steps import e_step, em, m_step, responsibilities
+from bayesgmm.em.steps import e_step, em, m_step
 from bayesgmm.kernels.rows import as_rows
 from bayesgmm.model.structure import COVARIANCE_TYPES, get_structure
 

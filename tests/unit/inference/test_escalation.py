@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
-from bayesgmm.inference import empty_modes, escalation, modes
+from bayesgmm.em.candidates import fit_em_candidates
+from bayesgmm.inference import draws_within_memory, empty_modes, modes
 from bayesgmm.inference.empty_modes import EmptyMode
 from bayesgmm.inference.escalation import Request, draw_posterior
 from bayesgmm.inference.gibbs import sample as gibbs
@@ -235,13 +235,13 @@ def test_modes_with_empty_components_are_found_once(monkeypatch: pytest.MonkeyPa
 def test_draws_are_as_many_as_memory_allows(ladder, monkeypatch: pytest.MonkeyPatch) -> None:
     # 8 bytes of 6 copies of K = 2 numbers of a draw of one of 4 chains; twice the gate's 400 are made all the same
     for room, made in ((300, 300), (10, 200)):
-        monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * room)
+        monkeypatch.setattr(draws_within_memory, "_MEMORY", 8.0 * 6 * K * 4 * room)
         draws, stages = ladder(PASSES)
         assert stages.asked[0]["draws"] == made == draws.shape[1]
         (said,) = draws.notes
         assert "covariances of 500 draws per chain, 2 components and D = 1 would take" in said
         assert f"{made} draws per chain" in said
-    monkeypatch.setattr(escalation, "_MEMORY", 8.0 * 6 * K * 4 * 500)
+    monkeypatch.setattr(draws_within_memory, "_MEMORY", 8.0 * 6 * K * 4 * 500)
     draws, _ = ladder(PASSES)
     assert draws.notes == () and draws.shape[1] == 500
 

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 import bayesgmm as bg
 from bayesgmm.data.table import prepare_table
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.gibbs.bins import fit_bins
 from bayesgmm.inference.gibbs.chains import GibbsProblem, Sweeps, no_library, run_chains, start_state

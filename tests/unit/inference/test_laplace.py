@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import lognorm, norm
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.approximate.at_modes import _inverse_factor, check_affordable, laplace_part
 from bayesgmm.inference.approximate.laplace import sample_laplace
 from bayesgmm.inference.modes import find_modes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.level_starts import level_starts
 from bayesgmm.inference.modes import find_modes
 from bayesgmm.model.problem import Problem

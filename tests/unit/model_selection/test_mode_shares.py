@@ -9,7 +9,7 @@ import pytest
 from arviz_stats.base import array_stats
 
 import bayesgmm as bg
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.empty_modes import empty_modes
 from bayesgmm.inference.gibbs.sample import sample_gibbs
 from bayesgmm.inference.modes import find_modes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bayesgmm.data.table import prepare_table
-from bayesgmm.em.fit import fit_em_candidates
+from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference.gibbs.moves.pairs import draw_pair, set_closeness
 from bayesgmm.inference.gibbs.moves.redraws import DOF, Redraws, frame_of, no_redraws, to_frame
 from bayesgmm.kernels.compiled import compiled, put

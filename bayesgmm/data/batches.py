@@ -1,0 +1,168 @@
+"""A table that is read in batches, as often as a method needs: the rows are never all in memory.
+
+Whatever the pieces of the source, batches hold the same rows: sums over them are the same to the last digit however the
+table is divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.arguments import check_count, shown
+from bayesgmm.data.cells import finite_values
+from bayesgmm.data.checks import row_weights
+from bayesgmm.data.frames import as_frame, as_pandas, default_names
+from bayesgmm.data.pieces import divided, is_divided
+from bayesgmm.errors import InputError
+
+__all__ = ["Batches", "ScaledBatches", "as_batches", "columns_of"]
+
+Array = NDArray[np.float64]
+
+
+class Batches:
+    """A table in batches.
+
+    Parameters
+    ----------
+    source : array, frame, path, Arrow dataset, collection of Dask, list of tables, or function
+        NumPy arrays and memory maps (N, D); frames of pandas, polars (lazy too), Arrow; the path of a Parquet file, of
+        a folder of them, or of comma-separated text; ``pyarrow.dataset.Dataset``; collections of Dask; a list of
+        tables; a function without arguments that returns an iterable of tables, each time it is called.
+    columns : sequence of str, optional
+        The columns to take, in this order; all by default.
+    weights : str, optional
+        A column of row weights, which is not one of the table's.
+    batch_size : int
+        Rows of a batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayesgmm as bg
+    >>> batches = bg.Batches([np.zeros((3, 2)), np.ones((2, 2))], batch_size=4)
+    >>> [len(values) for values, weights in batches]
+    [4, 1]
+    """
+
+    def __init__(
+        self, source: Any, *, columns: Sequence[str] | None = None, weights: str | None = None,
+        batch_size: int = 32_768,
+    ) -> None:  # fmt: skip
+        check_count(batch_size, "batch_size")
+        columns = [columns] if isinstance(columns, str) else columns
+        for name, value in (("columns", columns), ("weights", None if weights is None else [weights])):
+            if value is None:
+                continue
+            if not isinstance(value, Sequence) or not value or not all(isinstance(x, str) for x in value):
+                raise InputError(f"{name}={shown(value)} must name columns as text.")
+        self.source, self.columns, self.weights, self.batch_size = source, columns, weights, int(batch_size)
+        wanted = None if columns is None else [*columns, *([] if weights is None else [weights])]
+        self._pieces = divided(source, wanted, self.batch_size)
+        self._names: tuple[str, ...] | None = None if columns is None else tuple(columns)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, from the first piece."""
+        if self._names is None:
+            next(self._checked(), None)
+        return self._names or ()
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        """Values (n, D) in original units, complete, and row weights (n,); every batch but the last of `batch_size`."""
+        held: list[tuple[Array, Array]] = []
+        n = 0
+        for values, weights in self._checked():
+            if not held and len(values) == self.batch_size:
+                yield values, weights
+                continue
+            held.append((values, weights))
+            n += len(values)
+            while n >= self.batch_size:
+                whole = [np.concatenate([part[i] for part in held]) for i in (0, 1)]
+                yield whole[0][: self.batch_size], whole[1][: self.batch_size]
+                rest = (whole[0][self.batch_size :], whole[1][self.batch_size :])
+                held, n = [rest] if len(rest[1]) else [], n - self.batch_size
+        if n:
+            yield np.concatenate([part[0] for part in held]), np.concatenate([part[1] for part in held])
+
+    def _checked(self) -> Iterator[tuple[Array, Array]]:
+        row = 0
+        for piece in self._pieces:
+            if self._is_plain(piece):
+                row += len(piece)
+                yield np.ascontiguousarray(piece), np.ones(len(piece))
+                continue
+            native = as_pandas(piece)
+            if isinstance(native, pd.DataFrame) and not len(native):
+                continue
+            frame = as_frame(native)
+            try:
+                if self.weights is not None and self.weights not in frame.columns:
+                    raise InputError(f"there is no column {self.weights!r} of weights: name one that is there.")
+                ones = self.weights is None
+                weights = np.ones(len(frame)) if ones else row_weights(frame[self.weights].to_numpy(), len(frame))
+                rest = frame if ones else frame.drop(columns=self.weights)
+                self._names = self._names or tuple(rest.columns)
+                missing = [name for name in self._names if name not in rest.columns]
+                if missing:
+                    raise InputError(f"the column {missing[0]!r} is missing: every piece takes the same columns.")
+                values = finite_values(rest[list(self._names)])
+            except InputError as error:
+                if not row:
+                    raise
+                raise InputError(f"From row {row:,} on (counted from 0): {error}") from None
+            row += len(frame)
+            yield values, weights
+
+    def _is_plain(self, piece: Any) -> bool:
+        """Whether a piece is an array of finite numbers, of which no more need be asked."""
+        if type(piece) not in (np.ndarray, np.memmap) or piece.dtype != np.float64 or self.weights is not None:
+            return False
+        if piece.ndim != 2 or not len(piece) or not np.isfinite(piece.sum()):
+            return False
+        self._names = self._names or default_names(piece.shape[1])
+        return self._names == default_names(piece.shape[1])
+
+
+def as_batches(X: Any) -> Batches | None:
+    """What is read in batches, as such; None for a table in memory."""
+    if isinstance(X, Batches):
+        return X
+    return Batches(X) if is_divided(X) else None
+
+
+def columns_of(batches: Batches, names: Sequence[str]) -> list[int]:
+    """Where columns stand in batches: by name, or by order where none of the names is there.
+
+    Raises
+    ------
+    InputError
+        Some are missing.
+    """
+    given = batches.feature_names
+    missing = [name for name in names if name not in given]
+    if not missing:
+        return [given.index(name) for name in names]
+    if len(missing) == len(names) == len(given):
+        return list(range(len(names)))
+    raise InputError(f"the batches lack the column {missing[0]!r}: give the columns {', '.join(names)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledBatches:
+    """Batches as (features (D, n), weights (n,)) on the scale (x - center) / scale, as often as they are asked for."""
+
+    batches: Batches
+    center: Array
+    scale: Array
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        for values, weights in self.batches:
+            yield np.ascontiguousarray(((values - self.center) / self.scale).T), weights
