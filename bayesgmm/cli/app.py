@@ -81,8 +81,8 @@ def fit(
 
         run_batches(
             data, components, columns=columns, weights=weights, out=out, save=save, assignments=assignments,
-            as_json=as_json, about=about(checklist, weights), covariance_type=covariance, component=component, noise=noise,
-            inference=inference, random_seed=seed, draws=draws, chains=chains,
+            as_json=as_json, about=about(checklist, weights), covariance_type=covariance, component=component,
+            noise=noise, inference=inference, random_seed=seed, draws=draws, chains=chains,
         )  # fmt: skip
         return
     reading: dict[str, Any] = {
