@@ -179,7 +179,7 @@ D = {D} columns, K = {K} components, full covariances; {system}, {date.today():%
 Reproduce this page with
 
 ```
-python benchmarks/large_tables.py --parquet 1000000 10000000 --write docs/{name}.md
+python benchmarks/large_tables.py --parquet 10000000 --write docs/{name}.md
 ```
 
 ![Seconds of the posterior and memory against the number of rows](_static/{name}.png)
