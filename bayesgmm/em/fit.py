@@ -87,9 +87,11 @@ def fit_em(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import bayesgmm as bg
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(0, 1, 60), rng.normal(8, 2, 40)])[:, None]
-    >>> em = fit_em(X, 2, random_seed=1)
+    >>> em = bg.fit_em(X, 2, random_seed=1)
     >>> em.params.weights.round(1), em.converged
     (array([0.6, 0.4]), True)
     """
