@@ -154,4 +154,4 @@ def test_figures_of_many_rows_are_thinned(fits: dict[str, Any], tmp_path: Path) 
     fit = bg.BayesianGMM(2, **{**QUICK, "draws": 50, "log_likelihood": False}).fit(rows)
     path = bg.report(fit, tmp_path / "large.html")
     assert path.stat().st_size < 1_500_000
-    assert "5,000 of 100,000 rows" in unescape(path.read_text(encoding="utf-8"))
+    assert "5,000 of 100,000 observations" in unescape(path.read_text(encoding="utf-8"))
