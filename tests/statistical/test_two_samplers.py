@@ -142,7 +142,7 @@ def test_nuts_and_gibbs_agree_on_tails_and_noise(name: str) -> None:
     assert max(map(abs, z.values())) < 4.5, {n: round(v, 1) for n, v in z.items() if abs(v) > 3}
 
 
-@pytest.mark.parametrize("weights", ["whole", "fractional"])
+@pytest.mark.parametrize("weights", ["whole", pytest.param("fractional", marks=pytest.mark.slow)])
 def test_row_weights(weights: str) -> None:
     """Integer weights are copies of rows; other weights need the Metropolis step of `kernels.allocation`."""
     rng = np.random.default_rng(0)

@@ -162,7 +162,7 @@ def _jump(rng, target, library, number, state, work):
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize("number", [SINGLE, pytest.param(WHOLE, marks=pytest.mark.slow), JOINT])
+@pytest.mark.parametrize("number", [SINGLE, *(pytest.param(n, marks=pytest.mark.slow) for n in (WHOLE, JOINT))])
 def test_moves_keep_the_prior(structure: str, family: str, step: float, number: int) -> None:
     if number == JOINT and structure in ("tied", "EEI"):
         pytest.skip("a shared covariance has no joint proposals")
