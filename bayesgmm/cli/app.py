@@ -76,6 +76,10 @@ def fit(
     from bayesgmm.cli.writing import about
     from bayesgmm.data.pieces import reads_in_pieces
 
+    reading: dict[str, Any] = {
+        "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
+        "thousands": thousands, "sheet": sheet,
+    }  # fmt: skip
     if reads_in_pieces(data):
         from bayesgmm.cli.run_batches import run_batches
 
@@ -83,12 +87,10 @@ def fit(
             data, components, columns=columns, weights=weights, out=out, save=save, assignments=assignments,
             as_json=as_json, about=about(checklist, weights), covariance_type=covariance, component=component,
             noise=noise, inference=inference, random_seed=seed, draws=draws, chains=chains,
+            refused={"--exclude": exclude, "--label": label, "--survey-weights": survey_weights,
+                     "--resolution": resolution, **{f"--{k.replace('_', '-')}": v for k, v in reading.items()}},
         )  # fmt: skip
         return
-    reading: dict[str, Any] = {
-        "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
-        "thousands": thousands, "sheet": sheet,
-    }  # fmt: skip
     table = read_table(
         data, columns=columns, exclude=exclude, label=label, weights=weights, survey_weights=survey_weights, **reading
     )

@@ -19,18 +19,29 @@ __all__ = ["run_batches"]
 
 def run_batches(
     source: str, components: int, *, columns: Sequence[str] | None, weights: str | None, out: Path | None,
-    save: Path | None, assignments: Path | None, as_json: bool, about: About, inference: str, **options: Any,
+    save: Path | None, assignments: Path | None, as_json: bool, about: About, inference: str,
+    refused: dict[str, Any], **options: Any,
 ) -> None:  # fmt: skip
-    """Fit, print, write; the exit code is 3 where the fit has not converged. NUTS, the default, is Laplace here."""
+    """Fit, print, write; the exit code is 3 where the fit has not converged. NUTS, the default, is Laplace here.
+
+    `refused` are options that batches do not take, by their names, as they were given.
+    """
     from bayesgmm.data.batches import Batches
+    from bayesgmm.data.pieces import names_in_pieces
+    from bayesgmm.data.quoted import split_names
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.reporting.text import fit_record, fit_text
 
+    given = [name for name, value in refused.items() if value not in (None, False, [])]
+    if given:
+        raise InputError(
+            f"{given[0]}: a table that is read in batches does not take it; read it into memory and fit it."
+        )
     check_outputs(source, out, save=save, assignments=assignments)
     check_about(about, out)
     if assignments is not None and assignments.suffix != ".parquet":
         raise InputError(f"{assignments}: assignments of a table in batches are Parquet; give a name in .parquet.")
-    names = None if columns is None else [name.strip() for part in columns for name in part.split(",")]
+    names = split_names(columns, names_in_pieces(source)) if columns else None
     batches = Batches(source, columns=names, weights=weights)
     next(iter(batches))  # it can be read
     say("the table is read in batches; the posterior is found by Laplace's approximation, with importance weights")

@@ -21,7 +21,7 @@ from bayesgmm.data.files import as_path
 from bayesgmm.errors import InputError
 from bayesgmm.visible import visible
 
-__all__ = ["divided", "is_divided", "reads_in_pieces"]
+__all__ = ["divided", "is_divided", "names_in_pieces", "reads_in_pieces"]
 
 type Pieces = Iterator[Any]
 
@@ -54,6 +54,15 @@ def reads_in_pieces(path: str | PathLike[str]) -> bool:
         return int(parquet.ParquetFile(file).metadata.num_rows) >= _MANY
     except Exception:  # damaged: who reads it says so
         return False
+
+
+def names_in_pieces(path: str | PathLike[str]) -> list[str]:
+    """Names of the columns of a folder of Parquet files, or of one, whatever they hold."""
+    dataset = _pyarrow("dataset", path)
+    try:
+        return list(dataset.dataset(str(path), format="parquet").schema.names)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())[:160]}); save it anew.") from error
 
 
 def divided(source: Any, columns: Sequence[str] | None, size: int) -> Iterable[Any]:

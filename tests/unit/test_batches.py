@@ -11,6 +11,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.data import read_batches as module
+from bayesgmm.data.pieces import names_in_pieces
 from bayesgmm.data.read_batches import read_batches
 
 NAMES = ["a", "b"]
@@ -200,6 +201,22 @@ def test_an_arrow_dataset_needs_no_wrapping_and_a_folder_no_python(frame, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "3,000 observations" in done.stdout and "batches" in done.stderr
     assert pd.read_parquet(out).shape == (3000, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--label", "a"], "--label: a table that is read in batches does not take it"),
+     (["--drop-missing"], "--drop-missing: a table"), (["--columns", "nowhere"], "nowhere"),
+     (["--checklist", "grolts"], "--out"), (["--assignments", "p.csv"], ".parquet")],
+)  # fmt: skip
+def test_what_batches_cannot_do_is_refused_in_one_line(options, said, tmp_path) -> None:
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"length, in cm": np.arange(9.0), "a": np.ones(9), "who": list("abcdefghi")})
+    frame.to_parquet(tmp_path / "1.parquet")
+    assert names_in_pieces(tmp_path) == ["length, in cm", "a", "who"]
+    command = [sys.executable, "-m", "bayesgmm", "fit", str(tmp_path), "-k", "1", *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and said in done.stderr, done.stderr
 
 
 def test_a_fit_in_batches_comes_back_from_its_file(fitted, tmp_path) -> None:
