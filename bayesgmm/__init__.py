@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bayesgmm.data.read_csv import read_csv
     from bayesgmm.data.table import Table, prepare_table
     from bayesgmm.em.fit import fit_em
+    from bayesgmm.em.mini_batch import MiniBatchEM
     from bayesgmm.em.result import EMResult
     from bayesgmm.errors import InputError, NotConvergedWarning
     from bayesgmm.estimator import BayesianGMM, load
@@ -55,6 +56,7 @@ _HOME = {
     "Diagnosis": "posterior.diagnostics.diagnose",
     "EMResult": "em.result",
     "InputError": "errors",
+    "MiniBatchEM": "em.mini_batch",
     "MixtureParams": "model.params",
     "MixturePrior": "model.prior",
     "NotConvergedWarning": "errors",
@@ -88,10 +90,10 @@ _HOME = {
 _SUBMODULES = ("datasets", "priors")
 
 __all__ = [
-    "Batches", "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MixtureParams", "MixturePrior",
-    "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components", "datasets",
-    "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_bic", "plot_clusters",
-    "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
+    "Batches", "BayesianGMM", "Comparison", "Diagnosis", "EMResult", "InputError", "MiniBatchEM", "MixtureParams",
+    "MixturePrior", "NotConvergedWarning", "Table", "build_model", "compare_clusterings", "compare_components",
+    "datasets", "fit_em", "highest_density_region", "load", "partition_from_labels", "plot_assignment", "plot_bic",
+    "plot_clusters", "plot_coclustering", "plot_comparison", "plot_credible_ball", "plot_diagnostics", "plot_elbo",
     "plot_entropy_split", "plot_merging", "plot_posterior_predictive", "plot_profile", "plot_uncertainty_map",
     "prepare_table", "priors", "read_csv", "report", "report_figures", "report_tables",
 ]  # fmt: skip

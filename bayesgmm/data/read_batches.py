@@ -58,7 +58,8 @@ def read_batches(
     InputError
         As of `prepare_table`; cells must not be missing.
     """
-    rng = np.random.default_rng(random_seed)
+    # A stream of its own: rows that were simulated with the same seed would be chosen by what they are.
+    rng = np.random.default_rng(np.random.SeedSequence(random_seed).spawn(1)[0])
     n_rows, weight = 0, 0.0
     mean: Array = np.zeros(0)
     square = low = high = mean

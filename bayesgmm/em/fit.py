@@ -14,6 +14,7 @@ from bayesgmm.data.batches import as_batches
 from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.candidates import check_em_options, fit_em_candidates
 from bayesgmm.em.in_batches import em_in_batches
+from bayesgmm.em.in_mini_batches import em_in_mini_batches
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.model.background import structure_for
@@ -37,6 +38,7 @@ def fit_em(
     sample_weight: ArrayLike | None = None,
     random_seed: int | None = None,
     standardize: bool = False,
+    batch_size: int | None = None,
 ) -> EMResult:
     """Fit a Gaussian mixture by EM from many starts.
 
@@ -70,6 +72,10 @@ def fit_em(
     standardize : bool
         Matters to ``"spherical"`` alone: one standard deviation in standardised columns instead of the units of
         the table. A Table says this itself.
+    batch_size : int, optional
+        Mini-batch EM: the mixture moves after every so many rows, and each row is seen once (`MiniBatchEM`). `X` may
+        then be an iterator of tables too, a stream; rows of a table in memory are taken in random order, others as
+        they come. The result is near the maximum, not at it.
 
     Returns
     -------
@@ -101,6 +107,11 @@ def fit_em(
     check_count(n_components, "n_components")
     check_flag(standardize, "standardize")
     check_em_options(n_init, max_iter, tol, reg_covar, random_seed)
+    if batch_size is not None:
+        return em_in_mini_batches(
+            X, n_components, structure, batch_size=batch_size, sample_weight=sample_weight, component=component,
+            noise=noise, n_init=n_init, reg_covar=reg_covar, random_seed=random_seed,
+        )  # fmt: skip
     if (batches := as_batches(X)) is not None:
         result = em_in_batches(
             batches, n_components, structure, sample_weight=sample_weight, component=component, noise=noise,

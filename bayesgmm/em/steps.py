@@ -31,7 +31,7 @@ from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows
 from bayesgmm.model.structure import Structure
 
-__all__ = ["EStep", "Run", "Statistics", "e_step", "em", "em_by", "is_hopeless", "m_step"]
+__all__ = ["EStep", "Run", "Statistics", "e_step", "em", "em_by", "is_hopeless", "m_step", "unwhiten"]
 
 Array = NDArray[np.float64]
 
@@ -109,7 +109,7 @@ def m_step(statistics: Statistics, structure: Structure, floor: float = 1e-14) -
         df, rows = tail_step(counts[:k], held, tail, at.weights[classes:], structure)
         head = np.append(head, df)
     means, scatter = np.empty_like(at.means), np.empty_like(at.cholesky)
-    _unwhiten(at.means, at.cholesky, held, statistics.sums, statistics.outers, means, scatter)
+    unwhiten(at.means, at.cholesky, held, statistics.sums, statistics.outers, means, scatter)
     return state_of(head, means, structure.project(scatter, rows), floor)
 
 
@@ -203,7 +203,7 @@ def _aitken(gain: float, last_gain: float) -> float:
 
 
 @compiled
-def _unwhiten(means, cholesky, counts, sums, outers, new_means, scatter):
+def unwhiten(means, cholesky, counts, sums, outers, new_means, scatter):
     """Means and scatter matrices in the units of the features, from whitened statistics."""
     n_components, n_features = means.shape
     centred = np.empty((n_features, n_features))

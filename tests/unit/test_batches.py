@@ -225,3 +225,11 @@ def test_a_fit_in_batches_comes_back_from_its_file(fitted, tmp_path) -> None:
     np.testing.assert_array_equal(again.means_, fitted.means_)
     with pytest.raises(bg.InputError, match="in memory"):
         again.loo()
+
+
+def test_a_sample_is_random_whatever_seed_made_the_rows() -> None:
+    """The uniform numbers that chose the component of a row must not choose the row."""
+    rng = np.random.default_rng(1)
+    X = 10.0 * rng.choice(2, 200_000, p=[0.5, 0.5])[:, None] + rng.normal(size=(200_000, 1))
+    sample = read_batches(bg.Batches(X), resolution=None, random_seed=1).sample
+    assert abs(sample.values.mean() - X.mean()) < 4.0 * X.std() / np.sqrt(sample.n_rows)
