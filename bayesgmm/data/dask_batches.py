@@ -9,8 +9,11 @@ Without one, threads, or what ``dask.config.set(scheduler=...)`` says, read them
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from bayesgmm.data.engine import Batch, merged
 from bayesgmm.data.frames import default_names
@@ -61,15 +64,11 @@ class DaskBatches:
         names = map(str, source.columns) if self._is_frame else default_names(source.shape[1])
         self.feature_names = tuple(columns or (name for name in names if name != weights))
         self._source, self._read = source, read
-        self._kept: tuple[Any, Any, list[Any]] | None = None
+        self._kept: tuple[Any, list[Any]] | None = None
 
     def fold(self, work: Callable[[Batch, int], Any], combine: Callable[[Any, Any], Any]) -> Any:
         """As `Engine.fold`."""
-        import dask
-
-        of_partition, of_results = dask.delayed(_of_partition, pure=False), dask.delayed(merged, pure=False)
-        parts, sent = self._partitions(), dask.delayed(work, traverse=False)
-        results = [of_partition(part, number, self._read, sent, combine) for number, part in enumerate(parts)]
+        of_results, results = _task(merged), self._of_partitions(work, combine)
         while len(results) > 1:
             groups = [results[i : i + _AT_ONCE] for i in range(0, len(results), _AT_ONCE)]
             results = [of_results(combine, group) for group in groups]
@@ -77,24 +76,37 @@ class DaskBatches:
 
     def map(self, work: Callable[[Batch, int], Any]) -> Iterator[Any]:
         """As `Engine.map`."""
+        results = self._of_partitions(work, None)
+        for start in range(0, len(results), _AT_ONCE):
+            for found in _computed(results[start : start + _AT_ONCE]):
+                yield from found
+
+    def _of_partitions(self, work: Callable[[Batch, int], Any], combine: Any) -> list[Any]:
+        """Tasks that go through a partition."""
+        import cloudpickle
         import dask
 
-        of_partition, parts = dask.delayed(_of_partition, pure=False), self._partitions()
-        (sent,) = dask.persist(dask.delayed(work, traverse=False))
-        for start in range(0, len(parts), _AT_ONCE):
-            some = enumerate(parts[start : start + _AT_ONCE], start)
-            for results in _computed([of_partition(part, number, self._read, sent, None) for number, part in some]):
-                yield from results
+        sent, of_partition = dask.delayed(cloudpickle.dumps(work), traverse=False), _task(_of_partition)
+        return [of_partition(part, number, sent, combine) for number, part in enumerate(self._partitions())]
 
     def _partitions(self) -> list[Any]:
-        """Of the source, each as a Delayed object; on the workers of the client, if it is one that computes."""
+        """Tasks that read a partition; kept on the workers of the client, if it is one that computes."""
+        import dask
         from dask.base import get_scheduler
 
         client = getattr(get_scheduler(), "__self__", None)
         if self._kept is None or self._kept[0] is not client:
-            source = self._source if client is None else self._source.persist()
-            self._kept = client, source, list(source.to_delayed()) if self._is_frame else list(source.to_delayed().ravel())
-        return self._kept[2]
+            parts, read = self._source.to_delayed(), _task(_batches)
+            parts = list(parts) if self._is_frame else parts.ravel().tolist()
+            parts = [read(part, number, self._read) for number, part in enumerate(parts)]
+            self._kept = client, parts if client is None else list(dask.persist(*parts))
+        return self._kept[1]
+
+
+def _task(function: Callable[..., Any]) -> Callable[..., Any]:
+    import dask
+
+    return dask.delayed(function, pure=False)
 
 
 def _computed(what: list[Any]) -> tuple[Any, ...]:
@@ -106,17 +118,20 @@ def _computed(what: list[Any]) -> tuple[Any, ...]:
         raise InputError(str(getattr(error, "exception", error))) from None
 
 
-def _of_partition(
-    part: Any, number: int, read: Read, work: Callable[[Batch, int], Any], combine: Callable[[Any, Any], Any] | None
-) -> Any:
-    """Results of the batches of a partition, combined or as a list."""
-    results = (work(batch, number * _MOST + i) for i, batch in enumerate(_batches(part, number, read)))
+def _of_partition(batches: list[Batch], number: int, sent: bytes, combine: Callable[[Any, Any], Any] | None) -> Any:
+    """Results of the batches of a partition, combined or as a list.
+
+    Arrays that Dask has sent cannot be written to, and Numba compiles another function for those, which rounds in
+    another way: so `sent` is work as bytes, and of such batches copies are made.
+    """
+    work = pickle.loads(sent)
+    own = ((np.require(values, requirements="W"), np.require(weights, requirements="W")) for values, weights in batches)
+    results = (work(batch, number * _MOST + i) for i, batch in enumerate(own))
     return list(results) if combine is None else merged(combine, results)
 
 
-def _batches(part: Any, number: int, read: Read) -> Iterator[Batch]:
+def _batches(part: Any, number: int, read: Read) -> list[Batch]:
     try:
-        if len(part):
-            yield from read(part)
+        return list(read(part)) if len(part) else []
     except InputError as error:
         raise InputError(f"In partition {number} (counted from 0): {error}") from None
