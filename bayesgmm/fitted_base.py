@@ -147,7 +147,7 @@ class FittedBase:
         def results() -> Iterator[Any]:
             if batches is None:
                 return (compute(rows) for rows in [self._rows(X)])
-            return batches.map(partial(_of_batch, compute=compute, chosen=columns_of(batches, wanted)))
+            return batches.engine.map(partial(_of_batch, compute=compute, chosen=columns_of(batches, wanted)))
 
         if to is None:
             found = list(results())

@@ -22,6 +22,7 @@ from bayesgmm.data.dask_batches import DaskBatches, is_dask
 from bayesgmm.data.engine import Batch, Engine, Prepared, merged
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.pieces import divided, is_divided
+from bayesgmm.data.table_blocks import as_features
 from bayesgmm.errors import InputError
 
 __all__ = ["Batches", "ScaledBatches", "as_batches", "columns_of"]
@@ -111,17 +112,10 @@ class Batches:
         if n:
             yield np.concatenate([part[0] for part in held]), np.concatenate([part[1] for part in held])
 
-    def fold(self, work: Callable[[Batch, int], Any], combine: Callable[[Any, Any], Any]) -> Any:
-        """As `Engine.fold`, one batch after the other if they are read in this process."""
-        if self.elsewhere is not None:
-            return self.elsewhere.fold(work, combine)
-        return merged(combine, self.map(work))
-
-    def map(self, work: Callable[[Batch, int], Any]) -> Iterator[Any]:
-        """As `Engine.map`, one batch after the other if they are read in this process."""
-        if self.elsewhere is not None:
-            return self.elsewhere.map(work)
-        return (work(batch, number) for number, batch in enumerate(self))
+    @property
+    def engine(self) -> Engine:
+        """What does work on the batches: their own engine, or this process, one batch after the other."""
+        return _Here(self) if self.elsewhere is None else self.elsewhere
 
     def _checked(self) -> Iterator[tuple[Array, Array]]:
         row = 0
@@ -160,6 +154,23 @@ class Batches:
             return False
         self._names = self._names or default_names(piece.shape[1])
         return self._names == default_names(piece.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Here:
+    """The engine of batches that are read in this process."""
+
+    batches: Batches
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.batches.feature_names
+
+    def fold(self, work: Callable[[Batch, int], Any], combine: Callable[[Any, Any], Any]) -> Any:
+        return merged(combine, self.map(work))
+
+    def map(self, work: Callable[[Batch, int], Any]) -> Iterator[Any]:
+        return (work(batch, number) for number, batch in enumerate(self.batches))
 
 
 def as_batches(X: Any) -> Batches | None:
@@ -210,7 +221,7 @@ class ScaledBatches:
 
 def _scaled(batch: Batch, center: Array, scale: Array) -> Batch:
     values, weights = batch
-    return np.ascontiguousarray(((values - center) / scale).T), weights
+    return as_features(values, center, scale), weights
 
 
 def _itself(batch: Batch, number: int) -> Batch:

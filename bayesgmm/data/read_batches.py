@@ -79,9 +79,9 @@ def read_batches(
     seed = int(np.random.default_rng(random_seed).integers(2**63))
     largest = 1.0
     if batches.elsewhere is not None:  # rows that have no chance are not sent about
-        n_used = batches.fold(_used, add) or 0
+        n_used = batches.engine.fold(_used, add) or 0
         largest = (_SAMPLE + 6.0 * math.sqrt(_SAMPLE)) / max(n_used, 1)
-    found: _Found | None = batches.fold(
+    found: _Found | None = batches.engine.fold(
         partial(_look, seed=seed, largest=largest, most=_SAMPLE), partial(_both, most=_SAMPLE)
     )
     if found is None or not found.weight > 0.0:

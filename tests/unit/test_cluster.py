@@ -53,6 +53,10 @@ def memory(frame) -> Any:
     return bg.fit_em(bg.Batches(frame), 3, **OPTIONS)
 
 
+def compiled_for() -> list[str]:
+    return [str(types) for types in row_pass.mixture_pass.signatures]
+
+
 def same(em: Any, memory: Any) -> None:
     np.testing.assert_allclose(em.log_likelihood, memory.log_likelihood, rtol=1e-11)
     np.testing.assert_allclose(em.params.means, memory.params.means, rtol=1e-6, atol=1e-6)
@@ -158,8 +162,8 @@ def test_a_fit_survives_the_loss_of_a_worker(client, frame, memory, monkeypatch)
     same(em, memory)
     np.testing.assert_array_equal(em.params.covariances, whole.params.covariances)  # to the last digit
     np.testing.assert_array_equal(em.log_likelihood_trace, whole.log_likelihood_trace)
-    versions = client.run(lambda: len(row_pass.mixture_pass.signatures))  # none for arrays that cannot be written to
-    assert set(versions.values()) == {1}, versions
+    for versions in client.run(compiled_for).values():  # no more than here: none for arrays that Dask has sent
+        assert set(versions) <= set(compiled_for())
 
 
 def test_a_posterior_on_a_cluster(client, frame, tmp_path) -> None:
