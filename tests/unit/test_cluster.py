@@ -90,7 +90,8 @@ def test_any_engine_does_the_work_and_is_sent_parameters_alone() -> None:
 def test_dask_in_threads(frame, memory, tmp_path) -> None:
     da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
     array = da.from_array(frame.to_numpy(), chunks=(700, -1))
-    found = [bg.fit_em(array, 3, **OPTIONS), bg.fit_em(bg.Batches(array, batch_size=100), 3, **OPTIONS)]
+    found = [bg.fit_em(bg.Batches(array, batch_size=100), 3, **OPTIONS)]
+    found.append(bg.fit_em(array.rechunk((90, -1)), 3, **OPTIONS))  # 34 partitions, whose sums are a tree
     weighted = dd.from_pandas(frame.assign(w=1.0), npartitions=4)
     weighted = weighted[weighted.a > -1e9]  # nobody knows how many rows that leaves
     found.append(bg.fit_em(bg.Batches(weighted, columns=NAMES, weights="w"), 3, **OPTIONS))
