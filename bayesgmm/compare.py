@@ -167,7 +167,7 @@ def compare_components(
         }
     if saved is not None and None in ready.values():
         saved.check_writable()
-    options |= {"cores": share_of_cores(cores, n_jobs, len(pairs)), "progressbar": progressbar}
+    options |= {"cores": share_of_cores(cores, n_jobs, backend, len(pairs)), "progressbar": progressbar}
     most = SHORT_WORK if effort == "default" else math.inf
     found: dict[Pair, Scored] = {}
     ended = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -40,11 +40,11 @@ def run_fits(
     finish_first: bool = True,
 ) -> Iterator[tuple[Pair, BayesianGMM, Candidate]]:
     """Results of the jobs as they come. Ends when the time is up, but for the first job, if that is to be finished."""
-    from joblib import Parallel, delayed, effective_n_jobs
+    from joblib import Parallel, delayed
 
     told: dict[tuple[str, type[Warning]], None] = {}
     try:
-        if effective_n_jobs(n_jobs) == 1:
+        if _at_once(n_jobs, backend) == 1:
             for number, (pair, rest) in enumerate(jobs):
                 try:
                     with patient() if number == 0 and finish_first else nullcontext():
@@ -61,9 +61,10 @@ def run_fits(
         # The largest first: nothing waits for it in the end.
         ordered = sorted(jobs, key=lambda job: -job[0][0])
         deadline = time.time() + time_left()
-        parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)
-        if getattr(parallel._backend, "supports_return_generator", False):
-            parallel = Parallel(n_jobs=n_jobs, backend=backend, batch_size=1, return_as="generator_unordered")
+        with _backend(backend):
+            parallel = Parallel(n_jobs=n_jobs, batch_size=1)
+            if getattr(parallel._backend, "supports_return_generator", False):
+                parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
         with sampling_progress(False, 1, len(jobs), "fits at once", "fits") as report:
             outcomes = parallel(delayed(_fit_by)(deadline, pair, *rest) for pair, rest in ordered)
             for number, outcome in enumerate(outcomes):
@@ -136,11 +137,30 @@ def check_parallel(n_jobs: Any, backend: Any) -> None:
             )
     if backend is not None:
         check_choice(backend, "backend", {**BACKENDS, **EXTERNAL_BACKENDS})
+        try:
+            _at_once(n_jobs, backend)
+        except (ImportError, ValueError) as error:
+            if backend != "dask":
+                raise InputError(f"backend={backend!r} cannot be used: {' '.join(str(error).split())}") from error
+            raise InputError(
+                "backend='dask' takes dask and a client: pip install 'bayesgmm[dask]', then distributed.Client(...)."
+            ) from error
 
 
-def share_of_cores(cores: int | None, n_jobs: int | None, n_fits: int) -> int | None:
-    """Processors of each fit: all, or an equal share where several fits run at once."""
+def _backend(backend: str | None) -> AbstractContextManager[Any]:
+    from joblib import parallel_config
+
+    return nullcontext() if backend is None else parallel_config(backend)
+
+
+def _at_once(n_jobs: int | None, backend: str | None) -> int:
     from joblib import effective_n_jobs
 
-    at_once = min(effective_n_jobs(n_jobs), n_fits)
+    with _backend(backend):
+        return int(effective_n_jobs(n_jobs))
+
+
+def share_of_cores(cores: int | None, n_jobs: int | None, backend: str | None, n_fits: int) -> int | None:
+    """Processors of each fit: all, or an equal share where several fits run at once."""
+    at_once = min(_at_once(n_jobs, backend), n_fits)
     return cores if cores is not None or at_once <= 1 else max(1, available_cores() // at_once)

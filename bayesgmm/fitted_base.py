@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.batches import as_batches, columns_of
+from bayesgmm.data.engine import Batch
 from bayesgmm.data.frames import as_pandas, default_names, text_names
 from bayesgmm.data.table import Table, check_new_rows
 from bayesgmm.data.write_parquet import named_columns, write_parquet
@@ -134,8 +136,8 @@ class FittedBase:
         return replace(a, weights=weights, means=means, cholesky=cholesky, scaling=scaling)
 
     def _of_rows(self, X: Any, to: Any, compute: Callable[[Array], Any], names: Sequence[str]) -> Any:
-        """`compute` of new rows (n, D), of a table in batches a batch at a time; returned, or written to Parquet under
-        these names of columns."""
+        """`compute` of new rows (n, D), of a table in batches a batch at a time, where it lies; returned, or written to
+        Parquet under these names of columns. What `compute` holds is sent to where the batches lie: never the fit."""
         batches = as_batches(X)
         if batches is None and to is None:
             return compute(self._rows(X))
@@ -144,11 +146,8 @@ class FittedBase:
 
         def results() -> Iterator[Any]:
             if batches is None:
-                yield compute(self._rows(X))
-                return
-            chosen = columns_of(batches, wanted)
-            for values, _ in batches:
-                yield compute(np.ascontiguousarray(values[:, chosen]))
+                return (compute(rows) for rows in [self._rows(X)])
+            return batches.engine.map(partial(_of_batch, compute=compute, chosen=columns_of(batches, wanted)))
 
         if to is None:
             found = list(results())
@@ -162,6 +161,18 @@ class FittedBase:
             model_rows(self.posterior_, a, rows), a.weights, a.means, a.scaling, row_model=a.row_model
         )
 
+    def _given_draws(self, X: Any, compute: Callable[..., Any]) -> Callable[[Array], Any]:
+        """``compute(rows, a=draws)`` as a function of rows, by as many draws as those of `X`, or of a batch, allow."""
+        batches = as_batches(X)
+        if batches is None:
+            return lambda rows: compute(rows, a=self._arrays_for(len(rows)))
+        a = self._arrays_for(batches.batch_size)
+        return partial(compute, a=replace(a, cholesky=a.scaling[:0]))  # which nothing here asks for
+
     def _label(self, p: Array) -> NDArray[np.int64]:
         """(N,) component of the largest of p (N, R); -1 for the background."""
         return self._arrays.class_labels[p.argmax(axis=1)]
+
+
+def _of_batch(batch: Batch, number: int, compute: Callable[[Array], Any], chosen: list[int]) -> Any:
+    return compute(np.ascontiguousarray(batch[0][:, chosen]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +138,7 @@ class FittedDistributions(FittedBase):
         if as_batches(X) is not None:
             self._check_fitted()
             tree = thinned(self.posterior_, _DRAWS_OF_MANY)
-            return self._of_rows(X, to, lambda rows: outlier_score(tree, rows, ci_prob=ci_prob), [])
+            return self._of_rows(X, to, partial(outlier_score, tree, ci_prob=ci_prob), [])
         rows, names = self._named_rows(X)
 
         def compute() -> pd.DataFrame:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.arguments import MOST_SAMPLES, check_count, check_seed
 from bayesgmm.fitted_base import FittedBase
-from bayesgmm.kernels.streaming import predictive_log_density
+from bayesgmm.kernels.rows import as_rows
+from bayesgmm.kernels.streaming import mean_responsibilities, predictive_log_density
 from bayesgmm.model.background import table_box
 from bayesgmm.posterior.replicate import rows_of_draws
-
-if TYPE_CHECKING:
-    pass
-
+from bayesgmm.posterior.tree import PosteriorArrays
 
 __all__ = ["FittedPredictions"]
 
@@ -57,7 +55,7 @@ class FittedPredictions(FittedBase):
         """
         self._check_fitted()
         names = [f"probability_{'noise' if k == -1 else k}" for k in self._arrays.class_labels]
-        return self._of_rows(X, to, self._responsibilities, names)
+        return self._of_rows(X, to, self._given_draws(X, _probabilities), names)
 
     def predict(self, X: Any, *, to: Any = None) -> NDArray[np.int64]:
         """Most probable component of each row.
@@ -88,7 +86,8 @@ class FittedPredictions(FittedBase):
         >>> fit.predict(X[:2])
         array([1, 0])
         """
-        return self._of_rows(X, to, lambda rows: self._label(self._responsibilities(rows)), ["label"])
+        self._check_fitted()
+        return self._of_rows(X, to, self._given_draws(X, _labels), ["label"])
 
     def score_samples(self, X: Any, *, to: Any = None) -> Array:
         """Log posterior predictive density of each row.
@@ -119,12 +118,8 @@ class FittedPredictions(FittedBase):
         >>> fit.score_samples(X[:2]).round(1)
         array([-4.6, -3.7])
         """
-        return self._of_rows(X, to, self._log_predictive, ["log_density"])
-
-    def _log_predictive(self, rows: Array) -> Array:
-        a = self._arrays_for(len(rows))
-        value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
-        return value - a.log_jacobian(rows)
+        self._check_fitted()
+        return self._of_rows(X, to, self._given_draws(X, _log_density), ["log_density"])
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log posterior predictive density of the rows, as scikit-learn's density estimators have it.
@@ -184,3 +179,16 @@ class FittedPredictions(FittedBase):
         a, rng = self._arrays, np.random.default_rng(random_seed)
         draw = rng.integers(len(a.weights), size=n_samples)
         return rows_of_draws(a, draw, rng, table_box(self.table_) if self.noise else None)
+
+
+def _probabilities(rows: Array, a: PosteriorArrays) -> Array:
+    return mean_responsibilities(as_rows(a.to_model(rows)), a.weights, a.means, a.scaling, row_model=a.row_model)
+
+
+def _labels(rows: Array, a: PosteriorArrays) -> NDArray[np.int64]:
+    return a.class_labels[_probabilities(rows, a).argmax(axis=1)]
+
+
+def _log_density(rows: Array, a: PosteriorArrays) -> Array:
+    value = predictive_log_density(a.to_model(rows), a.weights, a.means, a.scaling, row_model=a.row_model)
+    return value - a.log_jacobian(rows)

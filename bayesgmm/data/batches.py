@@ -1,13 +1,14 @@
 """A table that is read in batches, as often as a method needs: the rows are never all in memory.
 
 Whatever the pieces of the source, batches hold the same rows: sums over them are the same to the last digit however the
-table is divided.
+table is divided. Batches that lie elsewhere (`data.engine`) do not cross the borders of partitions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 from bayesgmm.arguments import check_count, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import row_weights
+from bayesgmm.data.dask_batches import DaskBatches, is_dask
+from bayesgmm.data.engine import Batch, Engine, Prepared, merged
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
 from bayesgmm.data.pieces import divided, is_divided
+from bayesgmm.data.table_blocks import as_features
 from bayesgmm.errors import InputError
 
 __all__ = ["Batches", "ScaledBatches", "as_batches", "columns_of"]
@@ -31,10 +35,12 @@ class Batches:
 
     Parameters
     ----------
-    source : array, frame, path, Arrow dataset, collection of Dask, list of tables, or function
+    source : array, frame, path, Arrow dataset, collection of Dask, list of tables, function, or engine
         NumPy arrays and memory maps (N, D); frames of pandas, polars (lazy too), Arrow; the path of a Parquet file, of
-        a folder of them, or of comma-separated text; ``pyarrow.dataset.Dataset``; collections of Dask; a list of
-        tables; a function without arguments that returns an iterable of tables, each time it is called.
+        a folder of them, or of comma-separated text; ``pyarrow.dataset.Dataset``; a list of tables; a function without
+        arguments that returns an iterable of tables, each time it is called. Of ``dask.array`` and ``dask.dataframe``
+        the rows stay where they lie, and the current client's workers do the work; so it is with any object that has
+        the methods of `data.engine.Engine`, and its own columns, weights and batches.
     columns : sequence of str, optional
         The columns to take, in this order; all by default.
     weights : str, optional
@@ -63,19 +69,33 @@ class Batches:
             if not isinstance(value, Sequence) or not value or not all(isinstance(x, str) for x in value):
                 raise InputError(f"{name}={shown(value)} must name columns as text.")
         self.source, self.columns, self.weights, self.batch_size = source, columns, weights, int(batch_size)
-        wanted = None if columns is None else [*columns, *([] if weights is None else [weights])]
-        self._pieces = divided(source, wanted, self.batch_size)
+        self.elsewhere: Engine | None = None
         self._names: tuple[str, ...] | None = None if columns is None else tuple(columns)
+        if is_dask(source):
+            read = partial(Batches, columns=columns, weights=weights, batch_size=self.batch_size)
+            self.elsewhere = DaskBatches(source, columns, weights, read)
+        elif isinstance(source, Engine):
+            if columns is not None or weights is not None:
+                raise InputError("columns, weights: an engine has its own; leave them out.")
+            self.elsewhere = source
+        else:
+            wanted = None if columns is None else [*columns, *([] if weights is None else [weights])]
+            self._pieces = divided(source, wanted, self.batch_size)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns, from the first piece."""
+        if self.elsewhere is not None:
+            return self.elsewhere.feature_names
         if self._names is None:
             next(self._checked(), None)
         return self._names or ()
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Values (n, D) in original units, complete, and row weights (n,); every batch but the last of `batch_size`."""
+        if self.elsewhere is not None:
+            yield from self.elsewhere.map(_itself)
+            return
         held: list[tuple[Array, Array]] = []
         n = 0
         for values, weights in self._checked():
@@ -91,6 +111,11 @@ class Batches:
                 held, n = [rest] if len(rest[1]) else [], n - self.batch_size
         if n:
             yield np.concatenate([part[0] for part in held]), np.concatenate([part[1] for part in held])
+
+    @property
+    def engine(self) -> Engine:
+        """What does work on the batches: their own engine, or this process, one batch after the other."""
+        return _Here(self) if self.elsewhere is None else self.elsewhere
 
     def _checked(self) -> Iterator[tuple[Array, Array]]:
         row = 0
@@ -131,6 +156,23 @@ class Batches:
         return self._names == default_names(piece.shape[1])
 
 
+@dataclass(frozen=True, eq=False)
+class _Here:
+    """The engine of batches that are read in this process."""
+
+    batches: Batches
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.batches.feature_names
+
+    def fold(self, work: Callable[[Batch, int], Any], combine: Callable[[Any, Any], Any]) -> Any:
+        return merged(combine, self.map(work))
+
+    def map(self, work: Callable[[Batch, int], Any]) -> Iterator[Any]:
+        return (work(batch, number) for number, batch in enumerate(self.batches))
+
+
 def as_batches(X: Any) -> Batches | None:
     """What is read in batches, as such; None for a table in memory."""
     if isinstance(X, Batches):
@@ -164,5 +206,23 @@ class ScaledBatches:
     scale: Array
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        for values, weights in self.batches:
-            yield np.ascontiguousarray(((values - self.center) / self.scale).T), weights
+        return map(self._scaled, self.batches)
+
+    @property
+    def elsewhere(self) -> Prepared | None:
+        """The engine that goes through them, if they are not read in this process."""
+        there = self.batches.elsewhere
+        return None if there is None else Prepared(there, self._scaled)
+
+    @property
+    def _scaled(self) -> Callable[[Batch], Batch]:
+        return partial(_scaled, center=self.center, scale=self.scale)
+
+
+def _scaled(batch: Batch, center: Array, scale: Array) -> Batch:
+    values, weights = batch
+    return as_features(values, center, scale), weights
+
+
+def _itself(batch: Batch, number: int) -> Batch:
+    return batch

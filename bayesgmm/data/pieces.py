@@ -1,4 +1,4 @@
-"""From anything that holds many rows to pieces that fit in memory: arrays, frames, files, folders, collections.
+"""From anything that holds many rows to pieces that fit in memory: arrays, frames, files, folders.
 
 A way to divide a source is one entry of `_WAYS`: what it takes, and how it is gone through once. Libraries that are not
 installed are not asked for.
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.arguments import shown
+from bayesgmm.data.dask_batches import is_dask
 from bayesgmm.data.files import as_path
 from bayesgmm.errors import InputError
 from bayesgmm.visible import visible
@@ -35,7 +36,7 @@ def is_divided(source: Any) -> bool:
     >>> is_divided(np.zeros((2, 2)))
     False
     """
-    return _is_dataset(source) or _is_dask(source)
+    return _is_dataset(source) or is_dask(source)
 
 
 def reads_in_pieces(path: str | PathLike[str]) -> bool:
@@ -70,7 +71,7 @@ def divided(source: Any, columns: Sequence[str] | None, size: int) -> Iterable[A
 
     Parameters
     ----------
-    source : array, frame, path, Arrow dataset, collection of Dask, list of tables, or function
+    source : array, frame, path, Arrow dataset, list of tables, or function
         A function without arguments returns an iterable of tables each time.
     columns : sequence of str or None
         Columns that are wanted, of sources that can leave others unread.
@@ -133,16 +134,6 @@ def _of_dataset(source: Any, columns: Sequence[str] | None, size: int) -> Pieces
     )
 
 
-def _of_dask(source: Any, columns: Sequence[str] | None, size: int) -> Pieces:
-    if hasattr(source, "get_partition"):
-        parts = (source.get_partition(i) for i in range(source.npartitions))
-    else:  # an array: its columns must be in one chunk
-        parts = (source.blocks[i] for i in range(source.numblocks[0]))
-    for part in parts:
-        piece = part.compute()
-        yield from _of_pandas(piece, columns, size) if isinstance(piece, pd.DataFrame) else _slices(piece, None, size)
-
-
 def _of_path(source: str | PathLike[str], columns: Sequence[str] | None, size: int) -> Pieces:
     path = as_path(source)
     if not path.exists():
@@ -184,10 +175,6 @@ def _is_dataset(source: Any) -> bool:
     return dataset is not None and isinstance(source, dataset.Dataset)
 
 
-def _is_dask(source: Any) -> bool:
-    return type(source).__module__.startswith("dask") and hasattr(source, "compute")
-
-
 def _is_list(source: Any) -> bool:
     """Of tables: not one table written as a list of rows."""
     try:
@@ -215,7 +202,6 @@ def _pyarrow(module: str, path: Any) -> Any:
 _WAYS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Sequence[str] | None, int], Pieces]], ...] = (
     (lambda x: isinstance(x, (str, PathLike)), _of_path),
     (_is_dataset, _of_dataset),
-    (_is_dask, _of_dask),
     (lambda x: isinstance(x, pd.DataFrame), _of_pandas),
     (lambda x: isinstance(x, np.ndarray) and x.ndim == 2, _slices),
     (_is_list, lambda x, columns, size: iter(x)),

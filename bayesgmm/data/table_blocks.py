@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.table import Table
 
-__all__ = ["TableBlocks", "some_of_table"]
+__all__ = ["TableBlocks", "as_features", "some_of_table"]
 
 Array = NDArray[np.float64]
 
@@ -32,8 +32,20 @@ class TableBlocks:
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         table = self.table
         for start in range(0, table.n_rows, _ROWS):
-            rows = (table.values[start : start + _ROWS] - table.center) / table.scale
-            yield np.ascontiguousarray(rows.T), table.weights[start : start + _ROWS]
+            rows = table.values[start : start + _ROWS]
+            yield as_features(rows, table.center, table.scale), table.weights[start : start + _ROWS]
+
+
+def as_features(rows: Array, center: Array, scale: Array) -> Array:
+    """(rows - center) / scale as (D, n), without a second copy, and quicker by far than a row at a time.
+
+    >>> as_features(np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros(2), np.array([1.0, 2.0]))
+    array([[1., 3.],
+           [1., 2.]])
+    """
+    out = np.subtract(rows.T, center[:, None], order="C")
+    out /= scale[:, None]
+    return out
 
 
 def some_of_table(table: Table, n_rows: int, rng: np.random.Generator) -> Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.state import State
 from bayesgmm.em.steps import Run, Statistics, e_step, em_by
-from bayesgmm.kernels.blocks import map_blocks
+from bayesgmm.kernels.blocks import add, fold_blocks
 from bayesgmm.kernels.row_model import log_normalizers
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import rows_of
@@ -27,12 +28,16 @@ def e_step_of_blocks(
     blocks: Iterable[Block], state: State, structure: Structure, cores: int | None = None
 ) -> tuple[Statistics, float]:
     """`e_step` of all blocks; the same to the last digit whatever the number of threads."""
-    counts = np.zeros(structure.n_counts(len(state.means)))
-    sums, outers, log_likelihood = np.zeros_like(state.means), np.zeros_like(state.cholesky), 0.0
-    for part, value in map_blocks(lambda b: e_step(rows_of(b[0]), b[1], state, structure), blocks, cores):
-        counts, sums, outers = counts + part.counts, sums + part.sums, outers + part.outers
-        log_likelihood += value
+    work = partial(_e_step_of_block, state=state, structure=structure)
+    counts, sums, outers, log_likelihood = fold_blocks(work, add, blocks, cores)
     return Statistics(counts, sums, outers, state), log_likelihood
+
+
+def _e_step_of_block(
+    block: Block, number: int, state: State, structure: Structure
+) -> tuple[Array, Array, Array, float]:
+    found, log_likelihood = e_step(rows_of(block[0]), block[1], state, structure)
+    return found.counts, found.sums, found.outers, log_likelihood
 
 
 def em_of_blocks(
@@ -63,17 +68,17 @@ def log_likelihood_and_doubt(
     blocks: Iterable[Block], params: MixtureParams, structure: Structure, cores: int | None = None
 ) -> tuple[float, float]:
     """Log-likelihood, and the weighted sum of log max_k r_ik, which ICL takes."""
+    work = partial(_doubt_of_block, params=params, structure=structure)
+    total, doubt = fold_blocks(work, add, blocks, cores)
+    return total, doubt
+
+
+def _doubt_of_block(block: Block, number: int, params: MixtureParams, structure: Structure) -> tuple[float, float]:
     log_norm, row_model = np.empty_like(params.head), structure.row_model
     log_normalizers(np.log(params.head), params.scaling, row_model, log_norm)
     none, none_2, none_3 = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
-
-    def work(block: Block) -> tuple[float, float]:
-        r = np.empty((len(block[1]), structure.n_classes(params.n_components)))
-        value = mixture_pass(
-            rows_of(block[0]), block[1], log_norm, params.means, params.scaling, row_model,
-            none, none_2, none_3, none, r,
-        )  # fmt: skip
-        return float(value), float(block[1] @ np.log(r.max(axis=1)))
-
-    total, doubt = np.sum(list(map_blocks(work, blocks, cores)), axis=0)
-    return float(total), float(doubt)
+    r = np.empty((len(block[1]), structure.n_classes(params.n_components)))
+    value = mixture_pass(
+        rows_of(block[0]), block[1], log_norm, params.means, params.scaling, row_model, none, none_2, none_3, none, r
+    )
+    return float(value), float(block[1] @ np.log(r.max(axis=1)))

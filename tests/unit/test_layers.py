@@ -37,6 +37,7 @@ THIRD_PARTY = {
     "matplotlib": {"reporting"},
     "jinja2": {"reporting"},
     "typer": {"cli"},
+    "dask": {"data"},
     "arviz": {"posterior", "model_selection", "reporting", "estimator"},
 }
 
@@ -97,7 +98,7 @@ def test_import_is_lazy() -> None:
     """`import bayesgmm`, and the command line until it has read its input, load none of the heavy packages."""
     heavy = (
         "('pymc', 'nutpie', 'arviz', 'pytensor', 'matplotlib', 'sklearn', 'numba', 'pandas', 'xarray', 'narwhals', "
-        "'polars', 'pyarrow')"
+        "'polars', 'pyarrow', 'dask', 'distributed')"
     )
     code = f"import sys, bayesgmm, bayesgmm.cli; print([m for m in {heavy} if m in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.blocks import map_blocks
+from bayesgmm.kernels.blocks import add, fold_blocks
 from bayesgmm.kernels.row_model import RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import rows_of
@@ -138,16 +139,13 @@ def expand(
     cores : int or None
         Threads; None is every processor. The sums do not depend on it.
     """
-    log_likelihood, n_rows, weight = 0.0, 0, 0.0
-    first: Array | float = 0.0
-    second: Array | float = 0.0
-    for value, t, m, rows, total in map_blocks(lambda block: _of_block(block, reference, row_model), blocks, cores):
-        log_likelihood, first, second = log_likelihood + value, first + t, second + m
-        n_rows, weight = n_rows + rows, weight + total
-    return Expansion(reference, row_model, log_likelihood, np.asarray(first), np.asarray(second), n_rows, weight)
+    work = partial(_of_block, reference=reference, row_model=row_model)
+    return Expansion(reference, row_model, *fold_blocks(work, add, blocks, cores))
 
 
-def _of_block(block: Block, reference: MixtureParams, row_model: RowModel) -> tuple[float, Array, Array, int, float]:
+def _of_block(
+    block: Block, number: int, reference: MixtureParams, row_model: RowModel
+) -> tuple[float, Array, Array, int, float]:
     features, weights = block
     (k, d), pairs = reference.means.shape, products(row_model, len(features))
     q, classes = 1 + d + len(pairs[0]), n_classes(row_model, k)

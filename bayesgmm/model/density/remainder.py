@@ -15,19 +15,21 @@ Quiroz, M., Kohn, R., Villani, M., Tran, M.-N. (2019). Speeding up MCMC by effic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from operator import add as both
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.blocks import map_blocks
+from bayesgmm.kernels.blocks import add, fold_blocks
 from bayesgmm.kernels.compiled import compiled
-from bayesgmm.kernels.row_model import n_classes
+from bayesgmm.kernels.row_model import RowModel, n_classes
 from bayesgmm.kernels.row_pass import component_log_densities
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.expansion import Block, Expansion, weighed
-from bayesgmm.model.params import inverse_cholesky
+from bayesgmm.model.params import MixtureParams, inverse_cholesky
 
 __all__ = ["RowSample", "sample_rows"]
 
@@ -75,21 +77,27 @@ def sample_rows(
 ) -> RowSample:
     """About so many rows, by two passes: one for the sizes of the remainders, one that draws."""
     counts = np.maximum(expansion.first[:: _stride(expansion)][: expansion.reference.n_components], 1e-10)
-    total = sum(map_blocks(lambda block: float(_sizes(block, expansion, counts).sum()), blocks, cores))
+    sizes = partial(_sizes, reference=expansion.reference, row_model=expansion.row_model, counts=counts)
+    (total,) = fold_blocks(partial(_total_size, sizes=sizes), add, blocks, cores)
     rate = 0.5 * size / total if total > 0.0 else 0.0
     equal = 0.5 * size / max(expansion.n_rows, 1)
-    seeds = iter(rng.spawn(1)[0].integers(2**63, size=expansion.n_rows // 1000 + 1000))
-    numbered = ((block, int(next(seeds))) for block in blocks)
-
-    def draw(numbered: tuple[Block, int]) -> tuple[Array, Array, Array]:
-        (features, weights), seed = numbered
-        probability = np.minimum(equal + rate * _sizes((features, weights), expansion, counts), 1.0)
-        drawn = np.random.default_rng(seed).random(len(weights)) < probability
-        return features[:, drawn], weights[drawn], probability[drawn]
-
-    parts: list[tuple[Array, ...]] = list(map_blocks(draw, numbered, cores))
+    seed = int(rng.spawn(1)[0].integers(2**63))
+    parts = fold_blocks(partial(_drawn, sizes=sizes, equal=equal, rate=rate, seed=seed), both, blocks, cores)
     features, weights, probability = (np.concatenate([part[i] for part in parts], axis=-1) for i in range(3))
     return RowSample(expansion, np.ascontiguousarray(features), weights, probability)
+
+
+def _total_size(block: Block, number: int, sizes: Callable[[Block], Array]) -> tuple[float]:
+    return (float(sizes(block).sum()),)
+
+
+def _drawn(
+    block: Block, number: int, sizes: Callable[[Block], Array], equal: float, rate: float, seed: int
+) -> list[tuple[Array, Array, Array]]:
+    features, weights = block
+    probability = np.minimum(equal + rate * sizes(block), 1.0)
+    drawn = np.random.default_rng([seed, number]).random(len(weights)) < probability
+    return [(features[:, drawn], weights[drawn], probability[drawn])]
 
 
 def _stride(expansion: Expansion) -> int:
@@ -98,14 +106,13 @@ def _stride(expansion: Expansion) -> int:
     return (len(expansion.first) - (n_classes(expansion.row_model, k) - k)) // k
 
 
-def _sizes(block: Block, expansion: Expansion, counts: Array) -> Array:
+def _sizes(block: Block, reference: MixtureParams, row_model: RowModel, counts: Array) -> Array:
     """(n,) the size that the remainder of a row may have, up to a factor."""
     features, weights = block
-    reference, k = expansion.reference, expansion.reference.n_components
     features = np.ascontiguousarray(features)
-    r = weighed(features, reference, expansion.row_model)[1]
+    r = weighed(features, reference, row_model)[1]
     out = np.zeros(len(weights))
-    for c in range(k):
+    for c in range(reference.n_components):
         doubt = r[:, c] * (1.0 - r[:, c])
         some = np.flatnonzero(doubt > 1e-12)
         y = reference.scaling[c] @ (features[:, some] - reference.means[c][:, None])
