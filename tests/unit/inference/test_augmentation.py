@@ -169,7 +169,7 @@ def test_sweeps_and_jumps_keep_the_joint_distribution(structure: str, family: st
         ("diag", "inversegamma", 0.0), ("spherical", "lognormal", 0.6), ("EEI", "lognormal", 0.6),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("jumps", [False, True])
+@pytest.mark.parametrize("jumps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_sweeps_over_missing_cells_keep_the_joint_distribution(
     structure: str, family: str, step: float, jumps: bool
 ) -> None:
