@@ -1,4 +1,4 @@
-# The mixture of beside_stan.py in Stan: Rscript beside_stan.R DATA.R DRAWS.csv; seconds go to standard output.
+# The mixture of beside_stan.py in Stan: Rscript beside_stan.R DATA.R FOLDER SEED ...; seconds go to standard output.
 library(rstan)
 
 model <- "
@@ -20,10 +20,13 @@ model {
 if (rstan_options("boost_lib") == "") rstan_options(boost_lib = "/usr/include")  # where Debian has it
 files <- commandArgs(trailingOnly = TRUE)
 compiling <- system.time(compiled <- stan_model(model_code = model))["elapsed"]
-sampling <- system.time(
-  fit <- sampling(compiled, read_rdump(files[1]), chains = 1, warmup = 1000, iter = 2000, seed = 1, refresh = 0)
-)["elapsed"]
-draws <- as.data.frame(fit, pars = c("w", "mu", "chol"))
-stats <- get_sampler_params(fit, inc_warmup = TRUE)[[1]]
-write.csv(cbind(draws, diverging = tail(stats[, "divergent__"], 1000)), files[2], row.names = FALSE)
-cat(compiling, sampling, sum(stats[, "n_leapfrog__"]), as.character(packageVersion("rstan")), "\n")
+data <- read_rdump(files[1])
+for (seed in as.integer(files[-(1:2)])) {
+  sampling <- system.time(
+    fit <- sampling(compiled, data, chains = 1, warmup = 1000, iter = 2000, seed = seed, refresh = 0)
+  )["elapsed"]
+  stats <- get_sampler_params(fit, inc_warmup = FALSE)[[1]]
+  draws <- cbind(as.data.frame(fit, pars = c("w", "mu", "chol")), diverging = stats[, "divergent__"])
+  write.csv(draws, sprintf("%s/%d.csv", files[2], seed), row.names = FALSE)
+  cat(seed, compiling, sampling, sum(stats[, "n_leapfrog__"]), as.character(packageVersion("rstan")), "\n")
+}
