@@ -2,9 +2,9 @@
 
     python benchmarks/beside_stan.py
 
-Palmer penguins, 342 complete rows of four columns, K = 3, full covariances. Takes R with rstan
-(``apt-get install r-cran-rstan libboost-dev`` on Debian). Each chain has 1000 iterations of warm-up and 1000 draws, from
-three seeds. Stan's draws are relabelled here; label-invariant quantities judge both. Ours includes EM and diagnosis.
+Palmer penguins, 342 complete rows of four columns, K = 3, full covariances. Takes R with rstan (``apt-get install
+r-cran-rstan libboost-dev`` on Debian). Each chain has 1000 iterations of warm-up and 1000 draws, from three seeds.
+Stan's draws are relabelled here; label-invariant quantities judge both. Ours includes EM and diagnosis.
 """
 
 from __future__ import annotations
