@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+import shlex
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -17,11 +18,12 @@ from bayesgmm.visible import one_line
 
 __all__ = [
     "MOST_SAMPLES", "as_names", "as_numbers", "check_choice", "check_count", "check_flag", "check_instance",
-    "check_number", "check_probability", "check_seed", "shown",
+    "check_number", "check_probability", "check_seed", "lacking", "like", "no_column", "shown",
 ]  # fmt: skip
 
 MOST = 10**9  # of what is counted
 MOST_SAMPLES = 10**8  # rows that are simulated; more would not fit into memory
+_MOST_NAMES = 30  # of columns that an error lists
 _REPR = reprlib.Repr(maxstring=60, maxother=80)
 
 
@@ -118,6 +120,55 @@ def check_instance(value: Any, name: str, kind: type, what: str) -> None:
         raise InputError(f"{name}={shown(value)} must be {what}.")
 
 
+def like(given: str, known: Sequence[str]) -> list[str]:
+    """At most three of the known names that may be meant: those that hold what was given or are in it, else those that
+    are spelt alike.
+
+    >>> like("weight", ["Weight (lb)", "Height (in)", "Year"]), like("hieght", ["Height", "Year"])
+    (['Weight (lb)'], ['Height'])
+    """
+    from difflib import get_close_matches
+
+    plain = {name: name.casefold().strip() for name in known}
+    wanted = given.casefold().strip()
+    holding = [
+        name
+        for name, text in plain.items()
+        if (len(wanted) > 1 and wanted in text) or (len(text) > 2 and text in wanted)
+    ]
+    near = get_close_matches(wanted, plain.values())
+    return (holding or [name for text in near for name in known if plain[name] == text])[:3]
+
+
+def no_column(given: Sequence[Any], known: Sequence[str]) -> str:
+    """That columns are not there, which may be meant, and which there are, as they can be typed.
+
+    >>> no_column(["hieght"], ["height", "Income, gross"])
+    "there is no column 'hieght' (did you mean height?); the columns are height, 'Income, gross'."
+    """
+    words = []
+    for name in given:
+        meant = [shlex.quote(other) for other in like(name, known)] if isinstance(name, str) else []
+        words.append(shown(name) + f" (did you mean {' or '.join(meant)}?)" * bool(meant))
+    some = [shlex.quote(name) for name in known[:_MOST_NAMES]]
+    more = f" and {len(known) - len(some)} more" if len(known) > len(some) else ""
+    return f"there is no column {', '.join(words)}; the columns are {', '.join(some)}{more}."
+
+
+def lacking(missing: Sequence[str], known: Sequence[str], given: Sequence[Any]) -> str:
+    """That the columns given lack some of the known ones, and which of the others may be these.
+
+    >>> lacking(["eruptions"], ["eruptions", "waiting"], ["Eruptions (min)", "waiting"])
+    "the column 'eruptions': give the columns eruptions, waiting; if 'Eruptions (min)' is one of them, rename it."
+    """
+    others = [name for name in given if isinstance(name, str) and name not in known]
+    near = like(missing[0], others)[:1] or [name for name in missing[1:] for name in like(name, others)[:1]][:1]
+    hint = f"; if {shown(near[0])} is one of them, rename it" if near else ""
+    more = f" and {len(missing) - 5} more" * (len(missing) > 5)
+    columns = f"column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing[:5]))}{more}"
+    return f"the {columns}: give the columns {', '.join(known)}{hint}."
+
+
 def as_names(value: Any, name: str, known: Sequence[str]) -> list[str]:
     """Names of columns, each one of the known and none twice; a single one may stand alone.
 
@@ -130,7 +181,7 @@ def as_names(value: Any, name: str, known: Sequence[str]) -> list[str]:
         raise InputError(f"{name}={shown(value)} must be names among {', '.join(known)}.") from None
     for given in names:
         if given not in known:
-            raise InputError(f"{name}: there is no column {shown(given)}; choose among {', '.join(known)}.")
+            raise InputError(f"{name}: {no_column([given], known)}")
     if not names or len(set(names)) < len(names):
         raise InputError(f"{name}={shown(value)} must name at least one column, and none of them twice.")
     return names

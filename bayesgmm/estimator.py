@@ -39,6 +39,7 @@ from bayesgmm.model.reach import check_reach
 from bayesgmm.model.structure import Structure
 from bayesgmm.posterior.build import build_tree
 from bayesgmm.posterior.diagnostics.gate import Judge
+from bayesgmm.posterior.summary import in_posterior_order
 from bayesgmm.progress import stage, working
 from bayesgmm.visible import visible
 
@@ -114,7 +115,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     noise_weight_ : float or None
         Posterior mean of the share of noise.
     em_ : EMResult
-        The maximum-likelihood fit it started from.
+        The maximum-likelihood fit it started from, its components numbered as those of the posterior.
     labels_ : int array (N,)
         Most probable component of each row; of a row of known class, that of its class.
         Of `Batches`, of the rows in `table_`, a random sample.
@@ -291,6 +292,8 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
                 draws, problem, inference=used, random_seed=self.random_seed, standardize=self.standardize,
                 log_likelihood=self.log_likelihood and blocks is None, total=gate.values["log_likelihood"],
             )  # fmt: skip
+            if table.known is None:  # else both have the order of the classes
+                em = replace(em, params=in_posterior_order(em.params, tree))
             self._set_results(tree, em, table, prior, draws.modes)
             self._once("diagnosis", lambda: self._diagnose(gate))
 

@@ -148,9 +148,9 @@ def _decode(tree: Any) -> Saved:
     attrs = tree.attrs
     options = json.loads(attrs.pop(_OPTIONS))
     options["prior"] = _decode_prior(options["prior"])
-    em = _read_em(tree[_EM], str(attrs["covariance_type"]))
-    del tree[_EM]
     table = _read_table(tree)
+    em = _read_em(tree[_EM], str(attrs["covariance_type"]), table.feature_names)
+    del tree[_EM]
     if attrs["format_version"] == 1:
         named = any(not name.startswith("x") for name in table.feature_names)  # not recorded
         attrs.pop("row_names_text")
@@ -194,7 +194,7 @@ def _em_group(em: EMResult) -> xarray.DataTree:
     scalars = {
         f.name: getattr(em, f.name)
         for f in dataclasses.fields(em)
-        if f.name not in ("params", "starts", "log_likelihood_trace")
+        if f.name not in ("params", "starts", "log_likelihood_trace", "feature_names")
     }
     attrs = {
         "em": json.dumps(scalars, default=_plain),
@@ -203,7 +203,7 @@ def _em_group(em: EMResult) -> xarray.DataTree:
     return xr.DataTree(xr.Dataset(arrays, attrs=attrs))
 
 
-def _read_em(group: Any, covariance_type: str) -> EMResult:
+def _read_em(group: Any, covariance_type: str, names: tuple[str, ...]) -> EMResult:
     from bayesgmm.em.result import EMResult
 
     df = group["df"].values if "df" in group else None
@@ -212,7 +212,8 @@ def _read_em(group: Any, covariance_type: str) -> EMResult:
     params = MixtureParams(weights, means, covariances, covariance_type, df, noise)
     starts = pd.DataFrame(**json.loads(group.attrs["starts"])).fillna(np.nan).infer_objects()
     scalars = json.loads(group.attrs["em"])
-    return EMResult(params=params, starts=starts, log_likelihood_trace=group["log_likelihood_trace"].values, **scalars)
+    trace = group["log_likelihood_trace"].values
+    return EMResult(params=params, starts=starts, log_likelihood_trace=trace, feature_names=names, **scalars)
 
 
 def _read_table(tree: Any) -> Table:

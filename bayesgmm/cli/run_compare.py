@@ -33,7 +33,7 @@ def run_compare(
     from bayesgmm.compare import compare_components
     from bayesgmm.estimator import BayesianGMM
     from bayesgmm.model.prior import MixturePrior
-    from bayesgmm.reporting.agreement import agreement, agreement_text
+    from bayesgmm.reporting.agreement import agreement, agreement_text, clusters_counted
     from bayesgmm.reporting.text import comparison_record, comparison_text
 
     numbers = parse_components(components)
@@ -60,17 +60,19 @@ def run_compare(
         **options,
     )
     with watch:
-        known = []
+        known, counted = [], ("", "")
         if table.labels is not None:
             known.append(agreement(table.labels, comparison.labels_, "cluster", table.weights))
-            merge = comparison.candidates[comparison.recommendation.label].merging.merge
-            if len(set(merge.tolist())) < len(merge):
+            merging = comparison.candidates[comparison.recommendation.label].merging
+            counted = (clusters_counted(merging), "")
+            if len(set(merging.merge.tolist())) < len(merging.merge):
                 known.append(agreement(table.labels, comparison.best.labels_, "component", table.weights))
         if as_json:
             record = comparison_record(comparison, source)
             print(json.dumps(record | {"agreement": known, "notes": table.notes}, indent=2))
         else:
-            show("\n\n".join([comparison_text(comparison, source, table.data), *map(agreement_text, known)]))
+            tables = [agreement_text(found, said) for found, said in zip(known, counted, strict=False)]
+            show("\n\n".join([comparison_text(comparison, source, table.data), *tables]))
         watch.printed = f"the answer{' so far' if comparison.unfinished else ''} was printed"
     if out is not None:
         write_report(comparison, out, about, source=source, labels=table.labels, as_json=as_json)

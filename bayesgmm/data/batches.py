@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesgmm.arguments import check_count, shown
+from bayesgmm.arguments import check_count, lacking, no_column, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import row_weights
 from bayesgmm.data.dask_batches import DaskBatches, is_dask
@@ -130,12 +130,14 @@ class Batches:
             frame = as_frame(native)
             try:
                 if self.weights is not None and self.weights not in frame.columns:
-                    raise InputError(f"there is no column {self.weights!r} of weights: name one that is there.")
+                    raise InputError(f"weights: {no_column([self.weights], list(frame.columns))}")
                 ones = self.weights is None
                 weights = np.ones(len(frame)) if ones else row_weights(frame[self.weights].to_numpy(), len(frame))
                 rest = frame if ones else frame.drop(columns=self.weights)
                 self._names = self._names or tuple(rest.columns)
                 missing = [name for name in self._names if name not in rest.columns]
+                if missing and not row:
+                    raise InputError(f"columns: {no_column(missing, list(rest.columns))}")
                 if missing:
                     raise InputError(f"the column {missing[0]!r} is missing: every piece takes the same columns.")
                 values = finite_values(rest[list(self._names)])
@@ -194,7 +196,7 @@ def columns_of(batches: Batches, names: Sequence[str]) -> list[int]:
         return [given.index(name) for name in names]
     if len(missing) == len(names) == len(given):
         return list(range(len(names)))
-    raise InputError(f"the batches lack the column {missing[0]!r}: give the columns {', '.join(names)}.")
+    raise InputError(f"the batches lack {lacking(missing, names, given)}")
 
 
 @dataclass(frozen=True, eq=False)

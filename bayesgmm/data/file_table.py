@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.arguments import shown
+from bayesgmm.arguments import no_column, shown
 from bayesgmm.data.decimal_mark import Question, find_decimal
 from bayesgmm.data.kept import Fault, naming_column, refuse_no_numbers, sort_columns
 from bayesgmm.data.numerals import Mark, Numbers, is_missing, read_numbers
-from bayesgmm.data.quoted import excluding, quoted
+from bayesgmm.data.quoted import excluding
 from bayesgmm.data.recognise import total_row
 from bayesgmm.data.said import grouped, lacking, unlike, unsure
 from bayesgmm.data.sources import Cells, Source
@@ -94,7 +94,7 @@ def table_of(
     """
     aside = [name for name in (label, weights) if name is not None]
     wanted = _selected(source.names, columns, exclude, aside, path)
-    tokens = _by_column(missing, source.names)
+    tokens = _by_column(missing, source, path)
     mark = decimal or _decimal(source, wanted, path)
     numbers = {name: _numbers(source.columns[name], mark, tokens[name]) for name in wanted}
     found = sort_columns(numbers, source, chosen=columns is not None)
@@ -160,8 +160,7 @@ def _selected(
     asked = [*(columns or []), *exclude, *aside]
     unknown = [name for name in asked if name not in names]
     if unknown:
-        words = ", ".join(map(shown, unknown))
-        raise InputError(f"{path}: there is no column {words}; the columns are {quoted(names)}.")
+        raise InputError(f"{path}: {no_column(unknown, names)}")
     chosen = names if columns is None else columns
     wanted = [name for name in dict.fromkeys(chosen) if name not in aside and name not in exclude]
     if not wanted:
@@ -170,10 +169,13 @@ def _selected(
     return wanted
 
 
-def _by_column(missing: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+def _by_column(missing: Sequence[str], source: Source, path: Any) -> dict[str, list[str]]:
+    names = source.names
     tokens: dict[str, list[str]] = {name: [] for name in names}
     for given in missing:
         column, equals, token = given.rpartition("=")
+        if equals and column not in names and not any(given in map(str, cells) for cells in source.columns.values()):
+            raise InputError(f"{path}: --missing {shown(given)}: {no_column([column], names)}")
         for name in [column] if equals and column in names else names:
             tokens[name].append(token if equals and column in names else given)
     return tokens

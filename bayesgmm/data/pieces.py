@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.arguments import shown
+from bayesgmm.arguments import no_column, shown
 from bayesgmm.data.dask_batches import is_dask
 from bayesgmm.data.files import as_path
 from bayesgmm.errors import InputError
@@ -128,6 +128,7 @@ def _of_frame(source: Any, columns: Sequence[str] | None, size: int) -> Pieces:
 
 
 def _of_dataset(source: Any, columns: Sequence[str] | None, size: int) -> Pieces:
+    _check_columns(columns, source.schema.names, "X")
     # Little is read ahead: a row group a time, not sixteen.
     yield from source.to_batches(
         columns=None if columns is None else list(columns), batch_size=size, batch_readahead=2, fragment_readahead=1
@@ -144,6 +145,7 @@ def _of_path(source: str | PathLike[str], columns: Sequence[str] | None, size: i
             found = dataset.dataset(path, format="parquet")
             if not found.files:
                 raise InputError(f"{path}: holds no Parquet files; give another folder.")
+            _check_columns(columns, found.schema.names, path)
             for file in found.files:  # a row group at a time: a scanner of datasets reads far ahead
                 with _pyarrow("parquet", path).ParquetFile(file) as opened:
                     yield from opened.iter_batches(size, columns=None if columns is None else list(columns))
@@ -154,12 +156,21 @@ def _of_path(source: str | PathLike[str], columns: Sequence[str] | None, size: i
         return
     if not path.name.lower().endswith(_TEXT):
         raise InputError(f"{path}: not a folder, a Parquet file or delimited text; give one of these.")
-    wanted = None if columns is None else list(columns)
+    wanted, separator = None if columns is None else list(columns), "\t" if path.suffix == ".tsv" else ","
     try:
-        with pd.read_csv(path, chunksize=size, sep="\t" if path.suffix == ".tsv" else ",", usecols=wanted) as pieces:
+        _check_columns(wanted, list(pd.read_csv(path, sep=separator, nrows=0).columns), path)
+        with pd.read_csv(path, chunksize=size, sep=separator, usecols=wanted) as pieces:
             yield from pieces
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())[:160]}); save it anew.") from error
+
+
+def _check_columns(wanted: Sequence[str] | None, names: Sequence[str], path: Any) -> None:
+    unknown = [name for name in wanted or () if name not in names]
+    if unknown:
+        raise InputError(f"{path}: {no_column(unknown, list(names))}")
 
 
 def _is_frame(source: Any) -> bool:

@@ -8,16 +8,7 @@ from collections.abc import Sequence
 
 from bayesgmm.errors import InputError
 
-__all__ = ["choosing", "excluding", "lacking_value", "quoted", "split_names"]
-
-
-def quoted(names: Sequence[str]) -> str:
-    """Names as they can be typed, so that a comma in one does not look like two.
-
-    >>> quoted(["T", "Income, gross"])
-    "T, 'Income, gross'"
-    """
-    return ", ".join(map(shlex.quote, names))
+__all__ = ["choosing", "excluding", "lacking_value", "split_names"]
 
 
 def choosing(names: Sequence[str]) -> str:

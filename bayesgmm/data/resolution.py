@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.arguments import check_number, shown
+from bayesgmm.arguments import check_number, no_column, shown
 from bayesgmm.data.copies import quantiles
-from bayesgmm.data.quoted import quoted
 from bayesgmm.errors import InputError
 
 __all__ = ["Resolution", "column_resolution", "recording_step"]
@@ -107,7 +106,7 @@ def column_resolution(
         stated = resolution if isinstance(resolution, Mapping) else {}
         unknown = [name for name in stated if not isinstance(name, str) or name not in names]
         if unknown:
-            raise InputError(f"resolution names the column {shown(unknown[0])}: the columns are {quoted(names)}.")
+            raise InputError(f"resolution: {no_column(unknown, names)}")
         detected = {j: recording_step(values[:, j], weights) for j, name in enumerate(names) if name not in stated}
         steps = [detected.get(j, stated.get(name)) for j, name in enumerate(names)]
     else:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.arguments import check_choice, check_count, check_flag, shown
+from bayesgmm.arguments import check_choice, check_count, check_flag, lacking, shown
 from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import check_columns, check_enough_rows, mean_and_sd, row_weights
 from bayesgmm.data.frames import as_frame, as_pandas, default_names
@@ -257,12 +257,11 @@ def check_new_rows(X: Any, table: Table) -> NDArray[np.float64]:
     names = table.feature_names
     unnamed = names == default_names(table.n_features) and not set(names) & set(frame.columns)
     if isinstance(X, pd.DataFrame) and not unnamed:
-        missing = [repr(name) for name in names if name not in frame.columns]
+        missing = [name for name in names if name not in frame.columns]
         if missing:
-            plural, more = "s" * (len(missing) > 1), f" and {len(missing) - 5} more" * (len(missing) > 5)
             raise InputError(
-                "The feature names should match those that were passed during fit, but the new rows lack the "
-                f"column{plural} {', '.join(missing[:5])}{more}: give the columns {', '.join(names)}."
+                "The feature names should match those that were passed during fit, but the new rows lack "
+                f"{lacking(missing, names, list(frame.columns))}"
             )
         return finite_values(frame[list(names)], gaps=table.missing == "allow")
     if frame.shape[1] != table.n_features:

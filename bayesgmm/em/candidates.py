@@ -88,7 +88,7 @@ def fit_em_candidates(
         starts = search(problem, int(n_init), rng, short_runs)
         others = other_optima(problem, rng) if look_further else []
         optima = distinct_optima(problem, coordinates, starts, others, table.center, table.scale)
-        return result_of(problem, coordinates, starts), optima
+        return result_of(problem, coordinates, starts, table.feature_names), optima
 
 
 def check_em_options(n_init: Any, max_iter: Any, tol: Any, reg_covar: Any, random_seed: Any) -> None:

@@ -100,7 +100,7 @@ def fit_em_in_batches(
         icl=criteria.bic(value, n, read.weight) - 2.0 * doubt, converged=run.converged, n_iter=len(run.trace),
         log_likelihood_trace=run.trace - jacobian, starts=_with_all_rows(result.starts, value, run.n_passes),
         n_reached_best=1, min_sd_relative=float(smallest_sd(mixture.covariances * np.outer(unit, unit)).min()),
-        message=said,
+        message=said, feature_names=sample.feature_names,
     )  # fmt: skip
 
 

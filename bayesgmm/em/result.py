@@ -33,7 +33,7 @@ class EMResult(Record):
     Parameters
     ----------
     params : MixtureParams
-        Components in decreasing order of weight.
+        Components in decreasing order of weight; in a fit, ``em_``, in the order of the posterior's.
     log_likelihood : float
         Of all rows, in nats.
     aic, bic, icl : float
@@ -54,6 +54,8 @@ class EMResult(Record):
         Smallest component standard deviation in any direction, each column in units of its own.
     message : str
         What happened, in sentences.
+    feature_names : tuple of str
+        Names of the columns.
     """
 
     params: MixtureParams
@@ -68,6 +70,7 @@ class EMResult(Record):
     n_reached_best: int
     min_sd_relative: float
     message: str
+    feature_names: tuple[str, ...]
 
     def __str__(self) -> str:
         params, kind = self.params, self.params.kind
@@ -83,7 +86,9 @@ class EMResult(Record):
         )
 
 
-def result_of(problem: EMProblem, coordinates: Coordinates, starts: list[Start]) -> EMResult:
+def result_of(
+    problem: EMProblem, coordinates: Coordinates, starts: list[Start], feature_names: tuple[str, ...]
+) -> EMResult:
     """The best start that did not collapse, in the units of the table, and the table of all starts."""
     best = max(starts, key=lambda start: start.rank)
     run, params = best.run, coordinates.params(best.run, problem.structure)
@@ -104,6 +109,7 @@ def result_of(problem: EMProblem, coordinates: Coordinates, starts: list[Start])
         n_reached_best=int(table["reached_best"].sum()),
         min_sd_relative=coordinates.min_sd_relative(run, total),
         message=" ".join(_sentences(best, table, log_likelihood, coordinates.dependent)),
+        feature_names=feature_names,
     )
 
 

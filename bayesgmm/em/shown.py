@@ -24,4 +24,4 @@ def _(result: EMResult) -> tuple[str, bool]:
 
 @tables.register
 def _(result: EMResult) -> dict[str, pd.DataFrame]:
-    return {"Components": shown.components(result.params)}
+    return {"Components": shown.components(result.params, result.feature_names)}

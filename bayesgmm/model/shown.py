@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesgmm.data.frames import default_names
 from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.prior import MixturePrior, ResolvedPrior
 from bayesgmm.record import numbers, sentences, tables
@@ -36,11 +38,11 @@ def _(params: MixtureParams) -> dict[str, pd.DataFrame]:
     return {"Components": components(params)}
 
 
-def components(params: MixtureParams) -> pd.DataFrame:
-    """A row a component: its mixing proportion, and its mean and standard deviation along each column."""
+def components(params: MixtureParams, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """A row a component: its mixing proportion, and its mean and standard deviation along each column, by its name."""
     columns = {"proportion": params.weights}
-    for j in range(params.n_features):
-        columns |= {f"column {j}, mean": params.means[:, j], f"column {j}, SD": params.standard_deviations[:, j]}
+    for j, name in enumerate(default_names(params.n_features) if names is None else names):
+        columns |= {f"{name}, mean": params.means[:, j], f"{name}, SD": params.standard_deviations[:, j]}
     return pd.DataFrame(columns)
 
 

@@ -109,6 +109,7 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
         *_heavier_tails(candidates, names, label),
         *(f"{name_of(candidates, label)}: {said}" for said in chosen.levels),
         *_disagreement(candidates, names, label, likely, bic, agree),
+        *([] if unfinished else _larger(candidates, names, label)),
         *unfinished,
         *_saved(candidates, label),
         *_failures(candidates, all_failed),
@@ -144,10 +145,19 @@ def _disagreement(
             f"There are fewer clusters than components: some cluster is not {shapes_of([chosen.kind])}, or components "
             "overlap too much to be told apart; criteria of density count components, not clusters."
         )
-    largest = max(candidates[n].n_components for n in names)
-    if chosen.n_components == largest and largest > min(candidates[n].n_components for n in names):
-        out.append(f"K = {largest} is the largest number of components that was ranked: compare larger ones.")
     return out
+
+
+def _larger(candidates: Mapping[Label, Candidate], names: list[Label], label: Label) -> list[str]:
+    """Where the answer is the largest number that was ranked, what to do about larger ones."""
+    ranked_k = [candidates[n].n_components for n in names]
+    largest, tried = max(ranked_k), max(c.n_components for c in candidates.values())
+    if candidates[label].n_components < largest or largest == min(ranked_k):
+        return []
+    said = f"K = {largest} is the largest number of components that was ranked"
+    if tried > largest:
+        return [f"{said}: larger ones were fitted and did not converge, so they are not ruled out; take more draws."]
+    return [f"{said}: compare larger ones."]
 
 
 def _heavier_tails(candidates: Mapping[Label, Candidate], names: list[Label], label: Label) -> list[str]:

@@ -32,6 +32,7 @@ from bayesgmm.arguments import (
     check_number,
     check_probability,
     check_seed,
+    no_column,
     shown,
 )
 from bayesgmm.data.frames import as_pandas
@@ -266,7 +267,7 @@ def conditional(
     stated = {name if isinstance(name, str) else shown(name): value for name, value in given.items()}
     for name in stated:
         if name not in names:
-            raise InputError(f"given: there is no column {shown(name)}; choose among {', '.join(names)}.")
+            raise InputError(f"given: {no_column([name], names)}")
     known = {name: check_number(value, f"given: {name!r}", "be a finite number") for name, value in stated.items()}
     wanted = _wanted(features, names, known)
     a = posterior_arrays(tree)

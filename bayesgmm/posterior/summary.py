@@ -26,7 +26,7 @@ from bayesgmm.posterior.tree import read_draws
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["summary"]
+__all__ = ["in_posterior_order", "summary"]
 
 Array = NDArray[np.float64]
 
@@ -116,6 +116,12 @@ def summary(
     out.index.name = "parameter"
     out.attrs["verdict"] = diagnosis.verdict
     return out
+
+
+def in_posterior_order(params: MixtureParams, tree: xarray.DataTree) -> MixtureParams:
+    """A maximum-likelihood estimate with its components numbered as those of the posterior, see the module."""
+    draws = read_draws(tree)
+    return params.permute(_match(draws.weights, draws.means, params))
 
 
 def _match(weights: Array, means: Array, params: MixtureParams) -> NDArray[np.intp]:

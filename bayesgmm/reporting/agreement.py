@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["agreement", "agreement_text"]
+from bayesgmm.clustering.merging_words import clusters_in_words, numbers_in_words
+
+if TYPE_CHECKING:
+    from bayesgmm.clustering.merging import Merging
+
+__all__ = ["agreement", "agreement_text", "clusters_counted", "observations_compared"]
 
 _SHOWN = 40  # classes
 
@@ -33,6 +38,7 @@ def agreement(
         "of": what,
         "adjusted_rand_index": _adjusted_rand(table.to_numpy()),
         "rows": _as_count(copies.sum()),
+        "rows_without_class": int((~known).sum()),
         "table": {str(c): {str(k): _as_count(n) for k, n in row.items()} for c, row in table.iterrows()},
     }
 
@@ -51,14 +57,30 @@ def _adjusted_rand(counts: NDArray[np.float64]) -> float:
     return 1.0 if abs(room) < 1e-12 * max(every, 1.0) else (together - chance) / room
 
 
-def agreement_text(found: dict[str, Any]) -> str:
-    """The cross-table, unless there are many classes, then the index."""
+def clusters_counted(merging: Merging) -> str:
+    """Of which number of clusters their table is, where more than one number is possible; else nothing."""
+    if merging.stable:
+        return ""
+    return (
+        f"The table is of {clusters_in_words((merging.best,))}, the most probable number; "
+        f"{numbers_in_words(merging.numbers)} are possible."
+    )
+
+
+def observations_compared(found: dict[str, Any]) -> str:
+    """How many observations an agreement is of, and how many have no class."""
+    lacking = found["rows_without_class"]
+    return f"{found['rows']:.10g} observations" + f" ({lacking:,} more have no class)" * bool(lacking)
+
+
+def agreement_text(found: dict[str, Any], about: str = "") -> str:
+    """What the table is of, `about`, the cross-table, unless there are many classes, then the index."""
     table = pd.DataFrame(found["table"]).T.rename(columns={"-1": "noise"})
     table.index.name, table.columns.name = found["label"], found["of"]
     noise = ", of which those of noise count as one cluster" if "noise" in table.columns else ""
     shown = table.to_string() if len(table) <= _SHOWN else f"{len(table)} classes: too many for a table."
     return (
-        f"{shown}\n"
+        f"{about}{chr(10) if about else ''}{shown}\n"
         f"Agreement of the {found['of']}s with the known classes ({found['label']}): adjusted Rand index "
-        f"{found['adjusted_rand_index']:.3f} over {found['rows']:.10g} observations{noise}."
+        f"{found['adjusted_rand_index']:.3f} over {observations_compared(found)}{noise}."
     )

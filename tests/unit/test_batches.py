@@ -160,6 +160,15 @@ def test_predictions_in_batches_are_those_of_memory(fitted, frame, tmp_path) -> 
         (lambda b, f: f.waic(), "in memory"),
         (lambda b, f: f.log_evidence(), "in memory"),
         (lambda b, f: f.predict(bg.Batches(pd.DataFrame({"a": [1.0], "c": [2.0]}))), "lack the column 'b'"),
+        (lambda b, f: f.predict(bg.Batches(pd.DataFrame({"a": [1.0], "B": [2.0]}))), "if 'B' is one of them, rename"),
+        (
+            lambda b, f: bg.fit_em(bg.Batches(pd.DataFrame(rows(9), columns=["age", "b"]), columns=["Age "]), 2),
+            r"columns: there is no column 'Age ' \(did you mean age\?\)",
+        ),
+        (
+            lambda b, f: bg.fit_em(bg.Batches(pd.DataFrame(rows(9), columns=["age", "w"]), weights="ww"), 2),
+            r"weights: there is no column 'ww' \(did you mean w\?\)",
+        ),
         (lambda b, f: bg.Batches(iter([])), "gone through once"),
         (lambda b, f: bg.fit_em(bg.Batches([rows(30), rows(30) * np.nan]), 2), "From row 30 on"),
         (lambda b, f: bg.fit_em(bg.Batches(rows(30)[:, :1] * [[1.0, 0.0]]), 2), "constant"),

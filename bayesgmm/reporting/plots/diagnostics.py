@@ -46,6 +46,7 @@ DIAGNOSTICS_CAPTION = (
     "as widely. Below: R-hat and effective sample size of every quantity (table (a), and the component parameters "
     "of table (b)), failures in red, thresholds dashed; and the share of draws whose component labels are doubtful."
 )
+_RASTER_MARKS = 800  # more are stored as pixels within a vector figure
 _LEAST_EXCESS = 3e-4  # R-hat - 1 below this is drawn here
 _FAMILIES = {
     "log_likelihood": "log-likelihood",
@@ -136,11 +137,14 @@ def _quantities(left: Axes, right: Axes, diagnosis: Diagnosis) -> None:
     known = both["r_hat"].notna().to_numpy()
     divider = len({name.split("[")[0] for name in diagnosis.table.index}) - 0.5
     excess = np.maximum(both["r_hat"].to_numpy() - 1.0, _LEAST_EXCESS)
-    left.scatter(excess[known], y[known], s=16, c=colour[known], alpha=0.55, linewidths=0, zorder=3)
-    right.scatter(both["ess_bulk"][known], y[known] - 0.13, s=15, c=colour[known], alpha=0.55, linewidths=0, zorder=3)
+    full: dict[str, Any] = {
+        "c": colour[known], "alpha": 0.55, "linewidths": 0, "zorder": 3, "rasterized": len(both) > _RASTER_MARKS
+    }  # fmt: skip
+    left.scatter(excess[known], y[known], s=16, **full)
+    right.scatter(both["ess_bulk"][known], y[known] - 0.13, s=15, **full)
     right.scatter(
         both["ess_tail"][known], y[known] + 0.13, s=13, facecolors="none", edgecolors=colour[known], linewidths=0.8,
-        alpha=0.7, zorder=3,
+        alpha=0.7, zorder=3, rasterized=full["rasterized"],
     )  # fmt: skip
     for ax, threshold in ((left, R_HAT_MAX - 1.0), (right, ESS_MIN)):
         ax.set_xscale("log")

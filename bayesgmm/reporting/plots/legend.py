@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["add_component_legend", "add_legend", "add_legend_inside", "clusters_caption"]
+__all__ = ["add_component_legend", "add_legend", "add_legend_below", "add_legend_inside", "clusters_caption"]
 
 
 def add_legend(
@@ -129,6 +129,13 @@ def add_legend_inside(ax: Axes, classes: Sequence[int], what: str = "component")
     """`component_handles` in axes of somebody else's figure, below where a warning would stand."""
     options: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "handlelength": 1.2}
     ax.legend(handles=component_handles(classes, what), loc="lower right", fontsize=7.5, **options)
+
+
+def add_legend_below(ax: Axes, classes: Sequence[int], what: str = "component") -> None:
+    """`component_handles` below axes of somebody else's figure, under the label of their x axis."""
+    handles, columns = component_handles(classes, what), min(len(classes), 3)
+    options: dict[str, Any] = {"ncols": columns, "handlelength": 1.2, "frameon": False, "fontsize": 7.5}
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), **options)
 
 
 def add_component_legend(figure: Figure, classes: Sequence[int], what: str = "component") -> None:

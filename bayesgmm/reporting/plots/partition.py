@@ -16,7 +16,7 @@ from bayesgmm.clustering.partition.of_posterior import partition as partition_of
 from bayesgmm.clustering.partition.result import distances_from_estimate
 from bayesgmm.data.copies import copied_rows
 from bayesgmm.reporting.plots.given_axes import given_axes
-from bayesgmm.reporting.plots.legend import add_component_legend
+from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_below
 from bayesgmm.reporting.plots.panels import marker_area
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_features, check_fitted, check_result, two_columns
 from bayesgmm.reporting.plots.style import (
@@ -111,6 +111,8 @@ def plot_coclustering(fit: Fit, *, max_rows: int = 1000, ax: Axes | None = None)
         title(target, f"{100 * float(np.mean((off > 0.05) & (off < 0.95))):.0f} % of the pairs are uncertain")
         if own:
             add_component_legend(figure, scene.classes)
+        else:
+            add_legend_below(target, scene.classes)
         write_verdict(target.figure if own else target, scene.diagnosis)
     return target
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm.arguments import check_probability
 from bayesgmm.reporting.numbers import significant
-from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_inside
+from bayesgmm.reporting.plots.legend import add_component_legend, add_legend_below
 from bayesgmm.reporting.plots.scene import Scene, check_axes, check_fitted
 from bayesgmm.reporting.plots.style import INK, MUTED, STYLE, axis_label, component_style, quiet_axes, write_verdict
 
@@ -75,7 +75,7 @@ def plot_profile(fit: Fit, *, ci_prob: float = 0.95, ax: Axes | None = None) -> 
         if own:
             add_component_legend(figure, list(range(scene.n_components)))
         else:
-            add_legend_inside(target, list(range(scene.n_components)))
+            add_legend_below(target, list(range(scene.n_components)))
         write_verdict(target.figure if own else target, scene.diagnosis)
     return target
 

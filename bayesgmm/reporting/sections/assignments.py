@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.reporting import results
-from bayesgmm.reporting.agreement import agreement
+from bayesgmm.reporting.agreement import agreement, clusters_counted, observations_compared
 from bayesgmm.reporting.class_quality import class_quality
 from bayesgmm.reporting.document.blocks import Block, Heading, Section, Tabular, Text
 from bayesgmm.reporting.numbers import MISSING, Grid, class_name, count, tally
@@ -67,7 +67,8 @@ def _known(subject: Subject) -> list[Block]:
     fit, labels = subject.fit, subject.told.labels
     assert labels is not None
     sets = {"component": fit.labels_}
-    merge = fit.merging().merge
+    merging = fit.merging()
+    merge = merging.merge
     if len(set(merge.tolist())) < len(merge):
         sets["cluster"] = np.where(fit.labels_ < 0, -1, merge[fit.labels_])
     blocks: list[Block] = [Heading(f"Known classes: {labels.name}")]
@@ -76,9 +77,9 @@ def _known(subject: Subject) -> list[Block]:
         table = pd.DataFrame(found["table"]).T
         blocks.append(
             Text(
-                f"Adjusted Rand index of the known classes and the {what}s over {found['rows']:.10g} observations: "
+                f"Adjusted Rand index of the known classes and the {what}s over {observations_compared(found)}: "
                 f"{found['adjusted_rand_index']:.3f} (1 is perfect agreement, 0 that of chance; Hubert and Arabie "
-                "1985)."
+                f"1985). {clusters_counted(merging) if what == 'cluster' else ''}".strip()
             )
         )
         if len(table) <= _MOST_CLASSES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bayesgmm.reporting import method
 from bayesgmm.reporting.comparison import fits_in_words
@@ -11,7 +13,12 @@ from bayesgmm.reporting.numbers import Grid
 from bayesgmm.reporting.plots.diagnostics import DIAGNOSTICS_CAPTION, DIAGNOSTICS_SIZE, draw_diagnostics
 from bayesgmm.reporting.sections.subject import Subject
 
+if TYPE_CHECKING:
+    from bayesgmm.model_selection.fit import Fit
+
 __all__ = ["convergence"]
+
+_MOST_PARAMETERS = 500  # rows of a table
 
 
 def convergence(subject: Subject) -> Section:
@@ -32,7 +39,7 @@ def convergence(subject: Subject) -> Section:
         Fold("Table (a): label-invariant quantities, on which convergence is judged",
              (Tabular("invariants", "Label-invariant quantities.", _relative(found["gate"])),)),
         Fold("Table (b): component parameters after relabelling",
-             (Tabular("parameters-convergence", "Component parameters.", found["components"]),)),
+             (_parameters(fit, found["components"]),)),
         Fold(f"Starts of EM: {likelihood['summary']}",
              (Tabular("starts", "Starts of the maximum-likelihood search.", likelihood["starts"]),)),
     ]  # fmt: skip
@@ -49,6 +56,20 @@ def convergence(subject: Subject) -> Section:
                     method.frame(_differences(fit.modes_)))
         )  # fmt: skip
     return Section("convergence", "Convergence", tuple(blocks))
+
+
+def _parameters(fit: Fit, grid: Grid) -> Tabular:
+    """All component parameters, or of very many those with the smallest effective sample sizes."""
+    caption = "Component parameters."
+    if len(grid.rows) > _MOST_PARAMETERS:
+        ess = fit.diagnose().components[["ess_bulk", "ess_tail"]].min(axis=1).to_numpy()
+        worst = np.sort(np.argsort(np.nan_to_num(ess), kind="stable")[:_MOST_PARAMETERS])
+        caption = (
+            f"The {_MOST_PARAMETERS} of {len(grid.rows):,} component parameters with the smallest effective sample "
+            "sizes (all: fit.diagnose().components)."
+        )
+        grid = Grid.of(grid.header, [grid.rows[j] for j in worst], grid.n_text)
+    return Tabular("parameters-convergence", caption, grid)
 
 
 def _differences(modes: Any) -> Any:

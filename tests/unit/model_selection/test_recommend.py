@@ -128,6 +128,17 @@ def test_components_that_describe_fewer_clusters_and_criteria_that_disagree() ->
     ) and "fewer clusters than components" in str(said)
 
 
+def test_larger_numbers_are_asked_for_only_where_they_are_lacking_unsaid() -> None:
+    """Not where time ran out, which says so itself, and not those that were fitted and did not converge."""
+    found = agreeing() | {3: candidate(3, -1.8, -200.0)}
+    assert "that was ranked: compare larger ones." in str(recommend(found))
+    said = str(recommend(found, ["The 60 seconds allowed were over: K = 4 not fitted, so this is the best so far."]))
+    assert "compare larger ones" not in said and "K = 4 not fitted" in said
+    said = str(recommend(found | {4: candidate(4, -1.7, None, converged=False)}))
+    assert "compare larger ones" not in said and "K = 3 is the largest number of components that was ranked" in said
+    assert "larger ones were fitted and did not converge" in said
+
+
 def test_no_number_of_clusters_is_stated_where_it_is_uncertain() -> None:
     found = agreeing() | {3: candidate(3, -1.8, -200.0, clusters={2: 0.55, 3: 0.45})}
     said = recommend(found)

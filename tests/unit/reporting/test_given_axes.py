@@ -66,6 +66,18 @@ def test_figures_are_drawn_into_given_axes(name: str, fit: bg.BayesianGMM, given
     figure.savefig("/dev/null", format="png")
 
 
+def test_coclustering_in_given_axes_has_a_legend_below_its_label(fit: bg.BayesianGMM) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(layout="constrained")
+    bg.plot_coclustering(fit, ax=ax)
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["component 0", "component 1"]
+    figure.canvas.draw()
+    box, label = legend.get_window_extent(), ax.xaxis.label.get_window_extent()
+    assert box.y1 <= label.y0 and box.y0 >= 0.0
+
+
 @pytest.mark.parametrize("name", PANELS)
 def test_axes_that_are_too_few_are_refused(name: str, fit: bg.BayesianGMM, given: dict[str, Any]) -> None:
     import matplotlib.pyplot as plt

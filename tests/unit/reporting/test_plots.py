@@ -429,7 +429,7 @@ def test_a_handful_of_draws_is_still_drawn() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": ["nowhere"]}, "no column 'nowhere'; choose among x0, x1"),
+        ({"features": ["nowhere"]}, "no column 'nowhere'; the columns are x0, x1"),
         ({"features": []}, "at least one column"),
         ({"features": ["x0", "x0"]}, "none of them twice"),
         ({"levels": 1.0}, "levels=1.0 must lie between 0 and 1"),

@@ -147,6 +147,22 @@ def test_pdf_is_printed(browser: str, fits: dict[str, Any], tmp_path: Path) -> N
 def test_size_of_a_page(pages: dict[str, str]) -> None:
     """A table of 342 x 4 with K = 1 to 6 has to stay below 1.5 MB; this one has half the columns and two fits."""
     assert len(pages["compared"]) < 900_000
+    assert len(pages["wide"]) < 2_000_000  # 50 columns
+
+
+def test_of_very_many_parameters_those_with_the_fewest_effective_draws_are_shown() -> None:
+    from types import SimpleNamespace
+
+    from bayesgmm.reporting.numbers import Grid
+    from bayesgmm.reporting.sections.convergence import _parameters
+
+    ess = pd.DataFrame({"ess_bulk": np.arange(900.0)[::-1], "ess_tail": np.full(900, 5e3)})
+    fit: Any = SimpleNamespace(diagnose=lambda: SimpleNamespace(components=ess))
+    table = _parameters(fit, Grid.of(["parameter"], [[str(j)] for j in range(900)]))
+    assert [row[0] for row in table.grid.rows] == [str(j) for j in range(400, 900)]
+    assert table.caption.startswith("The 500 of 900 component parameters with the smallest")
+    few = Grid.of(["parameter"], [["a"]])
+    assert _parameters(fit, few).grid is few
 
 
 def test_figures_of_many_rows_are_thinned(fits: dict[str, Any], tmp_path: Path) -> None:
