@@ -2,18 +2,20 @@
 
     python benchmarks/telescoping.py [--largest 5] [--write docs/telescoping.md]
 
-Frühwirth-Schnatter, Malsiner-Walli and Grün (2021) sample K with the rest: K - 1 ~ BNB(1, 4, 3); weights ~ Dirichlet(e0)
-with e0 ~ Gamma(1, 20) (static) or e0 = alpha / K with alpha ~ F(6, 3) (dynamic); means ~ N(median, range^2);
-covariances ~ inverse Wishart(c0, C0), C0 ~ Wishart(g0, G0). Our fits have a fixed K, Dirichlet(1), the same means,
-lognormal sds with the mean and sd that theirs have on the log scale, LKJ(1), which has the marginal correlations of theirs, and no
-recording step.
+Frühwirth-Schnatter, Malsiner-Walli and Grün (2021) sample K with the rest: K - 1 ~ BNB(1, 4, 3); weights ~
+Dirichlet(e0) with e0 ~ Gamma(1, 20) (static) or e0 = alpha / K with alpha ~ F(6, 3) (dynamic); means ~
+N(median, range^2); covariances ~ inverse Wishart(c0, C0), C0 ~ Wishart(g0, G0). Our fits have a fixed K, Dirichlet(1),
+the same means, lognormal sds with the mean and sd that theirs have on the log scale, LKJ(1), which has the marginal
+correlations of theirs, and no recording step.
 
 What differs is then exchanged for theirs by importance weights of the draws, without a new fit. The density of K
 covariances with C0 integrated out has a closed form. The prior of K and of the weights acts through the prior of the
 partition alone: for each k, of the draws of labels of the fit with k components, those with none empty stand for the
-partitions into k groups, with weight p*(partition) / p(partition | k, Dirichlet(1)), and
+partitions into k groups, and
 
-    p*(k groups, y) = p(y | K = k) E[1(none empty) p*(partition) p*(covariances) / (p(partition | K = k) p(covariances))].
+    p*(k groups, y) = p(y | K = k) E[1(none empty) w v],
+
+    w = p*(partition) / p(partition | K = k, Dirichlet(1)),    v = p*(covariances) / p(covariances).
 """
 
 from __future__ import annotations
@@ -119,7 +121,9 @@ def groups_of(
         labels = draw_labels(fit.table_.values, a, random_seed=1)
         counts = (labels[:, :, None] == np.arange(k)).sum(axis=1)
         some = counts.min(axis=1) > 0
-        log_w, prior = np.full(len(labels), -np.inf), log_covariances(X, np.linalg.inv(a.scaling.mT @ a.scaling))
+        scale = fit.table_.scale  # the draws are of standardised columns
+        covariances = np.linalg.inv(a.scaling.mT @ a.scaling) * scale[:, None] * scale
+        log_w, prior = np.full(len(labels), -np.inf), log_covariances(X, covariances)
         for sizes in np.unique(np.sort(counts[some], axis=1), axis=0):
             these = some & (np.sort(counts, axis=1) == sizes).all(axis=1)
             ours = log_partition(sizes, np.array([[k]]), np.array([[1.0]])).item()
@@ -177,7 +181,8 @@ def main() -> None:
 
 def page(lines: list[str]) -> str:
     told = (__doc__ or "").split("\n\n", 2)[2]
-    return f"# Beside the telescoping sampler\n\nThyroid, 215 rows, 5 columns, 3 diagnoses.\n\n{chr(10).join(lines)}\n\n{told}"
+    title = "# Beside the telescoping sampler\n\nThyroid, 215 rows, 5 columns, 3 diagnoses."
+    return f"{title}\n\n{chr(10).join(lines)}\n\n{told}"
 
 
 if __name__ == "__main__":

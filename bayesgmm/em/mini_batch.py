@@ -189,7 +189,7 @@ class MiniBatchEM:
         units = self._scale / self._sd
         told = self._told(floored)
         found = EMResult(
-            params=params, log_likelihood=math.nan, aic=math.nan, bic=math.nan, icl=math.nan,
+            params=params, feature_names=self._names, log_likelihood=math.nan, aic=math.nan, bic=math.nan, icl=math.nan,
             converged=not (floored or self._in_order()), n_iter=len(self._trace),
             log_likelihood_trace=np.array(self._trace) - float(np.log(self._scale).sum()),
             starts=self._first_fit.starts, n_reached_best=self._first_fit.n_reached_best,
