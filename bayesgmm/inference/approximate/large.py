@@ -24,7 +24,7 @@ from scipy.linalg import solve_triangular
 from bayesgmm.data.table import Table
 from bayesgmm.em.of_blocks import Block, em_of_blocks, mixture_of
 from bayesgmm.inference.approximate.at_modes import laplace_part
-from bayesgmm.inference.approximate.laplace import drawn_from, propose
+from bayesgmm.inference.approximate.laplace import Proposed, drawn_from, propose
 from bayesgmm.inference.modes import Mode, admissible
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.decoupled import to_affine
@@ -87,7 +87,8 @@ def sample_laplace_large(
     Returns
     -------
     Draws
-        ``extra`` holds ``log_weight_se`` and ``n_remainder_rows`` besides what `sample_laplace` tells.
+        ``extra`` holds ``log_weight_se`` and ``n_remainder_rows`` besides what `sample_laplace` tells, and
+        ``log_evidence`` on the model's scale with its standard error ``log_evidence_se``.
     """
     began, rng = time.perf_counter(), np.random.default_rng(random_seed)
     with one_blas_thread():
@@ -112,7 +113,11 @@ def sample_laplace_large(
             f"The log-likelihood of each draw is that to second order around the mode, with a remainder estimated from "
             f"{len(rows.weights):,} of {surrogate.expansion.n_rows:,} observations (standard error {se:.2g} nats)."
         )
-        extra: dict[str, Any] = {"log_weight_se": se, "n_remainder_rows": len(rows.weights)}
+        evidence, error = _evidence(done)
+        extra: dict[str, Any] = {
+            "log_weight_se": se, "n_remainder_rows": len(rows.weights), "log_evidence": evidence,
+            "log_evidence_se": math.hypot(error, se), "n_orders": len(proposal.orders),
+        }  # fmt: skip
         out = drawn_from(done, draws * chains, rng, [mode], chains=chains, began=began, extra=extra, notes=(said,))
         with sampling_progress(progressbar, 1, 1, "Laplace, one component less"):
             with_fewer = fewer()
@@ -158,6 +163,17 @@ def _enough_rows(
         size = int(max(size, min(most, 1.2 * size * (se / _SE) ** 2)))
         rows = sample_rows(blocks, surrogate.expansion, size, rng, cores)
     return rows
+
+
+def _evidence(done: Proposed) -> tuple[float, float]:
+    """Log evidence from the mean importance weight, all K! orders of the components counted, and its standard error."""
+    log_weights = np.nan_to_num(done.log_likelihood - done.log_q, nan=-np.inf)
+    n, k = len(log_weights), done.mixtures.means.shape[1]
+    highest = float(log_weights.max())
+    relative = np.exp(log_weights - highest)
+    mean = float(relative.mean())
+    copies = math.lgamma(k + 1) - math.log(len(done.proposal.orders))
+    return highest + math.log(mean) + copies, float(relative.std(ddof=1)) / mean / math.sqrt(n)
 
 
 def _mode(surrogate: Surrogate, part: Part, evidence: float) -> Mode:
