@@ -150,8 +150,8 @@ class FittedScores(FittedBase):
         self._check_fitted()
         if "rows_in_batches" in self.posterior_.attrs:
             raise InputError(
-                f"{what} takes all rows in memory, and this fit read them in batches: take loo(), or fit a sample of the "
-                "rows."
+                f"{what} takes all rows in memory, and this fit read them in batches: take loo(), or fit a sample of "
+                "the rows."
             )
 
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:

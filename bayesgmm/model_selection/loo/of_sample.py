@@ -9,8 +9,8 @@ sum_i w_i e_i over n sampled rows, weights w_i raised to those of all N, with st
 That is the difference estimator of Magnusson, Vehtari, Jonasson and Andersen (2020, AISTATS, PMLR 108, 341-351), with
 m_i for the approximation. Fits that are compared share the sample, so their differences are known better still.
 
-elpd_i is by importance sampling of the draws, -log E 1 / p(y_i | theta). With so many rows the ratios hardly vary: where
-they stay within a factor e their mean needs no smoothing, and their Pareto k is given as 0; else it is PSIS
+elpd_i is by importance sampling of the draws, -log E 1 / p(y_i | theta). With so many rows the ratios hardly vary:
+where they stay within a factor e their mean needs no smoothing, and their Pareto k is given as 0; else it is PSIS
 (`model_selection.loo.loo`). Some hundred draws are enough; what error they leave is in the standard error.
 """
 
@@ -28,7 +28,7 @@ from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model_selection.loo.loo import UNSMOOTHED, LooResult, pareto_k_threshold, psis
 from bayesgmm.model_selection.loo.pointwise import sum_and_se
-from bayesgmm.posterior.tree import approximation_log_ratio, model_rows, observed_rows, posterior_arrays
+from bayesgmm.posterior.tree import approximation_log_ratio, model_rows, observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
     import xarray
@@ -61,7 +61,7 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
     """
     rows, weights, names = observed_rows(tree)
     w = np.ones(len(rows)) if weights is None else np.asarray(weights)
-    a, total = posterior_arrays(tree), tree["posterior"]["log_likelihood_total"].values.ravel()
+    a, total = posterior_arrays(tree), read_draws(tree).log_likelihood.ravel()
     log_ratio = approximation_log_ratio(tree)
     log_ratio = np.zeros(len(total)) if log_ratio is None else log_ratio.ravel()
     work = float(len(rows)) * a.n_components * (a.means.shape[2] ** 2 + 10)
