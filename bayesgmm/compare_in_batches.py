@@ -28,9 +28,7 @@ def prepare_comparison(
     for kind in kinds:
         refuse_in_batches(sample_weight=sample_weight, component=kind.component, noise=kind.noise)
     if secondary:
-        raise InputError(
-            "secondary: these scores take rows in memory: leave them out, or compare a sample of the rows."
-        )
+        raise InputError("secondary: these scores take rows in memory: leave it out, or compare a sample of the rows.")
     if checkpoint is not None and options["random_seed"] is None:
         raise InputError("checkpoint: a table in batches needs random_seed, by which its sample is found again.")
     wanted = {name: options[name] for name in ("prior", "standardize", "inference", "random_seed")}

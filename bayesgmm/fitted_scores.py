@@ -142,8 +142,9 @@ class FittedScores(FittedBase):
         check_flag(force, "force")
         fault = approximation_fault(self.posterior_.attrs)
         if fault and not force:
+            how = "fit a sample of the rows with" if "rows_in_batches" in self.posterior_.attrs else "fit with"
             raise InputError(
-                f"{what} needs draws from the posterior, but {fault}: fit with inference='nuts', or pass force=True."
+                f"{what} needs draws from the posterior, but {fault}: {how} inference='nuts', or pass force=True."
             )
 
     def _refuse_batches(self, what: str) -> None:

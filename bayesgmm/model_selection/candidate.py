@@ -30,6 +30,7 @@ from bayesgmm.model_selection.fit import Fit, kind_of
 from bayesgmm.model_selection.loo.loo import LooResult
 from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights
 from bayesgmm.model_selection.loo.waic import WaicResult
+from bayesgmm.posterior.diagnostics.approximation import approximation_fault
 from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
 from bayesgmm.record import Record
@@ -171,11 +172,14 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     elsewhere = _likely_elsewhere(attributes, merging) if kept_short else ""
     problems += [elsewhere] * bool(elsewhere)
     rough = apart is not None and apart <= MOST_ROUGH and not elsewhere
+    useless = in_batches and approximation_fault(attributes) is not None
+    if useless:
+        problems.append("no LOO and no log evidence of such draws: compare BIC, or fit a sample of the observations.")
     # Repairs are worth their time only for a fit that takes part in the ranking.
-    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
+    loo = None if useless else attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
     of_rows = math.nan if loo is None else math.hypot(math.sqrt(float(np.nansum(loo.mcse_i**2))), loo.sampling_se)
     mcse = of_rows if apart is None else math.hypot(apart, of_rows)
-    hopeless = kept_short and not rough  # its evidence would not be used
+    hopeless = useless or (kept_short and not rough)  # its evidence would not be used
     evidence = None if hopeless else attempt("log evidence", fit.log_evidence)
     if loo is not None and not loo.ok:
         problems.append(str(loo))

@@ -145,7 +145,8 @@ def _disagreement(
             "overlap too much to be told apart; criteria of density count components, not clusters."
         )
     largest = max(candidates[n].n_components for n in names)
-    if chosen.n_components == largest and largest > min(candidates[n].n_components for n in names):
+    tried = max(c.n_components for c in candidates.values())
+    if chosen.n_components == largest == tried and largest > min(candidates[n].n_components for n in names):
         out.append(f"K = {largest} is the largest number of components that was ranked: compare larger ones.")
     return out
 
