@@ -11,8 +11,8 @@
 # %% [markdown]
 # # A million rows
 #
-# A table of a million rows in a folder of Parquet files, which is never all in memory: the maximum of the likelihood, the
-# posterior, the number of components, and the probabilities of every row, written to a file.
+# A table of a million rows in a folder of Parquet files, which is never all in memory: the maximum of the likelihood,
+# the posterior, the number of components, and the probabilities of every row, written to a file.
 #
 # How the parts work, and how far each can be trusted: [Fit a large table](../howto/large_tables.md). Times and memory:
 # [Large tables, measured](../large_tables.md).
@@ -35,8 +35,8 @@ options = {"inference": "laplace", "draws": 250, "n_init": 5, "random_seed": 1, 
 # %% [markdown]
 # ## The table
 #
-# Simulated, so that the answer is known: five normal components in four columns. The last two have one centre, a wide and
-# a narrow one: they describe a single cluster, which is not normal.
+# Simulated, so that the answer is known: five normal components in four columns. The last two have one centre, a wide
+# and a narrow one: they describe a single cluster, which is not normal.
 
 # %%
 centres = np.array([[0.0, 0, 0, 0], [6.0, 1, 0, -1], [0.0, 6, 2, 0], [-5.0, -4, 3, 2], [-5.0, -4, 3, 2]])
@@ -95,8 +95,8 @@ comparison.table
 
 # %% [markdown]
 # With more components than the data hold, the posterior is not normal, however many rows there are. Such a fit has no
-# evidence and no elpd; it is not ranked, and the text says so. Its BIC is there. If you want its posterior all the same,
-# `inference="auto"` gives that of a random sample of 10,000 rows, and says that this is what it is.
+# evidence and no elpd; it is not ranked, and the text says so. Its BIC is there. If you want its posterior all the
+# same, `inference="auto"` gives that of a random sample of 10,000 rows, and says that this is what it is.
 #
 # Five components, and four clusters: the two with one centre are put together, at any separation in question.
 
@@ -107,8 +107,8 @@ plt.show()
 
 # %% [markdown]
 # Differences of elpd grow with the rows: with a million of them, any departure from normal components shows, and asks
-# for more components. So look at the clusters, and at how far apart they are, before you believe in a sixth component of
-# a real table; see [three questions about the number of clusters](../how_many.md).
+# for more components. So look at the clusters, and at how far apart they are, before you believe in a sixth component
+# of a real table; see [three questions about the number of clusters](../how_many.md).
 
 # %% [markdown]
 # ## Every row
