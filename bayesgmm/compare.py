@@ -22,7 +22,7 @@ from bayesgmm.compare_fits import REFINING_WORK, SHORT_WORK, Pair, Scored, check
 from bayesgmm.compare_in_batches import prepare_comparison
 from bayesgmm.compare_plan import AUTO, CEILING, at_ceiling, kinds_of, numbers_of, pairs_of, rounds
 from bayesgmm.comparison import Comparison
-from bayesgmm.data.batches import as_batches
+from bayesgmm.data.batches import Batches, as_batches
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
@@ -144,7 +144,7 @@ def compare_components(
     if isinstance(X, Table) and sample_weight is not None:
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
     began, prepared = time.perf_counter(), None
-    if (batches := as_batches(X)) is not None:
+    if (batches := as_batches(Batches(X) if isinstance(X, (str, PathLike)) else X)) is not None:
         with working(progressbar=progressbar):
             prepared = prepare_comparison(
                 batches, kinds, options, surely, sample_weight=sample_weight, secondary=secondary, checkpoint=checkpoint

@@ -30,12 +30,12 @@ _TEXT = (".csv", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".zip")
 
 
 def is_divided(source: Any) -> bool:
-    """Whether a source is of a kind that is always read in pieces: a path, an Arrow dataset, a collection of Dask.
+    """Whether a source is of a kind that is always read in pieces: an Arrow dataset, a collection of Dask.
 
     >>> is_divided(np.zeros((2, 2)))
     False
     """
-    return isinstance(source, (str, PathLike)) or _is_dataset(source) or _is_dask(source)
+    return _is_dataset(source) or _is_dask(source)
 
 
 def reads_in_pieces(path: str | PathLike[str]) -> bool:
