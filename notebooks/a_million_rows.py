@@ -30,7 +30,7 @@ import bayesgmm as bg
 
 quick = bool(os.environ.get("BAYESGMM_QUICK"))  # then there are fewer rows
 n_files, rows_each = (3, 12_000) if quick else (10, 100_000)
-options = {"inference": "laplace", "draws": 250, "n_init": 5, "random_seed": 1, "progressbar": False}
+options = {"inference": "laplace", "draws": 500, "n_init": 5, "random_seed": 1, "progressbar": False}
 
 # %% [markdown]
 # ## The table
