@@ -8,6 +8,7 @@ up, or at Ctrl-C, the answer is that of the fits there are.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -18,8 +19,10 @@ from numpy.typing import ArrayLike
 from bayesgmm.arguments import check_choice, check_flag, check_number
 from bayesgmm.checkpoint import Checkpoint, fingerprint
 from bayesgmm.compare_fits import REFINING_WORK, SHORT_WORK, Pair, Scored, check_parallel, run_fits, share_of_cores
+from bayesgmm.compare_in_batches import prepare_comparison
 from bayesgmm.compare_plan import AUTO, CEILING, at_ceiling, kinds_of, numbers_of, pairs_of, rounds
 from bayesgmm.comparison import Comparison
+from bayesgmm.data.batches import Batches, as_batches
 from bayesgmm.data.checks import check_enough_rows
 from bayesgmm.data.frames import as_pandas, text_names
 from bayesgmm.data.table import Table, prepare_table
@@ -70,7 +73,9 @@ def compare_components(
     Parameters
     ----------
     X : table (N, D)
-        Array, frame of any library, or `Table`.
+        Array, frame of any library, `Table`; `Batches`, the path of a Parquet file or a folder of them, and Arrow
+        datasets, which are never all in memory: they are read, scaled and sampled once for all fits, and
+        ``inference="laplace"`` finds their posterior, evidence and, by a sample of the rows, elpd.
     n_components : int, iterable of int, or "auto"
         Numbers of components K to fit. "auto" goes up from 1 until two components in a row have gained nothing, neither
         evidence nor predictive density, or to 12, which it then says.
@@ -138,6 +143,13 @@ def compare_components(
     check_parallel(n_jobs, backend)
     if isinstance(X, Table) and sample_weight is not None:
         raise InputError("sample_weight: the table has its own weights; give them to prepare_table.")
+    began, prepared = time.perf_counter(), None
+    if (batches := as_batches(Batches(X) if isinstance(X, (str, PathLike)) else X)) is not None:
+        with working(progressbar=progressbar):
+            prepared = prepare_comparison(
+                batches, kinds, options, surely, sample_weight=sample_weight, secondary=secondary, checkpoint=checkpoint
+            )
+        X = prepared.table
     X = X if isinstance(X, Table) else as_pandas(X)
     table = X if isinstance(X, Table) else prepare_table(
         X, standardize=standardize, sample_weight=sample_weight, n_components=surely,
@@ -148,7 +160,7 @@ def compare_components(
         raise InputError(
             "A table with known labels has its number of components: fit it, with BayesianGMM(...).fit(X, y)."
         )
-    resolved = (prior or MixturePrior()).resolve(table)
+    resolved = (prior or MixturePrior()).resolve(table) if prepared is None else prepared.prior
     for kind in kinds:
         problem = Problem(table, structure_for(table, *kind), resolved)
         check_reach(problem, surely)
@@ -159,7 +171,7 @@ def compare_components(
         checkpoint, fingerprint(table, options | {"secondary": secondary})
     )  # fmt: skip
     pairs = pairs_of(numbers, kinds)
-    names = text_names(X)
+    names, source = (text_names(X), table) if prepared is None else (table.feature_names, prepared)
     ready = {pair: saved.read(*pair) for pair in pairs} if saved is not None else {}
     if effort == "full":
         ready = {
@@ -171,10 +183,11 @@ def compare_components(
     most = SHORT_WORK if effort == "default" else math.inf
     found: dict[Pair, Scored] = {}
     ended = ""
-    with working(max_seconds=math.inf if max_seconds is None else max_seconds, progressbar=progressbar):
+    left_over = math.inf if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 0.0)
+    with working(max_seconds=left_over, progressbar=progressbar):
         try:
             for wanted_now in rounds(pairs, found, auto):
-                jobs = [(pair, (table, names, options, secondary, ready.get(pair), most)) for pair in wanted_now]
+                jobs = [(pair, (source, names, options, secondary, ready.get(pair), most)) for pair in wanted_now]
                 for pair, fit, candidate in run_fits(jobs, n_jobs=n_jobs, backend=backend, finish_first=not found):
                     found[pair] = fit, candidate
                     partial = bool(fit.posterior_.attrs["partial"])
@@ -191,7 +204,7 @@ def compare_components(
                 if wanted is None or wanted in refined:
                     break
                 refined.add(wanted)
-                before, rest = found[wanted][1].seconds, (table, names, options, secondary, None, REFINING_WORK)
+                before, rest = found[wanted][1].seconds, (source, names, options, secondary, None, REFINING_WORK)
                 for pair, fit, unfinished in run_fits([(wanted, rest)], finish_first=False):
                     candidate = replace(unfinished, seconds=before + unfinished.seconds)
                     found[pair] = fit, candidate

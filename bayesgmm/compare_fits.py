@@ -15,6 +15,7 @@ from bayesgmm.arguments import check_choice, shown
 from bayesgmm.data.table import Table
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.estimator import BayesianGMM
+from bayesgmm.fit_in_batches import PreparedBatches
 from bayesgmm.kernels.threads import available_cores
 from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.candidate import Candidate, score_candidate
@@ -80,7 +81,7 @@ def run_fits(
 
 def _fit_and_score(
     pair: Pair,
-    table: Table,
+    table: Table | PreparedBatches,
     names: tuple[str, ...] | None,
     options: dict[str, Any],
     secondary: bool,

@@ -6,8 +6,10 @@ The class binds; the work is done by `prepare_table`, `fit_em_candidates`, the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,7 +27,7 @@ from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
-from bayesgmm.fit_in_batches import start_in_batches
+from bayesgmm.fit_in_batches import PreparedBatches, prior_of_saved, start_in_batches
 from bayesgmm.fit_options import check_fit_options
 from bayesgmm.fitted import FittedMixture
 from bayesgmm.inference.escalation import Request, draw_posterior
@@ -81,7 +83,9 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
     inference : {"nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto"}
         How the posterior is found: Hamiltonian Monte Carlo; Gibbs sampling with moves between modes, which suits more
         components than the data hold; Laplace's approximation with importance resampling; a normal fitted by its ELBO,
-        independent or full-rank. "auto" keeps Laplace's where it is as good as exact and else takes NUTS.
+        independent or full-rank. "auto" keeps Laplace's where it is as good as exact and else takes NUTS. A table in
+        batches takes "laplace" or "auto", which, where Laplace's approximation of all rows cannot be trusted, gives the
+        posterior of a random sample of 10,000 rows, as the verdict says.
     sampler : {"nutpie", "pymc"}
         "nutpie" samples the compiled density; "pymc" samples the PyMC model of `build_model` with PyMC's NUTS (slow;
         not for known labels).
@@ -221,7 +225,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             If the convergence criteria are not met; `diagnose` says how.
         """
         self._check_options()
-        if (batches := as_batches(X)) is not None:
+        if (batches := X if isinstance(X, PreparedBatches) else as_batches(X)) is not None:
             with working(progressbar=self.progressbar):
                 start_in_batches(self, batches, y, sample_weight)
             return self._warned()
@@ -274,9 +278,10 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
 
     def _finish(
         self, table: Table, structure: Structure, prior: ResolvedPrior, em: EMResult,
-        candidates: list[MixtureParams], blocks: Any = None,
+        candidates: list[MixtureParams], blocks: Any = None, attributes: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """From the optima of EM to the posterior; `blocks` hold all rows where the table is a sample of them."""
+        """From the optima of EM to the posterior; `blocks` hold all rows where the table is a sample of them.
+        `attributes` are kept with the draws."""
         problem, judge = Problem(table, structure, prior), Judge(table, structure)
         request = Request(
             problem, candidates, self.draws, self.tune, self.chains, self.cores, self.random_seed,
@@ -294,6 +299,7 @@ class BayesianGMM(FittedMixture, DensityMixin, ClusterMixin, BaseEstimator):
             )  # fmt: skip
             if table.known is None:  # else both have the order of the classes
                 em = replace(em, params=in_posterior_order(em.params, tree))
+            tree.attrs.update(attributes)
             self._set_results(tree, em, table, prior, draws.modes)
             self._once("diagnosis", lambda: self._diagnose(gate))
 
@@ -353,7 +359,7 @@ def load(path: str | PathLike[str]) -> BayesianGMM:
     tree, em, table, options, modes, named = read_fit(path, BayesianGMM().get_params(deep=False))
     fit = BayesianGMM(**options)
     table = replace(table, missing=fit.missing, weight_type=str(tree.attrs.get("weight_type", "frequency")))
-    prior = (fit.prior or MixturePrior()).resolve(table)
+    prior = prior_of_saved(fit.prior, table, tree.attrs)
     fit._set_results(tree, em, table, prior, modes)
     fit._name_features(table.feature_names if named else None)
     return fit

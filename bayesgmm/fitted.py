@@ -22,6 +22,7 @@ from bayesgmm.fitted_distributions import FittedDistributions
 from bayesgmm.fitted_predictions import FittedPredictions
 from bayesgmm.fitted_scores import FittedScores
 from bayesgmm.model_selection.evidence.mode_shares import weigh_modes
+from bayesgmm.posterior.diagnostics.approximation import sample_in_words
 from bayesgmm.posterior.diagnostics.diagnose import Diagnosis, diagnose, with_reservation
 from bayesgmm.posterior.summary import summary
 
@@ -66,8 +67,8 @@ class FittedMixture(FittedBox, FittedClusters, FittedPredictions, FittedDistribu
         named = [f"{x.sentence[0].upper()}{x.sentence[1:]}" for x in far if not x.lost]
         found = replace(found, advice=(*found.advice, *named))
         found = with_reservation(found, [x.sentence for x in far if x.lost])
-        survey = survey_in_words(self.table_)
-        return replace(found, verdict=f"{found.verdict} {survey}") if survey else found
+        besides = (survey_in_words(self.table_), sample_in_words(self.posterior_.attrs))
+        return replace(found, verdict=" ".join(filter(None, [found.verdict, *besides])))
 
     def summary(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Estimates, intervals and diagnostics of every parameter, in the units of the table.

@@ -27,6 +27,8 @@ class FittedScores(FittedBase):
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
         """Leave-one-out predictive score: importance sampling, and bridge sampling where that fails.
 
+        Of a table in batches it is estimated from the random sample of its rows that the fit keeps.
+
         Parameters
         ----------
         repair : bool
@@ -58,6 +60,10 @@ class FittedScores(FittedBase):
 
         check_flag(repair, "repair")
         self._refuse_approximation("LOO", force)
+        if (n_rows := self.posterior_.attrs.get("rows_in_batches")) is not None:
+            from bayesgmm.model_selection.loo.of_sample import loo_of_sample
+
+            return self._judged(self._once("loo True", lambda: loo_of_sample(self.posterior_, int(n_rows))))
         if not repair:
             return self._judged(self._once("loo False", lambda: loo(self.posterior_)))
 
@@ -90,7 +96,7 @@ class FittedScores(FittedBase):
         return self._judged(self._once("waic", lambda: waic(self.posterior_)))
 
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
-        """Log evidence log p(y | K) by symmetrised bridge sampling.
+        """Log evidence log p(y | K) by symmetrised bridge sampling; of a table in batches by importance sampling.
 
         Parameters
         ----------
@@ -124,25 +130,29 @@ class FittedScores(FittedBase):
             self._check_fitted()
             chains = chosen_chains(self.posterior_, chains)
         self._refuse_approximation("Evidence", force)
+        if "rows_in_batches" in self.posterior_.attrs:
+            from bayesgmm.model_selection.evidence.importance import evidence_of_weights
+
+            return self._judged(self._once("evidence", lambda: evidence_of_weights(self.posterior_, self._problem)))
         key = "evidence" if chains is None else f"evidence {tuple(chains)}"
         return self._judged(self._once(key, lambda: log_evidence(self.posterior_, self._problem, chains=chains)))
 
     def _refuse_approximation(self, what: str, force: bool) -> None:
         self._check_fitted()
         check_flag(force, "force")
-        self._refuse_batches(what)
         fault = approximation_fault(self.posterior_.attrs)
         if fault and not force:
+            how = "fit a sample of the rows with" if "rows_in_batches" in self.posterior_.attrs else "fit with"
             raise InputError(
-                f"{what} needs draws from the posterior, but {fault}: fit with inference='nuts', or pass force=True."
+                f"{what} needs draws from the posterior, but {fault}: {how} inference='nuts', or pass force=True."
             )
 
     def _refuse_batches(self, what: str) -> None:
         self._check_fitted()
         if "rows_in_batches" in self.posterior_.attrs:
             raise InputError(
-                f"{what} takes all rows in memory, and this fit read them in batches: compare BIC (em_.bic) or Laplace "
-                "evidence (modes_), or fit a sample of the rows."
+                f"{what} takes all rows in memory, and this fit read them in batches: take loo(), or fit a sample of "
+                "the rows."
             )
 
     def _repairs(self, n_needed: int) -> dict[str, Callable[..., Any]]:

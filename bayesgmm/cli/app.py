@@ -88,7 +88,7 @@ def fit(
             as_json=as_json, about=about(checklist, weights), covariance_type=covariance, component=component,
             noise=noise, inference=inference, random_seed=seed, draws=draws, chains=chains,
             refused={"--exclude": exclude, "--label": label, "--survey-weights": survey_weights,
-                     "--resolution": resolution, **{f"--{k.replace('_', '-')}": v for k, v in reading.items()}},
+                     "--resolution": resolution, **_as_options(reading)},
         )  # fmt: skip
         return
     table = read_table(
@@ -151,16 +151,32 @@ def compare(
     assignments: o.Assignments = None,
     as_json: o.Json = False,
 ) -> None:
-    """How many clusters: compare numbers of components."""
+    """How many clusters: compare numbers of components.
+
+    A folder of Parquet files, or a Parquet file of a million rows, is read in batches.
+    """
     from bayesgmm.cli.parse import parse_kinds
     from bayesgmm.cli.reading import read_table
     from bayesgmm.cli.run_compare import run_compare
     from bayesgmm.cli.writing import about
+    from bayesgmm.data.pieces import reads_in_pieces
 
     reading: dict[str, Any] = {
         "missing": missing, "drop_missing": drop_missing, "header": header, "delimiter": delimiter, "decimal": decimal,
         "thousands": thousands, "sheet": sheet,
     }  # fmt: skip
+    if reads_in_pieces(data):
+        from bayesgmm.cli.run_batches import run_compare_batches
+
+        run_compare_batches(
+            data, components, parse_kinds(covariance, component, noise), columns=columns, weights=weights, out=out,
+            assignments=assignments, as_json=as_json, about=about(checklist, weights), inference=inference,
+            random_seed=seed, draws=draws, chains=chains, n_jobs=jobs, checkpoint=checkpoint, effort=effort,
+            max_seconds=max_seconds,
+            refused={"--exclude": exclude, "--label": label, "--survey-weights": survey_weights,
+                     "--resolution": resolution, "--secondary": secondary, **_as_options(reading)},
+        )  # fmt: skip
+        return
     table = read_table(
         data, columns=columns, exclude=exclude, label=label, weights=weights, survey_weights=survey_weights, **reading
     )
@@ -194,6 +210,11 @@ def demo(
         out=out, save=save, assignments=assignments, as_json=as_json,
         about=about(checklist, loading="data = bg.datasets.load_faithful()"), random_seed=seed,
     )  # fmt: skip
+
+
+def _as_options(reading: dict[str, Any]) -> dict[str, Any]:
+    """Options of reading by their names on the command line."""
+    return {f"--{name.replace('_', '-')}": value for name, value in reading.items()}
 
 
 def main() -> None:

@@ -25,11 +25,12 @@ from bayesgmm.errors import InputError
 from bayesgmm.model.structure import Kind
 from bayesgmm.model_selection.evidence.bridge_sampling import Evidence
 from bayesgmm.model_selection.evidence.empty_components import EmptyComponentRatio, empty_component_ratio
-from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, scale_sensitivity
+from bayesgmm.model_selection.evidence.occupancy import draw_occupancy, expected_occupancy, scale_sensitivity
 from bayesgmm.model_selection.fit import Fit, kind_of
 from bayesgmm.model_selection.loo.loo import LooResult
 from bayesgmm.model_selection.loo.pointwise import log_likelihood_blocks, scored_weights
 from bayesgmm.model_selection.loo.waic import WaicResult
+from bayesgmm.posterior.diagnostics.approximation import approximation_fault
 from bayesgmm.posterior.levels import levels
 from bayesgmm.progress import out_of_time, stage
 from bayesgmm.record import Record
@@ -54,7 +55,9 @@ class Candidate(Record):
     n_components, kind
         K, the structure of the covariances, the density of a component, and whether there is noise.
     converged : bool
-        The convergence criteria are met.
+        The convergence criteria are met, by draws given all rows.
+    of_sample : bool
+        The draws are given a random sample of the rows, so that no score can be set beside those of other fits.
     rough : bool
         It did not, since sampling was kept short, but chains agree on the scores.
     elpd_mcse : float
@@ -112,11 +115,14 @@ class Candidate(Record):
     rough: bool = False
     elpd_mcse: float = math.nan
     stages: dict[str, float] = field(default_factory=dict)
+    of_sample: bool = False
 
     @property
     def status(self) -> str:
-        """``"converged"``, ``"rough"`` or ``"not converged"``."""
-        return "converged" if self.converged else "rough" if self.rough else "not converged"
+        """``"converged"``, ``"rough"``, ``"sample"`` (of the rows) or ``"not converged"``."""
+        if self.converged or self.rough:
+            return "converged" if self.converged else "rough"
+        return "sample" if self.of_sample else "not converged"
 
     @property
     def log_evidence(self) -> float | None:
@@ -154,25 +160,32 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
             return None
 
     em, diagnosis, attributes = fit.em_, fit.diagnose(), fit.posterior_.attrs
+    if "sample_of_rows" in attributes:
+        return _of_sample(fit, seconds)
+    in_batches = "rows_in_batches" in attributes
     p, total = em.params.n_parameters, float(fit.table_.weights.sum())
     kept_short = bool(attributes.get("kept_short", 0)) and not diagnosis.ok
     apart = attempt("differences between chains", lambda: _between_chains(fit.posterior_)) if kept_short else None
     with stage("merging"):
-        merging, occupancy = fit.merging(), draw_occupancy(fit.posterior_)
+        merging = fit.merging()
+        occupancy = (expected_occupancy if in_batches else draw_occupancy)(fit.posterior_)
     elsewhere = _likely_elsewhere(attributes, merging) if kept_short else ""
     problems += [elsewhere] * bool(elsewhere)
     rough = apart is not None and apart <= MOST_ROUGH and not elsewhere
+    useless = in_batches and approximation_fault(attributes) is not None
+    if useless:
+        problems.append("no LOO and no log evidence of such draws: compare BIC, or fit a sample of the observations.")
     # Repairs are worth their time only for a fit that takes part in the ranking.
-    loo = attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
-    of_rows = math.nan if loo is None else math.sqrt(float(np.nansum(loo.mcse_i**2)))
+    loo = None if useless else attempt("LOO", lambda: fit.loo(repair=bool(diagnosis.ok) or rough))
+    of_rows = math.nan if loo is None else math.hypot(math.sqrt(float(np.nansum(loo.mcse_i**2))), loo.sampling_se)
     mcse = of_rows if apart is None else math.hypot(apart, of_rows)
-    hopeless = kept_short and not rough  # its evidence would not be used
+    hopeless = useless or (kept_short and not rough)  # its evidence would not be used
     evidence = None if hopeless else attempt("log evidence", fit.log_evidence)
     if loo is not None and not loo.ok:
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
-    ratio = None if fit.n_components == 1 or fit.noise else attempt(
+    ratio = None if fit.n_components == 1 or fit.noise or in_batches else attempt(
         "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
     )  # fmt: skip
     sensitivity = None if evidence is None else attempt(
@@ -191,7 +204,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         icl=em.icl,
         n_parameters=p,
         loo=loo,
-        waic=attempt("WAIC", fit.waic),
+        waic=None if in_batches else attempt("WAIC", fit.waic),
         evidence=evidence,
         sensitivity=sensitivity,
         empty_ratio=ratio,
@@ -205,6 +218,21 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         rough=rough,
         elpd_mcse=mcse,
     )
+
+
+def _of_sample(fit: Fit, seconds: float) -> Candidate:
+    """Of a fit with the posterior of a sample of its rows: the criteria of EM, which are of all rows, and clusters."""
+    em, diagnosis, attributes = fit.em_, fit.diagnose(), fit.posterior_.attrs
+    total = int(attributes["sample_of_rows"])
+    return Candidate(
+        n_components=fit.n_components, kind=kind_of(fit), converged=False, verdict=diagnosis.verdict,
+        method=str(attributes.get("method", "")), notes=str(attributes.get("notes", "")),
+        log_likelihood=em.log_likelihood, aicc=aicc(em.aic, em.params.n_parameters, total), bic=em.bic, icl=em.icl,
+        n_parameters=em.params.n_parameters, loo=None, waic=None, evidence=None, sensitivity=None, empty_ratio=None,
+        merging=fit.merging(), classification=fit.classification(),
+        occupied=draw_occupancy(fit.posterior_).probability, seconds=seconds, problems=(),
+        levels=tuple(levels(fit.posterior_)), of_sample=True,
+    )  # fmt: skip
 
 
 def _between_chains(tree: xarray.DataTree) -> float:

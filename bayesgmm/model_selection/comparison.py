@@ -63,7 +63,23 @@ class ComparedFits(Record):
         """The three answers; ``str()`` reads as sentences."""
         found = recommend(self.candidates, self.unfinished)
         survey = next((words for fit in self.fits.values() if (words := survey_in_words(fit.table_))), "")
-        return replace(found, sentences=(*found.sentences, survey)) if survey else found
+        return replace(found, sentences=(*found.sentences, *filter(None, [survey, self._batches_in_words()])))
+
+    def _batches_in_words(self) -> str:
+        """What scores of a table in batches are of, and which there are none of."""
+        read = {label: fit for label, fit in self.fits.items() if "rows_in_batches" in fit.posterior_.attrs}
+        if not read:
+            return ""
+        n, n_all = ({f(fit) for fit in read.values()} for f in (
+            lambda fit: fit.table_.n_rows, lambda fit: int(fit.posterior_.attrs["rows_in_batches"])
+        ))  # fmt: skip
+        errors = [c.loo.sampling_se for c in self.candidates.values() if c.loo is not None]
+        largest = f" (standard error {max(errors):.1g} or less)" if errors else ""
+        return (
+            f"The {max(n_all):,} observations were read in batches: elpd is estimated from a random sample of "
+            f"{max(n):,}{largest}, and labels are those of the sample. There is no WAIC and no Bayes factor from empty "
+            "components: compare a sample of the observations in memory for these."
+        )
 
     @property
     def trees(self) -> dict[Label, xr.DataTree]:

@@ -39,7 +39,7 @@ class Recommendation(Record):
     headline : str
         Answers 1 and 3 in a phrase.
     label : int or str
-        The fit that answer 1 recommends, a key of ``Comparison.fits``.
+        The fit that answer 1 recommends, a key of ``Comparison.fits``; without LOO and evidence that of the lowest BIC.
     n_components : int
         Its number of components.
     n_clusters : int
@@ -78,20 +78,18 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     Raises
     ------
     InputError
-        If there is no fit, or none of the ranked ones has LOO or evidence.
+        If there is no fit.
     """
     names = ranked(candidates)
     if not names:
         raise InputError("there is no fit to compare: give at least one number of components.")
     density, said_density = by_prediction(candidates)
     likely, stable, said_components = by_probability(candidates)
-    label = density if density is not None else likely
-    if label is None:
-        raise InputError("no fit has LOO or evidence: fit with more draws, and with log_likelihood=True.")
+    bic = min(names, key=lambda name: candidates[name].bic)
+    label = density if density is not None else likely if likely is not None else bic
     chosen = candidates[label]
     merged = chosen.merging
     k, m = chosen.n_components, merged.best
-    bic = min(names, key=lambda name: candidates[name].bic)
     agree = len({name for name in (density, likely, bic) if name is not None}) == 1
     all_failed = not any(c.converged or c.rough for c in candidates.values())
     headline = f"{chosen.kind.counted(k)} ({chosen.kind.covariance_type})"
@@ -102,8 +100,10 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
         headline += f" that describe{'s' if k == 1 else ''} {clusters_in_words(merged.numbers)}"
         headline += "." if merged.stable else ", depending on how far apart clusters must be."
         said_clusters = f"Clusters: {merged}"
+    by_bic = f"By BIC, which is all that is known of every fit, it is {name_of(candidates, bic)}."
     sentences = [
         said_density,
+        by_bic if density is None and likely is None else "",
         said_components,
         said_clusters,
         *_heavier_tails(candidates, names, label),

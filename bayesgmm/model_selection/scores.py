@@ -75,7 +75,8 @@ def comparison_details(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
         latent profile analyses report (`clustering.classification`): ``entropy`` (relative), ``n_min, n_max, share_min,
         share_max`` (observations in the smallest and the largest class by most probable component, and their shares,
         which tidyLPA calls n_min and n_max), ``prob_min, prob_max`` (smallest and largest mean posterior probability of
-        a class; noise is no class); ``converged, status`` (converged, rough or not converged), ``elpd_mcse`` (Monte
+        a class; noise is no class); ``converged, status`` (converged, rough, not converged, or
+        sample: of the posterior of a random sample of the rows), ``elpd_mcse`` (Monte
         Carlo standard error of elpd), ``method, escalation, seconds``; then secondary scores, where asked for. NaN
         where there is no number; a fit that is not ranked has no probability and no stacking weight.
     """

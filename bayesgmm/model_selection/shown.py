@@ -80,8 +80,10 @@ def _(average: ModelAverage) -> dict[str, Any]:
 @reliable.register
 def _(compared: ComparedFits) -> tuple[str, bool] | None:
     failed = [str(label) for label, c in compared.candidates.items() if c.status == "not converged"]
-    if failed:
-        return f"Not converged: K = {', '.join(failed)}.", False
+    sampled = [str(label) for label, c in compared.candidates.items() if c.status == "sample"]
+    if failed or sampled:
+        parts = (("Not converged", failed), ("Of a sample of the observations", sampled))
+        return " ".join(f"{what}: K = {', '.join(labels)}." for what, labels in parts if labels), False
     rough = [str(label) for label, c in compared.candidates.items() if c.status == "rough"]
     return f"Converged{f', but for the rough fits of K = {", ".join(rough)}' if rough else ''}.", True
 

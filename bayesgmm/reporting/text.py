@@ -87,11 +87,14 @@ def fit_record(fit: Fit, source: str, agreement: dict[str, Any] | None) -> dict[
     }  # fmt: skip
 
 
-def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame) -> str:
-    """The answer, then the scores in tables; names as in `fit_text`."""
-    names = ", ".join(visible(name) for name in frame.columns)
-    head = f"{visible(source)}: {len(frame)} observations of {_variables(frame.shape[1])} ({names})"
-    weighted = weights_in_words(comparison.best.table_)[:1]  # the recommendation says the rest
+def comparison_text(comparison: ComparedFits, source: str, frame: pd.DataFrame | None) -> str:
+    """The answer, then the scores in tables; names as in `fit_text`. A table in batches has no frame."""
+    table, attributes = comparison.best.table_, comparison.best.posterior_.attrs
+    columns = list(table.feature_names if frame is None else frame.columns)
+    n_rows = attributes.get("rows_in_batches", attributes.get("sample_of_rows")) if frame is None else len(frame)
+    names = ", ".join(visible(name) for name in columns)
+    head = f"{visible(source)}: {n_rows} observations of {_variables(len(columns))} ({names})"
+    weighted = [] if frame is None else weights_in_words(table)[:1]  # the recommendation says the rest
     return _visible_lines([head, *weighted, "", str(comparison), "", score_tables(comparison.details)])
 
 

@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "reporting": {"data", "kernels", "model", "posterior", "clustering", "model_selection"},
 }  # fmt: skip
 SHELL = {
-    "__init__", "__main__", "checkpoint", "compare", "compare_fits", "compare_plan", "comparison", "datasets",
-    "estimator", "fit_in_batches", "fit_options", "fitted", "fitted_base", "fitted_box", "fitted_clusters",
+    "__init__", "__main__", "checkpoint", "compare", "compare_fits", "compare_in_batches", "compare_plan", "comparison",
+    "datasets", "estimator", "fit_in_batches", "fit_options", "fitted", "fitted_base", "fitted_box", "fitted_clusters",
     "fitted_distributions", "fitted_predictions", "fitted_scores", "interruption", "priors", "storage", "warm_up",
 }  # fmt: skip
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"inference"} | SHELL

@@ -24,7 +24,7 @@ from scipy.linalg import solve_triangular
 from bayesgmm.data.table import Table
 from bayesgmm.em.of_blocks import Block, em_of_blocks, mixture_of
 from bayesgmm.inference.approximate.at_modes import laplace_part
-from bayesgmm.inference.approximate.laplace import drawn_from, propose
+from bayesgmm.inference.approximate.laplace import Proposed, drawn_from, propose
 from bayesgmm.inference.modes import Mode, admissible
 from bayesgmm.kernels.threads import one_blas_thread
 from bayesgmm.model.density.decoupled import to_affine
@@ -87,14 +87,21 @@ def sample_laplace_large(
     Returns
     -------
     Draws
-        ``extra`` holds ``log_weight_se`` and ``n_remainder_rows`` besides what `sample_laplace` tells.
+        ``extra`` holds ``log_weight_se`` and ``n_remainder_rows`` besides what `sample_laplace` tells, and
+        ``log_evidence`` on the model's scale with its standard error ``log_evidence_se``.
     """
     began, rng = time.perf_counter(), np.random.default_rng(random_seed)
     with one_blas_thread():
         with sampling_progress(progressbar, 1, 1, "Laplace, curvature at the mode"):
             surrogate, part, evidence = _expanded(problem, blocks, start, cores)
-            proposal = LocalProposal.build([part], np.ones(1), rng)
-            rows = _enough_rows(blocks, surrogate, proposal, draws * chains, rng, cores)
+            proposal, mode = LocalProposal.build([part], np.ones(1), rng), _mode(surrogate, part, evidence)
+        with sampling_progress(progressbar, 1, 1, "Laplace, one component less"):
+            with_fewer = fewer()
+            empty = "" if with_fewer is None else (
+                _empty(problem, blocks, with_fewer, mode, surrogate.expansion.weight, cores)
+            )  # fmt: skip
+        with sampling_progress(progressbar, 1, 1, "Laplace, rows for the remainder"):
+            rows = _enough_rows(blocks, surrogate, proposal, 0 if empty else draws * chains, rng, cores)
         errors: list[Array] = []
 
         def log_likelihood(x: Sample) -> Array:
@@ -105,20 +112,19 @@ def sample_laplace_large(
         k, d = part.density.reference.means.shape
         one = len(rows.weights) * k * draws * chains
         rounds = int(min(_ROUNDS, _MOST_NUMBERS / (draws * chains * k * d * d), _MOST_REMAINDERS / max(one, 1)))
+        rounds = 0 if empty else rounds  # no better proposals: the posterior is not near the mode
         done = propose(proposal, draws * chains, rng, cores, progressbar, rounds=rounds, likelihood=log_likelihood)
         se = float(np.median(np.concatenate(errors)))
-        mode = _mode(surrogate, part, evidence)
         said = (
             f"The log-likelihood of each draw is that to second order around the mode, with a remainder estimated from "
             f"{len(rows.weights):,} of {surrogate.expansion.n_rows:,} observations (standard error {se:.2g} nats)."
         )
-        extra: dict[str, Any] = {"log_weight_se": se, "n_remainder_rows": len(rows.weights)}
+        total, error = _evidence(done)
+        extra: dict[str, Any] = {
+            "log_weight_se": se, "n_remainder_rows": len(rows.weights), "log_evidence": total,
+            "log_evidence_se": math.hypot(error, se), "n_orders": len(proposal.orders),
+        }  # fmt: skip
         out = drawn_from(done, draws * chains, rng, [mode], chains=chains, began=began, extra=extra, notes=(said,))
-        with sampling_progress(progressbar, 1, 1, "Laplace, one component less"):
-            with_fewer = fewer()
-            if with_fewer is None:
-                return out
-            empty = _empty(problem, blocks, with_fewer, mode, surrogate.expansion.weight, cores)
     if not empty:
         return out
     advice = (
@@ -148,9 +154,12 @@ def _enough_rows(
     blocks: Iterable[Block], surrogate: Surrogate, proposal: LocalProposal, n_draws: int, rng: np.random.Generator,
     cores: int | None,
 ) -> RowSample:  # fmt: skip
-    """A sample of rows from which log-likelihoods are known to a twentieth of a nat, if so few can tell."""
+    """A sample of rows from which the log-likelihoods of so many draws are known to a twentieth of a nat, if so few can
+    tell; 0: as near as a first sample tells."""
     size = _SAMPLE
     rows = sample_rows(blocks, surrogate.expansion, size, rng, cores)
+    if not n_draws:
+        return rows
     x = proposal.sample(_PILOT, rng)
     se = float(np.median(rows.remainders(x.weights, x.means, x.cholesky, cores)[1]))
     if se > _SE:
@@ -158,6 +167,17 @@ def _enough_rows(
         size = int(max(size, min(most, 1.2 * size * (se / _SE) ** 2)))
         rows = sample_rows(blocks, surrogate.expansion, size, rng, cores)
     return rows
+
+
+def _evidence(done: Proposed) -> tuple[float, float]:
+    """Log evidence from the mean importance weight, all K! orders of the components counted, and its standard error."""
+    log_weights = np.nan_to_num(done.log_likelihood - done.log_q, nan=-np.inf)
+    n, k = len(log_weights), done.mixtures.means.shape[1]
+    highest = float(log_weights.max())
+    relative = np.exp(log_weights - highest)
+    mean = float(relative.mean())
+    copies = math.lgamma(k + 1) - math.log(len(done.proposal.orders))
+    return highest + math.log(mean) + copies, float(relative.std(ddof=1)) / mean / math.sqrt(n)
 
 
 def _mode(surrogate: Surrogate, part: Part, evidence: float) -> Mode:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bayesgmm.model.prior import ResolvedPrior
 
-__all__ = ["Occupancy", "draw_occupancy", "scale_sensitivity"]
+__all__ = ["Occupancy", "draw_occupancy", "expected_occupancy", "scale_sensitivity"]
 
 Array = NDArray[np.float64]
 
@@ -105,6 +105,21 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
         sums[where] = labelled.transpose(0, 2, 1) @ x
     row_means = sums / np.maximum(counts, 1)[..., None]
     return Occupancy(counts.reshape(*shape, -1), row_means.reshape(*shape, *row_means.shape[1:]), plain)
+
+
+def expected_occupancy(tree: xarray.DataTree) -> Occupancy:
+    """The same of a table in batches, without its rows: a component owns its mixing proportion of them, and their mean
+    is its own, both but for a share of n^-1/2.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit's ``posterior_``, with row weights that sum to those of all rows.
+    """
+    a, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
+    total = float(tree["constant_data"]["row_weight"].sum())
+    counts = np.floor(total * a.shares).astype(np.int64)
+    return Occupancy(counts.reshape(*shape, -1), a.means.reshape(*shape, *a.means.shape[1:]), True)
 
 
 def scale_sensitivity(

@@ -33,12 +33,13 @@ from bayesgmm.record import Record
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["REPAIR_K", "LooResult", "Repair", "loo", "pareto_k_threshold", "repaired"]
+__all__ = ["REPAIR_K", "UNSMOOTHED", "LooResult", "Repair", "loo", "pareto_k_threshold", "psis", "repaired"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Repair = Callable[[IntArray, Array], tuple[Array, Array]]
 
+UNSMOOTHED = "importance sampling"  # of ratios that hardly vary, which need no smoothing
 REPAIR_K = 0.5  # Pareto k from which the weights have no variance
 _MOST_COPIES = 1_000_000  # that ArviZ gets
 _MIN_DRAWS = 25  # PSIS fits the tail to a fifth of the draws, five at least
@@ -73,6 +74,10 @@ class LooResult(Record):
     psis_elpd_i : array (N,)
         Before repair.
     row_names : array (N,)
+    n_rows : int or None
+        Of how many observations the rows are a random sample (`model_selection.loo.of_sample`); None: they are all.
+    sampling_se : float
+        Standard error of `elpd` that comes of the sample and of the draws.
     """
 
     elpd: float
@@ -90,6 +95,8 @@ class LooResult(Record):
     psis_elpd_i: Array
     row_names: NDArray[Any]
     weight_i: Array
+    n_rows: int | None = None
+    sampling_se: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -104,7 +111,7 @@ class LooResult(Record):
     @property
     def n_repaired(self) -> int:
         """Rows with a score from a repair that succeeded."""
-        return int((self.ok_i & (self.method_i != "PSIS")).sum())
+        return int((self.ok_i & ~np.isin(self.method_i, ("PSIS", UNSMOOTHED))).sum())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -118,14 +125,15 @@ class LooResult(Record):
 
         As in ``az.reloo``, the Pareto k of a row whose repair succeeded is 0; the k before repair are in
         ``influence_pareto_k``. Rows of whole weights are there as often as they count, up to 1,000,000 in all: ArviZ
-        knows no weights.
+        knows no weights. Of a random sample of rows each is there once.
         """
         import xarray as xr
         from arviz_stats.utils import ELPDDataLOO
 
-        copies = copied_rows(self.weight_i, _MOST_COPIES)
+        copies = None if self.n_rows is not None else copied_rows(self.weight_i, _MOST_COPIES)
         index = np.arange(len(self.elpd_i)) if copies is None else copies
-        share = np.ones(len(self.elpd_i)) if copies is None else multiplicity(self.weight_i)
+        of_one = copies is not None or self.n_rows is not None
+        share = multiplicity(self.weight_i) if of_one else np.ones(len(self.elpd_i))
 
         def by_row(values: Array) -> xr.DataArray:
             return xr.DataArray(values[index], dims=["obs_id"], coords={"obs_id": self.row_names[index]})
@@ -147,6 +155,8 @@ class LooResult(Record):
         sentence += f"; largest Pareto k {self.pareto_k.max():.2f} before repair" if self.n_repaired else (
             f"; largest Pareto k {self.pareto_k.max():.2f}"
         )  # fmt: skip
+        if self.n_rows is not None:
+            sentence += f"; estimated from a random sample of {self.n_rows:,} observations (SE {self.sampling_se:.2g})"
         if self.ok:
             return sentence + "."
         have = "1 observation has" if self.n_bad == 1 else f"{self.n_bad} observations have"
@@ -201,7 +211,7 @@ def loo(tree: xarray.DataTree, *, repairs: Mapping[str, Repair] | None = None, r
         if reff is None and log_ratio is None:
             known = _relative_efficiency(by_row)
         parts += [
-            _psis(row, float(r), log_ratio) if weight > 0.0 else (0.0, 0.0, 0.0, 0.0)
+            psis(row, float(r), log_ratio) if weight > 0.0 else (0.0, 0.0, 0.0, 0.0)
             for row, r, weight in zip(by_row, known, weight_i[where], strict=True)
         ]
     elpd_i, lppd_i, pareto_k, mcse_i = np.array(parts).T
@@ -283,7 +293,7 @@ def _log_sum_exp(values: Array) -> float:
     return float(highest + np.log(np.exp(values - highest).sum()))
 
 
-def _psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[float, float, float, float]:
+def psis(log_likelihood: Array, reff: float, log_ratio: Array | None) -> tuple[float, float, float, float]:
     """elpd, log posterior predictive density, Pareto k and Monte Carlo error of one row, from draws (C, S).
 
     With `log_ratio` the draws are independent ones of an approximation, and are weighed by it (Magnusson, Andersen,

@@ -1,4 +1,7 @@
-"""Can the draws of an approximation stand for the posterior? By its Pareto k and what its weights are worth."""
+"""Can the draws of an approximation stand for the posterior? By its Pareto k and what its weights are worth.
+
+Where they cannot, and the rows are too many for a sampler, the draws are those given a random sample of the rows.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 from bayesgmm.model.proposals.importance import PARETO_K_MAX
 from bayesgmm.posterior.diagnostics.convergence import ESS_MIN
 
-__all__ = ["APPROXIMATIONS", "approximation_fault"]
+__all__ = ["APPROXIMATIONS", "approximation_fault", "sample_in_words"]
 
 _SE_MAX = 0.5  # of log weights that are estimated from some of the rows: it adds its square to their variance
 APPROXIMATIONS = ("laplace", "advi", "fullrank_advi")
@@ -57,3 +60,22 @@ def approximation_fault(attributes: Mapping[Any, Any]) -> str | None:
         least = f"{ESS_MIN:.0f} at least"
         return f"the importance weights of the approximation ({inference}) are worth {worth:.0f} draws ({least})"
     return None
+
+
+def sample_in_words(attributes: Mapping[Any, Any]) -> str:
+    """That the posterior is that of a random sample of the rows, and why, in sentences; empty where it is of all.
+
+    Examples
+    --------
+    >>> sample_in_words({"sample_rows": 10, "sample_of_rows": 2000, "why_a_sample": "All are too many."})[:58]
+    'This is the posterior of a random sample of 10 of 2,000 ob'
+    >>> sample_in_words({})
+    ''
+    """
+    if "sample_of_rows" not in attributes:
+        return ""
+    n, n_all = int(attributes["sample_rows"]), int(attributes["sample_of_rows"])
+    return (
+        f"This is the posterior of a random sample of {n:,} of {n_all:,} observations: its intervals are those of so "
+        f"many. {attributes['why_a_sample']}"
+    )

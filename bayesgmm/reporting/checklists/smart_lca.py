@@ -69,8 +69,8 @@ def _criteria(subject: Subject) -> Answer:
 
 def _eliminated(subject: Subject) -> Answer:
     assert subject.compared is not None
-    failed = [str(label) for label, c in subject.compared.candidates.items() if c.status == "not converged"]
-    said = f"not ranked, as not converged: {join(failed)}" if failed else "every fit converged"
+    failed = [str(label) for label, c in subject.compared.candidates.items() if not (c.converged or c.rough)]
+    said = f"not ranked: {join(failed)}" if failed else "every fit converged"
     return Answer(f"Fits that did not converge are not ranked; {said}.", "convergence")
 
 

@@ -96,7 +96,7 @@ def draw_comparison(target: Figure | NDArray[Any], comparison: ComparedFits) -> 
     _occupied(axes[1, 0], comparison)
     _criteria(axes[1, 1], table, structures)
     if isinstance(target, Figure):
-        colour = ALARM if (table["status"] == "not converged").all() else INK
+        colour = INK if table["status"].isin(["converged", "rough"]).any() else ALARM
         write_note(target, comparison.recommendation.headline, colour, size=10.5)
     return axes
 

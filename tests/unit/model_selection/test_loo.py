@@ -14,7 +14,7 @@ from test_waic import TRUTH, matrix, tree
 
 import bayesgmm as bg
 from bayesgmm.errors import InputError
-from bayesgmm.model_selection.loo.loo import REPAIR_K, LooResult, _psis, loo, pareto_k_threshold
+from bayesgmm.model_selection.loo.loo import REPAIR_K, LooResult, loo, pareto_k_threshold, psis
 from bayesgmm.model_selection.loo.pointwise import SCORE_MCSE, log_likelihood_blocks, log_mean, log_ratio
 
 Array = NDArray[np.float64]
@@ -77,7 +77,7 @@ def test_likelihoods_of_very_different_size() -> None:
     """The Monte Carlo error from its definition with long numbers, where a draw has e^1500 times another's density."""
     rng = np.random.default_rng(0)
     x = -1500.0 * rng.random(200)
-    elpd, _, _, error = _psis(x[None], 1.0, None)
+    elpd, _, _, error = psis(x[None], 1.0, None)
     with np.errstate(under="ignore"):
         weights = np.exp(array_stats.psislw(x, r_eff=1.0)[0].astype(np.longdouble))
         exact = np.sqrt(np.sum((weights * (np.exp(x.astype(np.longdouble) - elpd) - 1.0)) ** 2))

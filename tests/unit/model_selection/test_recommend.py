@@ -255,8 +255,11 @@ def test_without_evidence_or_loo() -> None:
     assert only_loo.label == 2 and only_loo.most_probable is None and "is not known" in str(only_loo)
     only_evidence = recommend({1: candidate(1, None, 0.0), 2: candidate(2, None, 9.0)})
     assert only_evidence.label == 2 and "no fit has LOO" in str(only_evidence)
-    with pytest.raises(InputError, match="LOO or evidence"):
-        recommend({1: candidate(1, None, None)})
+    neither = {
+        1: dataclasses.replace(candidate(1, None, None), bic=9.0),
+        2: dataclasses.replace(candidate(2, None, None), bic=7.0),
+    }
+    assert recommend(neither).label == 2 and "By BIC, which is all that is known" in str(recommend(neither))
     with pytest.raises(InputError, match="no fit"):
         recommend({})
 
