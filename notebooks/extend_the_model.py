@@ -15,6 +15,8 @@
 # know. Here an earlier study of the geyser reported how long its long eruptions last, and that is to count too.
 
 # %%
+import os
+
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ import pymc as pm
 
 import bayesgmm as bg
 
+quick = bool(os.environ.get("BAYESGMM_QUICK"))  # then fewer draws, and less compiling
 X = bg.datasets.load_faithful()[["eruptions"]][::5]  # 55 durations, so that the study matters
 table = bg.prepare_table(X)  # mean 0 and sd 1: the scale of the model
 model = bg.build_model(table, n_components=2)
@@ -59,13 +62,14 @@ with model:
 em = bg.fit_em(table, 2, random_seed=1).params.rescale(-table.center / table.scale, 1.0 / table.scale)
 with model:
     tree = pm.sample(
-        draws=300,
-        tune=300,
+        draws=100 if quick else 300,
+        tune=100 if quick else 300,
         chains=2,
         random_seed=1,
         progressbar=False,
         initvals={"means": em.means, "weights": em.weights},
         init="adapt_diag",
+        compile_kwargs={"mode": "FAST_COMPILE"} if quick else None,
     )
 az.summary(tree, var_names=["long_eruptions", "weights", "means"], round_to=2)
 
