@@ -13,7 +13,7 @@ the likelihood of all rows, if their order is random. The first rows are kept, a
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,10 +24,12 @@ from bayesgmm.data.checks import row_weights
 from bayesgmm.data.frames import as_frame, as_pandas
 from bayesgmm.data.table import prepare_table
 from bayesgmm.em.candidates import check_em_options, fit_em_candidates
+from bayesgmm.em.moments import Moments, moments_of
 from bayesgmm.em.result import EMResult
+from bayesgmm.em.row_order import RowOrder
 from bayesgmm.em.spikes import smallest_sd
-from bayesgmm.em.state import State, state_of
-from bayesgmm.em.steps import Statistics, e_step, unwhiten
+from bayesgmm.em.state import State
+from bayesgmm.em.steps import e_step
 from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.model.params import MixtureParams
@@ -39,39 +41,6 @@ Array = NDArray[np.float64]
 
 SEEN_ONCE = "each was seen once, so that the log-likelihood of all is not known."
 _POWER = 0.6
-_NO_ROWS = 1e-10
-_FAR = 6.0  # standard errors by which means of batches may differ
-
-
-class Moments(NamedTuple):
-    """Statistics of the complete data, of one unit of weight."""
-
-    shares: Array  # (K,)
-    means: Array  # (K, D)
-    scatter: Array  # (K, D, D) about the means
-
-    def moved(self, other: Moments, share: float) -> Moments:
-        """The average with another, which counts by `share`; the sums are averaged, not the means."""
-        here, there = (1.0 - share) * self.shares, share * other.shares
-        total = here + there
-        part = np.divide(there, total, out=np.zeros_like(total), where=total > 0.0)
-        gap = other.means - self.means
-        between = (here * part)[:, None, None] * gap[:, :, None] * gap[:, None, :]
-        scatter = (1.0 - share) * self.scatter + share * other.scatter + between
-        return Moments(total, self.means + part[:, None] * gap, scatter)
-
-    def state(self, structure: Structure, floor: float) -> tuple[State, bool]:
-        """The M-step, and whether a variance was kept from falling below the floor."""
-        held = np.maximum(self.shares, _NO_ROWS)
-        return state_of(held / held.sum(), self.means, structure.project(self.scatter, held), floor)
-
-
-def moments_of(statistics: Statistics, weight: float) -> Moments:
-    at, k = statistics.at, len(statistics.at.means)
-    held = np.maximum(statistics.counts[:k], _NO_ROWS)
-    means, scatter = np.empty_like(at.means), np.empty_like(at.cholesky)
-    unwhiten(at.means, at.cholesky, held, statistics.sums, statistics.outers, means, scatter)
-    return Moments(statistics.counts[:k] / weight, means, scatter / weight)
 
 
 class MiniBatchEM:
@@ -190,7 +159,7 @@ class MiniBatchEM:
         told = self._told(floored)
         found = EMResult(
             params=params, feature_names=self._names, log_likelihood=math.nan, aic=math.nan, bic=math.nan, icl=math.nan,
-            converged=not (floored or self._in_order()), n_iter=len(self._trace),
+            converged=not (floored or self._order.strays()), n_iter=len(self._trace),
             log_likelihood_trace=np.array(self._trace) - float(np.log(self._scale).sum()),
             starts=self._first_fit.starts, n_reached_best=self._first_fit.n_reached_best,
             min_sd_relative=float(smallest_sd(state.covariances * np.outer(units, units)).min()), message=told,
@@ -225,11 +194,11 @@ class MiniBatchEM:
         self._first_fit = first = self._fit_of_first()
         rows, weights = (np.concatenate([part[i] for part in self._first]) for i in (0, 1))
         self._first.clear()
-        self._weight, self._square = float(weights.sum()), float(weights @ weights)
-        self._mean = self._center = weights @ rows / self._weight
-        self._sd = np.sqrt(weights @ (rows - self._mean) ** 2 / self._weight)
+        self._weight = float(weights.sum())
+        self._center = weights @ rows / self._weight
+        self._sd = np.sqrt(weights @ (rows - self._center) ** 2 / self._weight)
+        self._order = RowOrder(self._center, self._sd, self._weight, float(weights @ weights))
         self._scale = np.full_like(self._sd, np.sqrt(np.mean(self._sd**2))) if self.structure.one_sd else self._sd
-        self._strays, self._n_steps = np.zeros_like(self._mean), 0
         params = first.params.rescale(-self._center / self._scale, 1.0 / self._scale)
         self._state = State(params.head, params.means, params.cholesky, params.scaling)
         self._moments = self._average = self._statistics(rows, weights)
@@ -245,7 +214,7 @@ class MiniBatchEM:
         here = float(weights.sum())
         if not here > 0.0:
             return
-        self._look_at_order(values, weights)
+        self._order.take(values, weights)
         self._weight += here
         step = (here / self._weight) ** _POWER
         self._moments = self._moments.moved(self._statistics(values, weights), step)
@@ -255,27 +224,11 @@ class MiniBatchEM:
         self._averaged += counts
         self._average = self._average.moved(self._moments, counts / self._averaged)
 
-    def _look_at_order(self, values: Array, weights: Array) -> None:
-        """How far the mean of each column is from that of all rows before, in squared standard errors."""
-        here = weights @ values / weights.sum()
-        mine, before = float(weights @ weights) / float(weights.sum()) ** 2, self._square / self._weight**2
-        self._strays += (here - self._mean) ** 2 / (self._sd**2 * (mine + before))
-        self._n_steps += 1
-        self._square += float(weights @ weights)
-        self._mean = self._mean + (here - self._mean) * (weights.sum() / (self._weight + weights.sum()))
-
-    def _in_order(self) -> bool:
-        if not self._n_steps:
-            return False
-        return bool((self._strays - self._n_steps > _FAR * math.sqrt(2.0 * self._n_steps) + _FAR).any())
-
     def _told(self, floored: bool) -> str:
-        said = (
-            f"One pass over {self.n_seen_:,} observations, {self._n_steps:,} steps of mini-batch EM after a search of "
-        )
+        said = f"One pass over {self.n_seen_:,} observations, {self._order.n_batches:,} steps of mini-batch EM after a search of "
         said += f"the first ones by EM; {SEEN_ONCE}"
-        if self._in_order():
-            column = self._names[int(self._strays.argmax())]
+        if self._order.strays():
+            column = self._names[self._order.worst]
             said += f" Not converged: the order of the rows is not random (column {column!r}): shuffle them."
         if floored:
             said += " Not converged: a variance fell to the smallest that is allowed (`reg_covar`)."
