@@ -225,8 +225,8 @@ class MiniBatchEM:
         self._average = self._average.moved(self._moments, counts / self._averaged)
 
     def _told(self, floored: bool) -> str:
-        said = f"One pass over {self.n_seen_:,} observations, {self._order.n_batches:,} steps of mini-batch EM after a search of "
-        said += f"the first ones by EM; {SEEN_ONCE}"
+        said = f"One pass over {self.n_seen_:,} observations, {self._order.n_batches:,} steps of mini-batch EM after a "
+        said += f"search of the first ones by EM; {SEEN_ONCE}"
         if self._order.strays():
             column = self._names[self._order.worst]
             said += f" Not converged: the order of the rows is not random (column {column!r}): shuffle them."
