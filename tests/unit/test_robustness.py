@@ -90,3 +90,15 @@ def test_the_mode_search_ends_on_the_same_bits_in_every_process() -> None:
     """)
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
     assert len({run.stdout for run in runs}) == 1
+
+
+def test_a_value_beyond_all_others_is_said_and_a_fit_that_lost_the_others_is_not_relied_on() -> None:
+    x = np.random.default_rng(0).normal(np.repeat([0.0, 8.0], 150), 1.0)
+    for value, ok in ((1e6, True), (1e9, False)):
+        fit = bg.BayesianGMM(2, inference="laplace", draws=500, random_seed=1, progressbar=False)
+        with pytest.warns(UserWarning, match="interquartile ranges") as told:
+            fit.fit(np.append(x, value)[:, None])
+        found = fit.diagnose()
+        assert "(observation 300, counted from 0)" in str(found)
+        assert ("Not reliable: column" in found.verdict) == (not ok)
+        assert ok or (not found.ok and any(w.category is bg.NotConvergedWarning for w in told))

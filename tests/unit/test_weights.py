@@ -331,6 +331,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Table.log_jacobian": by_row, "Table.patterns": ROWS, "Table.write_features": INPUT,
     "EMResult.params": record("MixtureParams"), "EMResult.log_likelihood": near(1e-5), "EMResult.aic": near(1e-5),
     "EMResult.bic": near(1e-5), "EMResult.icl": near(1e-4), "EMResult.converged": equal,
+    "EMResult.feature_names": equal,
     "EMResult.n_iter": not_compared("of the start that came first to the optimum"),
     "EMResult.log_likelihood_trace": not_compared("of the start that came first to the optimum"),
     "EMResult.starts": starts, "EMResult.n_reached_best": not_compared("starts are random"),

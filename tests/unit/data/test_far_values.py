@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import bayesgmm as bg
 from bayesgmm.data.far_values import far_values
-from bayesgmm.errors import NotConvergedWarning
 
 
 def two_clusters(*more: float) -> np.ndarray:
@@ -33,14 +31,3 @@ def test_rows_of_no_weight_do_not_count() -> None:
 
 def test_a_column_of_one_value_mostly_has_no_spread_to_compare_with() -> None:
     assert far_values(bg.prepare_table(np.append(np.zeros(90), np.arange(10.0))[:, None])) == []
-
-
-def test_a_fit_says_it_and_is_not_relied_on_where_the_other_values_are_lost() -> None:
-    for value, ok in ((1e6, True), (1e9, False)):
-        fit = bg.BayesianGMM(2, inference="laplace", draws=500, random_seed=1, progressbar=False)
-        with pytest.warns(UserWarning, match="interquartile ranges") as told:
-            fit.fit(two_clusters(value))
-        found = fit.diagnose()
-        assert "(observation 300, counted from 0)" in str(found)
-        assert ("Not reliable: column" in found.verdict) == (not ok)
-        assert ok or (not found.ok and any(w.category is NotConvergedWarning for w in told))

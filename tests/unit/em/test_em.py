@@ -200,25 +200,3 @@ def test_a_fit_takes_less_than_three_times_the_data() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3.0 * rows.nbytes
-
-
-def test_a_fit_numbers_the_components_of_em_as_those_of_its_posterior() -> None:
-    """The largest component of EM comes first; the posterior's are in an order of their own."""
-    from itertools import permutations
-
-    from bayesgmm.posterior.summary import in_posterior_order
-
-    rng = np.random.default_rng(4)
-    rows = np.concatenate([rng.normal(at, 1.0, (n, 2)) for at, n in ((0.0, 70), (9.0, 130), (-9.0, 90))])
-    frame = pd.DataFrame(rows, columns=["Weight (lb)", "Power (hp)"])
-    em = bg.fit_em(frame, 3, n_init=5, random_seed=1)
-    assert (np.diff(em.params.weights) < 0.0).all()
-    assert em.feature_names == ("Weight (lb)", "Power (hp)") and "Weight (lb), mean" in em._repr_html_()
-    assert "x1, mean" in em.params._repr_html_()
-    options = {"inference": "gibbs", "draws": 300, "n_init": 5, "random_seed": 1, "progressbar": False}
-    fit = bg.BayesianGMM(3, **options).fit(frame)
-    for order in permutations(range(3)):
-        found = in_posterior_order(em.params.permute(list(order)), fit.posterior_)
-        np.testing.assert_array_equal(found.means, fit.em_.params.means)
-    np.testing.assert_allclose(fit.em_.params.means, fit.means_, atol=0.3)
-    np.testing.assert_allclose(fit.em_.params.weights, fit.weights_, atol=0.03)
