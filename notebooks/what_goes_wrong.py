@@ -22,6 +22,7 @@
 # judged after relabelling, and separately.
 
 # %%
+import os
 import warnings
 
 import matplotlib.pyplot as plt

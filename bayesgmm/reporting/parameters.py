@@ -6,9 +6,10 @@ import pandas as pd
 
 from bayesgmm.reporting.numbers import count, fixed, to_sd
 
-__all__ = ["notable", "parameter_text"]
+__all__ = ["mle_elsewhere", "notable", "parameter_text"]
 
 _ALL = 30  # correlations up to which all are shown
+_ELSEWHERE = 6.0  # posterior sds between a proportion or mean and its maximum-likelihood estimate
 _STRONG, _MOST = 0.5, 20  # size from which one is notable, and how many of them are shown
 
 
@@ -63,3 +64,24 @@ def notable(summary: pd.DataFrame) -> list[str]:
     strong = size[(size >= _STRONG) & ((low > 0) | (high < 0))[correlations]]
     kept = set(strong.nlargest(_MOST).index)
     return [name for name in names if not name.startswith("corr[") or name in kept]
+
+
+def mle_elsewhere(summary: pd.DataFrame) -> list[str]:
+    """A sentence where the maximum of the likelihood is another solution than the one that the posterior is about.
+
+    >>> names = ["weights[0]", "means[0, a]"]
+    >>> table = pd.DataFrame({"mle": [0.11, 2.0], "mean": [0.35, 2.1], "sd": [0.03, 0.1]}, index=names)
+    >>> said, = mle_elsewhere(table)
+    >>> said[-94:]
+    "posterior's: weights[0] is 0.110 there, 0.350 (sd 0.030) here. Intervals are the posterior's."
+    """
+    some = summary[summary.index.str.startswith(("weights[", "means["))]
+    far = ((some["mle"] - some["mean"]).abs() / some["sd"]).where(some["sd"] > 0.0)
+    if not far.max() > _ELSEWHERE:
+        return []
+    row = some.loc[far.idxmax()]
+    mle, mean, sd = (to_sd(row[name], row["sd"]) for name in ("mle", "mean", "sd"))
+    return [
+        "The maximum-likelihood estimate (column mle) is another solution than the posterior's: "
+        f"{far.idxmax()} is {mle} there, {mean} (sd {sd}) here. Intervals are the posterior's."
+    ]

@@ -15,7 +15,7 @@ from bayesgmm.posterior.tree import structure_of
 from bayesgmm.reporting.agreement import agreement_text
 from bayesgmm.reporting.noise_and_tails import noise_and_tails_in_words
 from bayesgmm.reporting.observations import observations_of
-from bayesgmm.reporting.parameters import parameter_text
+from bayesgmm.reporting.parameters import mle_elsewhere, parameter_text
 from bayesgmm.reporting.score_tables import score_tables
 from bayesgmm.visible import visible
 from bayesgmm.wording import plural
@@ -40,10 +40,13 @@ def fit_text(fit: Fit, source: str, agreement: dict[str, Any] | None) -> str:
     if coarse:
         lines.append(f"Measurement resolution in the model: {visible(', '.join(coarse))}")
     lines.append(f"\nMaximum likelihood (EM)\n{fit.em_}\n")
-    lines.append(parameter_text(fit.summary().rename(index=visible)))
+    summary = fit.summary().rename(index=visible)
+    lines.append(parameter_text(summary))
     lines += noise_and_tails_in_words(fit)
     if (fit.em_.starts["method"] == "regularised").any():
         lines.append("The column mle holds the restricted estimate above, which is no maximum of the likelihood.")
+    else:
+        lines += mle_elsewhere(summary)
     lines.append(f"\n{fit.diagnose()}")
     if len(fit.modes_) > 1:
         lines.append(f"\n{len(fit.modes_)} distinct posterior modes were found (densities per original unit):")

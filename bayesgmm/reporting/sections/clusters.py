@@ -10,6 +10,7 @@ from bayesgmm.posterior.tree import read_draws
 from bayesgmm.reporting import results
 from bayesgmm.reporting.document.blocks import Block, Bullets, Drawing, Fold, Section, Tabular, Text
 from bayesgmm.reporting.numbers import Grid
+from bayesgmm.reporting.parameters import mle_elsewhere
 from bayesgmm.reporting.plots.clusters import clusters_size, draw_clusters
 from bayesgmm.reporting.plots.legend import add_component_legend, clusters_caption
 from bayesgmm.reporting.plots.merging import MERGING_CAPTION, MERGING_SIZE, draw_merging
@@ -53,6 +54,7 @@ def clusters(subject: Subject) -> Section:
         blocks.append(
             Drawing("merging", "Merging", MERGING_CAPTION, MERGING_SIZE, lambda figure: draw_merging(figure, merging))
         )
+    blocks += [Text(line) for line in mle_elsewhere(fit.summary(ci_prob=ci_prob))]
     rows = found["summary"].rows
     blocks.append(
         Fold(
