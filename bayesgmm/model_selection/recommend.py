@@ -156,7 +156,7 @@ def _larger(candidates: Mapping[Label, Candidate], names: list[Label], label: La
         return []
     said = f"K = {largest} is the largest number of components that was ranked"
     if tried > largest:
-        return [f"{said}: larger ones were fitted and did not converge, so they are not ruled out; what each lacks is said below."]
+        return [f"{said}: larger ones were fitted and did not converge, see below, so they are not ruled out."]
     return [f"{said}: compare larger ones."]
 
 

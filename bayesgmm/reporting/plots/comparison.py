@@ -140,7 +140,7 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     if p.isna().all(axis=None):
         instead(ax, "No fit has a log evidence that may be used.")
         return
-    names = {0.5: "prior SD of means × ½", 1.0: "× 1", 2.0: "× 2"}
+    names = {0.5: "SD × ½", 1.0: "SD × 1", 2.0: "SD × 2"}
     place = np.arange(len(p))
     for j, scale in enumerate(p.columns):
         colour, _ = component_style((5, 0, 1)[j % 3])
@@ -158,7 +158,8 @@ def _probability(ax: Axes, comparison: ComparedFits) -> None:
     ax.set_ylabel("p(K | y)")
     title(ax, "Evidence (log evidence above the bars)")
     ax.legend(
-        loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max(initial=0.0) < 0.4 else "center right"
+        title="prior of the means",
+        loc="center left" if p[1.0].fillna(0.0).to_numpy()[: len(p) // 2].max(initial=0.0) < 0.4 else "center right",
     )
 
 
