@@ -38,6 +38,7 @@ CASES = {
 }
 SURPLUS = {"faithful-4": (lambda: bg.datasets.load_faithful(), 4)}
 LARGE = "blobs-100000x8-8"
+LONG = "blobs-100000x2-2"  # 4 x 4000 draws, so that differences of 0.05 sd and 3 % are not Monte Carlo error
 METHODS = {
     "laplace": sample_laplace,
     "advi": lambda *a, **k: sample_advi(*a, method="advi", **k),
@@ -108,9 +109,22 @@ def large() -> None:
           f"Laplace takes {seconds / (10.0 * part):.3f} of it", flush=True)  # fmt: skip
 
 
+def long() -> None:
+    problem = problem_of(blobs(100_000, 2, 2, 1.0, 3.0, 3), 2)
+    nuts, seconds = timed(sample_nuts, problem, draws=4000)
+    exact = values_of(nuts, problem, "nuts")
+    row(LONG, "nuts" if Judge(*problem[0][:2])(nuts).ok else "nuts, fails", seconds)
+    draws, seconds = timed(sample_laplace, problem, draws=4000)
+    row(LONG, "laplace", seconds, draws, values_of(draws, problem, "laplace"), exact)
+    error = (2.0 / len(exact)) ** 0.5
+    print(
+        f"{'':18} Monte Carlo error of a mean's difference {error:.3f} sd, of a ratio {error / 2**0.5:.3f}", flush=True
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", choices=[*CASES, *SURPLUS, LARGE], action="append")
+    parser.add_argument("--case", choices=[*CASES, *SURPLUS, LARGE, LONG], action="append")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for sample in (sample_laplace, sample_nuts):  # compile, or read from the disk, once
@@ -122,6 +136,8 @@ def main() -> None:
             compare(case, load(), k)
     if not options.case or LARGE in options.case:
         large()
+    if not options.case or LONG in options.case:
+        long()
 
 
 if __name__ == "__main__":
