@@ -128,7 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for sample in (sample_laplace, sample_nuts):  # compile, or read from the disk, once
-        sample(*problem_of(np.random.default_rng(0).normal(size=(50, 2)), 1), draws=50, progressbar=False)
+        timed(sample, problem_of(np.random.default_rng(0).normal(size=(50, 2)), 1), draws=50)
     head = f"{'data':18} {'method':14} {'seconds':>8} {'k':>6} {'ess':>7}"
     print(f"{head} {'mean':>7} {'sd min':>6} {'median':>6} {'max':>6}")
     for case, (load, k) in {**CASES, **SURPLUS}.items():
