@@ -1,6 +1,6 @@
 """Large tables: EM and the posterior by Laplace, in memory and in batches, beside scikit-learn (D = 8, K = 8).
 
-    python benchmarks/large_tables.py [--rows 100000 1000000] [--parquet 10000000 100000000] [--write docs/large_tables.md]
+    python benchmarks/large_tables.py [--rows 100000 1000000] [--parquet 10000000 100000000] [--write page.md]
 
 Every cell is a process of its own. "EM": seconds an iteration, in memory (one thread) and over batches of the array
 (two), beside an iteration of scikit-learn's GaussianMixture in the same process. "posterior": from the table to the
