@@ -23,6 +23,7 @@ from bayesgmm.data.cells import finite_values
 from bayesgmm.data.checks import row_weights
 from bayesgmm.data.frames import as_frame, as_pandas
 from bayesgmm.data.table import prepare_table
+from bayesgmm.data.table_blocks import as_features
 from bayesgmm.em.candidates import check_em_options, fit_em_candidates
 from bayesgmm.em.moments import Moments, moments_of
 from bayesgmm.em.result import EMResult
@@ -150,23 +151,23 @@ class MiniBatchEM:
         InputError
             No rows, or too few for the components.
         """
-        if self._first_fit is None:
-            return self._fit_of_first()
+        found = self._fit_of_first() if self._first_fit is None else self._of_stream(self._first_fit)
+        if not found.converged:
+            warn(found.message, NotConvergedWarning)
+        return found
+
+    def _of_stream(self, first: EMResult) -> EMResult:
         (state, floored), structure = self._average.state(self.structure, self.reg_covar), self.structure
         params = MixtureParams.of_head(state.weights, state.means, state.covariances, structure)
         params = params.permute(np.argsort(-params.weights, kind="stable")).rescale(self._center, self._scale)
         units = self._scale / self._sd
-        told = self._told(floored)
-        found = EMResult(
+        return EMResult(
             params=params, feature_names=self._names, log_likelihood=math.nan, aic=math.nan, bic=math.nan, icl=math.nan,
-            converged=not (floored or self._order.strays()), n_iter=len(self._trace),
+            converged=first.converged and not (floored or self._order.strays()), n_iter=len(self._trace),
             log_likelihood_trace=np.array(self._trace) - float(np.log(self._scale).sum()),
-            starts=self._first_fit.starts, n_reached_best=self._first_fit.n_reached_best,
-            min_sd_relative=float(smallest_sd(state.covariances * np.outer(units, units)).min()), message=told,
+            starts=first.starts, n_reached_best=first.n_reached_best, message=self._told(first, floored),
+            min_sd_relative=float(smallest_sd(state.covariances * np.outer(units, units)).min()),
         )  # fmt: skip
-        if not found.converged:
-            warn(found.message, NotConvergedWarning)
-        return found
 
     def _keep(self, values: Array, weights: Array) -> None:
         """A batch of the first rows; the fit of them once there are enough."""
@@ -205,8 +206,8 @@ class MiniBatchEM:
         self._averaged = 0.5 * self._weight**2
 
     def _statistics(self, values: Array, weights: Array) -> Moments:
-        z = np.ascontiguousarray(((values - self._center) / self._scale).T)
-        statistics, log_likelihood = e_step(rows_of(z), weights, self._state, self.structure)
+        rows = rows_of(as_features(values, self._center, self._scale))
+        statistics, log_likelihood = e_step(rows, weights, self._state, self.structure)
         self._trace.append(log_likelihood / float(weights.sum()))
         return moments_of(statistics, float(weights.sum()))
 
@@ -224,12 +225,14 @@ class MiniBatchEM:
         self._averaged += counts
         self._average = self._average.moved(self._moments, counts / self._averaged)
 
-    def _told(self, floored: bool) -> str:
+    def _told(self, first: EMResult, floored: bool) -> str:
         said = f"One pass over {self.n_seen_:,} observations, {self._order.n_batches:,} steps of mini-batch EM after a "
         said += f"search of the first ones by EM; {SEEN_ONCE}"
         if self._order.strays():
             column = self._names[self._order.worst]
             said += f" Not converged: the order of the rows is not random (column {column!r}): shuffle them."
+        if not first.converged:
+            said += f" Of the first ones: {first.message}"
         if floored:
             said += " Not converged: a variance fell to the smallest that is allowed (`reg_covar`)."
         return said
