@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import bayesgmm as bg
 from bayesgmm.reporting.numbers import to_sd
 from bayesgmm.reporting.parameters import notable, parameter_text
 
@@ -43,3 +46,14 @@ def test_many_correlations_are_cut_to_the_strong_ones() -> None:
     assert "100 correlations are not shown" in text and "--json" in text
     few = table.iloc[:30]
     assert notable(few) == list(few.index) and "not shown" not in parameter_text(few)
+
+
+def test_a_maximum_of_the_likelihood_far_from_the_posterior_is_said() -> None:
+    from bayesgmm.reporting.text import fit_text
+
+    fit = bg.BayesianGMM(2, inference="laplace", draws=500, n_init=3, random_seed=1, progressbar=False)
+    fit.fit(bg.datasets.load_faithful())
+    assert "another solution" not in fit_text(fit, "faithful.csv", None)
+    other = replace(fit.em_.params, weights=np.array([0.05, 0.95]))
+    fit.em_ = replace(fit.em_, params=other)
+    assert "(column mle) is another solution than the posterior's: weights[" in fit_text(fit, "faithful.csv", None)
