@@ -19,14 +19,14 @@ class _NotANumberError(InputError, TypeError):
     """An object that has no value as a number; scikit-learn's conventions ask for a TypeError here."""
 
 
-def finite_values(frame: pd.DataFrame, *, gaps: bool = False) -> NDArray[np.float64]:
+def finite_values(frame: pd.DataFrame, *, gaps: bool | None = None) -> NDArray[np.float64]:
     """The cells of a DataFrame as a new C-contiguous array of finite numbers.
 
     Parameters
     ----------
     frame : DataFrame of shape (N, D)
-    gaps : bool
-        NaN is a cell that is missing, and stays.
+    gaps : bool, optional
+        True: NaN is a cell that is missing, and stays. False: it could, if it were asked for; None: it cannot.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def finite_values(frame: pd.DataFrame, *, gaps: bool = False) -> NDArray[np.floa
     Raises
     ------
     InputError
-        No rows or columns, text or complex columns, infinite values, or NaN without `gaps`.
+        No rows or columns, text or complex columns, infinite values, or NaN unless `gaps`.
 
     Examples
     --------
@@ -113,14 +113,14 @@ def _number(cell: Any) -> float:
     return float(cell)
 
 
-def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame, gaps: bool) -> None:
+def _check_finite(values: NDArray[np.float64], frame: pd.DataFrame, gaps: bool | None) -> None:
     fault = np.isinf if gaps else lambda column: ~np.isfinite(column)
     if not any(fault(column).any() for column in values.T):  # a column at a time: no mask of the whole table
         return
     faulty = fault(values)
     row, column = np.argwhere(faulty)[0]
     what = "NaN (a missing value)" if np.isnan(values[row, column]) else "inf (an infinite value)"
-    way_out = "leave these rows out or mend them" if gaps else "take missing='allow', or leave these rows out"
+    way_out = "take missing='allow', or leave these rows out" if gaps is False else "leave these rows out or mend them"
     raise InputError(
         f"Column {frame.columns[column]!r} holds {what} in row {frame.index[row]!r}, and "
         f"{int(faulty.any(axis=1).sum())} of {len(values)} rows are affected: {way_out}."

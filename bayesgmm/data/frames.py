@@ -5,8 +5,9 @@ Names and order of the columns are the frame's; `data.cells` makes numbers of wh
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from math import isnan
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,13 @@ def _array_to_frame(X: Any) -> pd.DataFrame:
         raise InputError(
             "Expected a 2D array (rows, columns), got a 1D array. Reshape your data: X.reshape(-1, 1) or "
             "series.to_frame() for a single column, X.reshape(1, -1) for a single row."
+        )
+    if isinstance(X, (str, PathLike)):
+        raise InputError(f"X={shown(X)} is text, no table: read the file with bg.read_csv, or give bg.Batches(path).")
+    if isinstance(X, Iterator):
+        raise InputError(
+            "X is an iterator, which can be gone through once: give a list of tables to bg.Batches, or batch_size to "
+            "fit_em, which sees each row once."
         )
     if array.ndim != 2:
         raise InputError(

@@ -115,3 +115,9 @@ def test_what_cannot_be_is_refused_in_one_line() -> None:
         em.partial_fit(pd.DataFrame({"a": [0.0, 1.0], "c": [0.0, 1.0]}))
     with pytest.raises(InputError, match="NaN"):
         em.partial_fit(pd.DataFrame({"a": [0.0, np.nan], "b": [0.0, 1.0]}))
+    with pytest.raises(InputError, match="gone through once: give a list of tables"):
+        bg.fit_em(iter([rows(100)]), 2)
+    with pytest.raises(InputError, match="is text, no table: read the file"):
+        bg.fit_em("table.parquet", 2)
+    with pytest.raises(InputError, match="leave these rows out or mend them"):
+        bg.fit_em(bg.Batches([rows(100) * np.nan]), 2)
