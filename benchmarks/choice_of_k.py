@@ -189,6 +189,25 @@ def keep(found: bg.Comparison, X: Rows, path: Path) -> None:
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
 
 
+def separations() -> None:
+    """Print how far apart a core and its arms are, as merging counts, and by EM of 24 tables."""
+    import bayesgmm as bg
+    from bayesgmm.clustering.merging_rule import merge_trees
+
+    def nearest(p: bg.MixtureParams) -> float:
+        apart = merge_trees(p.weights[None], p.means[None], p.covariances[None]).apart[0]
+        return float(apart[np.triu_indices(3, 1)].min())
+
+    for name, distance in (("arms", 6.0), ("apart", 6.75)):
+        sds = np.array([[1.0, 1.0], [2.5, 1.0], [1.0, 2.5]])
+        truth = bg.MixtureParams(
+            np.array([0.7, 0.16, 0.14]), distance * np.eye(3, 2, -1), sds[:, :, None] ** 2 * np.eye(2)
+        )
+        tables = (KINDS[name][1](np.random.default_rng(seed), 250, 2) for seed in range(24))
+        found = [nearest(bg.fit_em(X, 3, random_seed=1, n_init=8).params) for X in tables]
+        print(f"{name}: {nearest(truth):.2f} sds; by EM {np.mean(found):.2f}, sd {np.std(found, ddof=1):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20)
@@ -202,8 +221,12 @@ def main() -> None:
     parser.add_argument("--merge", type=Path, nargs="*", default=[])
     parser.add_argument("--write", type=Path)
     parser.add_argument("--cores", type=int)
+    parser.add_argument("--separations", action="store_true", help="those of a core and its arms alone")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    if options.separations:
+        separations()
+        return
 
     done = set()
     if options.out.exists():

@@ -31,7 +31,7 @@ from labelled_tables import table
 from scipy.optimize import linear_sum_assignment
 from scipy.special import betaln, gammaln, logsumexp, multigammaln, polygamma
 from scipy.stats import f as f_distribution
-from scipy.stats import gamma, norm
+from scipy.stats import gamma, invwishart, norm, wishart
 from sklearn.metrics import adjusted_rand_score, confusion_matrix
 
 import bayesgmm as bg
@@ -144,15 +144,44 @@ def error(truth: Array, labels: Array) -> float:
     return 1.0 - counts[linear_sum_assignment(-counts)].sum() / len(truth)
 
 
+def check(X: pd.DataFrame) -> None:
+    """Print that `log_covariances` integrates to one, and that its integral over C0 is p(S | C) p(C) / p(C | S)."""
+    prior, r, n = prior_of(X), X.shape[1], 200_000
+    c0, g0 = 2.5 + (r - 1) / 2, 0.5 + (r - 1) / 2
+    rate = 100 * g0 / c0 * np.diag(1 / (X.max() - X.min()).to_numpy() ** 2)
+    rng = np.random.default_rng(0)
+    made = wishart(r + 1, np.eye(r)).rvs(n, random_state=1)  # correlations of it are LKJ(1)
+    d = np.sqrt(np.diagonal(made, axis1=1, axis2=2))
+    d = np.exp(rng.normal(prior.sd.mu + np.log(X.std(ddof=0).to_numpy()), prior.sd.sigma, size=(n, r))) / d
+    ratio = np.exp(log_covariances(X, (made * d[:, :, None] * d[:, None, :])[:, None]))
+    print(f"mean ratio of the priors {ratio.mean():.3f}, standard error {ratio.std() / np.sqrt(n):.3f}")
+
+    def theirs(s: Array) -> float:
+        df, scale = 2 * (g0 + len(s) * c0), np.linalg.inv(2 * (rate + np.linalg.inv(s).sum(axis=0)))
+        at = wishart(df, scale).mean()
+        given = sum(invwishart(2 * c0, 2 * at).logpdf(one) for one in s)
+        return given + wishart(2 * g0, np.linalg.inv(2 * rate)).logpdf(at) - wishart(df, scale).logpdf(at)
+
+    for k in (2, 3):
+        s = np.stack([np.cov(X.to_numpy()[rng.choice(len(X), 40)].T) for _ in range(k)])
+        ours = log_covariances(X, s[None])[0] - sum(log_covariances(X, one[None, None])[0] for one in s)
+        other = theirs(s) - sum(theirs(one[None]) for one in s)
+        print(f"{k} covariances together less each alone: {ours:.10f}, by the identity {other:.10f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=5)
     parser.add_argument("--draws", type=int, default=3000, help="of each chain")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--check", action="store_true", help="the ratio of the priors alone")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     X, truth = table("thyroid")
+    if options.check:
+        check(X)
+        return
     fits = {}
     for k in range(1, options.largest + 1):
         fits[k] = bg.BayesianGMM(
