@@ -1,8 +1,8 @@
 """Batches of a Dask collection: work is done where its partitions lie, by whatever scheduler Dask has.
 
 A pass is one graph: a task a partition, which goes through its rows in batches, and a tree of fixed shape over the
-results. So sums are the same to the last digit however many threads or workers there are, and a task whose worker is
-lost is done anew by another. With a client of `distributed` the partitions are kept on the workers as long as the
+results. So sums are added in the same order however many threads or workers there are, and a task whose worker is lost
+is done anew by another. With a client of `distributed` the partitions are kept on the workers as long as the
 batches are used, since else every pass would read or send them again; Dask writes to disk what exceeds their memory.
 Without one, threads, or what ``dask.config.set(scheduler=...)`` says, read them in every pass.
 """
