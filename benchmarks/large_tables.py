@@ -7,7 +7,8 @@ Every cell is a process of its own. "EM": seconds an iteration, in memory (one t
 diagnosis, EM, 4 x 1000 draws, importance weights and relabelling included. "memory": what the fit adds at its peak to
 the process that holds the caller's array, or, of Parquet, the peak of the whole process. The bars: EM 8 times
 scikit-learn's; the posterior of a million rows in 60 s; memory 0.3 times the table; ten million rows of Parquet in 10
-minutes and 1 GB. Memory is read from /proc (Linux).
+minutes and 1 GB. Memory is read from /proc (Linux). "anchors": an iteration of faiss' k-means and of Spark's
+GaussianMixture (local, two threads) over the same rows, if faiss-cpu, or pyspark with a Java, is installed.
 
 ``--write`` makes a page of the documentation of it, and its figure in ``_static`` beside it.
 """
@@ -15,6 +16,7 @@ minutes and 1 GB. Memory is read from /proc (Linux).
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -32,6 +34,8 @@ from scaling import MIB, forget_peak, markdown, memory
 
 D = K = 8
 CELLS = {"em": "EM, an iteration", "memory": "posterior, array", "batches": "posterior, array in batches"}
+ANCHORS = {"faiss": "faiss, k-means (float32)", "pyspark": "Spark 2 threads, GaussianMixture"}
+SOURCES = {"memory": "array", "batches": "array in batches", "parquet": "folder of Parquet"}
 STEP = 250_000
 
 
@@ -122,9 +126,60 @@ def parquet(n: int) -> dict[str, Any]:
     return {"seconds": seconds, "bytes": memory("VmHWM"), "ok": said.ok, "pareto_k": fit.posterior_.attrs["pareto_k"]}
 
 
+def anchors(n: int) -> dict[str, Any]:
+    """Seconds an iteration of programs that large tables are given to; their difference leaves out how one begins."""
+    x, found = rows(0, n), {}
+    if importlib.util.find_spec("faiss"):
+        import faiss
+
+        def kmeans(iterations: int) -> float:
+            whole = faiss.Kmeans(D, K, niter=iterations, seed=1, max_points_per_centroid=n)
+            began = time.perf_counter()
+            whole.train(x.astype(np.float32))
+            return time.perf_counter() - began
+
+        found["faiss"] = float(np.median([(kmeans(21) - kmeans(1)) / 20 for _ in range(3)]))
+    if importlib.util.find_spec("pyspark"):
+        found["pyspark"] = spark(x)
+    return found
+
+
+def spark(x: np.ndarray) -> float:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyspark.ml.clustering import GaussianMixture
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.sql import SparkSession
+
+    names = [f"x{j}" for j in range(D)]
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table(dict(zip(names, x.T, strict=True))), Path(folder) / "x.parquet", row_group_size=65_536)
+        options = {"spark.driver.memory": "8g", "spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1"}
+        build = SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1")
+        for name, value in options.items():
+            build = build.config(name, value)
+        session = build.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
+        table = VectorAssembler(inputCols=names, outputCol="features").transform(session.read.parquet(folder))
+        table = table.select("features").repartition(2).cache()
+        table.count()
+
+        def mixture(iterations: int) -> float:
+            began = time.perf_counter()
+            GaussianMixture(k=K, maxIter=iterations, tol=0.0, seed=1).fit(table)
+            return time.perf_counter() - began
+
+        mixture(2)
+        found = float(np.median([(mixture(12) - mixture(2)) / 10 for _ in range(3)]))
+        session.stop()
+    return found
+
+
 def cell(name: str, n: int) -> dict[str, Any]:
     if name == "em":
         return em(n)
+    if name == "anchors":
+        return anchors(n)
     if name == "parquet":
         return parquet(n)
     return posterior(n, batches=name == "batches")
@@ -143,6 +198,7 @@ def main() -> None:
         return
     found: list[dict[str, Any]] = []
     wanted = [(name, n) for n in options.rows for name in CELLS] + [("parquet", n) for n in options.parquet]
+    wanted += [("anchors", max(options.rows))] if options.rows and any(map(importlib.util.find_spec, ANCHORS)) else []
     for name, n in wanted:
         load = os.getloadavg()[0]
         command = [sys.executable, __file__, "--cell", name, str(n)]
@@ -164,9 +220,9 @@ def page(found: list[dict[str, Any]], name: str) -> str:
     ]  # fmt: skip
     others = []
     for r in found:
-        if r["cell"] == "em":
+        if r["cell"] in ("em", "anchors"):
             continue
-        source = {"memory": "array", "batches": "array in batches", "parquet": "folder of Parquet"}[r["cell"]]
+        source = SOURCES[r["cell"]]
         share = f"{r['bytes'] / (8.0 * D * r['n']):.2f}"
         others.append([
             f"{r['n']:,}", source, f"{r['seconds']:.0f}", f"{r['bytes'] / MIB:.0f}", share, f"{r['pareto_k']:.2f}",
@@ -188,15 +244,40 @@ python benchmarks/large_tables.py --parquet 10000000 100000000 --write docs/{nam
 
 {markdown(["rows", "in memory", "in batches", "scikit-learn", "ratio, in memory", "in batches"], em_rows)}
 
-**The posterior by Laplace**, from the table to the diagnosis: EM, 4 × 1000 draws, importance weights, relabelling.
-Memory is what the fit adds at its peak to the process that holds the array; of Parquet, the peak of the whole process,
-Python and all libraries included. It is mostly that of the draws, 4000 times K × D × D numbers in several copies, and
-of blocks of rows, which do not grow with the table: the 4000 draws that the caller gets are 18 MiB, so that a share of
-0.3 is out of reach below ten million rows. The share is memory over the table's N × D doubles. The load is that of the
-machine when the cell began; two of it are its own.
+{anchored(found)}**The posterior by Laplace**, from the table to the diagnosis: EM, 4 × 1000 draws, importance
+weights, relabelling. Memory is what the fit adds at its peak to the process that holds the array; of Parquet, the peak
+of the whole process, Python and all libraries included. It is mostly that of the draws, 4000 times K × D × D numbers in
+several copies, and of blocks of rows, which do not grow with the table: the 4000 draws that the caller gets are 18 MiB,
+so that a share of 0.3 is out of reach below ten million rows. The share is memory over the table's N × D doubles. The
+load is that of the machine when the cell began; two of it are its own.
 
 {markdown(["rows", "table", "seconds", "MiB", "share", "Pareto k", "diagnosis ok", "load"], others)}
+
+{slopes(found)}
 """
+
+
+def anchored(found: list[dict[str, Any]]) -> str:
+    """What other programs take for an iteration, as a paragraph."""
+    said = ""
+    for r in (r for r in found if r["cell"] == "anchors"):
+        ours = next(e["batches"] for e in found if e["cell"] == "em" and e["n"] == r["n"])
+        lines = [[name, f"{r[key]:.3f}", f"{r[key] / ours:.1f}"] for key, name in ANCHORS.items() if key in r]
+        table = markdown(["program", "seconds an iteration", "ours in batches is faster by"], lines)
+        said += f"**Anchors**, {r['n']:,} rows. k-means has no covariances: what a pass costs at least.\n\n{table}\n\n"
+    return said
+
+
+def slopes(found: list[dict[str, Any]]) -> str:
+    """By how much seconds grow where rows grow tenfold, from the smallest to the largest table of each kind."""
+    said = []
+    for name, label in SOURCES.items():
+        points = sorted((r["n"], r["seconds"]) for r in found if r["cell"] == name)
+        if len(points) > 1:
+            (n, least), (most_n, most) = points[0], points[-1]
+            slope = np.log10(most / least) / np.log10(most_n / n)
+            said.append(f"{label} {slope:.2f} ({n:,} to {most_n:,} rows)")
+    return f"Slope of log seconds in log rows, 1 is linear: {'; '.join(said)}." if said else ""
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bayesgmm.clustering.separation import misclassified, squared_distance
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, plain
 from bayesgmm.kernels.threads import over_threads
 
 __all__ = ["MOST_APART", "SEPARATION", "MergeTrees", "merge_draws", "merge_trees"]
@@ -81,11 +81,9 @@ def merge_trees(
            [1. , 0. , 7.1],
            [7.1, 7.1, 0. ]])
     """
-    w, m, c = (np.ascontiguousarray(a, dtype=np.float64) for a in (weights, means, covariances))
+    w, m, c = plain(weights, means, covariances)
     counted = np.ones(w.shape, dtype=bool) if occupied is None else np.ascontiguousarray(occupied)
-    size, tails = (
-        np.full(w.shape, np.inf) if a is None else np.ascontiguousarray(a, dtype=np.float64) for a in (sizes, df)
-    )
+    size, tails = plain(*(np.full(w.shape, np.inf) if a is None else a for a in (sizes, df)))
     overlap = np.full((*w.shape, w.shape[1]), 0.5)
     over_threads(lambda s: _grow(w[s], m[s], c[s], size[s], tails[s], counted[s], overlap[s]), len(w))
     return MergeTrees(np.minimum(np.maximum(-2.0 * ndtri(np.maximum(overlap, 1e-300)), 0.0), MOST_APART))

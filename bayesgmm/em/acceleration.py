@@ -232,7 +232,7 @@ class Accelerator:
         # A log sd that stands in m places of the diagonal has information 2 m n, any other cell n.
         places = np.where(np.eye(n_features) > 0, 2.0, 1.0)
         by_cell = np.sqrt(rows[:, None] * np.bincount(self._cells[free], weights=places[free]))  # (matrices, cells)
-        self._factors = by_cell[:, np.maximum(self._cells, 0)]  # (matrices, D, D)
+        self._factors = np.ascontiguousarray(by_cell[:, np.maximum(self._cells, 0)])  # (matrices, D, D)
         k, classes = len(anchor.means), self._structure.n_classes(len(anchor.means))
         total = float(counts.sum())
         noise = np.sqrt(np.maximum(total * anchor.weights[k:classes], 1e-10))

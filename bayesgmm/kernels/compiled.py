@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numba.core.ccallback import CFunc
 from numba.core.sigutils import normalize_signature
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.kernels.cache import KernelCache
 
-__all__ = ["add", "callback", "compiled", "put", "source_version"]
+__all__ = ["add", "callback", "compiled", "plain", "put", "source_version"]
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -30,16 +32,29 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return dispatcher
 
 
-def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.cfunc` as a decorator: a function that C can call."""
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
+    """`numba.cfunc` as a decorator: what it makes compiles a function that C can call when first asked for it."""
 
-    def decorate(function: Callable[..., Any]) -> Any:
-        made: Any = CFunc(function, normalize_signature(signature), locals={}, options={"error_model": "numpy"})
-        made._cache = KernelCache(function)
-        made.compile()
+    def decorate(function: Callable[..., Any]) -> Callable[[], Any]:
+        @cache
+        def made() -> Any:
+            code: Any = CFunc(function, normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+            code._cache = KernelCache(function)
+            code.compile()
+            return code
+
         return made
 
     return decorate
+
+
+def plain(*arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    """Numbers as one array type, contiguous and not read-only: of any other a kernel would be compiled anew.
+
+    >>> [a.flags.c_contiguous for a in plain(np.eye(3)[:, :2], np.broadcast_to(1.0, 3))]
+    [True, True]
+    """
+    return tuple(np.require(a, dtype=np.float64, requirements=["C", "W"]) for a in arrays)
 
 
 @cache

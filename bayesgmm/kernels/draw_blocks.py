@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, plain
 from bayesgmm.kernels.row_model import RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
@@ -77,6 +77,7 @@ def responsibilities_of_draws(
     array([[[0.3, 0.7]]])
     """
     packed = as_rows(rows)
+    weights, means, scaling = plain(weights, means, scaling)
     n_draws = len(weights)
     out = np.empty((n_draws, count_rows(rows), n_classes(row_model, means.shape[1])))
     density = np.empty((0, 0)) if log_density is None else log_density

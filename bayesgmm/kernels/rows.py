@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, plain
 
 __all__ = [
     "PIECE",
@@ -108,7 +108,7 @@ def as_rows(table: ArrayLike | Rows, known: NDArray[np.int64] | None = None) -> 
     """
     if isinstance(table, Rows):
         return table
-    rows: Rows = rows_of(np.ascontiguousarray(np.asarray(table, dtype=np.float64).T))
+    rows: Rows = rows_of(*plain(np.asarray(table, dtype=np.float64).T))
     return rows if known is None else rows._replace(known=np.ascontiguousarray(known, dtype=np.int64))
 
 

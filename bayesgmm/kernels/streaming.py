@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.compiled import add, compiled
+from bayesgmm.kernels.compiled import add, compiled, plain
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, count_rows, take_rows
@@ -111,6 +111,7 @@ def pointwise_log_density(
     array (S, N)
     """
     packed = as_rows(rows)
+    weights, means, scaling = plain(weights, means, scaling)
     out = np.empty((len(weights), packed.features.shape[1]))
     over_threads(lambda s: _pointwise(packed, weights[s], means[s], scaling[s], row_model, out[s]), len(weights))
     return out
@@ -120,6 +121,7 @@ def mean_responsibilities(
     rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N, R) responsibilities averaged over draws, the background's last; arguments as in `pointwise_log_density`."""
+    weights, means, scaling = plain(weights, means, scaling)
     classes = n_classes(row_model, means.shape[1])
     out = np.empty((count_rows(rows), classes))
     for where, packed in _blocks(rows):
@@ -138,6 +140,7 @@ def predictive_log_density(
     rows: Array | Rows, weights: Array, means: Array, scaling: Array, *, row_model: RowModel = NORMAL
 ) -> Array:
     """(N,) log of the density averaged over draws; arguments as in `pointwise_log_density`."""
+    weights, means, scaling = plain(weights, means, scaling)
     out = np.empty(count_rows(rows))
     for where, packed in _blocks(rows):
         out[where] = _predictive_of_block(packed, weights, means, scaling, row_model)
@@ -164,6 +167,7 @@ def total_log_likelihood(
 ) -> Array:
     """(S,) weighted log-likelihood of each draw, row_weights (N,); arguments as in `pointwise_log_density`."""
     log_weights, out = np.log(weights), np.zeros(len(weights))
+    log_weights, means, scaling = plain(log_weights, means, scaling)
     for where, packed in _blocks(rows):
 
         def work(s: slice, where: slice = where, packed: Rows = packed) -> None:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, plain
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers, n_classes
 from bayesgmm.kernels.row_pass import mixture_pass
 from bayesgmm.kernels.rows import Rows, as_rows, take_rows
@@ -234,7 +234,7 @@ def _search(
 
 
 def _fill_costs(draws: Callable[[slice], Inputs], log_reference: Array, out: Array) -> None:
-    over_threads(lambda s: _costs(*draws(s), log_reference, out[s]), len(out))
+    over_threads(lambda s: _costs(*draws(s), *plain(log_reference), out[s]), len(out))
 
 
 def _mean_reference(draws: Callable[[slice], Inputs], order: IntArray) -> Array:

@@ -43,11 +43,11 @@ class Recommendation(Record):
     n_components : int
         Its number of components.
     n_clusters : int
-        Most probable number of clusters of that fit at a separation of 2.5 sds. Where the headline names several, it
-        depends on the separation (``Candidate.merging``); where components are levels of a column, as the headline then
-        says, it is a number of groups of levels.
+        Number of clusters of ``Comparison.labels_``: the most probable at a separation of 2.5 sds, or, where the
+        headline names several numbers, of 2 sds, the finest in question (``Candidate.merging``). Where components are
+        levels of a column, as the headline then says, it is a number of groups of levels.
     cluster_probability : float
-        Posterior probability of that number.
+        Posterior probability of that number at that separation.
     most_probable : int, str or None
         The fit with the largest p(K | y); None without evidence.
     stable : bool or None
@@ -117,7 +117,7 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
     ]
     return Recommendation(
         headline=f"No fit converged, do not rely on this: {headline}" if all_failed else headline,
-        label=label, n_components=k, n_clusters=m, cluster_probability=float(merged.n_clusters[m]),
+        label=label, n_components=k, n_clusters=m, cluster_probability=merged.best_probability,
         most_probable=likely, stable=stable, agree=agree, sentences=tuple(s for s in sentences if s),
     )  # fmt: skip
 

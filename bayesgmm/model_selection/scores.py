@@ -115,7 +115,7 @@ def comparison_details(candidates: Mapping[Label, Candidate]) -> pd.DataFrame:
             "occupied_mode": int(c.occupied.index[int(c.occupied.to_numpy().argmax())]),
             "clusters": numbers_in_words(c.merging.numbers),
             "n_clusters": c.merging.best,
-            "cluster_probability": float(c.merging.n_clusters[c.merging.best]),
+            "cluster_probability": c.merging.best_probability,
             "entropy": c.classification.relative_entropy,
             "n_min": c.classification.n_min,
             "n_max": c.classification.n_max,

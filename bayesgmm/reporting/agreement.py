@@ -62,7 +62,7 @@ def clusters_counted(merging: Merging) -> str:
     if merging.stable:
         return ""
     return (
-        f"The table is of {clusters_in_words((merging.best,))}, the most probable number; "
+        f"The table is of {clusters_in_words((merging.best,))}, what is more than {merging.shown:g} SDs apart; "
         f"{numbers_in_words(merging.numbers)} are possible."
     )
 

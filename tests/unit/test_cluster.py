@@ -17,7 +17,11 @@ from test_batches import NAMES, rows
 import bayesgmm as bg
 from bayesgmm.data.dask_batches import DaskBatches
 from bayesgmm.data.engine import merged
+from bayesgmm.data.table import Table, prepare_table
 from bayesgmm.kernels import row_pass
+from bayesgmm.model.draws import Draws
+from bayesgmm.model.structure import get_structure
+from bayesgmm.model_selection.loo.kfold import kfold
 
 OPTIONS = {"n_init": 4, "random_seed": 1}
 LAPLACE = {"inference": "laplace", "draws": 250, "progressbar": False} | OPTIONS
@@ -190,3 +194,30 @@ def test_fits_of_a_comparison_on_a_cluster(client, frame) -> None:
         configured = bg.compare_components(frame[:200], [1, 2], **options)
     for found in (there, configured):
         pd.testing.assert_frame_equal(found.details.drop(columns="seconds"), here.details.drop(columns="seconds"))
+
+
+def test_folds_on_a_cluster(client, frame) -> None:
+    """Each fold is refitted by a worker: their numbers are those of here, and no fold was refitted in this process."""
+    import joblib
+
+    table = prepare_table(frame.to_numpy()[:60, :1], resolution=None)
+
+    def refit(part: Table) -> Draws:
+        """A normal mean, flat prior."""
+        y, total, shape = part.standardized[:, 0], part.weights.sum(), (2, 100)
+        means = np.random.default_rng(1).normal(part.weights @ y / total, total**-0.5, (*shape, 1, 1))
+        refitted.append(os.getpid())
+        return Draws(
+            np.ones((*shape, 1)), means, np.ones((*shape, 1, 1, 1)), np.zeros(shape), {}, np.zeros(2, np.int64),
+            pd.DataFrame(), 0.0, False, "exact",
+        )  # fmt: skip
+
+    refitted: list[int] = []
+    full = get_structure("full")
+    here = kfold(refit, table, full, n_folds=4)
+    assert refitted == [os.getpid()] * 4
+    with joblib.parallel_config("dask"):
+        there = kfold(refit, table, full, n_folds=4)
+    assert len(refitted) == 4
+    np.testing.assert_array_equal(there.elpd_i, here.elpd_i)
+    np.testing.assert_array_equal(there.folds, here.folds)

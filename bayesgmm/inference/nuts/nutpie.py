@@ -176,8 +176,8 @@ def _start(library: Any, chain: Chain, index: int, options: _Options, report: An
     ints, floats = density.ints, density.floats
     problem = np.array([ints.ctypes.data, ints.size, floats.ctypes.data, floats.size], dtype=np.int64)
     keep = (chain, problem)  # the addresses stay valid for as long as the sampler holds this
-    logp = library.LogpFunc(log_posterior_callback.address, problem.ctypes.data, keep)
-    expand = library.ExpandFunc(n, n, _identity_callback.address, problem.ctypes.data, keep)
+    logp = library.LogpFunc(log_posterior_callback().address, problem.ctypes.data, keep)
+    expand = library.ExpandFunc(n, n, _identity_callback().address, problem.ctypes.data, keep)
     sizes, coords = {"dim": n}, {"dim": pd.RangeIndex(n)}
     variables = library.PyVariable.new_variables(["x"], ["float64"], [(n,)], sizes, {"x": ("dim",)})
     model = library.PyMcModel(logp, expand, variables, n, sizes, coords, lambda seed: chain.start, None)

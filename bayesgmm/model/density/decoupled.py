@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.compiled import compiled
+from bayesgmm.kernels.compiled import compiled, plain
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.triangular import invert_lower
 from bayesgmm.model.density.density import Density
@@ -55,7 +55,7 @@ def value_and_gradient(density: Density, u: Array) -> tuple[float, Array]:
     True
     """
     gradient = np.empty(density.n_dim)
-    value = log_posterior_decoupled(np.ascontiguousarray(u), gradient, density.ints, density.floats)
+    value = log_posterior_decoupled(*plain(u), gradient, density.ints, density.floats)
     return float(value), gradient
 
 
@@ -80,7 +80,7 @@ def log_prior_of_decoupled(density: Density, u: Array) -> Array:
     ints = with_rows(density.ints, rows_of(np.empty((density.reference.n_features, 0))))
     out = np.empty(len(u))
     begin = density.packed.rows.features.size + density.packed.row_weights.size
-    _values(np.ascontiguousarray(u, dtype=float), ints, density.floats[begin:], out)
+    _values(*plain(u), ints, density.floats[begin:], out)
     return out
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.compiled import plain
 from bayesgmm.kernels.streaming import add_log_likelihoods
 from bayesgmm.kernels.threads import over_threads
 from bayesgmm.model.density.density import Density
@@ -122,7 +123,8 @@ def log_likelihoods(
     rows, row_weights = density.packed.rows, density.packed.row_weights
     row_model = density.structure.row_model
     log_weights = np.log(np.maximum(weights, np.finfo(float).tiny))
-    scaling, out = inverse_cholesky(cholesky), np.zeros(len(weights))
+    log_weights, means, scaling = plain(log_weights, means, inverse_cholesky(cholesky))
+    out = np.zeros(len(weights))
 
     def work(s: slice) -> None:
         add_log_likelihoods(rows, row_weights, log_weights[s], means[s], scaling[s], row_model, out[s])

@@ -92,7 +92,7 @@ def random_folds(n_rows: int, n_folds: int, random_seed: int | None = 0) -> IntA
 def kfold_elpd(
     refit: Refit, table: Table, structure: Structure, rows: IntArray, folds: IntArray, *, one_copy: bool = False
 ) -> KFoldResult:
-    """Scores of some rows, those of one fold held out together.
+    """Scores of some rows, those of one fold held out together; folds go to joblib's backend, if one is set.
 
     Parameters
     ----------
@@ -116,22 +116,38 @@ def kfold_elpd(
         If `folds` are not numbered without gaps, or a row is out of range.
     """
     rows, folds = np.asarray(rows, dtype=np.int64), np.asarray(folds, dtype=np.int64)
+    from joblib import Parallel, delayed
+
     if rows.shape != folds.shape or len(rows) == 0 or rows.min() < 0 or rows.max() >= table.n_rows:
         raise InputError(f"rows must be row numbers 0..{table.n_rows - 1}, with one fold for each.")
     if set(folds.tolist()) != set(range(int(folds.max()) + 1)):
         raise InputError(f"folds must be numbered 0, 1, ... without gaps, got {sorted(set(folds.tolist()))}.")
     elpd_i, mcse_i, ok_i = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-    for fold in range(int(folds.max()) + 1):
-        held_out = np.flatnonzero(folds == fold)
-        weights = table.weights.copy()
-        weights[rows[held_out]] -= datum(weights[rows[held_out]]) if one_copy else weights[rows[held_out]]
-        draws = refit(replace(table, weights=weights))
-        for start in range(0, len(held_out), _BLOCK_ROWS):
-            block = held_out[start : start + _BLOCK_ROWS]
-            found = held_out_scores(table, structure, draws, rows[block])
-            elpd_i[block], mcse_i[block], ok_i[block] = found.elpd_i, found.mcse_i, found.converged_i
+    held_out = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
+    of_fold = delayed(_fold)
+    scores = Parallel()(of_fold(refit, table, structure, rows[members], one_copy) for members in held_out)
+    for members, found in zip(held_out, scores, strict=True):
+        elpd_i[members], mcse_i[members], ok_i[members] = found
     elpd, se = sum_and_se(elpd_i, table.weights[rows])
     return KFoldResult(elpd, se, rows, elpd_i, mcse_i, folds, ok_i)
+
+
+def _fold(
+    refit: Refit, table: Table, structure: Structure, rows: IntArray, one_copy: bool
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Scores of the rows of a fold, their errors, and whether the chains agree, in whatever process joblib chose."""
+    weights = table.weights.copy()
+    weights[rows] -= datum(weights[rows]) if one_copy else weights[rows]
+    draws = refit(replace(table, weights=weights))
+    blocks = [
+        held_out_scores(table, structure, draws, rows[start : start + _BLOCK_ROWS])
+        for start in range(0, len(rows), _BLOCK_ROWS)
+    ]
+    return (
+        np.concatenate([b.elpd_i for b in blocks]),
+        np.concatenate([b.mcse_i for b in blocks]),
+        np.concatenate([b.converged_i for b in blocks]),
+    )
 
 
 def held_out_scores(table: Table, structure: Structure, draws: Draws, rows: IntArray) -> RowScores:

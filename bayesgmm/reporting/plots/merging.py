@@ -144,9 +144,9 @@ def _numbers(ax: Axes, merging: Merging) -> None:
     ax.set_xlim(float(table.index[0]), float(table.index[-1]))
     ax.set_xlabel("clusters are further apart than (SDs)")
     ax.set_ylabel("posterior probability")
-    at = probability(float(merging.n_clusters.max()))
+    at = probability(merging.best_probability)
     ax.annotate(
-        f"{merging.best} at {merging.separation:g}: {at}", (0.98, 0.5), xycoords="axes fraction", ha="right",
+        f"{merging.best} at {merging.shown:g}: {at}", (0.98, 0.5), xycoords="axes fraction", ha="right",
         color=MUTED, fontsize=8,
     )  # fmt: skip
     quiet_axes(ax)

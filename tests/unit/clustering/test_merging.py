@@ -41,7 +41,7 @@ def on_a_line(line: Array, mixture: tuple[Array, Array, Array], a: list[int], b:
     weights, means, covariances = mixture
     centre, sd = means @ line, np.sqrt(np.einsum("i,kij,j->k", line, covariances, line))
     both = a + b
-    grid = np.linspace((centre - 9 * sd)[both].min(), (centre + 9 * sd)[both].max(), 12_001)
+    grid = np.linspace((centre - 9 * sd)[both].min(), (centre + 9 * sd)[both].max(), 3_001)
     z = (grid - centre[:, None]) / sd[:, None]
     as_judged = (weights / sd)[:, None] * (st.norm.pdf(z) if np.isinf(df) else st.t.pdf(z, df))
     a_taken = as_judged[b].sum(axis=0) > as_judged[a].sum(axis=0)

@@ -85,7 +85,8 @@ def _walks(n, rng, target, library, state, space, tally):
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize(("fitted", "n_bins"), [pytest.param(False, 0, marks=pytest.mark.slow), (True, 3)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("fitted", "n_bins"), [(False, 0), (True, 3)])
 def test_walks_keep_the_prior(structure: str, family: str, step: float, fitted: bool, n_bins: int) -> None:
     """With bins, too, that are far from the rows: they decide what is looked at, not what is kept."""
     _, struct, prior = problem(structure, family, step)
@@ -121,6 +122,7 @@ def _shares_after_a_step(rng, n_rows, prior, state, space, starts, powers):
     return out
 
 
+@pytest.mark.slow
 def test_a_step_counts_the_length_of_the_way_back() -> None:
     """Steps are shorter where the component is larger: a beta distribution of its share must stay what it is."""
     _, struct, prior = problem("tied", "lognormal")
@@ -162,7 +164,8 @@ def _jump(rng, target, library, number, state, work):
 
 
 @pytest.mark.parametrize(("structure", "family", "step"), STRUCTURES)
-@pytest.mark.parametrize("number", [SINGLE, *(pytest.param(n, marks=pytest.mark.slow) for n in (WHOLE, JOINT))])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [SINGLE, WHOLE, JOINT])
 def test_moves_keep_the_prior(structure: str, family: str, step: float, number: int) -> None:
     if number == JOINT and structure in ("tied", "EEI"):
         pytest.skip("a shared covariance has no joint proposals")
@@ -256,6 +259,7 @@ def test_posterior_of_a_grouping(structure: str) -> None:
     assert ours == pytest.approx(theirs, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_moves_judged_by_bins_first_keep_the_prior() -> None:
     """Whatever the bins are: here they are no rows at all."""
     _, struct, prior = problem("diag", "inversegamma")

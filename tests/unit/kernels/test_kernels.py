@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.kernels import streaming
 from bayesgmm.kernels.block_math import exp_block, log_block
+from bayesgmm.kernels.draw_blocks import _fill, responsibilities_of_draws
 from bayesgmm.kernels.row_model import NORMAL, RowModel, log_normalizers
 from bayesgmm.kernels.row_pass import component_log_densities, mixture_pass
 from bayesgmm.kernels.rows import as_rows
@@ -206,6 +207,24 @@ def test_passes_over_draws_do_not_depend_on_blocks_of_rows(monkeypatch: pytest.M
     np.testing.assert_allclose(
         streaming.total_log_likelihood(rows, row_weights, *draws), pointwise @ row_weights, rtol=1e-12
     )
+
+
+def test_one_kernel_serves_draws_of_any_layout() -> None:
+    """Slices, transposed and read-only arrays compile nothing anew, and give the same numbers."""
+    rng = np.random.default_rng(3)
+    rows, weights, means = rng.normal(size=(9, 2)), rng.dirichlet(np.ones(3), size=4), rng.normal(size=(4, 3, 2))
+    scaling = np.broadcast_to(np.eye(2), (4, 3, 2, 2)).copy()
+    sliced = np.asfortranarray(rows), np.hstack([weights, weights])[:, :3], np.asfortranarray(means)
+    still = np.broadcast_to(np.eye(2), (4, 3, 2, 2))
+    whole = responsibilities_of_draws(rows, weights, means, scaling, row_model=NORMAL)
+    again = [streaming.predictive_log_density(rows, weights, means, scaling)]
+    again.append(streaming.total_log_likelihood(rows, np.ones(9), weights, means, scaling))
+    kernels = (_fill, streaming._predictive, streaming.add_log_likelihoods)
+    before = [len(k.signatures) for k in kernels]
+    np.testing.assert_array_equal(responsibilities_of_draws(*sliced, still, row_model=NORMAL), whole)
+    np.testing.assert_array_equal(streaming.predictive_log_density(*sliced, still), again[0])
+    np.testing.assert_array_equal(streaming.total_log_likelihood(sliced[0], np.ones(9), *sliced[1:], still), again[1])
+    assert [len(k.signatures) for k in kernels] == before
 
 
 def test_a_machine_without_a_place_for_the_cache(tmp_path: Path) -> None:

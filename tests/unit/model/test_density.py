@@ -349,7 +349,7 @@ def test_the_callback_is_the_same_function():
 
     def call(x):
         gradient, value = np.empty(density.n_dim), np.empty(1)
-        code = log_posterior_callback.ctypes(
+        code = log_posterior_callback().ctypes(
             density.n_dim, pointer(x), pointer(gradient), pointer(value), pointer(header, ctypes.c_int64)
         )
         return code, value[0], gradient

@@ -21,8 +21,7 @@ def test_the_table_says_of_which_number_of_clusters_it_is() -> None:
     unsure = merging(*np.linspace(1.9, 2.9, 20))
     assert unsure.numbers == (1, 2)
     said = clusters_counted(unsure)
-    counted = "1 cluster" if unsure.best == 1 else "2 clusters"
-    assert said == f"The table is of {counted}, the most probable number; 1 or 2 are possible."
+    assert said == "The table is of 2 clusters, what is more than 2 SDs apart; 1 or 2 are possible."
     classes = pd.Series(["a", "a", "b"], name="kind")
     assert agreement_text(agreement(classes, [0, 0, 1], "cluster"), said).startswith(f"{said}\n")
 
