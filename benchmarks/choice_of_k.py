@@ -312,9 +312,9 @@ python benchmarks/choice_of_k.py --rows {options.rows} --draws {options.draws} -
 
 The rules: *clusters*, our number of clusters, those of `labels_` (the components of the recommended density, merged
 where they are less than 2.5 sds apart; where the number depends on that, the headline names several, and 2 sds count);
-*density*, our number of components by elpd; *evidence*, the largest p(K | y); *BIC* of our EM, which is mclust's rule among the structures
-that are compared; *sklearn*, components of `BayesianGaussianMixture` with a weight above 1 / n; *elpd*, the largest
-elpd_loo. Best shares are bold.
+*density*, our number of components by elpd; *evidence*, the largest p(K | y); *BIC* of our EM, which is mclust's rule
+among the structures that are compared; *sklearn*, components of `BayesianGaussianMixture` with a weight above 1 / n;
+*elpd*, the largest elpd_loo. Best shares are bold.
 
 Against the best of the other rules *clusters* is {said}
 of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts.
@@ -326,9 +326,9 @@ Scenarios: unit normals at distances of 6 (separated), 3.2 (overlapping) and 5 (
 sds 0.3 and 1.5 at distance 6 (volumes); gamma(2, 1) columns, shifted by 7 in the first; t with 4 degrees of freedom at
 distance 8. A core with two arms: a unit normal core (70 %) and two groups with sd 2.5 along the line from the core, at
 distance 6, 2.7 sds as merging counts, or 6.75, 3.2 sds. At 250 rows the error of such a separation is some 0.6 sds, so
-that it is often not told from 2.5, and the headline is "1 to 3 clusters, depending on how far apart clusters must be":
-here `labels_`, which then has what is more than 2 sds apart, is what is counted. A core (40 %) in a ring of radius 5. Three skew normal clusters with the parameters of
-Dombowsky and Dunson (arXiv 2304.00074), as FOLD was tried on.
+that it is often not told from 2.5: the headline is "1 to 3 clusters, depending on how far apart clusters must be", and
+`labels_`, which then are the groups more than 2 sds apart, are what is counted here. A core (40 %) in a ring of radius
+5. Three skew normal clusters with the parameters of Dombowsky and Dunson (arXiv 2304.00074), as FOLD was tried on.
 """
 
 

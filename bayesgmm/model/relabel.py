@@ -183,7 +183,7 @@ def relabel(
     _, reference, _, _ = _search(
         some, reference, used, max_iter,
         costs=lambda log_reference, out: np.negative(np.matmul(log_reference.T, held, out=out), out=out),
-        mean=lambda order: in_order(held.transpose(0, 2, 1), order).mean(axis=0).T,
+        mean=lambda order: _mean_in_order(held, order),
     )  # fmt: skip
     costs = np.empty((n_draws, n_components, n_components))
     order, reference, converged, n_iter = _search(
@@ -235,6 +235,14 @@ def _search(
 
 def _fill_costs(draws: Callable[[slice], Inputs], log_reference: Array, out: Array) -> None:
     over_threads(lambda s: _costs(*draws(s), *plain(log_reference), out[s]), len(out))
+
+
+def _mean_in_order(held: Array, order: IntArray) -> Array:
+    """(n, K) mean of `held` (S, n, K), its components in the order of each draw; no copy of all of it."""
+    total = np.zeros(held.shape[1:])
+    for one, places in zip(held, order, strict=True):
+        total += one[:, places]
+    return total / len(held)
 
 
 def _mean_reference(draws: Callable[[slice], Inputs], order: IntArray) -> Array:
