@@ -27,7 +27,8 @@ class FittedScores(FittedBase):
     def loo(self, *, repair: bool = True, force: bool = False) -> LooResult:
         """Leave-one-out predictive score: importance sampling, and bridge sampling where that fails.
 
-        Of a table in batches it is estimated from the random sample of its rows that the fit keeps.
+        From 50,000 rows on, 250 to 1000 of the draws are used, and only rows whose Pareto k is too large to be trusted
+        are repaired. Of a table in batches it is estimated from the random sample of its rows that the fit keeps.
 
         Parameters
         ----------
@@ -60,19 +61,24 @@ class FittedScores(FittedBase):
 
         check_flag(repair, "repair")
         self._refuse_approximation("LOO", force)
-        if (n_rows := self.posterior_.attrs.get("rows_in_batches")) is not None:
-            from bayesgmm.model_selection.loo.of_sample import loo_of_sample
-
-            return self._judged(self._once("loo True", lambda: loo_of_sample(self.posterior_, int(n_rows))))
-        if not repair:
-            return self._judged(self._once("loo False", lambda: loo(self.posterior_)))
+        n_rows = self.posterior_.attrs.get("rows_in_batches")
+        many = n_rows is not None or self.table_.is_long
+        if not repair or n_rows is not None:
+            return self._judged(self._once("loo False", self._loo_of_many if many else lambda: loo(self.posterior_)))
 
         def compute() -> LooResult:
             before = self.loo(repair=False, force=True)
+            if many and before.ok:
+                return before
             with stage("repairs of LOO"):
                 return repaired(before, self._repairs(int((before.pareto_k > before.good_k).sum())))
 
         return self._judged(self._once("loo True", compute))
+
+    def _loo_of_many(self) -> LooResult:
+        from bayesgmm.model_selection.loo.of_sample import loo_of_sample
+
+        return loo_of_sample(self.posterior_, int(self.posterior_.attrs.get("rows_in_batches", self.table_.n_rows)))
 
     def waic(self) -> WaicResult:
         """WAIC, for comparison with older work; `loo` is more reliable.
@@ -96,7 +102,9 @@ class FittedScores(FittedBase):
         return self._judged(self._once("waic", lambda: waic(self.posterior_)))
 
     def log_evidence(self, *, chains: Sequence[int] | None = None, force: bool = False) -> Evidence:
-        """Log evidence log p(y | K) by symmetrised bridge sampling; of a table in batches by importance sampling.
+        """Log evidence log p(y | K) by symmetrised bridge sampling, or by Laplace's importance weights.
+
+        These are what there is of 50,000 rows or more that were fitted by Laplace's approximation, and of batches.
 
         Parameters
         ----------
@@ -130,7 +138,7 @@ class FittedScores(FittedBase):
             self._check_fitted()
             chains = chosen_chains(self.posterior_, chains)
         self._refuse_approximation("Evidence", force)
-        if "rows_in_batches" in self.posterior_.attrs:
+        if "log_evidence" in self.posterior_.attrs:
             from bayesgmm.model_selection.evidence.importance import evidence_of_weights
 
             return self._judged(self._once("evidence", lambda: evidence_of_weights(self.posterior_, self._problem)))

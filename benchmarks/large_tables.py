@@ -33,9 +33,12 @@ import numpy as np
 from scaling import MIB, forget_peak, markdown, memory
 
 D = K = 8
-CELLS = {"em": "EM, an iteration", "memory": "posterior, array", "batches": "posterior, array in batches"}
+CELLS = ("em", "memory", "batches", "compare", "compare_batches")
 ANCHORS = {"faiss": "faiss, k-means (float32)", "pyspark": "Spark 2 threads, GaussianMixture"}
-SOURCES = {"memory": "array", "batches": "array in batches", "parquet": "folder of Parquet"}
+SOURCES = {
+    "memory": "array", "batches": "array in batches", "parquet": "folder of Parquet",
+    "compare": "array, K = 7 and 8 compared", "compare_batches": "array in batches, K = 7 and 8 compared",
+}  # fmt: skip
 STEP = 250_000
 
 
@@ -89,7 +92,7 @@ def em(n: int) -> dict[str, Any]:
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
-def posterior(n: int, *, batches: bool) -> dict[str, Any]:
+def posterior(n: int, *, batches: bool, comparison: bool = False) -> dict[str, Any]:
     import bayesgmm as bg
 
     options: dict[str, Any] = {"inference": "laplace", "random_seed": 1, "progressbar": False}
@@ -99,7 +102,10 @@ def posterior(n: int, *, batches: bool) -> dict[str, Any]:
     before = memory("VmRSS")
     forget_peak()
     began = time.perf_counter()
-    fit = bg.BayesianGMM(K, **options).fit(wrap(x))
+    if comparison:
+        fit = bg.compare_components(wrap(x), [K - 1, K], **options).fits[K]
+    else:
+        fit = bg.BayesianGMM(K, **options).fit(wrap(x))
     said = fit.diagnose()
     return {
         "seconds": time.perf_counter() - began, "bytes": memory("VmHWM") - before, "ok": said.ok,
@@ -182,7 +188,7 @@ def cell(name: str, n: int) -> dict[str, Any]:
         return anchors(n)
     if name == "parquet":
         return parquet(n)
-    return posterior(n, batches=name == "batches")
+    return posterior(n, batches=name.endswith("batches"), comparison=name.startswith("compare"))
 
 
 def main() -> None:
@@ -245,11 +251,12 @@ python benchmarks/large_tables.py --parquet 10000000 100000000 --write docs/{nam
 {markdown(["rows", "in memory", "in batches", "scikit-learn", "ratio, in memory", "in batches"], em_rows)}
 
 {anchored(found)}**The posterior by Laplace**, from the table to the diagnosis: EM, 4 × 1000 draws, importance
-weights, relabelling. Memory is what the fit adds at its peak to the process that holds the array; of Parquet, the peak
-of the whole process, Python and all libraries included. It is mostly that of the draws, 4000 times K × D × D numbers in
-several copies, and of blocks of rows, which do not grow with the table: the 4000 draws that the caller gets are 18 MiB,
-so that a share of 0.3 is out of reach below ten million rows. The share is memory over the table's N × D doubles. The
-load is that of the machine when the cell began; two of it are its own.
+weights, relabelling; and two numbers of components compared: evidence, LOO, clusters. Memory is what the fit adds at
+its peak to the process that holds the array; of Parquet, the peak of the whole process, Python and all libraries
+included. It is mostly that of the draws, 4000 times K × D × D numbers in several copies, and of blocks of rows, which
+do not grow with the table: the 4000 draws that the caller gets are 18 MiB, so that a share of 0.3 is out of reach below
+ten million rows. The share is memory over the table's N × D doubles. The load is that of the machine when the cell
+began; two of it are its own.
 
 {markdown(["rows", "table", "seconds", "MiB", "share", "Pareto k", "diagnosis ok", "load"], others)}
 
@@ -287,7 +294,12 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.0, 3.4), layout="constrained")
-    labels = {"memory": "array", "batches": "array in batches", "parquet": "Parquet (whole process)"}
+    labels = {
+        "memory": "array",
+        "batches": "array in batches",
+        "parquet": "Parquet (whole process)",
+        "compare": "K = 7, 8",
+    }
     for name, label in labels.items():
         points = [(r["n"], r["seconds"], r["bytes"] / MIB) for r in found if r["cell"] == name]
         if points:

@@ -26,6 +26,8 @@ from bayesgmm.record import Record
 
 __all__ = ["MISSING", "WEIGHT_TYPES", "Table", "check_new_rows", "log_jacobian", "prepare_table"]
 
+_LONG = 50_000  # rows
+
 MISSING = ("allow", "error")
 WEIGHT_TYPES = ("frequency", "survey")
 
@@ -106,6 +108,11 @@ class Table(Record):
     def is_complete(self) -> bool:
         """Whether no cell is missing."""
         return not any(np.isnan(column).any() for column in self.values.T)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there are 50,000 rows or more: scores and approximations pass over them a bounded number of times."""
+        return self.n_rows >= _LONG
 
     @cached_property
     def log_jacobian(self) -> NDArray[np.float64]:

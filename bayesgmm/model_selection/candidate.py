@@ -163,12 +163,13 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     if "sample_of_rows" in attributes:
         return _of_sample(fit, seconds)
     in_batches = "rows_in_batches" in attributes
+    long = in_batches or fit.table_.is_long
     p, total = em.params.n_parameters, float(fit.table_.weights.sum())
     kept_short = bool(attributes.get("kept_short", 0)) and not diagnosis.ok
     apart = attempt("differences between chains", lambda: _between_chains(fit.posterior_)) if kept_short else None
     with stage("merging"):
         merging = fit.merging()
-        occupancy = (expected_occupancy if in_batches else draw_occupancy)(fit.posterior_)
+        occupancy = (expected_occupancy if "log_evidence" in attributes else draw_occupancy)(fit.posterior_)
     elsewhere = _likely_elsewhere(attributes, merging) if kept_short else ""
     problems += [elsewhere] * bool(elsewhere)
     rough = apart is not None and apart <= MOST_ROUGH and not elsewhere
@@ -185,7 +186,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         problems.append(str(loo))
     if evidence is not None and not evidence.ok:
         problems.append(str(evidence))
-    ratio = None if fit.n_components == 1 or fit.noise or in_batches else attempt(
+    ratio = None if fit.n_components == 1 or fit.noise or long else attempt(
         "empty-component ratio", lambda: empty_component_ratio(fit.posterior_, fit.table_, fit.prior_)
     )  # fmt: skip
     sensitivity = None if evidence is None else attempt(
@@ -204,7 +205,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         icl=em.icl,
         n_parameters=p,
         loo=loo,
-        waic=None if in_batches else attempt("WAIC", fit.waic),
+        waic=None if long else attempt("WAIC", fit.waic),
         evidence=evidence,
         sensitivity=sensitivity,
         empty_ratio=ratio,

@@ -108,6 +108,34 @@ def test_the_error_of_a_sample_is_the_one_that_is_said(sampled) -> None:
     )  # where plain sums over the samples would have four times whole.se for an error
 
 
+def test_a_long_table_in_memory_is_scored_like_its_batches(frame, in_memory, monkeypatch) -> None:
+    """Evidence by importance weights, elpd from some draws, of all rows: the numbers of bridge sampling and PSIS."""
+    monkeypatch.setattr("bayesgmm.data.table._LONG", 3000)
+    found = bg.compare_components(frame, [2, 3], **OPTIONS)
+    for k in (2, 3):
+        long, short = found.candidates[k], in_memory.candidates[k]
+        assert long.evidence.method.startswith("Laplace") and short.evidence.method.startswith("bridge")
+        error = np.hypot(long.evidence.mcse, short.evidence.mcse)
+        assert abs(long.evidence.value - short.evidence.value) < 3.5 * error < 0.2
+        assert abs(long.loo.elpd - short.loo.elpd) < 3.5 * np.hypot(long.loo.sampling_se, short.loo.mcse) < 1.0
+        assert long.loo.ok and long.loo.n_rows is None and len(long.loo.elpd_i) == len(found.fits[k].labels_) == 3000
+        np.testing.assert_allclose(long.loo.elpd_i, short.loo.elpd_i, atol=0.02)
+        assert long.waic is None and long.empty_ratio is None and long.occupied.to_dict() == {k: 1.0}
+    assert found.recommendation.label == 3 and found.fits[3].waic().elpd < 0.0
+
+
+def test_a_row_of_a_long_table_that_importance_sampling_fails_for_is_repaired(monkeypatch) -> None:
+    """One row far out: with 250 to 1000 draws its score is off, and repaired it is as of any table."""
+    X = np.append(np.random.default_rng(2).normal(size=60), 5.0)[:, None]
+    options = {"random_seed": 1, "progressbar": False}
+    exact = bg.BayesianGMM(2, **options).fit(X).loo()
+    monkeypatch.setattr("bayesgmm.data.table._LONG", 10)
+    fit = bg.BayesianGMM(2, **options).fit(X)
+    assert not fit.loo(repair=False).ok
+    assert fit.loo().ok and fit.loo().n_repaired >= 1
+    assert abs(fit.loo().elpd - exact.elpd) < 3.5 * np.hypot(fit.loo().mcse, exact.mcse) < 1.0
+
+
 def test_every_pass_reads_blocks_and_no_fit_reads_anew(frame) -> None:
     passes, largest = [], []
 

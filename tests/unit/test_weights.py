@@ -328,6 +328,7 @@ RULES: dict[str, Callable[[Pair], None]] = {
     "Table.weight_type": INPUT, "Table.used_rows": called(lambda x: np.nan_to_num(x), lambda p: close(
         np.unique(p.weighted, axis=0), np.unique(p.copied, axis=0))),
     "Table.n_rows": ROWS, "Table.n_features": equal, "Table.standardized": by_row, "Table.is_complete": equal,
+    "Table.is_long": equal,
     "Table.log_jacobian": by_row, "Table.patterns": ROWS, "Table.write_features": INPUT,
     "EMResult.params": record("MixtureParams"), "EMResult.log_likelihood": near(1e-5), "EMResult.aic": near(1e-5),
     "EMResult.bic": near(1e-5), "EMResult.icl": near(1e-4), "EMResult.converged": equal,

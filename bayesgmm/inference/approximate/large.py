@@ -43,7 +43,6 @@ __all__ = ["is_large", "sample_laplace_large"]
 
 Array = NDArray[np.float64]
 
-_FROM = 50_000  # rows
 _EXPANSIONS = 4
 _NEAR = 1.0  # posterior sds between the mode and where the log-likelihood was expanded
 _SAMPLE, _SE = 2000, 0.05  # rows drawn, and the standard error aimed at, in nats
@@ -55,7 +54,7 @@ _SHARE = 0.01  # of the posterior
 def is_large(table: Table, component: str) -> bool:
     """Whether the posterior of a table is approximated in a bounded number of passes: long ones of complete rows whose
     components are normal and not known."""
-    return component == "normal" and table.known is None and table.n_rows >= _FROM and table.is_complete
+    return component == "normal" and table.known is None and table.is_long and table.is_complete
 
 
 def sample_laplace_large(

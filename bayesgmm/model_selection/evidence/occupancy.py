@@ -108,8 +108,8 @@ def draw_occupancy(tree: xarray.DataTree, *, random_seed: int = 0) -> Occupancy:
 
 
 def expected_occupancy(tree: xarray.DataTree) -> Occupancy:
-    """The same of a table in batches, without its rows: a component owns its mixing proportion of them, and their mean
-    is its own, both but for a share of n^-1/2.
+    """The same of many rows, none of which is read: a component owns its mixing proportion of them, and their mean is
+    its own, both but for a share of n^-1/2.
 
     Parameters
     ----------
@@ -117,7 +117,8 @@ def expected_occupancy(tree: xarray.DataTree) -> Occupancy:
         A fit's ``posterior_``, with row weights that sum to those of all rows.
     """
     a, shape = posterior_arrays(tree), read_draws(tree).log_likelihood.shape
-    total = float(tree["constant_data"]["row_weight"].sum())
+    rows, weights, _ = observed_rows(tree)
+    total = float(len(rows)) if weights is None else float(np.sum(weights))
     counts = np.floor(total * a.shares).astype(np.int64)
     return Occupancy(counts.reshape(*shape, -1), a.means.reshape(*shape, *a.means.shape[1:]), True)
 

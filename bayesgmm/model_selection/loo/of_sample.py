@@ -1,4 +1,4 @@
-"""Leave-one-out predictive density of many rows, from a random sample of them.
+"""Leave-one-out predictive density of many rows, from some of the draws, and from a random sample of the rows.
 
 The score of row i is its posterior mean log density m_i, and the rest e_i = elpd_i - m_i, which is small. The first sum
 to the posterior mean of the log-likelihood, which is known for all rows. So only the second need be estimated: by
@@ -11,7 +11,8 @@ m_i for the approximation. Fits that are compared share the sample, so their dif
 
 elpd_i is by importance sampling of the draws, -log E 1 / p(y_i | theta). With so many rows the ratios hardly vary:
 where they stay within a factor e their mean needs no smoothing, and their Pareto k is given as 0; else it is PSIS
-(`model_selection.loo.loo`). Some hundred draws are enough; what error they leave is in the standard error.
+(`model_selection.loo.loo`). Some hundred draws are enough; what error they leave is in the standard error. Of a long
+table in memory the sample is all rows, and only draws are saved.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _NUMBERS = 5_000_000  # held at once
 
 
 def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
-    """LOO of a fit that has a random sample of its rows.
+    """LOO of a fit that has many rows, or a random sample of them.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
         A fit's ``posterior_``: ``log_likelihood_total`` of all rows, ``observed_data`` the sample, whose weights sum to
         those of all rows.
     n_rows : int
-        All rows.
+        All rows, which those of the tree are a sample of, or all.
 
     Returns
     -------
@@ -103,6 +104,6 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
         elpd=elpd, se=se, p=float(p_i.sum()), mcse=float(np.sqrt((mcse_i**2).sum())), good_k=good_k,
         n_samples=len(some), elpd_i=elpd_i, mcse_i=mcse_i, p_i=p_i, pareto_k=pareto_k,
         method_i=np.where(range_i <= _BOUNDED, UNSMOOTHED, "PSIS"), ok_i=ok, psis_elpd_i=elpd_i.copy(),
-        row_names=names, weight_i=w, n_rows=n_rows,
+        row_names=names, weight_i=w, n_rows=n_rows if n_rows > n else None,
         sampling_se=math.hypot(rows_error, draws_error, float(np.sqrt(share**2 @ (total - mean) ** 2))),
     )  # fmt: skip
