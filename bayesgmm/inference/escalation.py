@@ -9,11 +9,15 @@ empty, its chains disagree, or agree on a part of the posterior. So, unless `esc
 4. a run that is merely short is made again, as much longer as it fell short, with smaller steps;
 5. Gibbs sampling, of normal mixtures with moves between modes; not for fractions of rows under t components.
 
+Where a comparison leaves no time for NUTS over 50,000 rows or more, the Laplace approximation stands in for it, and is
+judged by its importance weights.
+
 Nothing runs again where the criteria are met. Each stage leaves a sentence in `Draws.notes`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -46,6 +50,7 @@ _LONGEST = 5  # times the draws asked for
 _FEWEST = 25  # draws of a chain
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
+_NO_TIME = "NUTS over so many rows takes minutes for each fit, so Laplace's approximation was made for this comparison."
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,25 +144,35 @@ def _drawn(request: Request, inference: str, sampler: str, escalate: bool) -> tu
         return _approximation(request, inference), inference
     if request.blocks is not None:  # nothing else goes through rows that are not in memory
         return _approximation(request, "laplace"), "laplace"
-    if inference == "auto":
-        kept, why = _laplace_if_exact(request)
-        if kept is not None:
-            return kept, "laplace"
-        draws, _ = _drawn(request, "nuts", sampler, escalate)
+    too_long = sampler == "nutpie" and request.is_large and _nuts_work(request) > work_allowed(math.inf)
+    if inference == "auto" or too_long:
+        draws, why = _laplace(request)
+        if draws is not None and inference == "auto" and not why:
+            return draws, "laplace"
+        if draws is not None and too_long:
+            notes = (_NO_TIME, *([why] if why else []), *draws.notes)
+            return replace(draws, notes=notes, extra=draws.extra | {"in_place_of_nuts": 1}), "laplace"
+        draws = _by_nuts(request, sampler, escalate)
         return replace(draws, notes=(why, *draws.notes)), "nuts"
+    return _by_nuts(request, sampler, escalate), inference
+
+
+def _by_nuts(request: Request, sampler: str, escalate: bool) -> Draws:
     request, said = _affordable(request)
     run = _nuts(request, sampler)
     if said:
         draws = run()
-        return replace(draws, notes=(said, *draws.notes)), inference
-    if escalate and request.can_pass:
-        return _escalated(request, run, sampler), inference
-    return run(), inference
+        return replace(draws, notes=(said, *draws.notes))
+    return _escalated(request, run, sampler) if escalate and request.can_pass else run()
+
+
+def _nuts_work(request: Request) -> float:
+    return request.gradient_work * _STEPS * (request.draws + request.tune) * request.chains
 
 
 def _affordable(request: Request) -> tuple[Request, str]:
     """The request with as many draws of NUTS as minutes allow, and a sentence if they are fewer than asked for."""
-    asked = request.gradient_work * _STEPS * (request.draws + request.tune) * request.chains
+    asked = _nuts_work(request)
     if asked <= _NUTS_WORK:
         return request, ""
     share = _NUTS_WORK / asked
@@ -197,8 +212,9 @@ def _approximation(request: Request, inference: str) -> Draws:
     return replace(draws, notes=(*draws.notes, said))
 
 
-def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
-    """Laplace draws if importance sampling vouches for them and no mode is left out; else a sentence that says why."""
+def _laplace(request: Request) -> tuple[Draws | None, str]:
+    """Laplace draws, if they can be made, and a sentence unless importance sampling vouches for them and no mode is
+    left out."""
     if not request.is_large and _empty_components(request) is not None:
         return None, "The Laplace approximation was not tried: components may be empty."
     try:
@@ -207,11 +223,11 @@ def _laplace_if_exact(request: Request) -> tuple[Draws | None, str]:
         return None, "The Laplace approximation cannot be made for this table, so NUTS was used."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
     if "surplus" in draws.extra:
-        return None, f"The Laplace approximation was not kept: {draws.extra['surplus']}."
+        return draws, f"The Laplace approximation is not enough: {draws.extra['surplus']}."
     if pareto_k < _AS_GOOD_AS_EXACT and worth >= request.judge.ess_min:
         said = f"The Laplace approximation with importance resampling was kept (Pareto k {pareto_k:.2f})."
         return replace(draws, notes=(*draws.notes, said)), ""
-    return None, f"The Laplace approximation has Pareto k {pareto_k:.2f}, so NUTS was used."
+    return draws, f"The Laplace approximation is not enough: its Pareto k is {pareto_k:.2f}."
 
 
 def _nuts(request: Request, sampler: str) -> Callable[..., Draws]:

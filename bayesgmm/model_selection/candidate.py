@@ -58,6 +58,8 @@ class Candidate(Record):
         The convergence criteria are met, by draws given all rows.
     of_sample : bool
         The draws are given a random sample of the rows, so that no score can be set beside those of other fits.
+    in_place_of_nuts : bool
+        The draws are Laplace's approximation, since NUTS over so many rows takes minutes.
     rough : bool
         It did not, since sampling was kept short, but chains agree on the scores.
     elpd_mcse : float
@@ -116,6 +118,7 @@ class Candidate(Record):
     elpd_mcse: float = math.nan
     stages: dict[str, float] = field(default_factory=dict)
     of_sample: bool = False
+    in_place_of_nuts: bool = False
 
     @property
     def status(self) -> str:
@@ -173,7 +176,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
     elsewhere = _likely_elsewhere(attributes, merging) if kept_short else ""
     problems += [elsewhere] * bool(elsewhere)
     rough = apart is not None and apart <= MOST_ROUGH and not elsewhere
-    useless = in_batches and approximation_fault(attributes) is not None
+    useless = long and approximation_fault(attributes) is not None
     if useless:
         problems.append("no LOO and no log evidence of such draws: compare BIC, or fit a sample of the observations.")
     # Repairs are worth their time only for a fit that takes part in the ranking.
@@ -218,6 +221,7 @@ def score_candidate(fit: Fit, *, seconds: float, secondary: dict[str, float] | N
         secondary=secondary or {},
         rough=rough,
         elpd_mcse=mcse,
+        in_place_of_nuts="in_place_of_nuts" in attributes,
     )
 
 

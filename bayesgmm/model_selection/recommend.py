@@ -112,6 +112,7 @@ def recommend(candidates: Mapping[Label, Candidate], unfinished: Sequence[str] =
         *([] if unfinished else _larger(candidates, names, label)),
         *unfinished,
         *_saved(candidates, label),
+        *_approximated(candidates),
         *_failures(candidates, all_failed),
         *_cross_check(candidates, names),
     ]
@@ -190,6 +191,17 @@ def _saved(candidates: Mapping[Label, Candidate], label: Label) -> list[str]:
         changing = name_of(candidates, open_)
         return [f"{said} {changing} could change the recommendation: compare again with effort='full'."]
     return [f"{said} Errors of two standard errors would not change the recommendation."]
+
+
+def _approximated(candidates: Mapping[Label, Candidate]) -> list[str]:
+    """Where an approximation stands in for the sampler that was asked for."""
+    fits = [name_of(candidates, name) for name, c in candidates.items() if c.in_place_of_nuts]
+    if not fits:
+        return []
+    return [
+        f"Of {_listed(fits)} Laplace's approximation, checked by importance weights, was made in place of NUTS, which "
+        "takes minutes for each over so many rows: effort='full' takes NUTS."
+    ]
 
 
 def _failures(candidates: Mapping[Label, Candidate], all_failed: bool) -> list[str]:

@@ -124,6 +124,25 @@ def test_a_long_table_in_memory_is_scored_like_its_batches(frame, in_memory, mon
     assert found.recommendation.label == 3 and found.fits[3].waic().elpd < 0.0
 
 
+def test_a_comparison_of_a_long_table_does_not_wait_for_nuts(frame, monkeypatch) -> None:
+    """Laplace's approximation stands in for it, which is said, and judged as of any fit; effort="full" takes NUTS."""
+    monkeypatch.setattr("bayesgmm.data.table._LONG", 3000)
+    for module in ("compare", "compare_fits"):
+        monkeypatch.setattr(f"bayesgmm.{module}.SHORT_WORK", 1e8)
+    options = {name: value for name, value in OPTIONS.items() if name != "inference"}
+    found = bg.compare_components(frame, [3, 4], **options)
+    assert found.fits[3].posterior_.attrs["inference"] == "laplace" and found.table.loc[3, "status"] == "converged"
+    assert "Of K = 3 and K = 4 Laplace's approximation, checked by importance weights, was made in place of NUTS" in (
+        str(found)
+    )
+    surplus = found.candidates[4]
+    assert surplus.status == "not converged" and surplus.loo is None and surplus.evidence is None
+    assert "K = 4 is not ranked" in str(found) and found.recommendation.label == 3
+    assert "in place of NUTS" not in str(bg.compare_components(frame, [2], **options, inference="auto"))
+    whole = bg.compare_components(frame, [2], **options, tune=200, effort="full")
+    assert whole.fits[2].posterior_.attrs["inference"] == "nuts" and "in place of NUTS" not in str(whole)
+
+
 def test_a_row_of_a_long_table_that_importance_sampling_fails_for_is_repaired(monkeypatch) -> None:
     """One row far out: with 250 to 1000 draws its score is off, and repaired it is as of any table."""
     X = np.append(np.random.default_rng(2).normal(size=60), 5.0)[:, None]
