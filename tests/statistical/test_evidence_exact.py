@@ -44,7 +44,7 @@ SD_DENSITIES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-_FAST = {("galaxies", 1), ("galaxies", 2), ("galaxies", 4), ("two", 2), ("two", 4), ("three", 3), ("rounded", 1),
+_FAST = {("galaxies", 1), ("galaxies", 2), ("two", 2), ("two", 4), ("three", 3), ("rounded", 1),
          ("rounded", 3)}  # fmt: skip
 CASES = [
     pytest.param(name, k, marks=() if (name, k) in _FAST else pytest.mark.slow)

@@ -45,7 +45,8 @@ for _name, _rows in (("faithful", FAITHFUL[::3]), ("iris", IRIS)):
         CASES[f"missing cells, {_name}, {_structure}"] = (_gapped, 2, _structure, None)
 EVIDENCE = json.loads((REFERENCE / "log_evidence.json").read_text())
 SLOW = (
-    "faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy",
+    "faithful full K=2", "iris full K=2", "few rows", "few rows, diag, half-cauchy", "few rows, one diagonal",
+    "few rows, spherical, inverse-gamma", "missing cells, faithful, diag",
     *(f"missing cells, iris, {structure}" for structure in ("full", "tied", "spherical", "EEI")),
 )  # fmt: skip
 OPTIONS = {"draws": 2000, "random_seed": 4, "progressbar": False, "log_likelihood": False}
