@@ -36,6 +36,9 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_execution_in_temp = True  # what pages write is not left here
 nb_merge_streams = True
+if os.environ.get("BAYESGMM_QUICK"):  # before a change lands; these take half a minute each, and are executed otherwise
+    slow = ("from_scikit_learn", "how_many_clusters", "real_tables", "what_goes_wrong")
+    nb_execution_excludepatterns = [f"notebooks/{name}.py" for name in slow]
 
 # Several records have an attribute "weights"; napoleon links the bare word.
 suppress_warnings = ["ref.python"]

@@ -22,7 +22,6 @@
 # [Three questions about the number of clusters](../how_many.md) has the definitions.
 
 # %%
-import os
 
 import arviz as az
 import matplotlib.pyplot as plt
@@ -31,8 +30,6 @@ import pandas as pd
 
 import bayesgmm as bg
 
-quick = bool(os.environ.get("BAYESGMM_QUICK"))  # then K stops earlier
-up_to_5, up_to_6 = range(1, 4 if quick else 6), range(1, 4 if quick else 7)
 options = {"random_seed": 1, "progressbar": False}
 
 
@@ -45,7 +42,7 @@ options = {"random_seed": 1, "progressbar": False}
 
 # %%
 galaxies = bg.datasets.load_galaxies()
-of_galaxies = bg.compare_components(galaxies, up_to_6, **options)
+of_galaxies = bg.compare_components(galaxies, range(1, 7), **options)
 print(of_galaxies)
 
 # %% [markdown]
@@ -150,7 +147,7 @@ plt.show()
 
 # %%
 iris, species = bg.datasets.load_iris()
-of_iris = bg.compare_components(iris, up_to_5, **options)
+of_iris = bg.compare_components(iris, range(1, 6), **options)
 print(of_iris)
 
 # %%
@@ -211,7 +208,7 @@ of_iris.clusters.round(2)
 
 # %%
 faithful = bg.datasets.load_faithful()
-of_faithful = bg.compare_components(faithful, up_to_6, **options)
+of_faithful = bg.compare_components(faithful, range(1, 7), **options)
 print(of_faithful)
 
 # %%

@@ -17,7 +17,6 @@
 # [Tables as they are](../files.md) what is recognised of a file.
 
 # %%
-import os
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,6 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 
-draws = 300 if os.environ.get("BAYESGMM_QUICK") else 1000
 blue, red, grey = "#0072b2", "#d55e00", "#777777"
 
 path = files("bayesgmm") / "datasets_files" / "penguins.csv"
@@ -55,7 +53,7 @@ penguins.describe().loc[["count", "mean", "std", "min", "max"]].round(1)
 # Three components that share one covariance, gaps included:
 
 # %%
-options = {"draws": draws, "random_seed": 1, "progressbar": False}
+options = {"random_seed": 1, "progressbar": False}
 tied = {"covariance_type": "tied", **options}
 published = bg.BayesianGMM(3, **tied).fit(penguins)
 print(published.diagnose().verdict)

@@ -22,7 +22,6 @@
 # judged after relabelling, and separately.
 
 # %%
-import os
 import warnings
 
 import matplotlib.pyplot as plt
@@ -33,14 +32,13 @@ from sklearn.datasets import load_wine
 import bayesgmm as bg
 
 blue, red, grey = "#0072b2", "#d55e00", "#777777"
-draws = {"draws": 500} if os.environ.get("BAYESGMM_QUICK") else {}
 
 
 def fit_quietly(X, n_components, **options):
     """Fit, and print the warnings as plain lines."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        fit = bg.BayesianGMM(n_components, random_seed=1, progressbar=False, **draws, **options).fit(X)
+        fit = bg.BayesianGMM(n_components, random_seed=1, progressbar=False, **options).fit(X)
     for warning in said:
         print(f"{warning.category.__name__}: {warning.message}\n")
     return fit

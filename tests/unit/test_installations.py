@@ -57,6 +57,7 @@ def lock(place: Path, folders: int = 0o555, files: int = 0o444) -> None:
         path.chmod(folders if path.is_dir() else files)
 
 
+@pytest.mark.slow
 def test_a_package_that_was_compiled_and_is_read_only(installed: Path, tmp_path: Path) -> None:
     """Nothing is compiled or kept elsewhere; matplotlib has no home either."""
     run(installed, tmp_path, LAUNCH, "demo", "--out", "report.html")  # compiles what is not there yet

@@ -122,7 +122,7 @@ def test_one_cluster_leaves_nothing_to_assign(tree):
 
 def test_a_fit_says_who_is_ambiguous():
     X, species = bg.datasets.load_iris()
-    fit = bg.BayesianGMM(3, random_seed=1, progressbar=False).fit(X)
+    fit = bg.BayesianGMM(3, inference="laplace", random_seed=1, progressbar=False).fit(X)
     result = assignment(fit.posterior_)
     np.testing.assert_array_equal(result.table["label"], fit.labels_)
     setosa = result.table[np.asarray(species) == "setosa"]

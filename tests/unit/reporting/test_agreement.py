@@ -20,6 +20,9 @@ def test_the_table_says_of_which_number_of_clusters_it_is() -> None:
     assert clusters_counted(merging(8.0, 8.0, 8.0)) == ""
     unsure = merging(*np.linspace(1.9, 2.9, 20))
     assert unsure.numbers == (1, 2)
+    # The number that is counted is that of the partition shown, at 2 sds, where 18 of the 20 draws are apart.
+    assert unsure.n_clusters[2] == 0.4 and (unsure.best, unsure.merge.tolist()) == (2, [0, 1])
+    assert unsure.best_probability == 0.9 and unsure.shown == 2.0
     said = clusters_counted(unsure)
     assert said == "The table is of 2 clusters, what is more than 2 SDs apart; 1 or 2 are possible."
     classes = pd.Series(["a", "a", "b"], name="kind")
