@@ -10,7 +10,8 @@ scikit-learn's; the posterior of a million rows in 60 s; memory 0.3 times the ta
 minutes and 1 GB. Memory is read from /proc (Linux). "anchors": an iteration of faiss' k-means and of Spark's
 GaussianMixture (local, two threads) over the same rows, if faiss-cpu, or pyspark with a Java, is installed.
 
-``--write`` makes a page of the documentation of it, and its figure in ``_static`` beside it.
+Cells are kept in ``large_tables.json``, so that a long one need not be run again; one that is run replaces its
+former. ``--write`` makes a page of the documentation of all, and its figure in ``_static`` beside it.
 """
 
 from __future__ import annotations
@@ -202,15 +203,19 @@ def main() -> None:
         warnings.simplefilter("ignore")
         print(json.dumps(cell(options.cell[0], int(options.cell[1])), default=float))
         return
-    found: list[dict[str, Any]] = []
+    kept = Path(__file__).with_suffix(".json")
+    cells = {(r["cell"], r["n"]): r for r in json.loads(kept.read_text())} if kept.exists() else {}
     wanted = [(name, n) for n in options.rows for name in CELLS] + [("parquet", n) for n in options.parquet]
     wanted += [("anchors", max(options.rows))] if options.rows and any(map(importlib.util.find_spec, ANCHORS)) else []
     for name, n in wanted:
         load = os.getloadavg()[0]
         command = [sys.executable, __file__, "--cell", name, str(n)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found.append({"cell": name, "n": n, "load": load} | json.loads(done.stdout.splitlines()[-1]))
-        print(found[-1], flush=True)
+        cells[name, n] = {"cell": name, "n": n, "load": load} | json.loads(done.stdout.splitlines()[-1])
+        print(cells[name, n], flush=True)
+        kept.write_text(json.dumps(list(cells.values()), indent=1) + "\n")
+    order = [*CELLS, "parquet", "anchors"]
+    found = sorted(cells.values(), key=lambda r: (order.index(r["cell"]), r["n"]))
     if options.write:
         draw(found, options.write.parent / "_static" / f"{options.write.stem}.png")
         options.write.write_text(page(found, options.write.stem))
@@ -241,7 +246,7 @@ D = {D} columns, K = {K} components, full covariances; {system}, {date.today():%
 Reproduce this page with
 
 ```
-python benchmarks/large_tables.py --parquet 10000000 100000000 --write docs/{name}.md
+python benchmarks/large_tables.py --rows 100000 1000000 --parquet 10000000 100000000 --write docs/{name}.md
 ```
 
 ![Seconds of the posterior and memory against the number of rows](_static/{name}.png)
