@@ -229,7 +229,9 @@ class _Lines:
         now = time.monotonic()
         if now - self._began >= _QUIET and now - self._last >= _PAUSE:
             self._last = now
-            print(f"[{now - self._began:5.0f} s] {self._what}{more}", file=sys.stderr, flush=True)
+            # At once: `print` writes the end of the line by itself, which a signal may part from it.
+            sys.stderr.write(f"[{now - self._began:5.0f} s] {self._what}{more}\n")
+            sys.stderr.flush()
 
     def close(self) -> None:
         pass
