@@ -90,8 +90,9 @@ def compare_components(
         Add cross-validated likelihood of the EM fit, k-means' within-cluster sum of squares and the silhouette.
     effort : {"default", "full"}
         By default fits that need long sampling, and that the answer does not depend on, stay rough, which
-        ``table["status"]`` and the recommendation say. "full" samples every fit until it meets the convergence
-        criteria, or for minutes.
+        ``table["status"]`` and the recommendation say; and where NUTS over 50,000 rows or more would take minutes for
+        each K, Laplace's approximation, checked by importance weights, is made in its place, which is said. "full"
+        samples every fit until it meets the convergence criteria, or for minutes.
     max_seconds : float or None
         When they are over, the answer is that of the fits there are, and says what it lacks; so it is at Ctrl-C. The
         fit with the fewest components is finished all the same.

@@ -30,8 +30,9 @@ from bayesgmm.errors import InputError, NotConvergedWarning, warn
 from bayesgmm.fit_in_batches import PreparedBatches, prior_of_saved, start_in_batches
 from bayesgmm.fit_options import check_fit_options
 from bayesgmm.fitted import FittedMixture
-from bayesgmm.inference.escalation import Request, draw_posterior
+from bayesgmm.inference.escalation import draw_posterior
 from bayesgmm.inference.modes import modes_per_original_unit
+from bayesgmm.inference.request import Request
 from bayesgmm.model.background import structure_for
 from bayesgmm.model.bounded import check_bounded
 from bayesgmm.model.params import MixtureParams

@@ -18,9 +18,9 @@ Nothing runs again where the criteria are met. Each stage leaves a sentence in `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,19 +28,17 @@ import numpy as np
 from bayesgmm.arguments import check_choice
 from bayesgmm.errors import InputError
 from bayesgmm.inference.draws_within_memory import draws_within_memory
-from bayesgmm.inference.judging import Judge, Judgement
+from bayesgmm.inference.judging import Judgement
+from bayesgmm.inference.request import Request
 from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
-from bayesgmm.model.params import MixtureParams
 from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
 
 if TYPE_CHECKING:
-    from bayesgmm.em.of_blocks import Block
-    from bayesgmm.inference.empty_modes import EmptyMode
-    from bayesgmm.inference.modes import Mode
+    pass
 
-__all__ = ["INFERENCES", "Request", "check_inference", "draw_posterior", "has_gibbs"]
+__all__ = ["INFERENCES", "check_inference", "draw_posterior", "has_gibbs"]
 
 INFERENCES = ("nuts", "gibbs", "laplace", "advi", "fullrank_advi", "auto")
 SAMPLERS = ("nutpie", "pymc")
@@ -51,68 +49,6 @@ _FEWEST = 25  # draws of a chain
 _AS_GOOD_AS_EXACT = 0.5  # Pareto k
 _LIKELIER = 3.0  # nats
 _NO_TIME = "NUTS over so many rows takes minutes for each fit, so Laplace's approximation was made for this comparison."
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """What is to be sampled, and how."""
-
-    problem: Problem
-    candidates: Sequence[MixtureParams]
-    draws: int
-    tune: int
-    chains: int
-    cores: int | None
-    random_seed: int | None
-    progressbar: bool
-    target_accept: float
-    batch_size: int | None
-    judge: Judge  # the convergence criteria
-    meanwhile: Callable[[], object] = lambda: None  # done while another process compiles the Gibbs sampler
-    blocks: Iterable[Block] | None = None  # all rows on the model's scale, where the table holds some of them
-
-    @property
-    def can_pass(self) -> bool:
-        """There are draws enough for the convergence criteria to be met at all."""
-        return self.draws * self.chains > self.judge.ess_min
-
-    @property
-    def options(self) -> dict[str, Any]:
-        names = ("draws", "tune", "chains", "cores", "random_seed", "progressbar")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def gradient_work(self) -> float:
-        """Multiply-adds of a gradient, roughly: of its pass over the rows, and of its matrices, as much as 4 D rows."""
-        table, structure, _ = self.problem
-        rows = table.n_rows + 4.0 * table.n_features
-        return 2.0 * rows * self.n_components * structure.row_work(table.n_features)
-
-    @property
-    def n_components(self) -> int:
-        return self.candidates[0].n_components
-
-    @cached_property
-    def is_large(self) -> bool:
-        """Approximations take a bounded number of passes over the rows."""
-        from bayesgmm.inference.approximate.large import is_large
-
-        table, structure, _ = self.problem
-        return self.blocks is not None or is_large(table, structure.component)
-
-    @cached_property
-    def modes(self) -> list[Mode]:
-        """Of the posterior, best first: found once, whichever samplers start there."""
-        from bayesgmm.inference.modes import find_modes
-
-        return find_modes(self.problem, self.candidates)
-
-    @cached_property
-    def empty_modes(self) -> list[EmptyMode]:
-        """Modes with components empty: found once, asked for before sampling and by the pilot chains."""
-        from bayesgmm.inference.empty_modes import empty_modes
-
-        return empty_modes(self.problem, self.n_components, random_seed=self.random_seed)
 
 
 def check_inference(inference: str, sampler: str) -> None:

@@ -155,6 +155,23 @@ def test_a_row_of_a_long_table_that_importance_sampling_fails_for_is_repaired(mo
     assert abs(fit.loo().elpd - exact.elpd) < 3.5 * np.hypot(fit.loo().mcse, exact.mcse) < 1.0
 
 
+def test_the_error_of_chains_that_move_slowly_is_not_that_of_independent_draws() -> None:
+    """Every draw sixteen times in a row says no more than once."""
+    X = bg.datasets.load_faithful()
+    fit = bg.BayesianGMM(2, draws=500, random_seed=1, progressbar=False).fit(X)
+    assert fit.posterior_.attrs["inference"] == "nuts"
+
+    def of_draws(index: np.ndarray) -> float:
+        tree = fit.posterior_.copy()
+        for group in ("posterior", "sample_stats"):
+            part = tree[group].to_dataset().isel(draw=index)
+            tree[group] = xr.DataTree(part.assign_coords(draw=np.arange(len(index))))
+        return loo_of_sample(tree, len(X)).sampling_se
+
+    once, slowly = of_draws(np.arange(0, 500, 5)), of_draws(np.repeat(np.arange(0, 500, 5), 16))
+    assert 0.8 < slowly / once < 1.25, (slowly, once)  # as if all were independent: 0.5
+
+
 def test_every_pass_reads_blocks_and_no_fit_reads_anew(frame) -> None:
     passes, largest = [], []
 

@@ -115,9 +115,9 @@ def kfold_elpd(
     InputError
         If `folds` are not numbered without gaps, or a row is out of range.
     """
-    rows, folds = np.asarray(rows, dtype=np.int64), np.asarray(folds, dtype=np.int64)
     from joblib import Parallel, delayed
 
+    rows, folds = np.asarray(rows, dtype=np.int64), np.asarray(folds, dtype=np.int64)
     if rows.shape != folds.shape or len(rows) == 0 or rows.min() < 0 or rows.max() >= table.n_rows:
         raise InputError(f"rows must be row numbers 0..{table.n_rows - 1}, with one fold for each.")
     if set(folds.tolist()) != set(range(int(folds.max()) + 1)):

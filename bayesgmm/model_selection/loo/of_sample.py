@@ -29,6 +29,7 @@ from bayesgmm.kernels.spacing import evenly_spaced
 from bayesgmm.kernels.streaming import pointwise_log_density
 from bayesgmm.model_selection.loo.loo import UNSMOOTHED, LooResult, pareto_k_threshold, psis
 from bayesgmm.model_selection.loo.pointwise import sum_and_se
+from bayesgmm.posterior.diagnostics.convergence import ess_of_means
 from bayesgmm.posterior.tree import approximation_log_ratio, model_rows, observed_rows, posterior_arrays, read_draws
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
     """
     rows, weights, names = observed_rows(tree)
     w = np.ones(len(rows)) if weights is None else np.asarray(weights)
-    a, total = posterior_arrays(tree), read_draws(tree).log_likelihood.ravel()
+    a, by_chain = posterior_arrays(tree), read_draws(tree).log_likelihood
+    total = by_chain.ravel()
     log_ratio = approximation_log_ratio(tree)
+    # Chains that move slowly know means no better than so many independent draws.
+    worth = float(len(total)) if log_ratio is not None else float(ess_of_means(by_chain[None])[0])
     log_ratio = np.zeros(len(total)) if log_ratio is None else log_ratio.ravel()
     work = float(len(rows)) * a.n_components * (a.means.shape[2] ** 2 + 10)
     some = evenly_spaced(len(total), int(min(max(_WORK / work, _FEWEST), _MOST)))
@@ -92,6 +96,7 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
         for i in np.flatnonzero((range_i[where] > _BOUNDED) & (w[where] > 0.0)):
             rest_i[start + i], _, pareto_k[start + i], mcse_i[start + i] = psis(x[:, i], 1.0, log_share)
     good_k, draws_error = pareto_k_threshold(len(some)), float(np.sqrt(share**2 @ (of_draws - share @ of_draws) ** 2))
+    draws_error *= math.sqrt(max(1.0, len(some) / worth))
     share = np.exp(log_ratio - logsumexp(log_ratio))
     mean = float(share @ total)
     shift = (mean - float(copies @ mean_i)) / float(copies.sum())
@@ -99,11 +104,12 @@ def loo_of_sample(tree: xarray.DataTree, n_rows: int) -> LooResult:
     mcse_i = np.where(ok, copies * mcse_i, math.nan)
     elpd, se = sum_and_se(elpd_i, w)
     n = len(rows)
+    of_total = math.sqrt(max(1.0, len(total) / worth)) * float(np.sqrt(share**2 @ (total - mean) ** 2))
     rows_error = math.sqrt(n * (1.0 - min(n / n_rows, 1.0))) * float(np.std(copies * rest_i, ddof=1))
     return LooResult(
         elpd=elpd, se=se, p=float(p_i.sum()), mcse=float(np.sqrt((mcse_i**2).sum())), good_k=good_k,
         n_samples=len(some), elpd_i=elpd_i, mcse_i=mcse_i, p_i=p_i, pareto_k=pareto_k,
         method_i=np.where(range_i <= _BOUNDED, UNSMOOTHED, "PSIS"), ok_i=ok, psis_elpd_i=elpd_i.copy(),
         row_names=names, weight_i=w, n_rows=n_rows if n_rows > n else None,
-        sampling_se=math.hypot(rows_error, draws_error, float(np.sqrt(share**2 @ (total - mean) ** 2))),
+        sampling_se=math.hypot(rows_error, draws_error, of_total),
     )  # fmt: skip

@@ -15,9 +15,10 @@ import bayesgmm as bg
 from bayesgmm.em.candidates import fit_em_candidates
 from bayesgmm.inference import draws_within_memory, empty_modes, modes
 from bayesgmm.inference.empty_modes import EmptyMode
-from bayesgmm.inference.escalation import Request, draw_posterior
+from bayesgmm.inference.escalation import draw_posterior
 from bayesgmm.inference.gibbs import sample as gibbs
 from bayesgmm.inference.nuts import sample as nuts
+from bayesgmm.inference.request import Request
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.problem import Problem
 from bayesgmm.model.structure import get_structure
