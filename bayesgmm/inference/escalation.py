@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,6 @@ from bayesgmm.kernels.folders import pytensor_folder
 from bayesgmm.model.draws import Draws
 from bayesgmm.model.problem import Problem
 from bayesgmm.progress import rough_will_do, work_allowed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["INFERENCES", "check_inference", "draw_posterior", "has_gibbs"]
 
@@ -156,7 +153,7 @@ def _laplace(request: Request) -> tuple[Draws | None, str]:
     try:
         draws = _approximation(request, "laplace")
     except InputError:
-        return None, "The Laplace approximation cannot be made for this table, so NUTS was used."
+        return None, "The Laplace approximation cannot be made for this table."
     pareto_k, worth = float(draws.extra["pareto_k"]), float(draws.extra["importance_ess"])
     if "surplus" in draws.extra:
         return draws, f"The Laplace approximation is not enough: {draws.extra['surplus']}."
