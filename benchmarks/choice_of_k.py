@@ -317,7 +317,8 @@ among the structures that are compared; *sklearn*, components of `BayesianGaussi
 *elpd*, the largest elpd_loo. Best shares are bold.
 
 Against the best of the other rules *clusters* is {said}
-of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts.
+of {len(stands)} scenarios; a difference of more than two standard errors, on the same data sets, counts. With so few
+data sets a tie leaves room for differences of 0.2.
 
 {chr(10).join(lines)}
 

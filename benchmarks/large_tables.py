@@ -261,7 +261,7 @@ its peak to the process that holds the array; of Parquet, the peak of the whole 
 included. It is mostly that of the draws, 4000 times K × D × D numbers in several copies, and of blocks of rows, which
 do not grow with the table: the 4000 draws that the caller gets are 18 MiB, so that a share of 0.3 is out of reach below
 ten million rows. The share is memory over the table's N × D doubles. The load is that of the machine when the cell
-began. A hundred million rows were measured once, beside other work: quiet, they would take less.
+began. A hundred million rows were measured once, beside other work.
 
 {markdown(["rows", "table", "seconds", "MiB", "share", "Pareto k", "diagnosis ok", "load"], others)}
 
